@@ -1,0 +1,57 @@
+"""The command line: one file a noun, loaded only when it is asked for. Settings are built here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+import click
+
+COMMANDS = {
+    "agent": "what runs on a migrated server: copy a tree and report it",
+    "demo": "one real migration through the whole pipeline (`make run`)",
+    "edge": "serve the API that agents report to",
+    "schemas": "the Avro schemas: list, check against a registry, register",
+    "topics": "the topics: list, create, check",
+    "up": "Kafka, topics, edge, worker and view on this machine",
+    "view": "serve what is known of every migration",
+    "worker": "fold the stream of reports into state, windows and signals",
+}
+
+
+class _Noun(click.Group):
+    """A group whose commands are imported when they are used: `taskstream topics` does not wait for the worker."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"compose.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Noun,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
+    epilog="Each option also reads an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
+)
+@click.version_option(package_name="taskstream")
+def cli() -> None:
+    """Server-migration progress as an event stream.
+
+    Start with `taskstream up`: it brings a local Kafka, the edge, a worker and the view, and prints a curl line.
+    Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(cli(prog_name="taskstream"))

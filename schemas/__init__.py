@@ -1,0 +1,1 @@
+"""The contract: Avro schemas, topics, codecs, schema ids, and what both HTTP faces share."""

@@ -1,0 +1,40 @@
+"""What can go wrong with the contract, and the one form in which both HTTP faces tell an error.
+
+SchemasError
+ ├── Undecodable        these bytes are no record of ours (reason)
+ ├── Unencodable        this record does not fit its schema
+ ├── UnknownSchema      no schema goes by this name or id
+ ├── RegistryFailed     the schema registry did not answer, or refused
+ └── TopicsDiffer       a topic on the cluster is not what is declared
+"""
+
+from __future__ import annotations
+
+
+class SchemasError(Exception):
+    """Root of this room's errors; str() is one sentence for a person."""
+
+
+class Undecodable(SchemasError):
+    """These bytes are no record of ours; `reason` is one of `schemas.wire.Reason`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Unencodable(SchemasError):
+    """This record does not fit its schema."""
+
+
+class UnknownSchema(SchemasError):
+    """No schema goes by this name or id."""
+
+
+class RegistryFailed(SchemasError):
+    """The schema registry did not answer, or refused."""
+
+
+class TopicsDiffer(SchemasError):
+    """A topic on the cluster is not what is declared."""
