@@ -46,7 +46,8 @@ class RecordReader:
     def __init__(self, ids: SchemaIds, name: str) -> None:
         self._ids = ids
         self._name = name
-        self._reader = parse_schema(plain(newest(name).definition))
+        self._newest = newest(name)
+        self._reader = parse_schema(plain(self._newest.definition))
         self._writers: dict[int, Any] = {}
 
     def read(self, framed: bytes) -> dict[str, Any]:
@@ -60,7 +61,7 @@ class RecordReader:
         body = io.BytesIO(framed)
         body.seek(wire.HEADER_SIZE)
         try:
-            record = schemaless_reader(body, writer, self._reader)
+            record = schemaless_reader(body, writer, None if writer is self._reader else self._reader)
         except UnicodeDecodeError as error:
             raise Undecodable(wire.Reason.UTF8, str(error)) from error
         except (EOFError, IndexError, ValueError, OverflowError, TypeError, MemoryError) as error:
@@ -80,7 +81,9 @@ class RecordReader:
                 raise Undecodable(wire.Reason.UNKNOWN_SCHEMA, str(error)) from error
             if schema.name != self._name:
                 raise Undecodable(wire.Reason.OTHER_RECORD, f"{schema.name} where {self._name} is expected")
-            self._writers[schema_id] = parse_schema(plain(schema.definition))
+            self._writers[schema_id] = (
+                self._reader if schema == self._newest else parse_schema(plain(schema.definition))
+            )
         return self._writers[schema_id]
 
 

@@ -1,4 +1,4 @@
-"""The topics as data: name, key, value, partitions, how long kept. It asks no cluster: `differences` is given answers."""
+"""The topics as data: name, key, value, partitions, how long kept. `differences` is given what a cluster answered."""
 
 from __future__ import annotations
 

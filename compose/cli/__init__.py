@@ -23,17 +23,17 @@ COMMANDS = {
 class _Noun(click.Group):
     """A group whose commands are imported when they are used: `taskstream topics` does not wait for the worker."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so)
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"compose.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (as above)
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
 
