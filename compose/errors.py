@@ -1,0 +1,45 @@
+"""What can go wrong while the parts are put together. It knows the tree and no part.
+
+ComposeError
+├── MissingProgramError     java or mvn is not on the PATH
+├── KafkaInstallError       Maven could not bring Kafka
+├── BrokerStartError        the local Kafka did not become ready
+├── PortInUseError          somebody else listens where we were told to
+├── KafkaPropertyError      a librdkafka setting that cannot be read
+├── ProcessStartError       a supervised process did not become ready in time
+└── TopicsError             the cluster did not tell or create its topics
+"""
+
+from __future__ import annotations
+
+
+class ComposeError(Exception):
+    """Root of this room: its message is one line for the person at the terminal."""
+
+
+class MissingProgramError(ComposeError):
+    """A program that we start is not installed."""
+
+
+class KafkaInstallError(ComposeError):
+    """Maven failed, or brought something else than Kafka."""
+
+
+class BrokerStartError(ComposeError):
+    """The local Kafka ended, or did not answer, before it was ready."""
+
+
+class PortInUseError(ComposeError):
+    """A port that was asked for by number is taken."""
+
+
+class KafkaPropertyError(ComposeError):
+    """A librdkafka setting is not of the form key=value, or not one that librdkafka knows."""
+
+
+class ProcessStartError(ComposeError):
+    """A process of the stack did not become ready before its deadline."""
+
+
+class TopicsError(ComposeError):
+    """The cluster did not tell its topics, or did not create them as declared."""

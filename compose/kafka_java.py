@@ -1,0 +1,68 @@
+"""The java command lines that Kafka runs with, and the class archive that halves its start. It knows no ports."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compose.errors import BrokerStartError
+from compose.kafka_node import KafkaNode
+
+# One small node on a shared machine: the serial collector starts fastest and needs no threads of its own.
+TUNING = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
+FORMAT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class KafkaJava:
+    """The java program, and Kafka's jars."""
+
+    java: str
+    jars: Path
+
+    @property
+    def class_archive(self) -> Path:
+        """Classes as this very java keeps them ready to be mapped (JEP 350); an empty file: it could not be made."""
+        version = Path(self.java).resolve().stat()
+        return self.jars.parent / f"classes-{version.st_mtime_ns:x}-{version.st_size:x}.jsa"
+
+    def broker(self, node: KafkaNode, heap: str, flags: Sequence[str] = ()) -> list[str]:
+        """The command that is a broker."""
+        logging = f"-Dlog4j2.configurationFile={node.logging_file}"
+        main = ("kafka.Kafka", str(node.properties_file))
+        return [*self._java(flags), f"-Xmx{heap}", logging, "-cp", self._class_path(), *main]
+
+    def format(self, node: KafkaNode) -> None:
+        """Make the node's storage. Raises BrokerStartError."""
+        uuid = self._storage_tool("random-uuid")
+        self._storage_tool(*node.begin_format(), "-t", uuid)
+        node.end_format()
+
+    def _storage_tool(self, *arguments: str) -> str:
+        command = [*self._java(("-XX:TieredStopAtLevel=1",)), "-cp", self._class_path(), "kafka.tools.StorageTool"]
+        done = subprocess.run(
+            [*command, *arguments],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=FORMAT_TIMEOUT_S, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise BrokerStartError(explain(f"kafka.tools.StorageTool {arguments[0]}", done.returncode, done.stderr))
+        return done.stdout.strip()
+
+    def _java(self, flags: Sequence[str]) -> list[str]:
+        archive = self.class_archive
+        mapped = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() and archive.stat().st_size else []
+        # An archive that does not fit is left unused; that is not worth a word in the broker's log.
+        return [self.java, *TUNING, *flags, *mapped, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+    def _class_path(self) -> str:
+        return ":".join(sorted(map(str, self.jars.glob("*.jar"))))
+
+
+def explain(what: str, code: int | None, output: str) -> str:
+    """Why java ended, in a message that ends with its last words."""
+    if "UnsupportedClassVersionError" in output:
+        return f"{what}: this java is too old for Kafka, install Java 17 or newer (Debian: openjdk-17-jre-headless)"
+    ended = "did not answer in time" if code is None else f"ended with exit code {code}"
+    return f"{what} {ended}; its last lines:\n{output}"
