@@ -89,10 +89,13 @@ def write_properties(path: Path, properties: Mapping[str, str]) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str]) -> KafkaClient:
-    """A client from settings that librdkafka has agreed to. Raises KafkaPropertyError."""
-    servers = bootstrap_servers or properties.get(BOOTSTRAP)
-    if not servers:
+def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str], *, required: bool = True) -> KafkaClient:
+    """A client from settings that librdkafka agrees to. Raises KafkaPropertyError.
+
+    Unless brokers are `required`, the client of none is one with empty `bootstrap_servers`.
+    """
+    servers = bootstrap_servers or properties.get(BOOTSTRAP, "")
+    if required and not servers:
         raise KafkaPropertyError("no Kafka is named: give --bootstrap-servers HOST:PORT")
     rest = {name: value for name, value in properties.items() if name != BOOTSTRAP}
     check_properties(rest)
@@ -101,10 +104,6 @@ def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str]) -
 
 def check_properties(properties: Mapping[str, str]) -> None:
     """Ask librdkafka whether it knows the settings and takes their values. Raises KafkaPropertyError."""
-    if "sasl.jaas.config" in properties:
-        raise KafkaPropertyError(
-            "sasl.jaas.config is a setting of the Java client: give sasl.mechanism, sasl.username and sasl.password"
-        )
     try:
         AdminClient({**properties, "log_level": 0})  # without servers it connects to nothing
     except KafkaException as error:

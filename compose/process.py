@@ -18,7 +18,7 @@ class GuardedProcess:
     """A command in a session of its own (the terminal's Ctrl-C does not reach it), its output appended to a file.
 
     `pid` is the command's own. When this process ends, even by SIGKILL, the command's whole process group gets
-    SIGTERM, and SIGKILL `ORPHAN_GRACE_S` later. A child forked from this process without an exec delays that.
+    SIGTERM, and SIGKILL `orphan_grace_s` later. A child forked from this process without an exec delays that.
     `lock` is a file that no two such commands hold at once; it is free again when the command ends.
     """
 
@@ -29,11 +29,13 @@ class GuardedProcess:
         *,
         lock: Path | None = None,
         environment: Mapping[str, str] | None = None,
+        orphan_grace_s: float = ORPHAN_GRACE_S,
     ) -> None:
         self.command = tuple(command)
         self.output = output
         self._lock = lock
         self._environment = environment
+        self._orphan_grace_s = orphan_grace_s
         self._popen: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
 
@@ -48,7 +50,7 @@ class GuardedProcess:
                 self._popen = subprocess.Popen(
                     [
                         *(sys.executable, "-I", "-S", str(GUARD)),
-                        *("run", str(watched), str(ORPHAN_GRACE_S), str(self._lock or "-"), *self.command),
+                        *("run", str(watched), str(self._orphan_grace_s), str(self._lock or "-"), *self.command),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
