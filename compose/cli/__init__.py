@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
+
+from compose.errors import ComposeError
+from producer.errors import ProducerError
+from schemas.errors import SchemasError
 
 COMMANDS = {
     "agent": "what runs on a migrated server: copy a tree and report it",
     "demo": "one real migration through the whole pipeline (`make run`)",
     "edge": "serve the API that agents report to",
     "schemas": "the Avro schemas: list, check against a registry, register",
+    "tokens": "who may speak to the edge and the view: make a token",
     "topics": "the topics: list, create, check",
     "up": "Kafka, topics, edge, worker and view on this machine",
     "view": "serve what is known of every migration",
     "worker": "fold the stream of reports into state, windows and signals",
 }
+FAILURES = (ComposeError, SchemasError, ProducerError)
+"""The roots of what a command may end with: one sentence for the person at the terminal, and exit code 1."""
 
 
 class _Noun(click.Group):
@@ -36,6 +43,12 @@ class _Noun(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (as above)
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FAILURES as error:
+            raise click.ClickException(str(error)) from error
 
 
 @click.group(

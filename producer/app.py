@@ -1,0 +1,118 @@
+"""The edge as a plain ASGI application: which request goes where, and how every refusal is told.
+
+It knows no server and reads no settings; what it is made of is given to it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+
+from producer.acks import AckedProducer
+from producer.admission import Limits
+from producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
+from producer.progress import ProgressEndpoint
+from producer.readiness import Readiness, Watch
+from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, ApiError, ErrorAnswer
+
+_PREFIX: Final = b"/v3/tasks/"
+_SUFFIX: Final = b"/progress"
+_log = structlog.get_logger("taskstream.edge")
+
+
+class Edge:
+    """`scope, receive, send`: the application that a server runs."""
+
+    def __init__(
+        self, progress: ProgressEndpoint, acks: AckedProducer, readiness: Readiness, watch: Watch, limits: Limits
+    ) -> None:
+        self._progress = progress
+        self._acks = acks
+        self._readiness = readiness
+        self._watch = watch
+        self._limits = limits
+        self._in_flight = 0
+
+    def drain(self) -> None:
+        """Become unready; what is in flight goes on."""
+        self._readiness.draining = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the application."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(scope, receive)
+        self._in_flight += 1
+        try:
+            answer = await self._route(incoming)
+        except ApiError as error:
+            answer = told(error.answer, incoming)
+        except Disconnected:
+            return
+        finally:
+            self._in_flight -= 1
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _route(self, incoming: Incoming) -> Answer:
+        path = incoming.path
+        if path.startswith(_PREFIX) and path.endswith(_SUFFIX) and len(path) >= len(_PREFIX) + len(_SUFFIX):
+            segment = path[len(_PREFIX) : -len(_SUFFIX)]
+            if b"/" not in segment:
+                if incoming.method != "PUT":
+                    raise _only("PUT", incoming)
+                if self._in_flight > self._limits.in_flight:
+                    raise ApiError(UNAVAILABLE, "too many requests in flight", retry_after_s=self._limits.retry_after_s)
+                return await self._progress.put(incoming, segment)
+        if path == b"/healthz":
+            return self._healthz(incoming)
+        if path == b"/readyz":
+            return self._readyz(incoming)
+        raise ApiError(NOT_FOUND, f"nothing is served at {path[:200].decode('latin-1')!r}")
+
+    def _healthz(self, incoming: Incoming) -> Answer:
+        _demand_get(incoming)
+        return json_answer(200, {"status": "alive"}, incoming)
+
+    def _readyz(self, incoming: Incoming) -> Answer:
+        _demand_get(incoming)
+        return json_answer(200 if self._readiness.ready else 503, self._readiness.document(), incoming)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as stack:
+            await receive()
+            await stack.enter_async_context(self._acks)
+            await stack.enter_async_context(self._watch)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def told(error: ErrorAnswer, incoming: Incoming) -> Answer:
+    """An error as it is answered."""
+    body = error.body(incoming.name())
+    headers = [(name.encode(), value.encode()) for name, value in error.wire_headers(incoming.name())]
+    return Answer(error.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
+
+
+def json_answer(status: int, document: object, incoming: Incoming) -> Answer:
+    """A document as it is answered."""
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    return Answer(status, [*headers, (b"x-request-id", incoming.name().encode())], body)
+
+
+def _demand_get(incoming: Incoming) -> None:
+    if incoming.method not in {"GET", "HEAD"}:
+        raise _only("GET, HEAD", incoming)
+
+
+def _only(allowed: str, incoming: Incoming) -> ApiError:
+    return ApiError(METHOD_NOT_ALLOWED, f"{incoming.method} is not served here", headers=(("allow", allowed),))

@@ -1,0 +1,37 @@
+"""Several authenticators in a row: the first that knows the credentials answers. It knows no kind of credential."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schemas.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
+from schemas.caller import Authenticator, Caller, Request, Role
+
+
+class Row:
+    """Asks each authenticator in turn."""
+
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
+
+    async def authenticate(self, request: Request) -> Caller:
+        """The caller.
+
+        Raises:
+            ApiError: 401 if nobody knows the credentials, or what an authenticator raised.
+        """
+        for authenticator in self._authenticators:
+            caller = await authenticator.authenticate(request)
+            if caller is not None:
+                return caller
+        raise ApiError(UNAUTHENTICATED, "no valid credentials; send a token in X-Auth-Token")
+
+
+def demand(caller: Caller, role: Role) -> None:
+    """Let the caller pass who has the role.
+
+    Raises:
+        ApiError: 403.
+    """
+    if not caller.may(role):
+        raise ApiError(FORBIDDEN, f"these credentials do not carry the role {role.value!r}")

@@ -1,0 +1,87 @@
+"""One report through the real edge to a real broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from compose.librdkafka import KafkaClient
+from compose.topics_admin import create_topics
+from schemas.codec import RecordReader
+from schemas.ids import TableIds
+from schemas.topics import Topics
+from tests.producer.edges import REPORT, RunningEdge, running_edge
+
+
+@pytest.fixture(scope="module")
+def topics(broker: KafkaClient) -> Topics:
+    import uuid
+
+    declared = Topics(f"test-{uuid.uuid4().hex[:12]}", partitions=3)
+    create_topics(broker.config(), declared)
+    return declared
+
+
+@pytest.fixture(scope="module")
+def edge(broker: KafkaClient, topics: Topics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
+    with running_edge(broker, topics.prefix, tmp_path_factory.mktemp("edge")) as running:
+        yield running
+
+
+def record_at(broker: KafkaClient, topics: Topics, partition: int, offset: int):
+    consumer = Consumer(broker.config(**{"group.id": "none", "enable.auto.commit": False}))
+    try:
+        consumer.assign([TopicPartition(topics.progress.name, partition, offset)])
+        message = consumer.poll(20)
+        assert message is not None
+        assert message.error() is None
+        return message
+    finally:
+        consumer.close()
+
+
+def test_a_report_that_was_answered_with_200_lies_where_its_receipt_says(edge, broker, topics):
+    answer = edge.put("task/one", {**REPORT, "replicatesize": 2**63 - 1, "agent_cpu_usage": 1.5})
+    assert (answer.status, answer.data) == (404, answer.data)
+
+    answer = edge.put("task%2Fone", {**REPORT, "replicatesize": 2**63 - 1, "agent_cpu_usage": 1.5})
+    assert (answer.status, answer.data) == (200, b"")
+    message = record_at(broker, topics, int(answer.headers["X-Partition"]), int(answer.headers["X-Offset"]))
+    event = RecordReader(TableIds(), "ProgressReported").read(message.value())
+    assert message.key() == b"project-1/task/one"
+    assert event["event_id"] == answer.headers["X-Event-Id"]
+    assert event["replicatesize"] == 2**63 - 1
+    assert event["agent_cpu_usage"] == 1.5
+    assert event["migrate_speed"] is None
+    assert message.timestamp()[1] == event["received_at"] // 1000
+    headers = dict(message.headers())
+    assert headers["ce_id"] == event["event_id"].encode()
+    assert headers["ce_specversion"] == b"1.0"
+
+
+def test_the_same_idempotency_key_gives_the_same_event_id(edge):
+    first, second = (edge.put("t-2", Idempotency_Key="k-1") for _ in range(2))
+    other = edge.put("t-3", Idempotency_Key="k-1")
+    assert first.headers["X-Event-Id"] == second.headers["X-Event-Id"] != other.headers["X-Event-Id"]
+
+
+def test_a_wrong_token_is_answered_with_401_in_the_form_of_the_api(edge):
+    answer = edge.put(X_Auth_Token="wrong")
+    assert answer.status == 401
+    assert answer.json()["error_code"] == "APIGW.0301"
+    assert answer.headers["X-Request-Id"]
+
+
+def test_every_wrong_field_is_named_with_its_bound(edge):
+    answer = edge.put(body={**REPORT, "progress": 101, "totalsize": "5"})
+    assert answer.status == 400
+    assert [each["field"] for each in answer.json()["errors"]] == ["progress", "totalsize"]
+    assert "from 0 to 100" in answer.json()["error_msg"]
+
+
+def test_a_stop_signal_ends_the_edge_with_exit_code_0(broker, topics, tmp_path):
+    with running_edge(broker, topics.prefix, tmp_path) as running:
+        assert running.put().status == 200
+        assert running.stop() == 0

@@ -1,0 +1,120 @@
+"""A running edge for tests: the application in its server, in a thread-free child process, on a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from compose.librdkafka import KafkaClient
+from producer.callers.token_file import token_line
+from schemas.caller import Role
+
+REPORT: dict[str, Any] = {
+    "subtask_name": "MIGRATE_LINUX_FILE",
+    "progress": 42,
+    "replicatesize": 1_000,
+    "totalsize": 100_000,
+    "process_trace": "copying",
+}
+
+
+@dataclass(slots=True)
+class RunningEdge:
+    """An edge process and how to speak to it."""
+
+    url: str
+    token: str
+    tokens: Path
+    process: subprocess.Popen[bytes]
+    http: urllib3.PoolManager
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def put(self, task_id: str = "t-1", body: Any = REPORT, **headers: str) -> urllib3.BaseHTTPResponse:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.http.request(
+            "PUT",
+            f"{self.url}/v3/tasks/{task_id}/progress",
+            body=encoded,
+            headers={"X-Auth-Token": self.token, "Content-Type": "application/json", **sent},
+            retries=False,
+        )
+
+    def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
+        return self.http.request("GET", self.url + path, headers=headers, retries=False)
+
+    def stop(self, timeout_s: float = 30) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+
+@contextlib.contextmanager
+def running_edge(
+    kafka: KafkaClient, prefix: str, folder: Path, *options: str, properties: dict[str, str] | None = None
+) -> Iterator[RunningEdge]:
+    token = secrets.token_urlsafe(16)
+    tokens = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
+    tokens.write_text(token_line(token, "project-1", [Role.REPORT]) + "\n")
+    log = tokens.with_suffix(".log")
+    settings = [item for pair in {**kafka.properties, **(properties or {})}.items() for item in ("-X", "=".join(pair))]
+    arguments = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", "0"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                "from compose.cli import main; main()",
+                *arguments,
+                "--tokens",
+                tokens,
+                *settings,
+                *options,
+            ],
+            stderr=out,
+            stdout=out,
+        )
+    try:
+        url = _address(process, log)
+        with urllib3.PoolManager(maxsize=8, timeout=30, cert_reqs="CERT_NONE") as http:
+            edge = RunningEdge(url, token, tokens, process, http, log)
+            until(lambda: edge.get("/readyz").status == 200, 30)
+            yield edge
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(true: Any, timeout_s: float) -> None:
+    """Wait until the condition holds; fail after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.05)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    found: list[str] = []
+
+    def told() -> bool:
+        text = log.read_text()
+        assert process.poll() is None, text
+        found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
+        return bool(found)
+
+    until(told, 30)
+    return found[0]
