@@ -109,7 +109,7 @@ def differences(declared: Topics, found: Mapping[str, Found]) -> list[Difference
         for name, value in topic.config.items():
             if have.config.get(name) != value:
                 what = f"{name} is {have.config.get(name)!r}, declared {value!r}"
-                remedy = f"kafka-configs --alter --topic {topic.name} --add-config {name}={value}"
+                remedy = f"kafka-configs --bootstrap-server ... --alter --topic {topic.name} --add-config {name}={value}"
                 seen.append(Difference(topic.name, what, remedy, fatal=name == "cleanup.policy"))
     progress, state = found.get(declared.progress.name), found.get(declared.state.name)
     if progress and state and progress.partitions != state.partitions:

@@ -1,0 +1,90 @@
+"""The topics as data, and what is told when a cluster has them otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from schemas.catalog import newest
+from schemas.topics import Found, Topics, differences, series_key, task_key
+
+TOPICS = Topics("p", partitions=4, retention_days=7)
+
+
+def as_declared(topics: Topics = TOPICS) -> dict[str, Found]:
+    """What a cluster answers when everything is as declared, with settings of its own beside."""
+    return {each.name: Found(each.partitions, {**each.config, "min.insync.replicas": "1"}) for each in topics.all}
+
+
+def test_five_topics_stand_under_the_prefix():
+    assert [each.name for each in TOPICS.all] == ["p.progress", "p.state", "p.rates", "p.signals", "p.rejected"]
+
+
+@pytest.mark.parametrize("topic", [each for each in TOPICS.all if each.value], ids=lambda topic: topic.name)
+def test_every_value_is_a_released_record(topic):
+    assert newest(topic.value)
+
+
+def test_only_the_state_is_compacted():
+    assert [each.name for each in TOPICS.all if each.compacted] == ["p.state"]
+
+
+def test_the_others_are_kept_by_time():
+    assert {each.config["retention.ms"] for each in TOPICS.all if not each.compacted} == {str(7 * 24 * 3600 * 1000)}
+
+
+def test_nothing_is_told_when_all_is_as_declared():
+    assert differences(TOPICS, as_declared()) == []
+
+
+def test_a_missing_topic_is_fatal():
+    found = as_declared()
+    del found["p.rates"]
+
+    (missing,) = differences(TOPICS, found)
+
+    assert missing.fatal
+    assert (missing.topic, missing.what) == ("p.rates", "does not exist")
+    assert "taskstream topics create" in missing.remedy
+
+
+def test_another_partition_count_of_all_is_told_and_not_fatal():
+    seen = differences(TOPICS, as_declared(dataclasses.replace(TOPICS, partitions=6)))
+
+    assert len(seen) == 5
+    assert not any(each.fatal for each in seen)
+    assert all("--partitions 6" in each.remedy for each in seen)
+
+
+def test_progress_and_state_of_different_counts_are_fatal_and_told_first():
+    found = as_declared()
+    found["p.state"] = dataclasses.replace(found["p.state"], partitions=5)
+
+    worst, note = differences(TOPICS, found)
+
+    assert worst.fatal
+    assert worst.topic == "p.state"
+    assert "5 partitions" in worst.what
+    assert "4" in worst.what
+    assert not note.fatal
+
+
+@pytest.mark.parametrize(("name", "value", "fatal"), [("cleanup.policy", "delete", True), ("segment.ms", "1", False)])
+def test_a_setting_that_differs_is_told_with_the_command_that_mends_it(name, value, fatal):
+    found = as_declared()
+    found["p.state"] = Found(4, {**found["p.state"].config, name: value})
+
+    (seen,) = differences(TOPICS, found)
+
+    assert seen.fatal is fatal
+    assert repr(value) in seen.what
+    assert f"{name}={TOPICS.state.config[name]}" in seen.remedy
+
+
+def test_a_task_keeps_the_slashes_of_its_id():
+    assert task_key("project", "a/b").split("/", 1) == ["project", "a/b"]
+
+
+def test_a_series_is_read_back_from_its_key():
+    assert series_key("project", "a/b", "CLONE_VM").rsplit("/", 1) == [task_key("project", "a/b"), "CLONE_VM"]
