@@ -108,9 +108,7 @@ def differences(declared: Topics, found: Mapping[str, Found]) -> list[Difference
             seen.append(_partitions_differ(topic, have))
         for name, value in topic.config.items():
             if have.config.get(name) != value:
-                what = f"{name} is {have.config.get(name)!r}, declared {value!r}"
-                remedy = f"kafka-configs --bootstrap-server ... --alter --topic {topic.name} --add-config {name}={value}"
-                seen.append(Difference(topic.name, what, remedy, fatal=name == "cleanup.policy"))
+                seen.append(_setting_differs(topic, name, have))
     progress, state = found.get(declared.progress.name), found.get(declared.state.name)
     if progress and state and progress.partitions != state.partitions:
         what = f"has {state.partitions} partitions and {declared.progress.name} has {progress.partitions}"
@@ -123,6 +121,13 @@ def _partitions_differ(topic: Topic, have: Found) -> Difference:
     what = f"has {have.partitions} partitions, declared {topic.partitions}"
     remedy = f"say --partitions {have.partitions}; a topic's count is for life, more of them means a new --prefix"
     return Difference(topic.name, what, remedy, fatal=False)
+
+
+def _setting_differs(topic: Topic, name: str, have: Found) -> Difference:
+    value = topic.config[name]
+    what = f"{name} is {have.config.get(name)!r}, declared {value!r}"
+    command = f"kafka-configs --bootstrap-server ... --alter --topic {topic.name} --add-config {name}={value}"
+    return Difference(topic.name, what, f"run `{command}`", fatal=name == "cleanup.policy")
 
 
 def task_key(project_id: str, task_id: str) -> str:
