@@ -16,14 +16,16 @@ import pyarrow as pa
 
 from schemas import loops, wire
 from schemas.catalog import Schema, newest
-from schemas.errors import Unencodable, UnknownSchema
+from schemas.errors import BatchTooLarge, Undecodable, Unencodable
 from schemas.ids import SchemaIds
-from schemas.plan import BOOLEAN, INT, LONGS, STRING, Column, ReadPlan, columns_of, read_plan
+from schemas.plan import BOOLEAN, INT, LONGS, STRING, Column, ReadPlan, columns_of, plan_for, read_plan
 from schemas.wire import HEADER_SIZE, Reason
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+LARGEST_BATCH = (1 << 31) - 1
+"""Bytes in one call of `read`: Arrow's offsets have 32 bits."""
 _STATUS_REASONS = {
     loops.TRUNCATED: (Reason.TRUNCATED, "the bytes end before the record does"),
     loops.TRAILING: (Reason.TRAILING, "bytes follow the record"),
@@ -59,21 +61,25 @@ class ColumnReader:
         self._name = name
         self._columns = columns_of(newest(name), wanted)
         self._schema = pa.schema([pa.field(each.name, each.arrow, each.nullable) for each in self._columns])
-        self._plans: dict[int, ReadPlan | tuple[Reason, str]] = {}
+        self._plans: dict[int, ReadPlan] = {}
 
     @property
     def schema(self) -> pa.Schema:
         """The Arrow schema of every batch."""
         return self._schema
 
-    def read(self, values: Sequence[bytes]) -> Decoded:
-        """The records in their order, and the unreadable ones with their reasons.
+    def read(self, values: Sequence[bytes | None]) -> Decoded:
+        """The records in their order, and the unreadable ones with their reasons. None is read as no bytes.
 
         Raises:
             RegistryFailed: a schema id had to be looked up and the registry did not answer; nothing was read.
+            BatchTooLarge: the values have 2 GiB or more together.
         """
         count = len(values)
+        values = [value or b"" for value in values]
         data = np.frombuffer(b"".join(values), np.uint8)
+        if data.shape[0] > LARGEST_BATCH:
+            raise BatchTooLarge(f"{data.shape[0]} bytes in one call: read fewer of the {count} records at once")
         sizes = np.fromiter(map(len, values), np.int64, count)
         ends = np.cumsum(sizes)
         starts = ends - sizes
@@ -88,8 +94,11 @@ class ColumnReader:
         rejected.extend(_misframed(int(index), values[index]) for index in misframed)
         for number in np.unique(numbers[framed]):
             rows = readable[framed & (numbers == number)]
-            plan = self._plan(int(number))
-            if isinstance(plan, ReadPlan):
+            try:
+                plan = self._plan(int(number))
+            except Undecodable as error:
+                rejected.extend(Rejected(int(index), Reason(error.reason), error.detail) for index in rows)
+            else:
                 loops.read_records(
                     data,
                     starts + HEADER_SIZE,
@@ -106,8 +115,6 @@ class ColumnReader:
                 )
                 bad = rows[status[rows] != loops.GOOD]
                 rejected.extend(Rejected(int(index), *_STATUS_REASONS[int(status[index])]) for index in bad)
-            else:
-                rejected.extend(Rejected(int(index), *plan) for index in rows)
         rejected.sort(key=lambda each: each.index)
         kept = np.arange(count)
         if rejected:
@@ -116,19 +123,10 @@ class ColumnReader:
         arrays = [_to_arrow(column, cells, place, data) for place, column in enumerate(self._columns)]
         return Decoded(pa.RecordBatch.from_arrays(arrays, schema=self._schema), kept, rejected)
 
-    def _plan(self, number: int) -> ReadPlan | tuple[Reason, str]:
+    def _plan(self, number: int) -> ReadPlan:
         if number not in self._plans:
-            self._plans[number] = self._make_plan(number)
+            _, self._plans[number] = plan_for(self._ids, number, self._name, self._columns)
         return self._plans[number]
-
-    def _make_plan(self, number: int) -> ReadPlan | tuple[Reason, str]:
-        try:
-            written = self._ids.schema_of(number)
-            if written.name != self._name:
-                return Reason.OTHER_RECORD, f"{written.name} where {self._name} is expected"
-            return read_plan(written, self._columns)
-        except UnknownSchema as error:
-            return Reason.UNKNOWN_SCHEMA, str(error)
 
 
 class ColumnWriter:

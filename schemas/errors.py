@@ -4,6 +4,8 @@ SchemasError
  ├── Undecodable        these bytes are no record of ours (reason)
  ├── Unencodable        this record does not fit its schema
  ├── UnknownSchema      no schema goes by this name or id
+ ├── Unresolvable       this schema cannot be read as the newest one of its name
+ ├── BatchTooLarge      more bytes in one call than columns hold
  ├── RegistryFailed     the schema registry did not answer, or refused
  └── TopicsDiffer       a topic on the cluster is not what is declared
 """
@@ -30,6 +32,14 @@ class Unencodable(SchemasError):
 
 class UnknownSchema(SchemasError):
     """No schema goes by this name or id."""
+
+
+class Unresolvable(SchemasError):
+    """This schema cannot be read as the newest one of its name, or holds a type that no column does."""
+
+
+class BatchTooLarge(SchemasError):
+    """More bytes in one call than columns hold."""
 
 
 class RegistryFailed(SchemasError):

@@ -13,7 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.catalog import Schema
-from schemas.errors import UnknownSchema
+from schemas.errors import Undecodable, UnknownSchema, Unresolvable
+from schemas.ids import SchemaIds
+from schemas.wire import Reason
 
 INT: Final = 0
 LONG: Final = 1
@@ -65,21 +67,39 @@ def columns_of(schema: Schema, wanted: frozenset[str] | None = None) -> tuple[Co
     """The columns of a schema, in its order; only the wanted ones when they are named.
 
     Raises:
-        UnknownSchema: the schema has a type that no column holds, or a wanted name is none of its fields.
+        Unresolvable: the schema has a type that no column holds, or a wanted name is none of its fields.
     """
     found = tuple(_column(schema, each) for each in schema.definition["fields"])
     if wanted is None:
         return found
     if missing := wanted - {column.name for column in found}:
-        raise UnknownSchema(f"{schema.title} has no field {', '.join(sorted(missing))}")
+        raise Unresolvable(f"{schema.title} has no field {', '.join(sorted(missing))}")
     return tuple(column for column in found if column.name in wanted)
+
+
+def plan_for(ids: SchemaIds, schema_id: int, name: str, columns: tuple[Column, ...]) -> tuple[Schema, ReadPlan]:
+    """The schema that an id on the wire means, and how its records become columns of the newest schema of `name`.
+
+    Raises:
+        Undecodable: no schema has this id, or it is one of another record, or it cannot be read as these columns.
+        RegistryFailed: the id could not be looked up.
+    """
+    try:
+        written = ids.schema_of(schema_id)
+        if written.name != name:
+            raise Undecodable(Reason.OTHER_RECORD, f"{written.name} where {name} is expected")
+        return written, read_plan(written, columns)
+    except UnknownSchema as error:
+        raise Undecodable(Reason.UNKNOWN_SCHEMA, str(error)) from error
+    except Unresolvable as error:
+        raise Undecodable(Reason.UNRESOLVABLE, str(error)) from error
 
 
 def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
     """How records of `written` become `columns`. A column that it does not write must be nullable, and is null.
 
     Raises:
-        UnknownSchema: the written schema cannot be read so.
+        Unresolvable: the written schema cannot be read so.
     """
     places = {column.name: place for place, column in enumerate(columns)}
     fields = [_column(written, each, reading=True) for each in written.definition["fields"]]
@@ -87,7 +107,7 @@ def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
     names = {each.name for each in fields}
     for column in columns:
         if column.name not in names and not column.nullable:
-            raise UnknownSchema(f"{written.title} (as written) has no {column.name}, which has no default")
+            raise Unresolvable(f"{written.title} (as written) has no {column.name}, which has no default")
     for each in fields:
         if each.name in places:
             _check_readable(written, each, columns[places[each.name]])
@@ -108,9 +128,9 @@ def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
 def _check_readable(written: Schema, field: Column, column: Column) -> None:
     promoted = {(INT, LONG), (INT, DOUBLE), (LONG, DOUBLE), (FLOAT, DOUBLE)}
     if field.kind != column.kind and (field.kind, column.kind) not in promoted:
-        raise UnknownSchema(f"{written.title} (as written) has another type for {field.name}")
+        raise Unresolvable(f"{written.title} (as written) has another type for {field.name}")
     if field.nullable and not column.nullable:
-        raise UnknownSchema(f"{written.title} (as written) may have null for {field.name}, which cannot be null")
+        raise Unresolvable(f"{written.title} (as written) may have null for {field.name}, which cannot be null")
 
 
 def _column(schema: Schema, field: dict[str, Any], *, reading: bool = False) -> Column:
@@ -124,12 +144,12 @@ def _column(schema: Schema, field: dict[str, Any], *, reading: bool = False) -> 
     else:
         name = avro_type["type"] if isinstance(avro_type, dict) else avro_type
         if not isinstance(name, str) or name not in _KINDS or (nullable and isinstance(avro_type, list)):
-            raise UnknownSchema(f"{schema.title}: no column holds the type of {field['name']}: {field['type']}")
+            raise Unresolvable(f"{schema.title}: no column holds the type of {field['name']}: {field['type']}")
         kind = _KINDS[name]
     if nullable and kind == LONGS:
-        raise UnknownSchema(f"{schema.title}: {field['name']} is an array that may be null, which no column holds")
+        raise Unresolvable(f"{schema.title}: {field['name']} is an array that may be null, which no column holds")
     if kind == FLOAT and not reading:
-        raise UnknownSchema(f"{schema.title}: {field['name']} is a float; write double")
+        raise Unresolvable(f"{schema.title}: {field['name']} is a float; write double")
     timestamp = kind == LONG and logical == "timestamp-micros"
     return Column(field["name"], kind, nullable, pa.timestamp("us", "UTC") if timestamp else _ARROW[kind])
 

@@ -18,6 +18,8 @@ class Reason(enum.StrEnum):
     EMPTY = "empty"
     MAGIC = "wrong_magic_byte"
     UNKNOWN_SCHEMA = "unknown_schema_id"
+    UNRESOLVABLE = "unresolvable_schema"
+    """A schema of this record that cannot be read as the newest one known here."""
     TRUNCATED = "truncated"
     TRAILING = "trailing_bytes"
     UTF8 = "invalid_utf8"

@@ -1,0 +1,150 @@
+"""One row of the series table: its columns, their types, and what stands for "none". It computes nothing."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+MINUTES: Final = 30
+"""How many closed buckets a row keeps."""
+NONE: Final = -1
+"""Stands for null in the integer columns that may be null (times, remain_time, need_migration_test)."""
+
+Rows = npt.NDArray[np.void]
+"""[series] of `ROW`."""
+
+
+class Trend(enum.IntEnum):
+    """Is the rate getting better or worse."""
+
+    WARMING = 0
+    STEADY = 1
+    SLOWING = 2
+    ACCELERATING = 3
+
+
+class Health(enum.IntEnum):
+    """What is wrong with a series. SILENT is never in the fold's column: it takes a clock to say so."""
+
+    OK = 0
+    SLOW = 1
+    NO_PROGRESS = 2
+    COMPLETE = 3
+    SILENT = 4
+
+
+class Signal(enum.IntEnum):
+    """What a signal says has changed."""
+
+    NO_PROGRESS = 0
+    SILENT = 1
+    SLOW = 2
+    RESUMED = 3
+    RESET = 4
+    COMPLETE = 5
+    ETA_MOVED = 6
+
+
+GAUGES: Final = (
+    "migrate_speed",
+    "compress_rate",
+    "total_cpu_usage",
+    "agent_cpu_usage",
+    "total_mem_usage",
+    "agent_mem_usage",
+    "total_disk_io",
+    "agent_disk_io",
+)
+"""What an agent says beside its progress, kept as it was last said; NaN for null."""
+
+ROW: Final[np.dtype[Any]] = np.dtype(
+    [
+        ("live", np.bool_),
+        ("held", np.bool_),
+        ("slow", np.bool_),
+        ("trend", np.int8),
+        ("health", np.int8),
+        ("need_migration_test", np.int8),
+        ("partition", np.int32),
+        ("progress", np.int32),
+        ("complete_minutes", np.int32),
+        ("first_seen", np.int64),
+        ("last_seen", np.int64),
+        ("last_advance", np.int64),
+        ("reports", np.int64),
+        ("skewed", np.int64),
+        ("stale", np.int64),
+        ("resets", np.int64),
+        ("regressions", np.int64),
+        ("replicatesize", np.int64),
+        ("totalsize", np.int64),
+        ("remain_time", np.int64),
+        ("rated_from", np.int64),
+        ("rated_bytes", np.int64),
+        ("samples", np.int64),
+        ("open_minute", np.int64),
+        ("open_minute_bytes", np.int64),
+        ("health_since", np.int64),
+        ("silent_since", np.int64),
+        ("eta_told", np.int64),
+        ("eta_told_at", np.int64),
+        ("rate_fast_bps", np.float64),
+        ("rate_slow_bps", np.float64),
+        ("rate_peak_bps", np.float64),
+        ("typical_gap_s", np.float64),
+        ("trend_change_pct", np.float64),
+        ("trend_slope_pct", np.float64),
+        ("log_rate_sd", np.float64),
+        ("eta_s", np.float64),
+        ("eta_low_s", np.float64),
+        ("eta_high_s", np.float64),
+        *((gauge, np.float64) for gauge in GAUGES),
+        ("minute_bytes", np.int64, (MINUTES,)),
+    ],
+    align=True,
+)
+"""Times are microseconds since 1970, rates bytes a second, NaN is null in floats. `minute_bytes` is oldest first."""
+
+WINDOW: Final[np.dtype[Any]] = np.dtype(
+    [
+        ("slot", np.int64),
+        ("window_start", np.int64),
+        ("minutes", np.int64),
+        ("bytes", np.int64),
+        ("complete", np.bool_),
+        ("progress", np.int32),
+        ("replicatesize", np.int64),
+        ("totalsize", np.int64),
+        ("closed_at", np.int64),
+    ],
+    align=True,
+)
+"""One closed window of the series in `slot`."""
+
+SIGNAL: Final[np.dtype[Any]] = np.dtype(
+    [
+        ("slot", np.int64),
+        ("signal", np.int8),
+        ("before", np.int8),
+        ("after", np.int8),
+        ("progress", np.int32),
+        ("raised_at", np.int64),
+        ("since", np.int64),
+        ("before_since", np.int64),
+        ("last_seen", np.int64),
+        ("last_advance", np.int64),
+        ("replicatesize", np.int64),
+        ("totalsize", np.int64),
+        ("eta", np.int64),
+        ("eta_before", np.int64),
+        ("limit_s", np.float64),
+        ("rate_fast_bps", np.float64),
+        ("rate_slow_bps", np.float64),
+        ("trend_change_pct", np.float64),
+    ],
+    align=True,
+)
+"""One signal of the series in `slot`, with the numbers that decided it."""
