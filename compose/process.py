@@ -12,6 +12,7 @@ from pathlib import Path
 GUARD = Path(__file__).with_name("guard.py")
 ORPHAN_GRACE_S = 5.0
 OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024
+TAIL_BYTES = 16 * 1024
 
 
 class GuardedProcess:
@@ -38,6 +39,7 @@ class GuardedProcess:
         self._orphan_grace_s = orphan_grace_s
         self._popen: subprocess.Popen[bytes] | None = None
         self._lifeline = -1
+        self._output_begin = 0
 
     def start(self) -> None:
         """Start the command; the output file is set aside as `*.old` first when it has grown large."""
@@ -47,6 +49,7 @@ class GuardedProcess:
         watched, self._lifeline = os.pipe()
         try:
             with self.output.open("ab") as output:
+                self._output_begin = output.tell()
                 self._popen = subprocess.Popen(
                     [
                         *(sys.executable, "-I", "-S", str(GUARD)),
@@ -112,7 +115,7 @@ class GuardedProcess:
         """The end of its output, to be shown when it died."""
         try:
             with self.output.open("rb") as output:
-                output.seek(max(0, output.seek(0, os.SEEK_END) - 16_384))
+                output.seek(max(self._output_begin, output.seek(0, os.SEEK_END) - TAIL_BYTES))
                 lines = output.read().decode(errors="replace").splitlines()
         except FileNotFoundError:
             return ""

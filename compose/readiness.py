@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib3
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -16,4 +17,12 @@ def kafka_answers(client: KafkaClient, timeout_s: float) -> bool:
     try:
         return bool(admin.list_topics(timeout=timeout_s).brokers)
     except KafkaException:
+        return False
+
+
+def http_answers(url: str, timeout_s: float) -> bool:
+    """Whether `url` answered 200 within `timeout_s`."""
+    try:
+        return urllib3.request("GET", url, timeout=timeout_s, retries=False, redirect=False).status == 200
+    except urllib3.exceptions.HTTPError:
         return False

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from compose.errors import BrokerStartError, PortInUseError
 from compose.kafka import LocalKafka
 from compose.kafka_jars import default_cache_dir
 from compose.librdkafka import KafkaClient
+from tests.processes import eventually, is_alive
 
 
 def create_topic(client: KafkaClient, name: str) -> None:
@@ -40,20 +39,6 @@ def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
         return message.value()
     finally:
         consumer.close()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
-    except FileNotFoundError:
-        return False
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def test_what_is_written_can_be_read_through_a_group(broker, topic_prefix):
