@@ -45,10 +45,10 @@ def refusal(what: str, answer: Answer, *, attempts: int, token: str) -> RequestR
 
 
 def exhaustion(
-    what: str, last: Answer | Exception, *, attempts: int, patience_s: float, asked_s: float | None, token: str
+    what: str, last: Answer | Exception, *, attempts: int, waited_s: float, asked_s: float | None, token: str
 ) -> EdgeUnavailable:
     """The error for a deadline that passed; `last` is the last answer, or why there was none."""
-    said = f"{what}: no final answer after {attempts} attempt{'s' * (attempts > 1)} in {patience_s:g} s"
+    said = f"{what}: no final answer after {attempts} attempt{'s' * (attempts > 1)} in {waited_s:.1f} s"
     if isinstance(last, Exception):
         return EdgeUnavailable(f"{said}; at last {plain(last, token)}", attempts=attempts)
     code, message = last.words(token)

@@ -96,12 +96,18 @@ class ProgressClient:
         self._pool = urllib3.PoolManager(num_pools=1, ca_certs=str(ca_file) if ca_file else None)
 
     def report(
-        self, task_id: str, report: Report, *, deadline_s: float | None = None, event_id: str | None = None
+        self,
+        task_id: str,
+        report: Report,
+        *,
+        deadline_s: float | None = None,
+        event_id: str | None = None,
+        pause: Callable[[float], bool] | None = None,
     ) -> Acknowledgement:
         """Report progress; every retry carries the same event id, as Idempotency-Key.
 
         The deadline defaults to the policy's; `event_id` to a new one: give it to go on with a report whose
-        deadline has passed.
+        deadline has passed. `pause` waits that many seconds before a retry, and says whether to go on at all.
 
         Raises:
             RequestRefused: the edge will not take this report; CallerRefused when it is about the token.
@@ -111,7 +117,7 @@ class ProgressClient:
         event_id = event_id or str(uuid.uuid4())
         headers = {"Content-Type": "application/json", "Idempotency-Key": event_id}
         path = f"/v3/tasks/{_segment(task_id)}/progress"
-        answer, attempts = self._exchange("PUT", path, headers, report.body(), deadline_s)
+        answer, attempts = self._exchange("PUT", path, headers, report.body(), deadline_s, pause)
         return Acknowledgement(event_id, attempts, answer.request_id)
 
     def show_task(self, task_id: str, *, deadline_s: float | None = None) -> dict[str, Any]:
@@ -121,7 +127,7 @@ class ProgressClient:
             AnswerUnreadable: 200 with something that is not a JSON object; else what `report` raises.
         """
         path = f"/v3/tasks/{_segment(task_id)}"
-        answer, attempts = self._exchange("GET", path, {"Accept": "application/json"}, None, deadline_s)
+        answer, attempts = self._exchange("GET", path, {"Accept": "application/json"}, deadline_s=deadline_s)
         task = answer.json_object()
         if task is None:
             raise AnswerUnreadable(
@@ -149,11 +155,17 @@ class ProgressClient:
         return f"ProgressClient({self._endpoint!r}, {self._token!r})"
 
     def _exchange(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None, deadline_s: float | None
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes | None = None,
+        deadline_s: float | None = None,
+        pause: Callable[[float], bool] | None = None,
     ) -> tuple[Answer, int]:
         """Send until a final answer or the deadline; an answer of 200 to 299 is returned with its attempt."""
-        patience_s = self._policy.deadline_s if deadline_s is None else deadline_s
-        deadline = self._clock.monotonic() + patience_s
+        began_s = self._clock.monotonic()
+        deadline = began_s + (self._policy.deadline_s if deadline_s is None else deadline_s)
         what = f"{method} {self._endpoint}{path}"
         last: Answer | HTTPError
         for attempt in itertools.count(1):
@@ -174,13 +186,17 @@ class ProgressClient:
                     raise refusal(what, answer, attempts=attempt, token=token)
                 asked_s = retry_after_s(answer.retry_after, self._clock.time())
             wait_s = self._policy.wait_s(attempt, asked_s, self._random)
-            if self._clock.monotonic() + wait_s >= deadline:
+            if self._clock.monotonic() + wait_s >= deadline or not (pause or self._sleep)(wait_s):
+                waited_s = self._clock.monotonic() - began_s
                 cause = last if isinstance(last, HTTPError) else None
                 raise exhaustion(
-                    what, last, attempts=attempt, patience_s=patience_s, asked_s=asked_s, token=token
+                    what, last, attempts=attempt, waited_s=waited_s, asked_s=asked_s, token=token
                 ) from cause
-            self._clock.sleep(wait_s)
         raise AssertionError("counting never ends")
+
+    def _sleep(self, seconds: float) -> bool:
+        self._clock.sleep(seconds)
+        return True
 
     def _send(self, method: str, path: str, headers: dict[str, str], body: bytes | None, left_s: float) -> Answer:
         within_s = max(0.001, left_s)

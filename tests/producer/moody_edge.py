@@ -38,7 +38,7 @@ class MoodyEdge:
 
     def __init__(self, *answers: Says, always: Says = Says()) -> None:
         self._answers = deque(answers)
-        self._always = always
+        self.always = always
         self._lock = threading.Lock()
         self.heard: list[Heard] = []
         self.acknowledged: list[Heard] = []
@@ -69,7 +69,7 @@ class MoodyEdge:
     def _hear(self, heard: Heard) -> Says:
         with self._lock:
             self.heard.append(heard)
-            says = self._answers.popleft() if self._answers else self._always
+            says = self._answers.popleft() if self._answers else self.always
         if says.wait is not None:
             says.wait.wait(20)
         if says.status == 200 and not says.hang_up:

@@ -1,0 +1,115 @@
+"""What lies in a folder, without following links or opening files. Paths are relative; names may be any bytes."""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+
+class Kind(Enum):
+    """What an entry is, as far as copying goes."""
+
+    DIRECTORY = "directory"
+    FILE = "file"
+    LINK = "link"
+    SPECIAL = "special"  # sockets, pipes, devices
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in the tree and what lstat said of it.
+
+    The path is relative, "" for the root; bytes in it that are no UTF-8 are escaped as `os.fsdecode` does.
+    """
+
+    path: str
+    kind: Kind
+    size: int
+    mtime_ns: int
+    mode: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, path: str, status: os.stat_result) -> "Entry":
+        """The entry that such a status makes; the size is 0 for all but files."""
+        kind = _kind(status.st_mode)
+        size = status.st_size if kind is Kind.FILE else 0
+        mode = stat.S_IMODE(status.st_mode)
+        return cls(path, kind, size, status.st_mtime_ns, mode, status.st_uid, status.st_gid)
+
+
+@dataclass(slots=True)
+class Listing:
+    """All entries, each folder before what is in it, and what could not be looked at: path and error."""
+
+    entries: list[Entry] = field(default_factory=list)
+    unreadable: list[tuple[str, OSError]] = field(default_factory=list)
+
+    def of_kind(self, kind: Kind) -> list[Entry]:
+        """The entries of one kind, in order."""
+        return [entry for entry in self.entries if entry.kind is kind]
+
+    def copiable(self) -> list[Entry]:
+        """All entries but the special ones, in order."""
+        return [entry for entry in self.entries if entry.kind is not Kind.SPECIAL]
+
+    @property
+    def bytes(self) -> int:
+        """The sizes of all files."""
+        return sum(entry.size for entry in self.entries)
+
+
+def scan(root: Path, at: Callable[[str], None] = lambda _: None) -> Listing:
+    """List the tree, by name within each folder; about 300 bytes of memory an entry.
+
+    `at` is called with the path of each folder as it is opened, and may raise to stop.
+
+    Raises:
+        OSError: the root itself cannot be looked at.
+    """
+    listing = Listing(entries=[Entry.of("", root.lstat())])
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        at(folder)
+        inside = []
+        for name in _names(root, folder, listing):
+            path = f"{folder}/{name}" if folder else name
+            try:
+                entry = Entry.of(path, (root / path).lstat())
+            except OSError as error:
+                listing.unreadable.append((path, error))
+                continue
+            listing.entries.append(entry)
+            if entry.kind is Kind.DIRECTORY:
+                inside.append(path)
+        folders.extend(reversed(inside))
+    return listing
+
+
+def readable(path: str | Path) -> str:
+    """The path as one line of clean text, for people and for JSON: odd bytes and controls are escaped."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) or "."
+
+
+def _names(root: Path, folder: str, listing: Listing) -> list[str]:
+    try:
+        with os.scandir(root / folder) as inside:
+            return sorted(item.name for item in inside)
+    except OSError as error:
+        listing.unreadable.append((folder, error))
+        return []
+
+
+def _kind(mode: int) -> Kind:
+    if stat.S_ISDIR(mode):
+        return Kind.DIRECTORY
+    if stat.S_ISREG(mode):
+        return Kind.FILE
+    if stat.S_ISLNK(mode):
+        return Kind.LINK
+    return Kind.SPECIAL
