@@ -64,10 +64,14 @@ class Supervisor:
             time.sleep(POLL_S)
 
     def look(self, now_s: float) -> list[Happening]:
-        """Look at each service once; what happened is told, and given back."""
+        """Look at each service once; what happened is told, and given back.
+
+        Only a death before it was ever ready is not told: `start` raises that.
+        """
         happenings = [happening for kept in self._kept if (happening := kept.look(now_s)) is not None]
         for happening in happenings:
-            self._tell(happening)
+            if not isinstance(happening, Died) or happening.was_ready:
+                self._tell(happening)
         return happenings
 
     def stop(self) -> None:
