@@ -22,7 +22,7 @@ def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
     node = KafkaNode(tmp_path / "Ünï \\ 😀", 1, 2)
     node.write()
     written = properties(node.properties_file)["log.dirs"]
-    assert written == f"{tmp_path}/\\u00dcn\\u00ef \\u005c \\ud83d\\ude00/storage"
+    assert written == f"{tmp_path}/\\u00dcn\\u00ef\\u0020\\u005c\\u0020\\ud83d\\ude00/storage"
 
 
 def test_storage_is_there_only_when_a_format_was_finished(tmp_path):
