@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from schemas import wire
 from schemas.catalog import Schema, newest
-from schemas.errors import Undecodable, Unencodable, UnknownSchema
+from schemas.errors import Unencodable
 from schemas.ids import SchemaIds
+from schemas.plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, Column, ReadPlan, columns_of, plan_for
+from schemas.walk import INT_BOUND, LONG_BOUND, walk
 
 
 class RecordWriter:
@@ -24,18 +27,26 @@ class RecordWriter:
         self._header = wire.header(ids.id_of(schema))
         self._schema = parse_schema(plain(schema.definition))
         self._title = schema.title
+        self._columns = columns_of(schema)
+        self._names = frozenset(column.name for column in self._columns)
 
     def write(self, record: Mapping[str, Any]) -> bytes:
-        """The record's wire bytes.
+        """The record's wire bytes; a field that may be null may be left out.
 
         Raises:
-            Unencodable: a field is missing, or its value does not fit.
+            Unencodable: a field is missing, one is none of the schema's, or a value does not fit.
         """
+        if strange := record.keys() - self._names:
+            raise Unencodable(f"{self._title} has no field {', '.join(sorted(map(str, strange)))}")
+        for column in self._columns:
+            value = record.get(column.name)
+            if not (column.nullable if value is None else _fits(column.kind, value)):
+                raise Unencodable(f"{self._title}: {column.name} is {value!r}, and should be {_wanted(column)}")
         out = io.BytesIO()
         out.write(self._header)
         try:
             schemaless_writer(out, self._schema, record)
-        except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as error:
+        except (ValueError, OverflowError) as error:  # half a surrogate pair; an integer that no double holds
             raise Unencodable(f"this record does not fit {self._title}: {error}") from error
         return out.getvalue()
 
@@ -46,53 +57,55 @@ class RecordReader:
     def __init__(self, ids: SchemaIds, name: str) -> None:
         self._ids = ids
         self._name = name
-        self._newest = newest(name)
-        self._reader = parse_schema(plain(self._newest.definition))
-        self._writers: dict[int, Any] = {}
+        self._columns = columns_of(newest(name))
+        self._definition = plain(newest(name).definition, defaults=False)
+        self._reader = parse_schema(plain(newest(name).definition))
+        self._written: dict[int, _Written] = {}
 
-    def read(self, framed: bytes) -> dict[str, Any]:
-        """The record.
+    def read(self, framed: bytes | None) -> dict[str, Any]:
+        """The record. None is read as no bytes.
 
         Raises:
             Undecodable: these bytes are no record of this name; the reason says why.
+            RegistryFailed: the schema id had to be looked up and the registry did not answer.
         """
-        schema_id = wire.split(framed)
-        writer = self._writer(schema_id)
+        framed = framed or b""
+        written = self._written_in(wire.split(framed))
+        walk(framed, written.plan)
         body = io.BytesIO(framed)
         body.seek(wire.HEADER_SIZE)
-        try:
-            record = schemaless_reader(body, writer, None if writer is self._reader else self._reader)
-        except UnicodeDecodeError as error:
-            raise Undecodable(wire.Reason.UTF8, str(error)) from error
-        except (EOFError, IndexError, ValueError, OverflowError, TypeError, MemoryError) as error:
-            reason = wire.Reason.TRUNCATED if isinstance(error, EOFError) else wire.Reason.INVALID
-            raise Undecodable(reason, f"{type(error).__name__} {error}".strip()) from error
-        if trailing := len(framed) - body.tell():
-            raise Undecodable(wire.Reason.TRAILING, f"{trailing} bytes follow the record")
-        if not isinstance(record, dict):
-            raise Undecodable(wire.Reason.INVALID, f"schema {schema_id} holds no record")
+        record = schemaless_reader(body, written.schema, None if written.is_newest else self._reader)
+        assert isinstance(record, dict), "what was walked is a record"
         return record
 
-    def _writer(self, schema_id: int) -> Any:
-        if schema_id not in self._writers:
-            try:
-                schema = self._ids.schema_of(schema_id)
-            except UnknownSchema as error:
-                raise Undecodable(wire.Reason.UNKNOWN_SCHEMA, str(error)) from error
-            if schema.name != self._name:
-                raise Undecodable(wire.Reason.OTHER_RECORD, f"{schema.name} where {self._name} is expected")
-            self._writers[schema_id] = (
-                self._reader if schema == self._newest else parse_schema(plain(schema.definition))
-            )
-        return self._writers[schema_id]
+    def _written_in(self, schema_id: int) -> _Written:
+        if schema_id not in self._written:
+            schema, plan = plan_for(self._ids, schema_id, self._name, self._columns)
+            definition = plain(schema.definition, defaults=False)
+            self._written[schema_id] = _Written(plan, parse_schema(definition), definition == self._definition)
+        return self._written[schema_id]
 
 
-def plain(definition: dict[str, Any]) -> dict[str, Any]:
-    """The same schema without logical types, so that fastavro gives and takes integers."""
-    return {
-        **definition,
-        "fields": [{**each, "type": _plain_type(each["type"])} for each in definition["fields"]],
-    }
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is kept of a schema that records were written in."""
+
+    plan: ReadPlan
+    schema: Any
+    is_newest: bool
+
+
+def plain(definition: dict[str, Any], *, defaults: bool = True) -> dict[str, Any]:
+    """What of a schema decides the bytes: without logical types, so that fastavro gives and takes integers.
+
+    The name goes too: of which record a schema is has been looked at before, and its namespace is nobody's concern.
+    The defaults are only needed for what we write and read to; a stranger's may be anything.
+    """
+    fields = []
+    for each in definition["fields"]:
+        field = {"name": each["name"], "type": _plain_type(each["type"])}
+        fields.append(field | ({"default": each["default"]} if defaults and "default" in each else {}))
+    return {"type": "record", "name": "Record", "fields": fields}
 
 
 def _plain_type(avro_type: Any) -> Any:
@@ -101,3 +114,31 @@ def _plain_type(avro_type: Any) -> Any:
     if isinstance(avro_type, dict) and "logicalType" in avro_type:
         return avro_type["type"]
     return avro_type
+
+
+def _fits(kind: int, value: Any) -> bool:
+    """Whether fastavro would write this value as it is, and not as what it makes of it."""
+    if kind == BOOLEAN:
+        return isinstance(value, bool)
+    if kind in (INT, LONG):
+        bound = INT_BOUND if kind == INT else LONG_BOUND
+        return isinstance(value, int) and not isinstance(value, bool) and -bound <= value < bound
+    if kind == DOUBLE:
+        return isinstance(value, (float, int)) and not isinstance(value, bool)
+    if kind == LONGS:
+        return isinstance(value, list) and all(_fits(LONG, each) for each in value)
+    return isinstance(value, str)
+
+
+_NOUNS = {
+    INT: "a 32-bit integer",
+    LONG: "a 64-bit integer",
+    BOOLEAN: "true or false",
+    DOUBLE: "a number",
+    LONGS: "a list of 64-bit integers",
+}
+
+
+def _wanted(column: Column) -> str:
+    noun = _NOUNS.get(column.kind, "a string")
+    return f"{noun} or null" if column.nullable else noun

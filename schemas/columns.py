@@ -75,25 +75,25 @@ class ColumnReader:
             RegistryFailed: a schema id had to be looked up and the registry did not answer; nothing was read.
             BatchTooLarge: the values have 2 GiB or more together.
         """
-        count = len(values)
-        values = [value or b"" for value in values]
-        data = np.frombuffer(b"".join(values), np.uint8)
-        if data.shape[0] > LARGEST_BATCH:
-            raise BatchTooLarge(f"{data.shape[0]} bytes in one call: read fewer of the {count} records at once")
-        sizes = np.fromiter(map(len, values), np.int64, count)
+        framed = [value or b"" for value in values]
+        count = len(framed)
+        sizes = np.fromiter(map(len, framed), np.int64, count)
         ends = np.cumsum(sizes)
+        if count and ends[-1] > LARGEST_BATCH:
+            raise BatchTooLarge(f"{ends[-1]} bytes in one call: read fewer of the {count} records at once")
+        data = np.frombuffer(b"".join(framed), np.uint8)
         starts = ends - sizes
         cells = _Cells.empty(len(self._columns), count)
         status = np.zeros(count, np.int64)
         rejected: list[Rejected] = []
         readable = np.flatnonzero(sizes >= HEADER_SIZE)
         heads = data[starts[readable, None] + np.arange(HEADER_SIZE)]
-        framed = heads[:, 0] == wire.MAGIC
+        headed = heads[:, 0] == wire.MAGIC
         numbers = heads[:, 1:].astype(np.int64) @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
-        misframed = [*np.flatnonzero(sizes < HEADER_SIZE), *readable[~framed]]
-        rejected.extend(_misframed(int(index), values[index]) for index in misframed)
-        for number in np.unique(numbers[framed]):
-            rows = readable[framed & (numbers == number)]
+        misframed = [*np.flatnonzero(sizes < HEADER_SIZE), *readable[~headed]]
+        rejected.extend(_misframed(int(index), framed[index]) for index in misframed)
+        for number in np.unique(numbers[headed]):
+            rows = readable[headed & (numbers == number)]
             try:
                 plan = self._plan(int(number))
             except Undecodable as error:
@@ -173,8 +173,10 @@ class ColumnWriter:
                 strings.append(data)
                 string_base += data.shape[0]
             elif column.kind == LONGS:
+                if array.values.null_count and array.flatten().null_count:
+                    raise Unencodable(f"{self._title}: {column.name} has a null among its items and may have none")
                 offsets = np.asarray(array.offsets).astype(np.int64)
-                items = np.asarray(array.values, np.int64)
+                items = np.asarray(array.values.fill_null(0), np.int64)
                 cells.values[place] = offsets[:-1] + long_base
                 cells.lengths[place] = np.diff(offsets)
                 longs.append(items)

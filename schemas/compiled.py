@@ -36,7 +36,7 @@ def _keep_beside_sources() -> bool:
     for room in ("schemas", "consumer"):
         for source in sorted((_ROOT / room).glob("*.py")):
             digest.update(source.read_bytes())
-    numba.config.CACHE_DIR = str(folder / f"compiled-{digest.hexdigest()[:16]}")
+    numba.config.CACHE_DIR = str(folder / f"compiled-{digest.hexdigest()[:16]}")  # type: ignore[attr-defined] # made at run time
     return True
 
 

@@ -173,7 +173,7 @@ def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
         count, at = _varint(data, at, end)
         if at < 0 or count == 0:
             return items, at
-        block_end = np.int64(-1)
+        size = np.int64(-1)
         if count < 0:
             size, at = _varint(data, at, end)
             if at < 0:
@@ -181,14 +181,14 @@ def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
             count = -count
             if size < 0 or count < 0:  # the lowest number has no positive twin
                 return items, -INVALID
-            block_end = at + size
         if count > end - at:
             return items, -TRUNCATED
+        block = at
         for _ in range(count):
             _, at = _varint(data, at, end)
             if at < 0:
                 return items, at
-        if block_end >= 0 and block_end != at:
+        if size >= 0 and size != at - block:
             return items, -INVALID
         items += count
 

@@ -87,7 +87,7 @@ class _Step:
             raise self.wrong(Reason.UTF8, str(error)) from error
 
     def longs(self) -> None:
-        """Blocks of a count and as many numbers, the last of count 0; a negative count has the size in bytes after it."""
+        """Blocks of a count and as many numbers, up to a count of 0; after a negative one stands the size in bytes."""
         while count := self.number():
             end = None
             if count < 0:
@@ -96,7 +96,9 @@ class _Step:
                     raise self.wrong(Reason.INVALID, f"an array's block of {count} items and {size} bytes")
                 count, end = -count, self.at + size
             if count > len(self._bytes) - self.at:
-                raise self.wrong(Reason.TRUNCATED, f"an array's block of {count} items in {len(self._bytes) - self.at} bytes")
+                raise self.wrong(
+                    Reason.TRUNCATED, f"an array's block of {count} items in {len(self._bytes) - self.at} bytes"
+                )
             for _ in range(count):
                 self.number()
             if end not in (None, self.at):

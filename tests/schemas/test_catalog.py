@@ -1,0 +1,96 @@
+"""The released schemas: they never change, they follow the rules of evolution, each has its id for ever."""
+
+from __future__ import annotations
+
+import hashlib
+
+import fastavro
+import pytest
+
+from schemas.catalog import Schema, named, newest, released
+from schemas.errors import UnknownSchema
+from schemas.ids import TableIds
+from schemas.plan import columns_of, read_plan
+from schemas.subtasks import SUBTASKS
+from tests.schemas.records import IDS
+
+RELEASED = {
+    "ProgressReported.v1": (1, "3a05dfd7a6220a11811977790e68ea661825639c970bd829121b797a03b8ff9e"),
+    "ProgressReported.v2": (2, "1d1e438f09eccea32b997bd3f1ef081ce6248f57fa93e4909de3b8a04521dd9a"),
+    "RateWindow.v1": (4, "74059ee71ed3cb581ce6bfc7f58ec1e35b36582a7f958f03f9dd9a0aef1ccea2"),
+    "SeriesState.v1": (3, "ce578992299a717e5070f0ad885cb838767876800279a83de566209676240269"),
+    "SignalRaised.v1": (5, "53639723fec3e1096a733dccfe02e88ef386957583075511f9ea42bcfa3a58c4"),
+}
+"""Id and sha256 of each released file. A line may be added and never changed: a new version is a new file."""
+
+
+@pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
+def test_a_released_schema_never_changes(schema):
+    assert RELEASED[schema.title] == (IDS.id_of(schema), hashlib.sha256(schema.text.encode()).hexdigest())
+
+
+def test_no_released_schema_is_taken_back():
+    assert RELEASED.keys() == {schema.title for schema in released()}
+
+
+@pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
+def test_every_schema_is_avro_named_as_its_file(schema):
+    parsed = fastavro.parse_schema(schema.definition)
+
+    assert parsed["name"] == f"taskstream.{schema.name}"
+
+
+@pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
+def test_every_field_is_explained(schema):
+    assert schema.definition["doc"]
+    assert all(each["doc"] for each in schema.definition["fields"])
+
+
+@pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
+def test_a_field_that_may_be_null_is_null_by_default(schema):
+    optional = [each for each in schema.definition["fields"] if isinstance(each["type"], list)]
+
+    assert all(each["type"][0] == "null" and each["default"] is None for each in optional)
+
+
+@pytest.mark.parametrize("written", released(), ids=lambda schema: f"written {schema.title}")
+@pytest.mark.parametrize("read", released(), ids=lambda schema: f"read {schema.title}")
+def test_every_version_is_read_as_every_other(written: Schema, read: Schema):
+    if written.name == read.name:
+        assert read_plan(written, columns_of(read))
+
+
+def test_a_version_adds_its_fields_at_the_end():
+    for older, newer in zip(released(), released()[1:], strict=False):
+        if older.name == newer.name:
+            assert newer.version == older.version + 1
+            assert newer.definition["fields"][: len(older.definition["fields"])] == older.definition["fields"]
+
+
+def test_the_newest_is_the_highest_version():
+    assert newest("ProgressReported") == named("ProgressReported.v2")
+
+
+def test_an_unknown_record_is_told_with_those_there_are():
+    with pytest.raises(UnknownSchema, match=r"'Nothing'.*ProgressReported, RateWindow"):
+        newest("Nothing")
+
+
+def test_an_unknown_title_is_told_with_those_there_are():
+    with pytest.raises(UnknownSchema, match=r"'ProgressReported\.v9'.*ProgressReported\.v2"):
+        named("ProgressReported.v9")
+
+
+def test_an_unknown_id_is_told_with_those_there_are():
+    with pytest.raises(UnknownSchema, match=r"no schema has id 99; .*1, 2, 3, 4, 5"):
+        TableIds().schema_of(99)
+
+
+def test_a_schema_that_is_not_released_has_no_id():
+    with pytest.raises(UnknownSchema, match=r"ProgressReported\.v3 has no id"):
+        TableIds().id_of(Schema("ProgressReported", 3, "{}"))
+
+
+def test_the_subtasks_are_the_apis_nineteen_in_its_spelling():
+    assert len(set(SUBTASKS)) == 19
+    assert "DETTACH_AGENT_IMAGE" in SUBTASKS
