@@ -1,0 +1,57 @@
+"""`taskstream view`: its options, made into settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from compose.cli.options import kafka_options
+from compose.cli.topic_options import prefix_option
+from compose.errors import ComposeError
+from compose.librdkafka import KafkaClient
+from compose.serve import Serving, address, bind, serve
+from compose.view import ViewSettings, build_view
+from consumer.table import Settings
+from producer.errors import ProducerError
+from schemas.errors import SchemasError
+from schemas.ids import TableIds
+from schemas.topics import Topics
+
+
+@click.command()
+@kafka_options
+@prefix_option
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
+@click.option(
+    "--tokens",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The file of hashed tokens; `taskstream tokens add` writes it. Read again when it changes.",
+)
+@click.option(
+    "--bucket",
+    default=60.0,
+    type=click.FloatRange(min=0.001),
+    envvar="TASKSTREAM_BUCKET",
+    help="Seconds in a 'minute' of the rates; the same as the worker's.",
+)
+@click.option("--drain-timeout", default=1, type=click.IntRange(1), help="Seconds that a stop may take.")
+def view(
+    *, kafka: KafkaClient, prefix: str, host: str, port: int, tokens: Path, bucket: float, drain_timeout: int
+) -> None:
+    """Serve what is known of every migration.
+
+    It reads the state topic from its beginning into memory and follows it; nothing is stored, any number may run.
+    The role `read` sees its own project, `operate` sees all.
+    """
+    serving = Serving(host, port, drain_timeout)
+    try:
+        app = build_view(ViewSettings(kafka, Topics(prefix), TableIds(), tokens, Settings(bucket)))
+        listener = bind(serving)
+    except (ComposeError, ProducerError, SchemasError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"the view listens on {address(listener)}", err=True)
+    sys.exit(serve(app, listener, serving, app.drain))

@@ -1,0 +1,205 @@
+"""A running view for tests: its own process on a free port; and states put straight onto the state topic."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import urllib3
+from confluent_kafka import Producer
+
+from compose.librdkafka import KafkaClient
+from consumer.records import state_batch
+from consumer.series import ROW
+from consumer.table import SeriesTable
+from producer.callers.token_file import token_line
+from schemas.caller import Role
+from schemas.catalog import newest
+from schemas.columns import ColumnWriter
+from schemas.ids import TableIds
+from schemas.topics import Topics
+from tests.producer.edges import until
+
+MB = 1_000_000
+S = 1_000_000
+"""A second, in microseconds."""
+
+
+def series(now_us: int, **columns: Any) -> np.ndarray:
+    """One row: a copy that is half done after ten minutes at 10 MB/s, heard a second ago; `columns` say what differs."""
+    row = np.zeros(1, ROW)
+    defaults: dict[str, Any] = {
+        "live": True,
+        "trend": 1,
+        "progress": 50,
+        "need_migration_test": -1,
+        "complete_minutes": 9,
+        "first_seen": now_us - 600 * S,
+        "last_seen": now_us - S,
+        "last_advance": now_us - S,
+        "reports": 300,
+        "replicatesize": 6_000 * MB,
+        "totalsize": 12_000 * MB,
+        "remain_time": -1,
+        "rated_from": now_us - 600 * S,
+        "rated_bytes": 6_000 * MB,
+        "samples": 299,
+        "open_minute": now_us // (60 * S) * 60 * S,
+        "open_minute_bytes": 100 * MB,
+        "health_since": now_us - 600 * S,
+        "silent_since": -1,
+        "eta_told": -1,
+        "eta_told_at": -1,
+        "rate_fast_bps": 10.0 * MB,
+        "rate_slow_bps": 10.0 * MB,
+        "rate_peak_bps": 12.0 * MB,
+        "typical_gap_s": 2.0,
+        "trend_change_pct": 1.5,
+        "trend_slope_pct": 0.1,
+        "log_rate_sd": 0.1,
+        "eta_s": 600.0,
+        "eta_low_s": 500.0,
+        "eta_high_s": 720.0,
+        **dict.fromkeys(("migrate_speed", "compress_rate", "total_cpu_usage", "agent_cpu_usage"), np.nan),
+        **dict.fromkeys(("total_mem_usage", "agent_mem_usage", "total_disk_io", "agent_disk_io"), np.nan),
+        "minute_bytes": [0] * 20 + [600 * MB] * 10,
+    }
+    for name, value in (defaults | columns).items():
+        row[name] = value
+    return row
+
+
+class StateTopic:
+    """Puts states onto a state topic as a worker would, in transactions."""
+
+    def __init__(self, kafka: KafkaClient, topics: Topics) -> None:
+        self.topics = topics
+        self._producer = Producer(kafka.config(**{"transactional.id": f"{topics.prefix}-states", "linger.ms": 5}))
+        self._producer.init_transactions(20)
+        self._writer = ColumnWriter(TableIds(), newest("SeriesState"))
+
+    def put(self, states: Mapping[str, np.ndarray], traces: Mapping[str, str] = {}) -> None:
+        """Commit these rows, by series key."""
+        keys = list(states)
+        table = SeriesTable()
+        said = np.array([traces.get(key, "copying /srv") for key in keys], object)
+        table.put(keys, np.concatenate(list(states.values())), said, np.full(len(keys), None, object))
+        values = self._writer.write(state_batch(table, table.find(keys)))
+        self._commit(list(zip(keys, values, strict=True)))
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Commit tombstones."""
+        self._commit([(key, None) for key in keys])
+
+    def put_bytes(self, key: str, value: bytes) -> None:
+        self._commit([(key, value)])
+
+    def abort(self, key: str, value: bytes) -> None:
+        self._producer.begin_transaction()
+        self._produce(key, value)
+        self._producer.flush(10)
+        self._producer.abort_transaction(10)
+
+    def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> None:
+        self._producer.begin_transaction()
+        for key, value in records:
+            self._produce(key, value)
+        self._producer.commit_transaction(20)
+
+    def _produce(self, key: str, value: bytes | None) -> None:
+        partition = hash_of(key.rpartition("/")[0]) % self.topics.partitions
+        if len(self._producer) > 50_000:
+            self._producer.flush(20)
+        self._producer.produce(self.topics.state.name, value, key, partition)
+
+
+def hash_of(text: str) -> int:
+    """Any number that is the same every time."""
+    return int.from_bytes(text.encode()[-8:], "big")
+
+
+@dataclass(slots=True)
+class RunningView:
+    """A view process and how to speak to it."""
+
+    url: str
+    tokens: Mapping[str, str]
+    """Tokens by whose they are: `reader`, `other` (another project's), `operator`, `agent`."""
+    process: subprocess.Popen[bytes]
+    http: urllib3.PoolManager
+    log: Path
+
+    def get(self, path: str, *, by: str | None = "operator", method: str = "GET", **headers: str) -> Any:
+        sent = {"X-Auth-Token": self.tokens[by]} if by else {}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.request(method, self.url + path, headers=sent, retries=False)
+
+    def shown(self, path: str, *, by: str = "operator") -> Any:
+        answer = self.get(path, by=by)
+        assert answer.status == 200, answer.data
+        return answer.json()
+
+    def stop(self, timeout_s: float = 10) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+
+ROLES = {
+    "reader": ("project-1", [Role.READ]),
+    "other": ("project-2", [Role.READ]),
+    "operator": ("operations", [Role.OPERATE]),
+    "agent": ("project-1", [Role.REPORT]),
+}
+
+
+@contextlib.contextmanager
+def running_view(
+    kafka: KafkaClient, prefix: str, folder: Path, *options: str, port: int = 0, wait: bool = True
+) -> Iterator[RunningView]:
+    tokens = {name: f"token-of-{name}" for name in ROLES}
+    file = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
+    file.write_text("".join(token_line(tokens[name], *ROLES[name]) + "\n" for name in ROLES))
+    log = file.with_suffix(".log")
+    arguments = ["view", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-c",
+        "from compose.cli import main; main()",
+        *arguments,
+        "--tokens",
+        str(file),
+        *options,
+    ]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stderr=out, stdout=out)
+    try:
+        url = _address(process, log)
+        with urllib3.PoolManager(maxsize=8, timeout=30) as http:
+            view = RunningView(url, tokens, process, http, log)
+            if wait:
+                until(lambda: view.get("/readyz", by=None).status == 200, 30)
+            yield view
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    found: list[str] = []
+
+    def told() -> bool:
+        text = log.read_text()
+        assert process.poll() is None, text
+        found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
+        return bool(found)
+
+    until(told, 30)
+    return found[0]
