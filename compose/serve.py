@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import resource
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
 from compose.errors import PortInUseError
+from compose.http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
+
+DRAIN_INTERVAL_S = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """How to serve."""
 
     host: str = "127.0.0.1"
     port: int = 0
+    drain_delay_s: float = 1.0
+    """After a stop signal: how long new connections are still taken, until everybody knows that we are unready."""
     drain_timeout_s: int = 20
-    """How long what is in flight may take after a stop signal."""
+    """How long what is then in flight may take."""
     backlog: int = 2048
+    bounds: HttpBounds = field(default_factory=HttpBounds)
 
 
 def bind(serving: Serving) -> socket.socket:
@@ -54,9 +63,10 @@ def address(listener: socket.socket, scheme: str = "http") -> str:
 
 def serve(app: Any, listener: socket.socket, serving: Serving, on_drain: Callable[[], None] = lambda: None) -> int:
     """Serve until SIGTERM or SIGINT. `on_drain` is called first. Gives 0 if everything was answered, else 1."""
+    raise_file_limit()
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=bounded_by(serving.bounds),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -66,7 +76,10 @@ def serve(app: Any, listener: socket.socket, serving: Serving, on_drain: Callabl
         backlog=serving.backlog,
         timeout_graceful_shutdown=serving.drain_timeout_s,
     )
-    server = _Server(config, on_drain)
+    server = _Server(config, serving, on_drain)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a request leaves no cycles behind, so to look for them rarely is enough
     server.run([listener])
     return 0 if server.started and server.finished else 1
 
@@ -74,8 +87,9 @@ def serve(app: Any, listener: socket.socket, serving: Serving, on_drain: Callabl
 class _Server(uvicorn.Server):
     """Uvicorn's, but a signal ends in an exit code of ours."""
 
-    def __init__(self, config: uvicorn.Config, on_drain: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, serving: Serving, on_drain: Callable[[], None]) -> None:
         super().__init__(config)
+        self._serving = serving
         self._on_drain = on_drain
         self.finished = False
 
@@ -89,7 +103,45 @@ class _Server(uvicorn.Server):
         self._on_drain()
         self.handle_exit(number, frame)
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        await asyncio.sleep(0)
+        """Let every connection have its answer, then end the application: uvicorn's own closes idle ones at once."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._serving.drain_delay_s + self._serving.drain_timeout_s
+        accept_until = loop.time() + self._serving.drain_delay_s
+        while loop.time() < accept_until:  # those that connect meanwhile are told too
+            for connection in self._connections():
+                connection.drain()
+            await asyncio.sleep(DRAIN_INTERVAL_S)
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        while (self._connections() or self.server_state.tasks) and loop.time() < deadline and not self.force_exit:
+            for connection in self._connections():
+                connection.shutdown()
+            await asyncio.sleep(DRAIN_INTERVAL_S)
         self.finished = not self.server_state.tasks
+        for task in self.server_state.tasks:
+            task.cancel()
+        self._sweeper.cancel()
+        await self.lifespan.shutdown()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            now_s = time.monotonic()
+            for connection in self._connections():
+                connection.sweep(now_s)
+
+    def _connections(self) -> list[BoundedHttp]:
+        return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many connections as the system allows it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

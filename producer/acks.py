@@ -11,7 +11,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -25,8 +25,7 @@ IDLE_INTERVAL_S: Final = 0.25
 """How often statistics, errors and overdue waiters are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """Where Kafka keeps the event."""
 
     partition: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from producer.admission import TOKEN_CHARS
 from schemas.api_error import HEADERS_TOO_LARGE, MALFORMED, TOO_LARGE, ApiError
@@ -39,8 +38,7 @@ class WireHeaders(Mapping[str, str]):
         return len(self.raw)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back."""
 
     status: int

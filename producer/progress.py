@@ -13,7 +13,7 @@ from producer.acks import AckedProducer
 from producer.admission import TASK_ID_CHARS, Limits
 from producer.callers.row import Row, demand
 from producer.errors import NotAcked, RecordTooLarge
-from producer.event import EventWriter, Receipt, event_id
+from producer.event import EventWriter, Receipt, fresh_event_id, same_event_id
 from producer.incoming import Answer, Incoming
 from producer.report import read_report
 from schemas.api_error import MALFORMED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA, ApiError
@@ -56,7 +56,8 @@ class ProgressEndpoint:
         task_id = read_task_id(task_segment)
         report = read_report(body)
         self.unknown_fields += report.unknown_fields
-        name = event_id(caller.project_id, task_id, idempotency_key(incoming))
+        key = idempotency_key(incoming)
+        name = same_event_id(caller.project_id, task_id, key) if key else fresh_event_id(received_at_us)
         receipt = Receipt(caller.project_id, task_id, name, received_at_us, traceparent(incoming))
         try:
             ack = await self._acks.send(self._writer.write(report, receipt))

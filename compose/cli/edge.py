@@ -35,7 +35,7 @@ def edge(*, kafka: KafkaClient, prefix: str, host: str, port: int, tokens: Path,
 
     A report is answered with 200 when Kafka has it, and with an error that says whether to try again when not.
     """
-    serving = Serving(host, port, drain_timeout)
+    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
     try:
         app = build_edge(EdgeSettings(kafka, Topics(prefix), TableIds(), tokens))
         listener = bind(serving)
