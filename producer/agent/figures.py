@@ -30,7 +30,7 @@ class ProcessUsage:
         self._asked_s, self._cpu_s = now_s, cpu_s
         if span_s <= 0:
             return None
-        return round(min(100.0, 100 * used_s / span_s / (os.cpu_count() or 1)), 2)
+        return round(max(0.0, min(100.0, 100 * used_s / span_s / (os.cpu_count() or 1))), 2)
 
     def memory_mb(self) -> float | None:
         """Resident memory now, in MB; None where the system does not tell."""

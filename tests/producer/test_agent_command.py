@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -174,8 +175,9 @@ def start(source: Path, destination: Path, url: str, token_file: Path, *more: st
 def wait_for_bytes(process: subprocess.Popen, folder: Path, at_least: int) -> None:
     for _ in range(2000):
         assert process.poll() is None, process.communicate()
-        if folder.exists() and size_of(folder) >= at_least:
-            return
+        with suppress(FileNotFoundError):  # a part was renamed while we looked
+            if size_of(folder) >= at_least:
+                return
         time.sleep(0.01)
     raise AssertionError(f"{at_least} bytes did not come in twenty seconds")
 
@@ -187,8 +189,8 @@ def test_a_copy_killed_at_any_moment_resumes_without_copying_it_all_again(tmp_pa
     )
     (source / "b/link").symlink_to("1")
     destination = tmp_path / "dst"
-    for at_least in (1_000_000, 3_500_000, 6_500_000):
-        process = start(source, destination, edge.url, token_file, "--bwlimit", "8M")
+    for at_least in (1_000_000, 3_500_000, 6_300_000):
+        process = start(source, destination, edge.url, token_file, "--bwlimit", "3M")
         try:
             wait_for_bytes(process, destination, at_least)
         finally:

@@ -1,9 +1,9 @@
 """What the edge hears of a copy, and that nothing the edge does disturbs the copy."""
 
+import json
 import os
 import socket
 import threading
-from dataclasses import asdict
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from producer.agent.tree import readable
 from producer.auth_token import AuthToken
 from producer.client import ProgressClient, Report
 from producer.clock import SteppedClock
+from producer.report import read_report
 from producer.retry import RetryPolicy
 from tests.producer.moody_edge import MoodyEdge, Says, error
 from tests.producer.trees import contents, plant, size_of
@@ -75,13 +76,22 @@ def test_every_report_is_within_the_specifications_bounds_and_says_what_was_meas
         assert body["agent_mem_usage"] > 1
         assert datetime.fromisoformat(body["agent_time"]).tzinfo is not None
         assert len(body["process_trace"]) <= 2048
-        assert set(body) <= set(asdict(REPORT))
+        assert read_report(json.dumps(body).encode()).unknown_fields == 0
     middle = edge.bodies("MIGRATE_LINUX_FILE")[len(edge.bodies("MIGRATE_LINUX_FILE")) // 2]
     assert "folder/" in middle["process_trace"]
     assert 16 < middle["migrate_speed"] < 64
     assert middle["remain_time"] >= 1
     # The whole of a limited copy is about as fast as its limit, in Mbit/s.
     assert edge.last("MIGRATE_LINUX_FILE")["migrate_speed"] == pytest.approx(32, rel=0.25)
+
+
+def test_names_that_are_no_utf8_make_reports_that_the_edge_can_read(tmp_path):
+    source = plant(tmp_path / "src", {os.fsdecode(b"\xff" * n + b"\n\x1b"): b"x" * 100_000 for n in (1, 50)})
+    with MoodyEdge() as edge:
+        run(edge.url, source, tmp_path / "dst", bwlimit_bps=400_000, interval_s=0.02)
+    traces = {heard.body["process_trace"] for heard in edge.acknowledged}
+    assert any(r"\xff\n\x1b" in trace for trace in traces)
+    assert all(read_report(json.dumps(heard.body).encode()) for heard in edge.acknowledged)
 
 
 def test_bytes_and_percent_never_fall(tmp_path, source):
