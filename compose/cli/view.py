@@ -47,7 +47,7 @@ def view(
     It reads the state topic from its beginning into memory and follows it; nothing is stored, any number may run.
     The role `read` sees its own project, `operate` sees all.
     """
-    serving = Serving(host, port, drain_timeout)
+    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
     try:
         app = build_view(ViewSettings(kafka, Topics(prefix), TableIds(), tokens, Settings(bucket)))
         listener = bind(serving)
