@@ -69,9 +69,15 @@ class Topics:
         return Topic(f"{self.prefix}.rejected", "as received", None, self.partitions, self._kept)
 
     @property
+    def probe(self) -> Topic:
+        """What the edges write to find out whether Kafka acknowledges; nobody reads it."""
+        config = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS // 24)}
+        return Topic(f"{self.prefix}.probe", "none", None, 1, config)
+
+    @property
     def all(self) -> tuple[Topic, ...]:
-        """The five topics."""
-        return (self.progress, self.state, self.rates, self.signals, self.rejected)
+        """The six topics."""
+        return (self.progress, self.state, self.rates, self.signals, self.rejected, self.probe)
 
     @property
     def _kept(self) -> Mapping[str, str]:
