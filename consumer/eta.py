@@ -35,9 +35,9 @@ def judge_eta(rows: Rows, slot: int, width: int) -> None:
     seen = row["last_seen"] - row["rated_from"]
     if row["progress"] == 100 or row["samples"] < LEAST_SAMPLES or seen < width or not (fast > 0.0 and slow > 0.0):
         return
-    left = max(float(row["totalsize"]) - float(row["replicatesize"]), 0.0)
+    left = float(max(row["totalsize"] - row["replicatesize"], 0))
     middle = left / math.sqrt(fast * slow)
-    if middle > FARTHEST_S:
+    if not middle <= FARTHEST_S:  # nor where both rates are so small that nothing is left of their product
         return
     row["eta_s"] = middle
     deviation = row["log_rate_sd"]

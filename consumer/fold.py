@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consumer.eta import judge_eta
-from consumer.minutes import MOST_WINDOWS, advance, complete_minutes
+from consumer.minutes import MOST_WINDOWS, advance, complete_minutes, plus
 from consumer.rates import US_PER_S, ewma, quiet_limit, typical_gap
 from consumer.series import NONE, Health, Rows, Signal, Trend
 from consumer.trend import judge_trend
@@ -73,22 +73,22 @@ def fold_events(
             accepted[place] = True
             raised = _judge_health(rows, slot, width, signals, raised)
             continue
-        if moment < row["last_seen"]:
-            row["skewed"] += 1
-            moment = row["last_seen"]
-        reset = False
-        if now_bytes < row["replicatesize"]:
-            if not row["held"]:
-                row["held"] = True
-                continue
-            reset = True
-        elif row["held"]:
+        reset = now_bytes < row["replicatesize"]
+        if reset and not row["held"]:
+            row["held"] = True
+            continue
+        if row["held"] and not reset:
             row["stale"] += 1
         row["held"] = False
         accepted[place] = True
+        if moment < row["last_seen"]:
+            row["skewed"] += 1
+            moment = row["last_seen"]
         step = moment - row["last_seen"]
         open_before = row["open_minute"]
         if reset:
+            came_without_time = row["replicatesize"] - row["rated_bytes"]
+            row["open_minute_bytes"] = plus(row["open_minute_bytes"], came_without_time)
             made = advance(rows, slot, moment, 0, row["last_seen"], width, windows, made)
             _warm_up_anew(rows, slot, moment, now_bytes)
         else:
@@ -109,12 +109,13 @@ def fold_events(
         row["replicatesize"] = now_bytes
         row["totalsize"] = totalsize[place]
         row["last_seen"] = moment
-        if reset:
-            raised = _raise(rows, slot, SAYS_RESET, row["health"], row["health"], moment, np.nan, signals, raised)
         if reset or row["open_minute"] != open_before:
             row["complete_minutes"] = complete_minutes(row["open_minute"], row["rated_from"], width)
             judge_trend(rows, slot)
         judge_eta(rows, slot, width)
+        if reset:
+            told = _told(row)
+            raised = _raise(rows, slot, SAYS_RESET, told, told, moment, np.nan, signals, raised)
         raised = _judge_health(rows, slot, width, signals, raised)
         raised = _tell_eta(rows, slot, width, eta_part, signals, raised)
     return slots.shape[0], made, raised
@@ -177,8 +178,8 @@ def _judge_health(rows: Rows, slot: int, width: int, signals: npt.NDArray[np.voi
     """Set the row's health by its reports; a change of what was told is one signal."""
     row = rows[slot]
     moment = row["last_seen"]
-    before = SILENT if row["silent_since"] != NONE else row["health"]
-    before_since = row["silent_since"] if row["silent_since"] != NONE else row["health_since"]
+    before = _told(row)
+    before_since = _told_since(row)
     limit_s = quiet_limit(row["typical_gap_s"], width / US_PER_S)
     since = moment
     if row["progress"] == 100:
@@ -230,6 +231,18 @@ def _tell_eta(rows: Rows, slot: int, width: int, eta_part: float, signals: npt.N
 
 
 @compiled
+def _told(row: np.void) -> int:
+    """The health that was last said: a clock may have found the series silent."""
+    return SILENT if row["silent_since"] != NONE else int(row["health"])
+
+
+@compiled
+def _told_since(row: np.void) -> int:
+    since: int = row["silent_since"] if row["silent_since"] != NONE else row["health_since"]
+    return since
+
+
+@compiled
 def _raise(
     rows: Rows,
     slot: int,
@@ -250,7 +263,7 @@ def _raise(
     signal["progress"] = row["progress"]
     signal["raised_at"] = row["last_seen"]
     signal["since"] = since
-    signal["before_since"] = row["health_since"]
+    signal["before_since"] = _told_since(row)
     signal["last_seen"] = row["last_seen"]
     signal["last_advance"] = row["last_advance"]
     signal["replicatesize"] = row["replicatesize"]

@@ -43,7 +43,7 @@ def advance(
             slot,
             row["open_minute"],
             1,
-            _plus(row["open_minute_bytes"], told),
+            plus(row["open_minute_bytes"], told),
             until,
             measured_to,
             width,
@@ -65,7 +65,7 @@ def advance(
             edge += width
         row["open_minute"] = last
         row["open_minute_bytes"] = 0
-    row["open_minute_bytes"] = _plus(row["open_minute_bytes"], gained - told)
+    row["open_minute_bytes"] = plus(row["open_minute_bytes"], gained - told)
     return made
 
 
@@ -78,7 +78,7 @@ def complete_minutes(open_minute: int, rated_from: int, width: int) -> int:
 
 
 @compiled
-def _plus(a: int, b: int) -> int:
+def plus(a: int, b: int) -> int:
     """The sum of two numbers that are not negative, or the largest long: resets can pass it within one minute."""
     return a + b if a <= LARGEST - b else LARGEST
 

@@ -1,0 +1,62 @@
+"""What the oracle is told and what it keeps: one report, one series. It knows no rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One report of one series: what the rules look at, and in `said` what they only remember."""
+
+    series: str
+    received_at: int
+    progress: int
+    replicatesize: int
+    totalsize: int
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Series:
+    """One row, in the words of the contract; None is null."""
+
+    first_seen: int
+    last_seen: int
+    last_advance: int
+    rated_from: int
+    rated_bytes: int
+    open_minute: int
+    health_since: int
+    progress: int
+    replicatesize: int
+    totalsize: int
+    said: dict[str, Any]
+    held: bool = False
+    reports: int = 1
+    skewed: int = 0
+    stale: int = 0
+    resets: int = 0
+    regressions: int = 0
+    samples: int = 0
+    rate_fast_bps: float | None = None
+    rate_slow_bps: float | None = None
+    rate_peak_bps: float | None = None
+    typical_gap_s: float | None = None
+    open_minute_bytes: int = 0
+    minute_bytes: list[int] = field(default_factory=list)
+    """The closed minutes since the first report, 30 at most, oldest first."""
+    complete_minutes: int = 0
+    trend: str = "WARMING"
+    trend_change_pct: float | None = None
+    trend_slope_pct: float | None = None
+    slow: bool = False
+    log_rate_sd: float | None = None
+    health: str = "OK"
+    silent_since: int | None = None
+    eta_s: float | None = None
+    eta_low_s: float | None = None
+    eta_high_s: float | None = None
+    eta_told: int | None = None
+    eta_told_at: int | None = None

@@ -1,0 +1,37 @@
+"""What was unheard for too long is named, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.age import expired
+from consumer.table import SeriesTable
+from tests.consumer.likeness import Telling
+from tests.consumer.oracle_series import Event
+from tests.consumer.streams import START, US, streams
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(), st.integers(0, 60 * 86_400), st.sampled_from((0.5, 3600.0, 7 * 86_400.0)))
+def test_expired_are_those_whose_last_report_is_too_long_ago(events: list[Event], later_s: int, keep_s: float) -> None:
+    table = SeriesTable()
+    Telling(table).fold(events)
+    now = START + later_s * US
+    found = table.keys[expired(table.rows, now, keep_s)].tolist()
+    live = np.flatnonzero(table.rows["live"])
+    expected = [table.keys[slot] for slot in live if now - table.rows["last_seen"][slot] > keep_s * US]
+    assert found == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(streams())
+def test_what_was_dropped_is_not_named_again(events: list[Event]) -> None:
+    table = SeriesTable()
+    Telling(table).fold(events)
+    table.commit()
+    now = START + 365 * 86_400 * US
+    table.drop(expired(table.rows, now, 1.0))
+    assert expired(table.rows, now, 1.0).tolist() == []
+    assert len(table) == 0

@@ -1,0 +1,60 @@
+"""A row that was published and read back is the row that it was, and goes on as if it had never left."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumer.records import rows_of, state_batch, strings_of
+from consumer.table import SeriesTable, Settings
+from schemas.catalog import newest
+from schemas.columns import ColumnReader, ColumnWriter
+from schemas.ids import TableIds
+from tests.consumer.likeness import Telling, exactly
+from tests.consumer.oracle_series import Event
+from tests.consumer.streams import START, US, stream_of, streams
+
+IDS = TableIds()
+STATE = newest("SeriesState")
+
+
+@settings(max_examples=80, deadline=None)
+@given(streams(), st.integers(0, 300), st.integers(0, 7200), st.sampled_from((60.0, 60.0, 1.0)))
+def test_a_restored_table_goes_on_as_if_it_had_never_been_away(
+    events: list[Event], moved: int, later_s: int, bucket_s: float
+) -> None:
+    stayed = SeriesTable(Settings(bucket_s=bucket_s))
+    Telling(stayed).fold(events[:moved]).judge_silence(START + later_s * US)
+    came_back = restored(stayed)
+    assert exactly(came_back) == exactly(stayed)
+    went_on, expected = Telling(came_back).fold(events[moved:]), Telling(stayed).fold(events[moved:])
+    assert exactly(came_back) == exactly(stayed)
+    assert went_on.windows == expected.windows
+    assert went_on.signals == expected.signals
+
+
+def test_the_newest_record_of_a_key_wins_when_several_are_read_back() -> None:
+    events = stream_of([[("copy", 50, 1), ("drift", 20, 2)], [("copy", 9, 3)]])
+    table = SeriesTable()
+    came_back = SeriesTable()
+    for begin in range(0, len(events), 10):
+        Telling(table).fold(events[begin : begin + 10])
+        put_back(table, table.changed, came_back)
+        table.commit()
+    assert exactly(came_back) == exactly(table)
+
+
+def restored(table: SeriesTable) -> SeriesTable:
+    """What a new worker would hold after reading these rows from the state topic."""
+    fresh = SeriesTable(table.settings)
+    put_back(table, np.flatnonzero(table.rows["live"]), fresh)
+    return fresh
+
+
+def put_back(table: SeriesTable, slots: np.ndarray, into: SeriesTable) -> None:
+    wire = ColumnWriter(IDS, STATE).write(state_batch(table, slots))
+    decoded = ColumnReader(IDS, STATE.name).read(wire)
+    assert decoded.rejected == []
+    rows = rows_of(decoded.batch, table.rows["partition"][slots])
+    into.put(table.keys[slots].tolist(), rows, *strings_of(decoded.batch))
