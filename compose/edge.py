@@ -11,9 +11,11 @@ from compose.librdkafka import KafkaClient
 from producer.acks import AckedProducer, producer_config
 from producer.admission import Limits
 from producer.app import Edge
+from producer.batch import BatchEndpoint
 from producer.callers.row import Row
 from producer.callers.token_file import TokenFile
 from producer.event import EventWriter
+from producer.intake import Intake
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
 from schemas.ids import SchemaIds
@@ -45,7 +47,11 @@ def build_edge(settings: EdgeSettings) -> Edge:
     config = producer_config(
         settings.kafka.config(), ack_timeout_s=limits.ack_timeout_s, queue_limit=limits.queued_events
     )
-    acks = AckedProducer(settings.topics.progress.name, config, ack_timeout_s=limits.ack_timeout_s)
+    topics = settings.topics
+    acks = AckedProducer(topics.progress.name, topics.probe.name, config, ack_timeout_s=limits.ack_timeout_s)
     readiness = Readiness()
-    progress = ProgressEndpoint(Row([tokens]), EventWriter(settings.ids), acks, limits)
-    return Edge(progress, acks, readiness, Watch(readiness, acks), limits)
+    intake = Intake(Row([tokens]), acks, readiness, limits)
+    writer = EventWriter(settings.ids)
+    progress = ProgressEndpoint(intake, writer, acks, limits)
+    batch = BatchEndpoint(intake, writer, acks, limits)
+    return Edge(progress, batch, acks, readiness, Watch(readiness, acks))

@@ -21,6 +21,7 @@ from producer.event import Event
 POLL_INTERVAL_S: Final = 0.001
 """How long an ack may lie in librdkafka's queue before it is seen, while any is awaited."""
 PROBE_TIMEOUT_S: Final = 3.0
+_PROBE: Final = Event("probe", b"", [], 0)
 IDLE_INTERVAL_S: Final = 0.25
 """How often statistics, errors and overdue waiters are looked at."""
 
@@ -45,7 +46,7 @@ class AckCounts:
 
 def producer_config(properties: Mapping[str, Any], *, ack_timeout_s: float, queue_limit: int) -> dict[str, Any]:
     """The settings of librdkafka: beneath what the operator may tune, above it what a 200 of ours means."""
-    tunable = {"linger.ms": 5, "queue.buffering.max.kbytes": 262_144, "log.connection.close": False}
+    tunable = {"linger.ms": 5, "queue.buffering.max.kbytes": 262_144, "reconnect.backoff.max.ms": 1000}
     must = {
         "acks": "all",
         "enable.idempotence": True,
@@ -66,13 +67,15 @@ class AckedProducer:
     def __init__(
         self,
         topic: str,
+        probe_topic: str,
         config: Mapping[str, Any],
         *,
         ack_timeout_s: float,
         flush_timeout_s: float = 10.0,
         on_stats: Callable[[str], None] | None = None,
     ) -> None:
-        self.topic = topic
+        self._topic = topic
+        self._probe_topic = probe_topic
         self.counts = AckCounts()
         self._config: dict[str, Any] = {**config, "error_cb": self._on_error}
         if on_stats is not None:
@@ -82,6 +85,7 @@ class AckedProducer:
         self._waiting: dict[asyncio.Future[Ack], float] = {}  # by age; the value is when it is overdue
         self._polling = False
         self._dead = False
+        self._at_last_probe = (0, 0)  # acked, failed
 
     @property
     def in_flight(self) -> int:
@@ -105,7 +109,7 @@ class AckedProducer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._idle
 
-    def send(self, event: Event) -> asyncio.Future[Ack]:
+    def send(self, event: Event, topic: str | None = None) -> asyncio.Future[Ack]:
         """Produce; the future gives the ack, or raises NotAcked: then Kafka may have the event all the same.
 
         Raises:
@@ -116,7 +120,7 @@ class AckedProducer:
         waiter: asyncio.Future[Ack] = self._loop.create_future()
         try:
             self._producer.produce(
-                self.topic,
+                topic or self._topic,
                 event.value,
                 event.key,
                 on_delivery=functools.partial(self._delivered, waiter),
@@ -135,16 +139,21 @@ class AckedProducer:
         return waiter
 
     async def probe(self) -> str | None:
-        """See `producer.readiness.Probe`: whether Kafka tells a leader for every partition of the topic."""
+        """See `producer.readiness.Probe`. Reports that were acknowledged since the last time prove it as well."""
+        acked, failed = self.counts.acked, self.counts.failed
+        before, self._at_last_probe = self._at_last_probe, (acked, failed)
+        if acked > before[0] and failed == before[1]:
+            return None
         try:
-            found = await self._loop.run_in_executor(None, self._producer.list_topics, self.topic, PROBE_TIMEOUT_S)
-        except KafkaException as error:
-            return f"no answer: {error.args[0].name()}"
-        topic = found.topics[self.topic]
-        if topic.error is not None:
-            return f"topic {self.topic}: {topic.error.name()}"
-        leaderless = sorted(number for number, each in topic.partitions.items() if each.leader < 0)
-        return f"topic {self.topic}: no leader for partitions {leaderless}" if leaderless else None
+            waiter = self.send(_PROBE, self._probe_topic)
+        except NotAcked as error:
+            return error.reason or str(error)
+        waiter.add_done_callback(asyncio.Future.exception)  # if it comes too late, nobody else looks at it
+        await asyncio.wait([waiter], timeout=PROBE_TIMEOUT_S)
+        if not waiter.done():
+            return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error told'})"
+        failure = waiter.exception()
+        return None if failure is None else str(failure)
 
     async def flush(self, timeout_s: float) -> int:
         """Wait until everything is answered, at most so long; what is then left fails. Gives how many that were."""

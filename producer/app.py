@@ -6,35 +6,44 @@ It knows no server and reads no settings; what it is made of is given to it.
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-import structlog
-
 from producer.acks import AckedProducer
-from producer.admission import Limits
+from producer.batch import BatchEndpoint
 from producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
+from producer.openapi import openapi_document
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
-from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, UNAVAILABLE, ApiError, ErrorAnswer
+from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, ErrorAnswer
 
 _PREFIX: Final = b"/v3/tasks/"
 _SUFFIX: Final = b"/progress"
-_log = structlog.get_logger("taskstream.edge")
+Endpoint = Callable[[Incoming], Awaitable[Answer]]
 
 
 class Edge:
     """`scope, receive, send`: the application that a server runs."""
 
     def __init__(
-        self, progress: ProgressEndpoint, acks: AckedProducer, readiness: Readiness, watch: Watch, limits: Limits
+        self,
+        progress: ProgressEndpoint,
+        batch: BatchEndpoint,
+        acks: AckedProducer,
+        readiness: Readiness,
+        watch: Watch,
     ) -> None:
         self._progress = progress
         self._acks = acks
         self._readiness = readiness
         self._watch = watch
-        self._limits = limits
-        self._in_flight = 0
+        self._fixed: dict[bytes, tuple[str, Endpoint]] = {
+            b"/v3/progress": ("POST", batch.post),
+            b"/healthz": ("GET, HEAD", self._healthz),
+            b"/readyz": ("GET, HEAD", self._readyz),
+            b"/openapi.json": ("GET, HEAD", self._openapi),
+        }
 
     def drain(self) -> None:
         """Become unready; what is in flight goes on."""
@@ -49,41 +58,38 @@ class Edge:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(scope, receive)
-        self._in_flight += 1
         try:
             answer = await self._route(incoming)
         except ApiError as error:
             answer = told(error.answer, incoming)
         except Disconnected:
             return
-        finally:
-            self._in_flight -= 1
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _route(self, incoming: Incoming) -> Answer:
+    def _route(self, incoming: Incoming) -> Awaitable[Answer]:
         path = incoming.path
         if path.startswith(_PREFIX) and path.endswith(_SUFFIX) and len(path) >= len(_PREFIX) + len(_SUFFIX):
             segment = path[len(_PREFIX) : -len(_SUFFIX)]
             if b"/" not in segment:
                 if incoming.method != "PUT":
                     raise _only("PUT", incoming)
-                if self._in_flight > self._limits.in_flight:
-                    raise ApiError(UNAVAILABLE, "too many requests in flight", retry_after_s=self._limits.retry_after_s)
-                return await self._progress.put(incoming, segment)
-        if path == b"/healthz":
-            return self._healthz(incoming)
-        if path == b"/readyz":
-            return self._readyz(incoming)
-        raise ApiError(NOT_FOUND, f"nothing is served at {path[:200].decode('latin-1')!r}")
+                return self._progress.put(incoming, segment)
+        if path not in self._fixed:
+            raise ApiError(NOT_FOUND, f"nothing is served at {path[:200].decode('latin-1')!r}")
+        methods, endpoint = self._fixed[path]
+        if incoming.method not in methods.split(", "):
+            raise _only(methods, incoming)
+        return endpoint(incoming)
 
-    def _healthz(self, incoming: Incoming) -> Answer:
-        _demand_get(incoming)
+    async def _healthz(self, incoming: Incoming) -> Answer:
         return json_answer(200, {"status": "alive"}, incoming)
 
-    def _readyz(self, incoming: Incoming) -> Answer:
-        _demand_get(incoming)
+    async def _readyz(self, incoming: Incoming) -> Answer:
         return json_answer(200 if self._readiness.ready else 503, self._readiness.document(), incoming)
+
+    async def _openapi(self, incoming: Incoming) -> Answer:
+        return json_answer(200, openapi_document(), incoming)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
@@ -107,11 +113,6 @@ def json_answer(status: int, document: object, incoming: Incoming) -> Answer:
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     return Answer(status, [*headers, (b"x-request-id", incoming.name().encode())], body)
-
-
-def _demand_get(incoming: Incoming) -> None:
-    if incoming.method not in {"GET", "HEAD"}:
-        raise _only("GET, HEAD", incoming)
 
 
 def _only(allowed: str, incoming: Incoming) -> ApiError:

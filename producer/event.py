@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from producer.report import ProgressReport
 from producer.reported import ReportedWriter
@@ -71,6 +71,18 @@ class EventWriter:
         if second != self._second:  # the text of a second serves every event in it
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._second_text}.{fraction_us:06d}Z".encode()
+
+
+def recorded(report: ProgressReport, receipt: Receipt) -> dict[str, Any]:
+    """The event's fields, to be shown."""
+    fields = {name: report.__dict__[name] for name in ProgressReport.model_fields}
+    return {
+        "event_id": receipt.event_id,
+        "project_id": receipt.project_id,
+        "task_id": receipt.task_id,
+        "received_at": receipt.received_at_us,
+        **fields,
+    }
 
 
 def fresh_event_id(received_at_us: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import urllib.parse
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
@@ -127,6 +128,18 @@ class Incoming:
         except UnicodeDecodeError as error:
             raise ApiError(MALFORMED, "the address has bytes that are not ASCII; percent-encode them") from error
         return Request(self.method, path, query, self.headers, body)
+
+
+def wants_validation(query: bytes) -> bool:
+    """Whether the query says `validate=true`: then everything is checked and nothing is produced.
+
+    Raises:
+        ApiError: MALFORMED, for another value than true or false: what was meant is not for us to guess.
+    """
+    asked = urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True).get("validate", ["false"])[-1]
+    if asked not in {"true", "false"}:
+        raise ApiError(MALFORMED, "validate in the query must be true or false")
+    return asked == "true"
 
 
 def too_large(limit_bytes: int) -> ApiError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 import time
 import urllib.parse
@@ -11,17 +12,16 @@ from typing import Final
 
 from producer.acks import AckedProducer
 from producer.admission import TASK_ID_CHARS, Limits
-from producer.callers.row import Row, demand
+from producer.encoding import JSON, demand_media
 from producer.errors import NotAcked, RecordTooLarge
-from producer.event import EventWriter, Receipt, fresh_event_id, same_event_id
-from producer.incoming import Answer, Incoming
-from producer.report import read_report
-from schemas.api_error import MALFORMED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA, ApiError
-from schemas.caller import Role
+from producer.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
+from producer.incoming import Answer, Incoming, wants_validation
+from producer.intake import Intake
+from producer.report import ProgressReport, read_report
+from schemas.api_error import MALFORMED, TOO_LARGE, ApiError
 
 _EMPTY: Final = (b"content-length", b"0")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 def now_us() -> int:
@@ -33,13 +33,18 @@ class ProgressEndpoint:
     """PUT /v3/tasks/{task_id}/progress."""
 
     def __init__(
-        self, callers: Row, writer: EventWriter, acks: AckedProducer, limits: Limits, clock: Callable[[], int] = now_us
+        self,
+        intake: Intake,
+        writer: EventWriter,
+        acks: AckedProducer,
+        limits: Limits,
+        clock_us: Callable[[], int] = now_us,
     ) -> None:
-        self._callers = callers
+        self._intake = intake
         self._writer = writer
         self._acks = acks
         self._limits = limits
-        self._clock = clock
+        self._clock_us = clock_us
         self.unknown_fields = 0
 
     async def put(self, incoming: Incoming, task_segment: bytes) -> Answer:
@@ -48,23 +53,25 @@ class ProgressEndpoint:
         Raises:
             ApiError: everything else.
         """
-        body = await incoming.body(self._limits.body_bytes)
-        received_at_us = self._clock()
-        caller = await self._callers.authenticate(incoming.to_authenticate(body))
-        demand(caller, Role.REPORT)
-        check_media(incoming.headers.raw.get(b"content-type", b"application/json"))
+        project_id, body = await self._intake.take(incoming, self._limits.body_bytes)
+        demand_media(incoming, JSON)
         task_id = read_task_id(task_segment)
         report = read_report(body)
         self.unknown_fields += report.unknown_fields
+        received_at_us = self._clock_us()
         key = idempotency_key(incoming)
-        name = same_event_id(caller.project_id, task_id, key) if key else fresh_event_id(received_at_us)
-        receipt = Receipt(caller.project_id, task_id, name, received_at_us, traceparent(incoming))
+        name = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)
+        receipt = Receipt(project_id, task_id, name, received_at_us, traceparent(incoming))
+        event = self._writer.write(report, receipt)
+        if incoming.query and wants_validation(incoming.query):
+            return would_be(report, receipt, event, incoming)
+        self._intake.admit(project_id, 1)
         try:
-            ack = await self._acks.send(self._writer.write(report, receipt))
+            ack = await self._acks.send(event)
         except RecordTooLarge as error:
             raise ApiError(TOO_LARGE, str(error)) from error
         except NotAcked as error:
-            raise ApiError(UNAVAILABLE, str(error), retry_after_s=self._limits.retry_after_s) from error
+            raise self._intake.unavailable(str(error)) from error
         named = name.encode()
         return Answer(
             200,
@@ -76,6 +83,21 @@ class ProgressEndpoint:
                 (b"x-offset", b"%d" % ack.offset),
             ],
         )
+
+
+def would_be(report: ProgressReport, receipt: Receipt, event: Event, incoming: Incoming) -> Answer:
+    """The answer to `?validate=true`: the event as it would be, and nothing is produced."""
+    document = {
+        "event": recorded(report, receipt),
+        "key": event.key,
+        "headers": {name: value.decode() for name, value in event.headers if isinstance(value, bytes)},
+        "timestamp": event.timestamp_ms,
+        "value_bytes": len(event.value),
+        "unknown_fields": sorted(report.model_extra or ()),
+    }
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    return Answer(200, [*headers, (b"x-request-id", incoming.name().encode())], body)
 
 
 def idempotency_key(incoming: Incoming) -> str | None:
@@ -98,7 +120,7 @@ def traceparent(incoming: Incoming) -> bytes | None:
     return value if value is not None and _TRACEPARENT.fullmatch(value) else None
 
 
-@functools.lru_cache(1024)
+@functools.lru_cache(4096)
 def read_task_id(segment: bytes) -> str:
     """The task's id from its segment of the path.
 
@@ -109,23 +131,15 @@ def read_task_id(segment: bytes) -> str:
         task_id = urllib.parse.unquote_to_bytes(segment).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ApiError(MALFORMED, "the task id in the path is not UTF-8") from error
-    if len(task_id) > TASK_ID_CHARS:
-        raise ApiError(MALFORMED, f"the task id has {len(task_id)} characters; {TASK_ID_CHARS} is the most")
-    if any(character < " " or character == "\x7f" for character in task_id):
-        raise ApiError(MALFORMED, "the task id has control characters")
+    if problem := task_id_problem(task_id):
+        raise ApiError(MALFORMED, f"the task id in the path {problem}")
     return task_id
 
 
-@functools.lru_cache(256)
-def check_media(content_type: bytes) -> None:
-    """Let JSON pass.
-
-    Raises:
-        ApiError: UNSUPPORTED_MEDIA.
-    """
-    media, *parameters = (part.strip().lower() for part in content_type.decode("latin-1").split(";"))
-    charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
-    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
-        raise ApiError(UNSUPPORTED_MEDIA, f"the Content-Type is {media[:100]!r}; send application/json")
-    if charset not in _CHARSETS:
-        raise ApiError(UNSUPPORTED_MEDIA, f"the charset is {charset[:100]!r}; JSON is UTF-8")
+def task_id_problem(task_id: str) -> str | None:
+    """What is wrong with a task id, or None. One without any character is allowed by the specification."""
+    if len(task_id) > TASK_ID_CHARS:
+        return f"has {len(task_id)} characters; {TASK_ID_CHARS} is the most"
+    if any(character < " " or character == "\x7f" for character in task_id):
+        return "has control characters"
+    return None

@@ -38,7 +38,7 @@ class Readiness:
 class Watch:
     """Keeps a Readiness true: `async with Watch(readiness, probe, interval_s)`."""
 
-    def __init__(self, readiness: Readiness, probe: Probe, interval_s: float = 2.0) -> None:
+    def __init__(self, readiness: Readiness, probe: Probe, interval_s: float = 1.0) -> None:
         self._readiness = readiness
         self._probe = probe
         self._interval_s = interval_s

@@ -5,6 +5,7 @@ It knows no HTTP and no Kafka, and nothing of who is speaking.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -76,7 +77,7 @@ def read_report(body: bytes) -> ProgressReport:
     return report
 
 
-def refusal(problems: list[ErrorDetails], body: bytes) -> ApiError:
+def refusal(problems: list[ErrorDetails], body: bytes, model: type[ProgressReport] = ProgressReport) -> ApiError:
     """What the sender of a body with these problems is told."""
     first = problems[0]
     if not body.strip():
@@ -85,14 +86,21 @@ def refusal(problems: list[ErrorDetails], body: bytes) -> ApiError:
         return ApiError(MALFORMED, f"the body is no JSON in UTF-8: {first['ctx']['error']}")
     if not first["loc"]:
         return ApiError(MALFORMED, "the body is JSON and no object; send a JSON object")
-    fields = tuple(_field_error(problem) for problem in problems)
+    rules = rules_of(model)
+    fields = tuple(_field_error(problem, rules) for problem in problems)
     told = "; ".join(f"{each.field}: {each.rule}" for each in fields)
     return ApiError(INVALID_FIELD, told, fields=fields)
 
 
-def _field_error(problem: ErrorDetails) -> FieldError:
+@functools.cache
+def rules_of(model: type[ProgressReport]) -> dict[str, str]:
+    """The rule of each field, in words."""
+    return {name: _rule(schema) for name, schema in model.model_json_schema()["properties"].items()}
+
+
+def _field_error(problem: ErrorDetails, rules: dict[str, str]) -> FieldError:
     name = str(problem["loc"][0])
-    rule = RULES[name]
+    rule = rules[name]
     return FieldError(name, f"is mandatory: {rule}" if problem["type"] == "missing" else f"must be {rule}")
 
 
@@ -104,7 +112,8 @@ def _rule(schema: dict[str, Any]) -> str:
     if "enum" in branch:
         return "one of " + ", ".join(branch["enum"])
     if branch["type"] == "string":
-        return f"a string of up to {branch['maxLength']} characters{optional}"
+        least = f"{branch['minLength']} to " if "minLength" in branch else "up to "
+        return f"a string of {least}{branch['maxLength']} characters{optional}"
     if branch["type"] == "boolean":
         return f"true or false{optional}"
     noun = {"integer": "an integer", "number": "a finite number"}[branch["type"]]
@@ -112,7 +121,3 @@ def _rule(schema: dict[str, Any]) -> str:
     if branch["type"] == "integer" and "minimum" in branch:
         bounds = f" from {branch['minimum']} to {branch['maximum']}"
     return f"{noun}{bounds}{optional}"
-
-
-RULES: Final = {name: _rule(schema) for name, schema in ProgressReport.model_json_schema()["properties"].items()}
-"""The rule of each field, in words."""
