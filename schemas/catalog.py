@@ -16,7 +16,10 @@ from schemas.errors import UnknownSchema
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One version of one record. `name` is the record's, `definition` the Avro JSON."""
+    """One version of one record. `name` is the record's, `text` the Avro JSON.
+
+    Version 0 is one that was not released with this program: a registry told it.
+    """
 
     name: str
     version: int
@@ -31,7 +34,7 @@ class Schema:
     @property
     def title(self) -> str:
         """Name and version, as the file is called."""
-        return f"{self.name}.v{self.version}"
+        return f"{self.name}.v{self.version}" if self.version else f"{self.name} (not released here)"
 
 
 @functools.cache
