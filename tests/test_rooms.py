@@ -1,0 +1,116 @@
+"""The walls between the rooms, and what nothing in the repository may hold. A failing line names the file to mend."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("schemas", "producer", "consumer", "compose")
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "producer": {"producer", "schemas"},
+    "consumer": {"consumer", "schemas"},
+    "compose": set(ROOMS),
+}
+DECISIONS = (
+    *("consumer/age.py", "consumer/eta.py", "consumer/fold.py", "consumer/minutes.py", "consumer/rates.py"),
+    *("consumer/records.py", "consumer/series.py", "consumer/signals.py", "consumer/silence.py", "consumer/table.py"),
+    *("consumer/tasks.py", "consumer/trend.py", "consumer/windows.py"),
+    *("producer/report.py", "schemas/topics.py", "schemas/plan.py", "schemas/walk.py"),
+)
+"""Files that decide and do nothing else; those of them that exist."""
+SHELLS_ONLY = {
+    *("asyncio", "confluent_kafka", "http", "logging", "os", "pathlib", "random", "secrets", "socket", "structlog"),
+    *("subprocess", "tempfile", "threading", "time", "urllib", "urllib3"),
+}
+HOSTS = re.compile(
+    r"pypi\.org|pythonhosted|index-url|trusted-host|find-links|(docker|ghcr|quay)\.io|mcr\.microsoft"
+    r"|repo\d*\.maven|maven\.apache\.org/maven|registry\.npmjs|proxy\.golang|<repositor|<mirror"
+)
+PLACES = re.compile(r"(?<![\w.~}-])/(work|home/\w+|root)/")
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, also what is only for types."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import hides which room is meant"
+            yield node.module or ""
+
+
+def tracked() -> list[Path]:
+    """What the repository holds: what git would keep."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    return [ROOT / name for name in listed.stdout.decode().split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.mark.parametrize("path", sources(*ROOMS), ids=name_of)
+def test_a_room_imports_only_what_it_may(path):
+    room = path.relative_to(ROOT).parts[0]
+    rooms = {module.split(".")[0] for module in imported(path)} & {*ROOMS, "tests", "benchmarks"}
+
+    assert rooms <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", [ROOT / name for name in DECISIONS if (ROOT / name).exists()], ids=name_of)
+def test_what_decides_does_no_io_and_reads_no_clock(path):
+    assert {module.split(".")[0] for module in imported(path)} & SHELLS_ONLY == set()
+
+
+@pytest.mark.parametrize("path", sources(*ROOMS), ids=name_of)
+def test_the_environment_is_read_only_at_the_command_line(path):
+    if path.is_relative_to(ROOT / "compose" / "cli"):
+        return
+    reads = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
+        or (isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} & {"environ", "getenv"})
+    ]
+
+    assert reads == []
+
+
+def test_no_file_is_named_after_nothing():
+    nothings = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
+
+    assert [name_of(path) for path in sources(*ROOMS) if path.stem in nothings] == []
+
+
+def test_nothing_names_a_package_index_or_a_place_of_one_machine():
+    found = []
+    for path in tracked():
+        if path == Path(__file__):
+            continue
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [
+            f"{name_of(path)}:{number}: {line.strip()[:100]}"
+            for number, line in enumerate(lines, 1)
+            if HOSTS.search(line) or PLACES.search(line)
+        ]
+
+    assert found == []
