@@ -1,0 +1,5 @@
+"""`python -m compose.cli` is the command line too."""
+
+from compose.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""What can go wrong behind the topic; each message says what to do.
+
+ConsumerError
+ ├── StreamGap          the events we would read next are gone from the topic (retention, or another topic)
+ ├── StateUnreadable    a record of the state topic is none of ours
+ ├── TooManyRejected    so many records cannot be read that something else is wrong
+ ├── TransactionAborted the open transaction came to nothing; rows and positions go back
+ ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
+ └── KafkaFailed        Kafka refused what cannot be tried again
+"""
+
+from __future__ import annotations
+
+
+class ConsumerError(Exception):
+    """Root of this room's errors; str() is one sentence for a person."""
+
+
+class StreamGap(ConsumerError):
+    """The events that we would read next are gone from the topic."""
+
+
+class StateUnreadable(ConsumerError):
+    """A record of the state topic is none of ours."""
+
+
+class TooManyRejected(ConsumerError):
+    """So many records cannot be read that something else is wrong."""
+
+
+class TransactionAborted(ConsumerError):
+    """The open transaction came to nothing; rows and positions go back."""
+
+
+class ProducerLost(ConsumerError):
+    """The transactional producer is dead."""
+
+
+class KafkaFailed(ConsumerError):
+    """Kafka refused what cannot be tried again."""

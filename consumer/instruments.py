@@ -1,0 +1,120 @@
+"""What the worker tells of itself: Prometheus metrics, and whether it is ready. It is told, and decides nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 10, 100, 1_000, 5_000, 10_000, 50_000)
+
+
+class Instruments:
+    """The worker's metrics; no label grows with tasks."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.registry = CollectorRegistry()
+        metric: dict[str, Any] = {"registry": self.registry, "namespace": "taskstream", "subsystem": "worker"}
+        self._events = Counter("events", "Events read from the progress topic.", **metric)
+        self._rejected = Counter("rejected", "Records that could not be read.", **metric)
+        self._batch = Histogram("batch_events", "Events in one batch.", buckets=_SIZES, **metric)
+        self._rows = Counter("rows", "Rows published to the state topic.", **metric)
+        self._commit = Histogram(
+            "commit_seconds", "From the first record sent to the commit.", buckets=_SECONDS, **metric
+        )
+        self._aborted = Counter("aborted", "Transactions that came to nothing.", **metric)
+        self._producers = Counter("producers", "Transactional producers built.", **metric)
+        self._rebalances = Counter("rebalances", "Assignments of partitions.", **metric)
+        self._restored = Counter("restored_records", "Records of the state topic read back.", **metric)
+        self._restoring = Counter("restore_seconds", "Time spent reading state back.", **metric)
+        self._series = Gauge("series", "Series held.", **metric)
+        self._lag = Gauge("lag_records", "Records ahead of us.", ["partition"], **metric)
+        self._lag_s = Gauge("lag_seconds", "Age of the last event folded while there are more; 0 when level.", **metric)
+        self._newest_us: int | None = None
+
+    def folded(self, events: int, rejected: int, newest_us: int | None) -> None:
+        """A batch was folded; `newest_us` is the time of receipt of its last event."""
+        self._events.inc(events)
+        self._rejected.inc(rejected)
+        self._batch.observe(events)
+        self._newest_us = newest_us or self._newest_us
+
+    def committed(self, rows: int, seconds: float) -> None:
+        """A transaction was committed."""
+        self._rows.inc(rows)
+        self._commit.observe(seconds)
+
+    def aborted(self) -> None:
+        """A transaction came to nothing."""
+        self._aborted.inc()
+
+    def rebuilt(self) -> None:
+        """A transactional producer was built."""
+        self._producers.inc()
+
+    def restored(self, partitions: int, records: int, seconds: float) -> None:
+        """Partitions were assigned and their state read back."""
+        self._rebalances.inc(1 if partitions else 0)
+        self._restored.inc(records)
+        self._restoring.inc(seconds)
+
+    def lag(self, ahead: Mapping[int, int | None], series: int, now_us: int) -> None:
+        """How far behind we are, by partition."""
+        self._series.set(series)
+        self._lag.clear()
+        for partition, records in ahead.items():
+            if records is not None:
+                self._lag.labels(str(partition)).set(records)
+        behind = any(ahead.values()) and self._newest_us is not None
+        self._lag_s.set(max(now_us - (self._newest_us or 0), 0) / 1_000_000 if behind else 0)
+
+
+class InstrumentsServer:
+    """/metrics, /healthz and /readyz on a port of their own. `with InstrumentsServer(...) as server: server.port`."""
+
+    def __init__(self, instruments: Instruments, host: str, port: int) -> None:
+        self._instruments = instruments
+        self._address = (host, port)
+
+    def __enter__(self) -> Self:
+        instruments = self._instruments
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, kind, body = _answer(self.path, instruments)
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing of each request."""
+
+        self._server = ThreadingHTTPServer(self._address, Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="instruments", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _answer(path: str, instruments: Instruments) -> tuple[int, str, bytes]:
+    if path == "/metrics":
+        return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(instruments.registry)
+    if path == "/healthz":
+        return 200, "application/json", b'{"status": "ok"}'
+    if path == "/readyz":
+        said = {"status": "ready" if instruments.ready else "starting"}
+        return (200 if instruments.ready else 503), "application/json", json.dumps(said).encode()
+    return 404, "application/json", b'{"error_msg": "only /metrics, /healthz and /readyz are here"}'

@@ -1,0 +1,190 @@
+"""What the pipeline's tests put on the topics and read back from them, by plain clients: the counts from outside."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from consumer.records import rows_of, strings_of
+from consumer.table import EVENT_COLUMNS, Folded, SeriesTable, Settings
+from schemas.catalog import newest
+from schemas.codec import RecordReader, RecordWriter
+from schemas.columns import ColumnReader
+from schemas.ids import TableIds
+from schemas.topics import Topics, task_key
+
+IDS = TableIds()
+
+
+@dataclass
+class Fleet:
+    """Tasks that advance, repeat themselves, send old reports again, start anew and go back: a seeded stream."""
+
+    tasks: int
+    seed: int
+    now_us: int = 4_000_000_000_000_000
+    """Far ahead of any clock, so that no worker calls a series silent: that would depend on the moment."""
+    step_us: int = 50_000
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._writer = RecordWriter(IDS, newest("ProgressReported"))
+        self._bytes = [0] * self.tasks
+        self._before = [0] * self.tasks
+        self.sent = 0
+
+    def event(self) -> tuple[str, bytes]:
+        """The next report: key and wire bytes."""
+        rng = self._random
+        task = rng.randrange(self.tasks)
+        self.now_us += rng.randrange(2 * self.step_us)
+        what = rng.random()
+        replicated = self._bytes[task]
+        if what < 0.9:
+            self._before[task], replicated = replicated, replicated + rng.randrange(1 << 22)
+            self._bytes[task] = replicated
+        elif what < 0.95:
+            replicated = self._before[task]
+        elif what < 0.96:
+            self._bytes[task] = self._before[task] = replicated = rng.randrange(1 << 20)
+        self.sent += 1
+        record = {
+            "event_id": f"{self.seed}-{self.sent}",
+            "project_id": f"project-{task % 3}",
+            "task_id": f"task-{task:06d}",
+            "received_at": self.now_us - (rng.randrange(1_000_000) if what > 0.98 else 0),
+            "subtask_name": "MIGRATE_LINUX_BLOCK" if task % 5 else "SYNC_LINUX_BLOCK",
+            "progress": min(100, replicated >> 22),
+            "replicatesize": replicated,
+            "totalsize": 1 << 29,
+            "process_trace": f"report {self.sent}",
+            "agent_time": None,
+        }
+        return task_key(record["project_id"], record["task_id"]), self._writer.write(record)
+
+
+def producer(bootstrap: str, **config: Any) -> Producer:
+    """A producer that puts keys where the edge puts them, and loses nothing."""
+    return Producer(
+        {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True, "linger.ms": 5}
+        | config
+    )
+
+
+def read_all(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
+    """Every record of a topic, in the order of each partition, up to its end as it is now."""
+    config = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.partition.eof": True}
+    consumer = Consumer(config | {"isolation.level": isolation, "auto.offset.reset": "earliest"})
+    try:
+        partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+        left = {p for p, end in ends.items() if end > 0}
+        consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        found = []
+        deadline = time.monotonic() + 60
+        while left:
+            assert time.monotonic() < deadline, f"{topic} has no end in partitions {left}"
+            for message in consumer.consume(10_000, 0.2):
+                if message.error() is None:
+                    found.append(message)
+                else:
+                    assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                    if message.offset() >= ends[message.partition()]:
+                        left.discard(message.partition())
+        return found
+    finally:
+        consumer.close()
+
+
+def records(messages: Sequence[Message], name: str) -> list[dict[str, Any]]:
+    """The records in these messages, read one by one by the reference codec."""
+    reader = RecordReader(IDS, name)
+    return [reader.read(message.value()) for message in messages]
+
+
+def newest_by_key(messages: Sequence[Message]) -> dict[str, bytes]:
+    """What compaction would leave: the last value of each key, none where it is a tombstone."""
+    last = {message.key().decode(): message.value() for message in messages}
+    return {key: value for key, value in last.items() if value is not None}
+
+
+def fold_all(messages: Sequence[Message], settings: Settings | None = None) -> tuple[SeriesTable, Folded]:
+    """One table from all the readable events of a topic, in one batch a partition."""
+    table = SeriesTable(settings)
+    reader = ColumnReader(IDS, "ProgressReported", EVENT_COLUMNS)
+    windows, signals = [], []
+    for partition in sorted({message.partition() for message in messages}):
+        values = [message.value() for message in messages if message.partition() == partition]
+        decoded = reader.read(values)
+        folded = table.fold(decoded.batch, np.full(decoded.batch.num_rows, partition, np.int32))
+        windows.append(folded.windows)
+        signals.append(folded.signals)
+    return table, Folded(np.concatenate(windows), np.concatenate(signals))
+
+
+def table_of(state: dict[str, bytes]) -> SeriesTable:
+    """The table that these values of the state topic are the rows of; all in partition 0."""
+    table = SeriesTable()
+    decoded = ColumnReader(IDS, "SeriesState").read(list(state.values()))
+    assert not decoded.rejected
+    rows = rows_of(decoded.batch, np.zeros(len(state), np.int32))
+    table.put(list(state), rows, *strings_of(decoded.batch))
+    return table
+
+
+@contextmanager
+def worker(bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str) -> Iterator[subprocess.Popen]:
+    """A worker process; what is left of it is ended. Its words are in folder/instance.log."""
+    command = [sys.executable, "-m", "compose.cli", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
+    command += ["--prefix", topics.prefix, "--instance", instance, *more]
+    log = folder / f"{instance}.log"
+    with log.open("ab") as words:
+        process = subprocess.Popen(command, stdout=words, stderr=words)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def await_true(what: Callable[[], bool], timeout_s: float, why: str) -> None:
+    """Ask until it is so; fail with `why` when it takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.1)
+
+
+def committed(bootstrap: str, topics: Topics) -> int:
+    """The sum of the group's committed offsets."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topics.prefix}.worker"})
+    try:
+        places = [TopicPartition(topics.progress.name, p) for p in range(topics.partitions)]
+        return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
+    except KafkaException:
+        return -1  # the coordinator is still looking for its place; who waits asks again
+    finally:
+        consumer.close()
+
+
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL, and wait until it is gone."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
