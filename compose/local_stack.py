@@ -5,7 +5,9 @@ It knows the command lines of the other commands; it must not know how processes
 
 from __future__ import annotations
 
+import socket
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,9 +45,11 @@ class StackSettings:
     kafka_port: int = 9092
     edge_port: int = 8080
     view_port: int = 8081
-    worker_metrics_port: int = 8082
+    worker_metrics_port: int = 9464
     """Of the first worker; the next has the next one."""
     workers: int = 1
+    bucket_s: float = 60.0
+    """What worker and view take for a minute; for the life of the topics."""
 
 
 class LocalStack:
@@ -90,11 +94,9 @@ class LocalStack:
         self._create_topics()
         listen = ("--host", HOST, "--tokens", str(tokens.absolute()))
         drain = ("--drain-timeout", str(DRAIN_TIMEOUT_S))
-        view = self._command("view", self.view_url, *listen, "--port", str(view_port))
-        workers = [
-            self._command("worker", url, "--metrics-port", str(port), name=f"worker-{number}")
-            for number, (url, port) in enumerate(zip(self.worker_urls, worker_ports, strict=True), 1)
-        ]
+        bucket = ("--bucket", str(settings.bucket_s))
+        view = self._command("view", self.view_url, *listen, *bucket, "--port", str(view_port))
+        workers = [self._worker(number, port, *bucket) for number, port in enumerate(worker_ports, 1)]
         edge = self._command("edge", self.edge_url, *listen, "--port", str(edge_port), *drain)
         self._supervisor.start(view, *workers, edge)  # stopped from the last to the first
 
@@ -139,9 +141,21 @@ class LocalStack:
     def _create_topics(self) -> None:
         topics, config = self.settings.topics, self.kafka.config()
         create_topics(config, topics)
-        fatal = [each for each in differences(topics, found_topics(config, topics)) if each.fatal]
-        if fatal:
-            raise TopicsError("; ".join(f"{each.topic} {each.what}: {each.remedy}" for each in fatal))
+        told = {
+            f"{each.topic} {each.what}: {each.remedy}": each.fatal
+            for each in differences(topics, found_topics(config, topics))
+        }
+        if any(told.values()):
+            raise TopicsError("; ".join(what for what, fatal in told.items() if fatal))
+        for what in told:
+            self._notify(f"note: {what}")
+
+    def _worker(self, number: int, port: int, *options: str) -> Service:
+        """Who starts again under an instance's name takes over at once; the name is this folder's alone."""
+        folder = zlib.crc32(str(self.settings.data_dir.absolute()).encode())
+        instance = ("--instance", f"{socket.gethostname()}-{folder:08x}-{number}")
+        url = self.worker_urls[number - 1]
+        return self._command("worker", url, "--metrics-port", str(port), *instance, *options, name=f"worker-{number}")
 
     def _command(self, noun: str, url: str, *options: str, name: str = "") -> Service:
         command = (

@@ -44,9 +44,17 @@ EXAMPLE = {
 @click.option("--edge-port", type=PORT, default=8080, help="Where agents report to.")
 @click.option("--view-port", type=PORT, default=8081, help="Where people and the SDK read.")
 @click.option(
-    "--worker-metrics-port", type=PORT, default=8082, help="Of the first worker's metrics; the next has the next one."
+    "--worker-metrics-port", type=PORT, default=9464, help="Of the first worker's metrics; the next has the next one."
 )
 @click.option("--workers", type=click.IntRange(1), default=1, help="How many; more than --partitions are idle.")
+@click.option(
+    "--bucket",
+    "bucket_s",
+    type=click.FloatRange(min=0.001),
+    default=60.0,
+    envvar="TASKSTREAM_BUCKET",
+    help="Seconds in a 'minute' of the rates; a short one suits short copies. For life, as --partitions is.",
+)
 @click.option(
     "--tokens",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -63,6 +71,7 @@ def up(
     view_port: int,
     worker_metrics_port: int,
     workers: int,
+    bucket_s: float,
     tokens: Path | None,
 ) -> None:
     """Bring up Kafka, the topics, the view, workers and the edge, each in a process of its own.
@@ -82,6 +91,7 @@ def up(
         view_port=view_port,
         worker_metrics_port=worker_metrics_port,
         workers=workers,
+        bucket_s=bucket_s,
     )
     began_s = time.monotonic()
     with until_stopped() as hurry, LocalStack(settings, tell=tell, notify=say, hurry=hurry) as stack:
