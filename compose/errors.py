@@ -5,9 +5,11 @@ ComposeError
 ├── KafkaInstallError       Maven could not bring Kafka
 ├── BrokerStartError        the local Kafka did not become ready
 ├── PortInUseError          somebody else listens where we were told to
+├── TlsUnusable             a certificate or its key cannot be used
 ├── KafkaPropertyError      a librdkafka setting that cannot be read
 ├── ProcessStartError       a supervised process did not become ready in time
-└── TopicsError             the cluster did not tell or create its topics
+├── TopicsError             the cluster did not tell or create its topics
+└── DemoError               the demonstration could not be made, or its two ends differ
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ class PortInUseError(ComposeError):
     """A port that was asked for by number is taken."""
 
 
+class TlsUnusable(ComposeError):
+    """A certificate or its key cannot be used."""
+
+
 class KafkaPropertyError(ComposeError):
     """A librdkafka setting is not of the form key=value, or not one that librdkafka knows."""
 
@@ -43,3 +49,7 @@ class ProcessStartError(ComposeError):
 
 class TopicsError(ComposeError):
     """The cluster did not tell its topics, or did not create them as declared."""
+
+
+class DemoError(ComposeError):
+    """The demonstration could not be made, or its two ends differ."""

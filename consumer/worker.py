@@ -24,6 +24,7 @@ from consumer.silence import mark_silent, silent
 from consumer.source import Batch, Source
 from consumer.table import EVENT_COLUMNS, SeriesTable, Settings
 from consumer.transaction import Transaction
+from consumer.warm import warm_up
 from consumer.watchdog import Watchdog
 from schemas.columns import ColumnReader
 from schemas.ids import SchemaIds
@@ -93,6 +94,7 @@ class Worker:
             ConsumerError: what it says; the process should end, and a supervisor may start it again.
         """
         consumer_config = self._kafka | {"group.id": self._settings.group, "group.instance.id": self._settings.instance}
+        warm_up(self._ids)
         with ExitStack() as open_parts:
             self._watchdog = open_parts.enter_context(Watchdog())
             open_parts.callback(self._close_transaction)

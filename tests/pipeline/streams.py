@@ -147,7 +147,7 @@ def table_of(state: dict[str, bytes]) -> SeriesTable:
 @contextmanager
 def worker(bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str) -> Iterator[subprocess.Popen]:
     """A worker process; what is left of it is ended. Its words are in folder/instance.log."""
-    command = [sys.executable, "-m", "compose.cli", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
+    command = [sys.executable, "-m", "compose", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
     command += ["--prefix", topics.prefix, "--instance", instance, *more]
     log = folder / f"{instance}.log"
     with log.open("ab") as words:
