@@ -5,53 +5,57 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
+from compose.callers import CallerSettings, build_callers
 from compose.librdkafka import KafkaClient
 from producer.acks import AckedProducer, producer_config
 from producer.admission import Limits
 from producer.app import Edge
 from producer.batch import BatchEndpoint
-from producer.callers.row import Row
-from producer.callers.token_file import TokenFile
+from producer.counts import EdgeCounts
 from producer.event import EventWriter
 from producer.intake import Intake
+from producer.metrics import LibrdkafkaStats, Metrics
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
-_log = structlog.get_logger("taskstream.edge")
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """What an edge is made of."""
 
     kafka: KafkaClient
     topics: Topics
     ids: SchemaIds
-    tokens: Path
+    callers: CallerSettings
     limits: Limits = field(default_factory=Limits)
+    metrics_folder: Path | None = None
+    """Where several workers leave their numbers for each other."""
 
 
-def build_edge(settings: EdgeSettings) -> Edge:
+def build_edge(settings: EdgeSettings, worker: int = 0) -> Edge:
     """An edge that has not connected yet.
 
     Raises:
-        CredentialsUnusable: the token file cannot be used.
+        CredentialsUnusable: a file of credentials cannot be used.
     """
-    limits = settings.limits
-    tokens = TokenFile(settings.tokens, on_problem=lambda problem: _log.warning("tokens_unreadable", problem=problem))
-    tokens.load()
+    limits, topics = settings.limits, settings.topics
     config = producer_config(
         settings.kafka.config(), ack_timeout_s=limits.ack_timeout_s, queue_limit=limits.queued_events
     )
-    topics = settings.topics
-    acks = AckedProducer(topics.progress.name, topics.probe.name, config, ack_timeout_s=limits.ack_timeout_s)
-    readiness = Readiness()
-    intake = Intake(Row([tokens]), acks, readiness, limits)
+    stats = LibrdkafkaStats()
+    acks = AckedProducer(
+        topics.progress.name,
+        topics.probe.name,
+        config,
+        ack_timeout_s=limits.ack_timeout_s,
+        on_stats=stats.take,
+    )
+    readiness, counts = Readiness(), EdgeCounts()
+    intake = Intake(build_callers(settings.callers), acks, readiness, limits, counts)
     writer = EventWriter(settings.ids)
+    metrics = Metrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
     progress = ProgressEndpoint(intake, writer, acks, limits)
     batch = BatchEndpoint(intake, writer, acks, limits)
-    return Edge(progress, batch, acks, readiness, Watch(readiness, acks))
+    return Edge(progress, batch, acks, readiness, Watch(readiness, acks), metrics, counts)

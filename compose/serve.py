@@ -8,18 +8,47 @@ import gc
 import resource
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import uvicorn
 
-from compose.errors import PortInUseError
+from compose.errors import PortInUseError, TlsUnusable
 from compose.http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
 
 DRAIN_INTERVAL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """A certificate of ours, and whose certificates the callers must show, if they must."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The settings of every connection: TLS 1.2 or newer.
+
+        Raises:
+            TlsUnusable: a file cannot be used.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+            if self.client_ca is not None:
+                context.load_verify_locations(self.client_ca)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ssl.SSLError) as error:
+            reason = f"the certificate {self.certificate} with its key {self.key} cannot be used: {error}"
+            raise TlsUnusable(reason) from error
+        return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +63,7 @@ class Serving:
     """How long what is then in flight may take."""
     backlog: int = 2048
     bounds: HttpBounds = field(default_factory=HttpBounds)
+    tls: Tls | None = None
 
 
 def bind(serving: Serving) -> socket.socket:
@@ -55,8 +85,9 @@ def bind(serving: Serving) -> socket.socket:
     return listener
 
 
-def address(listener: socket.socket, scheme: str = "http") -> str:
+def address(listener: socket.socket, serving: Serving | None = None) -> str:
     """Where it listens, as a URL."""
+    scheme = "https" if serving is not None and serving.tls is not None else "http"
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
@@ -76,6 +107,8 @@ def serve(app: Any, listener: socket.socket, serving: Serving, on_drain: Callabl
         backlog=serving.backlog,
         timeout_graceful_shutdown=serving.drain_timeout_s,
     )
+    config.load()
+    config.ssl = serving.tls.context() if serving.tls is not None else None
     server = _Server(config, serving, on_drain)
     gc.collect()
     gc.freeze()

@@ -7,6 +7,7 @@ the delivery reports of all; there is no thread of ours and no task a report.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import functools
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from producer.event import Event
 
 POLL_INTERVAL_S: Final = 0.001
 """How long an ack may lie in librdkafka's queue before it is seen, while any is awaited."""
+LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
 IDLE_INTERVAL_S: Final = 0.25
@@ -42,11 +44,20 @@ class AckCounts:
     rebuilds: int = 0
     last_error: str = ""
     by_reason: dict[str, int] = field(default_factory=dict)
+    latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
+    """Acks by the time that they took, see LATENCY_BOUNDS_S."""
+    latency_sum_s: float = 0.0
 
 
 def producer_config(properties: Mapping[str, Any], *, ack_timeout_s: float, queue_limit: int) -> dict[str, Any]:
     """The settings of librdkafka: beneath what the operator may tune, above it what a 200 of ours means."""
-    tunable = {"linger.ms": 5, "queue.buffering.max.kbytes": 262_144, "reconnect.backoff.max.ms": 1000}
+    tunable = {
+        "linger.ms": 5,
+        "queue.buffering.max.kbytes": 262_144,
+        "reconnect.backoff.max.ms": 1000,
+        "topic.metadata.propagation.max.ms": 5000,
+        "statistics.interval.ms": 5000,
+    }
     must = {
         "acks": "all",
         "enable.idempotence": True,
@@ -153,6 +164,8 @@ class AckedProducer:
         if not waiter.done():
             return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error told'})"
         failure = waiter.exception()
+        if isinstance(failure, NotAcked) and "UNKNOWN_TOPIC" in failure.reason:
+            return f"there is no topic {self._probe_topic}: run `taskstream topics create`"
         return None if failure is None else str(failure)
 
     async def flush(self, timeout_s: float) -> int:
@@ -179,9 +192,14 @@ class AckedProducer:
             self._polling = False
 
     def _delivered(self, waiter: asyncio.Future[Ack], error: KafkaError | None, message: Message) -> None:
-        self._waiting.pop(waiter, None)
+        due_s = self._waiting.pop(waiter, None)
         if error is None:
-            self.counts.acked += 1
+            counts = self.counts
+            counts.acked += 1
+            if due_s is not None:
+                took_s = self._loop.time() - due_s + self._ack_timeout_s
+                counts.latency[bisect.bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
+                counts.latency_sum_s += took_s
             if not waiter.done():
                 waiter.set_result(Ack(message.partition(), message.offset()))  # type: ignore[arg-type] # set when acked
             return

@@ -12,10 +12,13 @@ from typing import Final
 
 from producer.acks import AckedProducer
 from producer.batch import BatchEndpoint
+from producer.counts import EdgeCounts
 from producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
+from producer.metrics import CONTENT_TYPE, Metrics
 from producer.openapi import openapi_document
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
+from producer.refusals import RefusalLog
 from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, ErrorAnswer
 
 _PREFIX: Final = b"/v3/tasks/"
@@ -33,15 +36,21 @@ class Edge:
         acks: AckedProducer,
         readiness: Readiness,
         watch: Watch,
+        metrics: Metrics,
+        counts: EdgeCounts,
     ) -> None:
         self._progress = progress
         self._acks = acks
         self._readiness = readiness
         self._watch = watch
+        self._metrics = metrics
+        self._counts = counts
+        self._refusals = RefusalLog()
         self._fixed: dict[bytes, tuple[str, Endpoint]] = {
             b"/v3/progress": ("POST", batch.post),
             b"/healthz": ("GET, HEAD", self._healthz),
             b"/readyz": ("GET, HEAD", self._readyz),
+            b"/metrics": ("GET, HEAD", self._expose),
             b"/openapi.json": ("GET, HEAD", self._openapi),
         }
 
@@ -62,6 +71,8 @@ class Edge:
             answer = await self._route(incoming)
         except ApiError as error:
             answer = told(error.answer, incoming)
+            self._counts.refuse(error.answer.kind)
+            self._refusals.tell(error.answer, incoming)
         except Disconnected:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -91,11 +102,17 @@ class Edge:
     async def _openapi(self, incoming: Incoming) -> Answer:
         return json_answer(200, openapi_document(), incoming)
 
+    async def _expose(self, incoming: Incoming) -> Answer:
+        text = self._metrics.exposition()
+        headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(text))]
+        return Answer(200, [*headers, (b"x-request-id", incoming.name().encode())], text)
+
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             await receive()
             await stack.enter_async_context(self._acks)
             await stack.enter_async_context(self._watch)
+            await stack.enter_async_context(self._metrics)
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})

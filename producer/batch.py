@@ -60,6 +60,7 @@ class BatchEndpoint:
             raise ApiError(MALFORMED, f"the batch has {len(lines)} reports; send 1 to {self._limits.batch_reports}")
         read = [_read(line) for line in lines]
         good = [line for line in read if isinstance(line, RelayedReport)]
+        self._intake.counts.unknown_fields += sum(line.unknown_fields for line in good)
         if not good:
             raise _all_refused(read)
         if incoming.query and wants_validation(incoming.query):

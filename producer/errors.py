@@ -5,6 +5,7 @@ ProducerError
 ├── CopyRefused            the agent will not begin: what and why is in the message
 │   └── DestinationUnusable ... because of the destination as it is now, not of what was asked
 ├── CredentialsUnusable    a file of tokens or keys cannot be used
+├── IdentityUnavailable    the identity service did not answer, or refuses us
 ├── NotAcked               Kafka did not say that it has the event; trying again is safe
 │   ├── QueueFull          ... and it was not even queued: too much is on its way
 │   └── RecordTooLarge     ... and never will: the event is larger than Kafka takes
@@ -34,6 +35,10 @@ class DestinationUnusable(CopyRefused):
 
 class CredentialsUnusable(ProducerError):
     """A file of tokens or keys cannot be used; the message names the line and nothing secret of it."""
+
+
+class IdentityUnavailable(ProducerError):
+    """The identity service did not answer, or refuses us: nobody's fault who calls us."""
 
 
 class NotAcked(ProducerError):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from producer.acks import AckedProducer
 from producer.admission import Limits
 from producer.callers.row import Row, demand
+from producer.counts import EdgeCounts
 from producer.encoding import plain_body
 from producer.incoming import Incoming
 from producer.quota import Quotas
@@ -37,6 +38,7 @@ class Intake:
         acks: AckedProducer,
         readiness: Readiness,
         limits: Limits,
+        counts: EdgeCounts,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._callers = callers
@@ -45,6 +47,7 @@ class Intake:
         self._limits = limits
         self._quotas = Quotas(limits.reports_per_s, limits.reports_burst)
         self._clock_s = clock_s
+        self.counts = counts
 
     async def take(self, incoming: Incoming, limit_bytes: int) -> Taken:
         """The body and whose it is.

@@ -45,7 +45,6 @@ class ProgressEndpoint:
         self._acks = acks
         self._limits = limits
         self._clock_us = clock_us
-        self.unknown_fields = 0
 
     async def put(self, incoming: Incoming, task_segment: bytes) -> Answer:
         """200 without a body once Kafka has the report; the receipt stands in the headers.
@@ -57,7 +56,7 @@ class ProgressEndpoint:
         demand_media(incoming, JSON)
         task_id = read_task_id(task_segment)
         report = read_report(body)
-        self.unknown_fields += report.unknown_fields
+        self._intake.counts.unknown_fields += report.unknown_fields
         received_at_us = self._clock_us()
         key = idempotency_key(incoming)
         name = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)

@@ -2,44 +2,142 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from compose.callers import CallerSettings
+from compose.cli.caller_options import caller_options
 from compose.cli.options import kafka_options
+from compose.cli.topic_options import prefix_option
 from compose.edge import EdgeSettings, build_edge
 from compose.errors import ComposeError
+from compose.http import HttpBounds
 from compose.librdkafka import KafkaClient
-from compose.serve import Serving, address, bind, serve
+from compose.serve import Serving, Tls, address, bind, serve
+from compose.workers import run_workers
+from producer.admission import Limits
 from producer.errors import ProducerError
 from schemas.errors import SchemasError
 from schemas.ids import TableIds
 from schemas.topics import Topics
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_LIMIT, _BOUND = Limits(), HttpBounds()
+_POSITIVE = click.IntRange(1)
+_SECONDS = click.FloatRange(min=0, min_open=True)
+_LIMIT_OPTIONS = (
+    click.option("--max-body", default=_LIMIT.body_bytes, type=_POSITIVE, help="Bytes of one report."),
+    click.option("--max-batch", default=_LIMIT.batch_bytes, type=_POSITIVE, help="Bytes of one batch."),
+    click.option("--max-batch-reports", default=_LIMIT.batch_reports, type=_POSITIVE, help="Reports in one batch."),
+    click.option("--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Bytes of a request's headers."),
+    click.option("--max-in-flight", default=_LIMIT.in_flight, type=_POSITIVE, help="Reports awaiting Kafka's ack."),
+    click.option("--max-queue", default=_LIMIT.queued_events, type=_POSITIVE, help="Events in librdkafka's queue."),
+    click.option("--max-connections", default=_BOUND.connections, type=_POSITIVE, help="Connections, of one worker."),
+    click.option("--rate", default=_LIMIT.reports_per_s, type=float, help="Reports a second a project; 0: no limit."),
+    click.option("--burst", default=_LIMIT.reports_burst, type=float, help="Reports that may come at once."),
+    click.option("--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds that Kafka has."),
+    click.option("--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="Seconds for a whole request."),
+    click.option("--idle-timeout", default=_BOUND.idle_s, type=_SECONDS, help="Seconds between two requests."),
+)
+
+
+def limit_options(command: Command) -> Command:
+    """Give the command `limits: Limits` and `bounds: HttpBounds`."""
+
+    @functools.wraps(command)
+    def with_limits(**kwargs: Any) -> Any:
+        limits = Limits(
+            body_bytes=kwargs.pop("max_body"),
+            batch_bytes=kwargs.pop("max_batch"),
+            batch_reports=kwargs.pop("max_batch_reports"),
+            in_flight=kwargs.pop("max_in_flight"),
+            queued_events=kwargs.pop("max_queue"),
+            reports_per_s=kwargs.pop("rate"),
+            reports_burst=kwargs.pop("burst"),
+            ack_timeout_s=kwargs.pop("ack_timeout"),
+        )
+        bounds = HttpBounds(
+            header_bytes=kwargs.pop("max_headers"),
+            connections=kwargs.pop("max_connections"),
+            request_s=kwargs.pop("request_timeout"),
+            idle_s=kwargs.pop("idle_timeout"),
+        )
+        return command(limits=limits, bounds=bounds, **kwargs)
+
+    decorated: Any = with_limits
+    for option in reversed(_LIMIT_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
+
 
 @click.command()
 @kafka_options
-@click.option("--prefix", default="taskstream", help="The topics' prefix.", envvar="TASKSTREAM_PREFIX")
+@prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8080, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
-@click.option(
-    "--tokens",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The file of hashed tokens; `taskstream tokens add` writes it. Read again when it changes.",
-)
-@click.option("--drain-timeout", default=20, type=click.IntRange(1), help="Seconds that a stop may take.")
-def edge(*, kafka: KafkaClient, prefix: str, host: str, port: int, tokens: Path, drain_timeout: int) -> None:
+@caller_options
+@click.option("--workers", default=1, type=_POSITIVE, help="Processes, each with a producer of its own.")
+@limit_options
+@click.option("--drain-delay", default=1.0, type=click.FloatRange(0), help="Seconds of being unready before a stop.")
+@click.option("--drain-timeout", default=20, type=_POSITIVE, help="Seconds that a stop may then take.")
+@click.option("--tls-cert", type=_FILE, help="A certificate, in PEM with its chain: then HTTPS is spoken.")
+@click.option("--tls-key", type=_FILE, help="Its key, in PEM.")
+@click.option("--tls-client-ca", type=_FILE, help="Callers must show a certificate of this authority.")
+def edge(
+    *,
+    kafka: KafkaClient,
+    prefix: str,
+    host: str,
+    port: int,
+    callers: CallerSettings,
+    workers: int,
+    limits: Limits,
+    bounds: HttpBounds,
+    drain_delay: float,
+    drain_timeout: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    tls_client_ca: Path | None,
+) -> None:
     """Serve the API that agents report to.
 
     A report is answered with 200 when Kafka has it, and with an error that says whether to try again when not.
+    Exit codes: 0 everything was answered, 1 something was not, or it could not start, 2 wrong usage.
     """
-    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
+    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together, and --tls-client-ca needs them")
+    tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
+    serving = Serving(
+        host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
+    )
+    settings = EdgeSettings(kafka=kafka, topics=Topics(prefix), ids=TableIds(), callers=callers, limits=limits)
     try:
-        app = build_edge(EdgeSettings(kafka, Topics(prefix), TableIds(), tokens))
-        listener = bind(serving)
+        sys.exit(_run(settings, serving, workers))
     except (ComposeError, ProducerError, SchemasError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"the edge listens on {address(listener)}", err=True)
-    sys.exit(serve(app, listener, serving, app.drain))
+
+
+def _run(settings: EdgeSettings, serving: Serving, workers: int) -> int:
+    app = build_edge(settings)  # also with workers: what is wrong with the settings is told before any starts
+    if serving.tls is not None:
+        serving.tls.context()
+    listener = bind(serving)
+    click.echo(f"the edge listens on {address(listener, serving)}", err=True)
+    if workers == 1:
+        return serve(app, listener, serving, app.drain)
+    with tempfile.TemporaryDirectory(prefix="taskstream-edge-") as folder:
+        shared = replace(settings, metrics_folder=Path(folder))
+
+        def work(number: int) -> int:
+            mine = build_edge(shared, number)
+            return serve(mine, listener, serving, mine.drain)
+
+        return run_workers(workers, work, serving.drain_delay_s + serving.drain_timeout_s + 10)

@@ -7,34 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from producer.callers.watched import WatchedFile
 from producer.errors import CredentialsUnusable
 from schemas.caller import Caller, Request, Role
-
-CHECK_INTERVAL_S = 1.0
 
 
 class TokenFile:
     """Answers for X-Auth-Token from a file of JSON lines: `{"sha256": HEX, "project": ID, "roles": ["report"]}`.
 
-    The file is read again when it changes; one that cannot be read then leaves the last good one in force, and
-    `on_problem` is told.
+    The file is read again when it changes, see `WatchedFile`.
     """
 
     def __init__(
         self, path: Path, on_problem: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._path = path
-        self._on_problem = on_problem
-        self._clock = clock
-        self._callers: dict[str, Caller] = {}
-        self._version: tuple[int, int, int] | None = None
-        self._next_check_s = 0.0
+        self._file = WatchedFile(path, parse_tokens, on_problem, clock)
 
     def load(self) -> None:
         """Read the file.
@@ -42,31 +34,12 @@ class TokenFile:
         Raises:
             CredentialsUnusable: it cannot be read, or a line is wrong.
         """
-        try:
-            version = _version_of(self._path.stat())
-            lines = self._path.read_text("utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CredentialsUnusable(f"{self._path} cannot be read as a token file: {error}") from error
-        self._callers = parse_tokens(lines, str(self._path))
-        self._version = version
+        self._file.load()
 
     async def authenticate(self, request: Request) -> Caller | None:
         """See `schemas.caller.Authenticator`. A token that is not here may be another authenticator's."""
         token = request.headers.get("x-auth-token")
-        if not token:
-            return None
-        now = self._clock()
-        if now >= self._next_check_s:
-            self._next_check_s = now + CHECK_INTERVAL_S
-            self._reload_if_changed()
-        return self._callers.get(hashed(token))
-
-    def _reload_if_changed(self) -> None:
-        try:
-            if _version_of(self._path.stat()) != self._version:
-                self.load()
-        except (OSError, CredentialsUnusable) as error:
-            self._on_problem(f"the last good tokens stay in force: {error}")
+        return self._file.current().get(hashed(token)) if token else None
 
 
 def hashed(token: str) -> str:
@@ -130,7 +103,3 @@ def roles(value: Any, where: str) -> frozenset[Role]:
     except (TypeError, ValueError) as error:
         known = ", ".join(Role)
         raise CredentialsUnusable(f"{where}: roles is a list of {known}, not {value!r}") from error
-
-
-def _version_of(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -1,0 +1,86 @@
+"""Several processes that serve one listening socket: forked, watched, replaced when they die, stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Final
+
+import structlog
+
+POLL_S: Final = 0.1
+RESTART_S: Final = 1.0
+_log = structlog.get_logger("taskstream.workers")
+
+
+def run_workers(count: int, work: Callable[[int], int], stop_timeout_s: float) -> int:
+    """Run `work(number)` in `count` processes until SIGTERM or SIGINT; gives 0 if all of them then ended with 0.
+
+    To be called before anything has started a thread or a Kafka client: those do not survive a fork.
+    """
+    return _Workers(work).run(count, stop_timeout_s)
+
+
+class _Workers:
+    def __init__(self, work: Callable[[int], int]) -> None:
+        self._work = work
+        self._numbers: dict[int, int] = {}  # by process id
+        self._stopping = False
+
+    def run(self, count: int, stop_timeout_s: float) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for worker in range(count):
+            self._fork(worker)
+        worst, deadline = 0, float("inf")
+        while self._numbers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid:
+                worst = max(worst, self._ended(pid, os.waitstatus_to_exitcode(status)))
+                continue
+            if self._stopping:
+                deadline = min(deadline, time.monotonic() + stop_timeout_s)
+                if time.monotonic() > deadline:
+                    self._signal_all(signal.SIGKILL)
+            time.sleep(POLL_S)
+        return worst
+
+    def _ended(self, pid: int, code: int) -> int:
+        worker = self._numbers.pop(pid)
+        if self._stopping:
+            return int(code != 0)
+        _log.error("worker_died", worker=worker, exit_code=code)
+        time.sleep(RESTART_S)
+        if not self._stopping:
+            self._fork(worker)
+        return 0
+
+    def _fork(self, worker: int) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._numbers[pid] = worker
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        code = 1
+        try:
+            if os.getppid() == parent:
+                code = self._work(worker)
+        finally:
+            if sys.exc_info()[0] is not None:
+                sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _stop(self, number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+        self._signal_all(signal.SIGTERM if number == signal.SIGINT else number)
+
+    def _signal_all(self, number: int) -> None:
+        for pid in list(self._numbers):
+            os.kill(pid, number)

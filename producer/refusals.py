@@ -1,0 +1,45 @@
+"""Tells refusals to the log: one line each, and only so many a second. It never sees a token or a signature."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from producer.incoming import Incoming
+from schemas.api_error import ErrorAnswer
+
+LINES_PER_S = 10
+_log = structlog.get_logger("taskstream.edge")
+
+
+class RefusalLog:
+    """At most LINES_PER_S lines a second; the first line of a later second says how many were left out."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._clock_s = clock_s
+        self._second = 0
+        self._lines = 0
+        self._left_out = 0
+
+    def tell(self, answer: ErrorAnswer, incoming: Incoming) -> None:
+        """Write the line, or count it as left out."""
+        second = int(self._clock_s())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._lines >= LINES_PER_S:
+            self._left_out += 1
+            return
+        self._lines += 1
+        left_out, self._left_out = self._left_out, 0
+        _log.info(
+            "refused",
+            status=answer.kind.status,
+            code=answer.kind.code,
+            detail=answer.detail[:300],
+            method=incoming.method,
+            path=incoming.path[:300].decode("latin-1"),
+            request_id=incoming.name(),
+            left_out=left_out,
+        )
