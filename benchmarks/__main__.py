@@ -1,0 +1,39 @@
+"""`python -m benchmarks [SECTION ...]`: every module beside this one that has a SECTION and a `run()` is a section.
+
+Figures are of this machine, now; what they are worth is the comparison within one section.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+def main(wanted: list[str]) -> int:
+    sections = found()
+    if unknown := set(wanted) - sections.keys():
+        print(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(sections)}", file=sys.stderr)
+        return 2
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}"
+    )
+    for name in wanted or sections:
+        print(f"\n== {name}", flush=True)
+        sections[name]()
+    return 0
+
+
+def found() -> dict[str, Callable[[], None]]:
+    """The sections by name."""
+    modules = (each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]) if each.name != "__main__")
+    loaded = [importlib.import_module(f"benchmarks.{name}") for name in modules]
+    return {module.SECTION: module.run for module in loaded if hasattr(module, "SECTION")}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
