@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from consumer.rates import US_PER_S
 from consumer.series import NONE, Health, Rows
 from consumer.table import SeriesTable, identity
 from schemas.topics import task_key
@@ -157,26 +158,28 @@ class Tasks:
         self._free.extend(range(held + more - 1, held - 1, -1))
 
 
-def quiet_limits_s(rows: Rows, bucket_us: int) -> npt.NDArray[np.float64]:
-    """For each row the seconds of quiet that are too long; `rates.quiet_limit` in columns."""
-    bucket_s = bucket_us / 1e6
-    limits: npt.NDArray[np.float64] = np.fmax(bucket_s, 5.0 * rows["typical_gap_s"])
-    return limits
+def health_of(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> tuple[Health8, Ints]:
+    """The health of the series in these slots, and since when (us), by the clock that is passed in.
 
-
-def unheard(rows: Rows, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
-    """Whether each series was not heard for too long, complete or not."""
-    quiet: npt.NDArray[np.bool_] = (now_us - rows["last_seen"]) / 1e6 > quiet_limits_s(rows, bucket_us)
-    return quiet
-
-
-def health_of(rows: Rows, now_us: int, bucket_us: int) -> tuple[Health8, Ints]:
-    """Each series' health by the clock that is passed in, and since when (us): SILENT goes before all but COMPLETE."""
-    health = rows["health"].astype(np.int8)
-    quiet = (rows["silent_since"] != NONE) | unheard(rows, now_us, bucket_us)
+    SILENT goes before all but COMPLETE, whether the worker has said so already or only this clock does.
+    """
+    health = rows["health"][slots].astype(np.int8)
+    last_seen = rows["last_seen"][slots]
+    quiet = (rows["silent_since"][slots] != NONE) | unheard(rows, slots, now_us, bucket_us)
     quiet &= health != Health.COMPLETE
     health[quiet] = Health.SILENT
-    return health, np.where(quiet, rows["last_seen"], rows["health_since"])
+    return health, np.where(quiet, last_seen, rows["health_since"][slots])
+
+
+def unheard(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
+    """Whether each of these series was not heard for too long, complete or not."""
+    quiet_us = now_us - rows["last_seen"][slots]
+    return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
+
+
+def quiet_limits_s(typical_gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
+    """`rates.quiet_limit` of each of these typical gaps."""
+    return np.fmax(bucket_us / US_PER_S, 5.0 * typical_gaps_s)
 
 
 def state_of(subtask_name: str, progress: int) -> str:

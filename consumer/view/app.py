@@ -1,4 +1,4 @@
-"""The view as a plain ASGI application: which request goes where, and that the board follows the topic meanwhile.
+"""The view as a plain ASGI application: which request goes where, and what is done from its start to its end.
 
 It knows no server and reads no settings; what it is made of is given to it.
 """
@@ -9,16 +9,26 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
 
-from consumer.view import sdk
+from consumer.view import api, listing, sdk
 from consumer.view.board import Board
 from consumer.view.exchange import Answer, Asked, Receive, Scope, Send, asked, error_answer, json_answer, reader, tell
 from consumer.view.follow import StateFollower
+from consumer.view.listing import Names
+from consumer.view.metrics import CONTENT_TYPE, Metrics
+from consumer.view.openapi import document as openapi_document
+from consumer.view.shown import task_page
+from consumer.view.static import PageFiles
+from consumer.view.stream import Feed
+from consumer.view.streaming import Streaming
 from schemas.api_error import NOT_FOUND, UNAVAILABLE, ApiError
 from schemas.caller import Authenticator, Caller, Role
 
+JUDGE_INTERVAL_S: Final = 1.0
+"""How often every task's health is held against the clock."""
 _log = structlog.get_logger("taskstream.view")
 
 
@@ -36,11 +46,19 @@ class View:
         self._follower = follower
         self._authenticator = authenticator
         self._now_us = now_us
+        self._names = Names(board)
+        self._feed = Feed()
+        self._streaming = Streaming(board, self._names, self._feed, self._stream_state, now_us)
+        self._metrics = Metrics(board, follower.progress, self._feed, now_us)
+        self._files = PageFiles()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
 
     def drain(self) -> None:
-        """Become unready; what is in flight goes on."""
+        """Become unready and end the streams; what else is in flight goes on. Safe in a signal handler."""
         self._draining = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._feed.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the application."""
@@ -49,33 +67,57 @@ class View:
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI's)
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = asked(scope)
+        route = "none"
         try:
-            answer = await self._route(request)
+            route, segments = _route(request)
+            if route == "/stream":
+                request.demand("GET")
+                caller = await self._reader(request)
+                await self._streaming.run(request, caller, receive, send)
+                self._metrics.answered(route, 200)
+                return
+            request.demand("GET", "HEAD")
+            answer = await self._answer(route, segments, request)
         except ApiError as error:
             answer = error_answer(error.answer, request)
-        lag = (("x-view-lag", f"{self._follower.progress.lag_s:.3f}"),)
-        await tell(answer, request, send, more=(("cache-control", "no-store"), *lag))
+        self._metrics.answered(route, answer.status)
+        lag = ("x-view-lag", f"{self._follower.progress.lag_s:.3f}")
+        kept = () if any(name == "cache-control" for name, _ in answer.headers) else (("cache-control", "no-store"),)
+        await tell(answer, request, send, more=(lag, *kept))
 
-    async def _route(self, request: Asked) -> Answer:
-        match request.segments:
-            case ("healthz",):
-                request.demand("GET", "HEAD")
+    async def _answer(self, route: str, segments: tuple[str, ...], request: Asked) -> Answer:
+        match route:
+            case "/healthz":
                 return json_answer({"status": "alive"})
-            case ("readyz",):
-                request.demand("GET", "HEAD")
+            case "/readyz":
                 return self._readyz()
-            case ("v3", "tasks"):
-                request.demand("GET", "HEAD")
-                caller = await self._reader(request)
+            case "/metrics":
+                return Answer(200, self._metrics.text(), CONTENT_TYPE)
+            case "/openapi.json":
+                return json_answer(openapi_document())
+            case "/" | "/page":
+                answer = self._files.answer(segments[-1] or "index.html", request)
+                if answer is None:
+                    raise _nothing_at(request)
+                return answer
+        caller = await self._reader(request)
+        board, now_us = self._board, self._now_us()
+        match route:
+            case "/tasks":
+                return json_answer(
+                    api.tasks(board, self._names, caller, request.parameters(api.LIST_PARAMETERS), now_us)
+                )
+            case "/fleet":
+                return json_answer(api.sums(board, self._names, caller, request.parameters(listing.FILTERS), now_us))
+            case "/tasks/{task_id}":
+                project = request.parameters(frozenset({"project"})).get("project")
+                return json_answer(task_page(board, self._task(segments[1], caller, project), now_us))
+            case "/v3/tasks":
                 parameters = request.parameters(sdk.PARAMETERS, sdk.IGNORED)
-                return json_answer(sdk.list_tasks(self._board, caller, parameters, self._now_us()))
-            case ("v3", "tasks", task_id):
-                request.demand("GET", "HEAD")
-                caller = await self._reader(request)
-                return json_answer(sdk.show_task(self._board, self._task(task_id, caller), self._now_us()))
-        raise ApiError(NOT_FOUND, f"nothing is served at {request.path[:200]!r}")
+                return json_answer(sdk.list_tasks(board, caller, parameters, now_us))
+        return json_answer(sdk.show_task(board, self._task(segments[2], caller), now_us))
 
     async def _reader(self, request: Asked) -> Caller:
         caller = await reader(request, self._authenticator)
@@ -83,50 +125,94 @@ class View:
             raise ApiError(UNAVAILABLE, "the view has not read the state topic to its end yet", retry_after_s=1)
         return caller
 
-    def _task(self, task_id: str, caller: Caller) -> int:
-        """The number of the caller's task; of several projects' tasks with this id, the one of the caller's project."""
-        task = self._board.tasks.find(caller.project_id, task_id)
-        if task is None and caller.may(Role.OPERATE):
+    def _task(self, task_id: str, caller: Caller, project: str | None = None) -> int:
+        """The number of the task. Of several projects' tasks with this id an operator gets the one of their project."""
+        sees_all = caller.may(Role.OPERATE)
+        task = None
+        if project in (None, caller.project_id) or sees_all:
+            task = self._board.tasks.find(project or caller.project_id, task_id)
+        if task is None and sees_all and project is None:
             task = next(iter(self._board.tasks.named(task_id)), None)
         if task is None:
-            raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in project {caller.project_id!r}")
+            where = f"project {project or caller.project_id!r}" if project or not sees_all else "any project"
+            raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in {where}")
         return task
 
     def _readyz(self) -> Answer:
+        ready = self._follower.progress.caught_up and not self._draining
+        checks = {
+            "caught_up": "yes" if self._follower.progress.caught_up else "no",
+            "draining": "yes" if self._draining else "no",
+            "kafka": self._follower.progress.problem or "ok",
+        }
+        state = self._stream_state() | {"unreadable": self._follower.progress.unreadable}
+        return json_answer(
+            {"status": "ready" if ready else "unready", "checks": checks, **state}, 200 if ready else 503
+        )
+
+    def _stream_state(self) -> dict[str, Any]:
         progress = self._follower.progress
-        ready = progress.caught_up and not self._draining
-        document = {
-            "status": "ready" if ready else "unready",
-            "checks": {
-                "caught_up": "yes" if progress.caught_up else "no",
-                "draining": "yes" if self._draining else "no",
-                "kafka": progress.problem or "ok",
-            },
+        return {
+            "now_ms": self._now_us() // 1000,
             "lag_s": round(progress.lag_s, 3),
             "records_behind": progress.records_behind,
-            "unreadable": progress.unreadable,
+            "problem": progress.problem,
         }
-        return json_answer(document, 200 if ready else 503)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._loop = asyncio.get_running_loop()
+        self._files.load()
         async with self._follower:
-            following = asyncio.get_running_loop().create_task(self._follow())
+            tasks = [self._loop.create_task(each) for each in (self._follow(), self._judge())]
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
+            self._feed.close()
+            for task in tasks:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _follow(self) -> None:
         progress = self._follower.progress
         problem, caught_up = progress.problem, False
         while True:
-            self._board.apply(await self._follower.changes())
+            changes = await self._follower.changes()
+            if changes.keys or changes.dropped:
+                self._board.apply(changes, self._now_us())
+                self._feed.wake()
             if progress.caught_up and not caught_up:
                 caught_up = True
                 _log.info("caught_up", tasks=len(self._board.tasks), series=len(self._board.table))
             if progress.problem != problem:
                 problem = progress.problem
                 _log.warning("kafka", problem=problem or "none any more")
+
+    async def _judge(self) -> None:
+        while True:
+            await asyncio.sleep(JUDGE_INTERVAL_S)
+            before = self._board.version
+            self._board.judge(self._now_us())
+            if self._board.version != before:
+                self._feed.wake()
+
+
+def _route(request: Asked) -> tuple[str, tuple[str, ...]]:
+    segments = request.segments
+    match segments:
+        case ("" | "tasks" | "fleet" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
+            return request.path, segments
+        case ("page", _):
+            return "/page", segments
+        case ("tasks", _):
+            return "/tasks/{task_id}", segments
+        case ("v3", "tasks"):
+            return "/v3/tasks", segments
+        case ("v3", "tasks", _):
+            return "/v3/tasks/{task_id}", segments
+    raise _nothing_at(request)
+
+
+def _nothing_at(request: Asked) -> ApiError:
+    return ApiError(NOT_FOUND, f"nothing is served at {request.path[:200]!r}")

@@ -134,6 +134,20 @@ def refused(name: str, rule: str) -> ApiError:
     return ApiError(INVALID_FIELD, f"{name}: {rule}", fields=(FieldError(name, rule),))
 
 
+def bounded(parameters: dict[str, str], name: str, default: int, least: int, most: int) -> int:
+    """A whole number within its bounds.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
+    text = parameters.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+        raise refused(name, f"must be a whole number from {least} to {most}")
+    return int(text)
+
+
 def json_answer(document: object, status: int = 200) -> Answer:
     """A document as it is answered."""
     return Answer(status, json.dumps(document, separators=(",", ":"), allow_nan=False).encode())

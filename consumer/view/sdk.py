@@ -15,7 +15,8 @@ from consumer.series import GAUGES, NONE, Health, Rows
 from consumer.table import identity
 from consumer.tasks import health_of, state_of, unheard
 from consumer.view.board import Board
-from consumer.view.exchange import refused
+from consumer.view.exchange import bounded, refused
+from consumer.view.shown import number
 from schemas.caller import Caller, Role
 
 STATES = frozenset(
@@ -66,20 +67,6 @@ def list_tasks(board: Board, caller: Caller, parameters: dict[str, str], now_us:
     return {"count": len(tasks), "tasks": [_common(board, task, now_us, _list_subtask) for task in page.tolist()]}
 
 
-def bounded(parameters: dict[str, str], name: str, default: int, least: int, most: int) -> int:
-    """A whole number within its bounds.
-
-    Raises:
-        ApiError: INVALID_FIELD.
-    """
-    text = parameters.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
-        raise refused(name, f"must be a whole number from {least} to {most}")
-    return int(text)
-
-
 def _states(board: Board, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
     """The state of each task: one word for each subtask's name, done and not done."""
     names = sorted(board.tasks.subtasks, key=board.tasks.subtasks.__getitem__)
@@ -97,7 +84,7 @@ def _common(board: Board, task: int, now_us: int, subtask: Any) -> dict[str, Any
     state = state_of(subtask_name, progress)
     began = min(int(table.rows["first_seen"][slot]) for slot in slots.tolist())
     ended = int(row["health_since"]) if state.endswith("SUCCESS") else None
-    silent = health_of(table.rows[[current]], now_us, board.bucket_us)[0][0] == Health.SILENT
+    silent = health_of(table.rows, np.array([current]), now_us, board.bucket_us)[0][0] == Health.SILENT
     document = {
         "id": board.tasks.name_of(task)[1],
         "state": state,
@@ -121,7 +108,7 @@ def _only_shown(board: Board, task: int, now_us: int) -> dict[str, Any]:
     state = state_of(identity(table.keys[current])[2], int(row["progress"]))
     document = {
         "project_id": board.tasks.name_of(task)[0],
-        "connected": not bool(unheard(table.rows[[current]], now_us, board.bucket_us)[0]),
+        "connected": not bool(unheard(table.rows, np.array([current]), now_us, board.bucket_us)[0]),
         "start_date": min(int(table.rows["first_seen"][slot]) for slot in board.tasks.series_of(task).tolist()) // 1000,
         "finish_date": int(row["health_since"]) // 1000 if state.endswith("SUCCESS") else None,
         "remain_seconds": None if row["remain_time"] == NONE else int(row["remain_time"]),
@@ -151,8 +138,3 @@ def _list_subtask(board: Board, place: int, slot: int) -> dict[str, Any]:
 
 def _end_ms(row: np.void) -> int | None:
     return None if math.isnan(row["eta_s"]) else int(row["last_seen"] / 1000 + row["eta_s"] * 1000)
-
-
-def number(value: float) -> float | None:
-    """A number as JSON has it: null for none."""
-    return None if math.isnan(value) else float(value)

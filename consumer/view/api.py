@@ -1,0 +1,44 @@
+"""Our own read API: GET /tasks, /tasks/{task_id} and /fleet. It knows the parameters and no ASGI."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from consumer.rates import US_PER_S
+from consumer.view import listing
+from consumer.view.board import Board
+from consumer.view.exchange import bounded
+from consumer.view.fleet import fleet
+from consumer.view.listing import Names, chosen, page_of, parse_filter
+from consumer.view.shown import task_line
+from schemas.caller import Caller
+
+LIST_PARAMETERS: Final = listing.FILTERS | {"sort", "limit", "cursor"}
+
+
+def tasks(board: Board, names: Names, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+    """GET /tasks: a page of the caller's tasks.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
+    wanted = parse_filter(parameters, caller)
+    limit = bounded(parameters, "limit", listing.DEFAULT, 0, listing.MOST)
+    cursor = parameters.get("cursor")
+    page = page_of(board, names, chosen(board, names, wanted), parameters.get("sort", "health"), limit, cursor)
+    return {
+        "count": page.count,
+        "tasks": [task_line(board, task, now_us) for task in page.tasks],
+        "next_cursor": page.next_cursor,
+        "bucket_s": board.bucket_us / US_PER_S,
+        "now_ms": now_us // 1000,
+    }
+
+
+def sums(board: Board, names: Names, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+    """GET /fleet: the same tasks, summed up.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
+    return fleet(board, chosen(board, names, parse_filter(parameters, caller)), now_us) | {"now_ms": now_us // 1000}

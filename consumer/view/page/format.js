@@ -1,0 +1,56 @@
+// Numbers, spans and times as a person reads them. It touches no document.
+
+const BYTES = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+export function bytes(count) {
+  let value = count;
+  let unit = 0;
+  while (value >= 999.5 && unit < BYTES.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toPrecision(3)} ${BYTES[unit]}`;
+}
+
+export function rate(bps) {
+  return bps === null ? "–" : `${bytes(bps)}/s`;
+}
+
+// In its two largest units: 5 min 12 s.
+export function span(seconds) {
+  let left = Math.max(0, Math.round(seconds));
+  if (left === 0) return "0 s";
+  const parts = [];
+  for (const [size, unit] of UNITS) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count > 0 || parts.length > 0) parts.push([count, unit]);
+  }
+  return parts.slice(0, 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
+}
+
+// The time of day, with the date unless that is today.
+export function moment(ms, nowMs) {
+  const then = new Date(ms);
+  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  if (then.toDateString() === new Date(nowMs).toDateString()) return time;
+  return `${then.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
+}
+
+export function count(number) {
+  return number.toLocaleString("en");
+}
+
+export function percent(number) {
+  return `${number > 0 ? "+" : number < 0 ? "−" : ""}${Math.abs(Math.round(number))} %`;
+}
+
+export function ends(line, nowMs) {
+  if (line.health === "COMPLETE") return { text: `took ${span((line.health_since_ms - line.first_seen_ms) / 1000)}`, between: "" };
+  if (line.ends_at_ms === null) return { text: "–", between: "" };
+  const left = (line.ends_at_ms - nowMs) / 1000;
+  const text = left > 0 ? `in ${span(left)}` : "any moment";
+  const between = line.ends_from_ms === null ? "" : `${moment(line.ends_from_ms, nowMs)} – ${moment(line.ends_to_ms, nowMs)}`;
+  return { text, between };
+}

@@ -1,0 +1,93 @@
+// One task's own page: its subtasks in time order, the rate, what the agent says. All of it goes in as text.
+
+import { HEALTH, TREND, bars, known, make, svg } from "./draw.js";
+import { bytes, count, ends, moment, percent, rate, span } from "./format.js";
+
+const by = (id) => document.getElementById(id);
+
+export class TaskPage {
+  constructor(ask) {
+    this.ask = ask;
+    this.asked = 0;
+  }
+
+  show(address) {
+    this.taskId = address.get("task");
+    this.project = address.get("project");
+    by("task").replaceChildren(make("p", { class: "faint" }, "…"));
+    return this.refresh();
+  }
+
+  // Fetches the task anew; what the reader has opened or scrolled stays so.
+  async refresh() {
+    const turn = (this.asked += 1);
+    const { document: task } = await this.ask(`/tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
+    if (turn !== this.asked) return;
+    const open = new Set([...by("task").querySelectorAll("details[open]")].map((each) => each.dataset.name));
+    const inside = by("task").contains(document.activeElement) ? document.activeElement.id : "";
+    by("task").replaceChildren(...page(task, Date.now()));
+    for (const each of by("task").querySelectorAll("details")) each.open = open.has(each.dataset.name);
+    if (inside) by(inside)?.focus({ preventScroll: true });
+  }
+}
+
+function page(task, nowMs) {
+  const health = known(HEALTH, task.health);
+  const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
+  const end = ends(task, nowMs);
+  const facts = [
+    ["copied", `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}, ${task.progress} %`],
+    ["observed", `${rate(task.rate_fast_bps)} now, ${rate(task.rate_slow_bps)} over ${span(10 * task.bucket_s)}, ${rate(current.rate_peak_bps)} at best`],
+    ["the agent says", `${rate(task.rate_reported_bps)}`],
+    ["trend", `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
+    ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`],
+    ["the agent expects", task.remain_time_s === null ? "–" : `${span(task.remain_time_s)} left`],
+    ["last report", `${span((nowMs - task.last_seen_ms) / 1000)} ago`],
+    ["last byte", `${span((nowMs - task.last_advance_ms) / 1000)} ago`],
+  ];
+  return [
+    make("p", {}, make("a", { href: "/", id: "back" }, "← all tasks")),
+    make("h1", {}, make("bdi", {}, task.task_id)),
+    make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${task.state}`),
+    make("p", { class: "verdict", "data-health": task.health },
+      make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
+      make("span", {}, `${task.health_reason}; since ${moment(task.health_since_ms, nowMs)}`)),
+    make("dl", { class: "facts wide" }, ...facts.map(([word, value]) => make("div", {}, make("dt", {}, word), make("dd", { class: "number" }, value)))),
+    chart(current, task.bucket_s, nowMs),
+    make("h2", {}, "Subtasks"),
+    make("ol", { class: "subtasks" }, ...task.subtasks.map((each) => subtask(each, nowMs))),
+  ];
+}
+
+function chart(series, bucketS, nowMs) {
+  const rates = series.minute_bytes.map((each) => each / bucketS);
+  const most = Math.max(...rates);
+  const caption = make("figcaption", { class: "faint" }, `bytes a second, each of the last 30 × ${span(bucketS)}; the highest is ${rate(most)}, the dashed line the mean over ${span(10 * bucketS)}`);
+  const slow = series.rate_slow_bps !== null && most > 0 ? 120 - Math.min(1, series.rate_slow_bps / most) * 120 : null;
+  const picture = svg("svg", { viewBox: "0 0 600 120", preserveAspectRatio: "none", role: "img", "aria-label": caption.textContent },
+    svg("path", { d: bars(rates, 600, 120) }),
+    slow === null ? null : svg("line", { x1: 0, x2: 600, y1: slow, y2: slow }));
+  const begin = series.open_minute_ms - 30 * bucketS * 1000;
+  const axis = make("p", { class: "axis faint" }, make("span", {}, moment(begin, nowMs)), make("span", {}, moment(series.open_minute_ms, nowMs)));
+  return make("figure", { class: "chart" }, picture, axis, caption);
+}
+
+function subtask(series, nowMs) {
+  const health = known(HEALTH, series.health);
+  const done = series.health === "COMPLETE";
+  const took = ((done ? series.health_since_ms : series.last_seen_ms) - series.first_seen_ms) / 1000;
+  const counts = ["reports", "stale", "resets", "regressions", "skewed"].filter((name) => name === "reports" || series[name] > 0);
+  const usage = [["cpu", "total_cpu_usage", "agent_cpu_usage", "%"], ["memory", "total_mem_usage", "agent_mem_usage", "MB"],
+    ["disk", "total_disk_io", "agent_disk_io", "Mbit/s"]].filter(([, total]) => series[total] !== null);
+  return make("li", { "data-health": series.health },
+    make("p", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, health.sign),
+      make("strong", {}, series.subtask_name), make("span", { class: "faint" }, `${health.word}: ${series.health_reason}`)),
+    make("p", { class: "number" }, `${series.progress} %`, series.totalsize > 0 ? `, ${bytes(series.replicatesize)} of ${bytes(series.totalsize)}` : "",
+      `; ${moment(series.first_seen_ms, nowMs)}, ${done ? "took" : "for"} ${span(took)}`),
+    make("pre", { class: "trace" }, series.process_trace),
+    make("details", { "data-name": series.subtask_name }, make("summary", {}, "Counts and usage"),
+      make("p", {}, counts.map((name) => `${count(series[name])} ${name}`).join(", "),
+        series.typical_gap_s === null ? "" : `; one every ${series.typical_gap_s.toFixed(1)} s`),
+      ...usage.map(([word, total, own, unit]) => make("p", {}, `${word}: ${series[total]} ${unit}, of that the agent ${series[own] ?? "–"}`)),
+      series.agent_time ? make("p", {}, "the agent's clock: ", make("bdi", {}, series.agent_time)) : null));
+}

@@ -1,0 +1,45 @@
+"""A real Chromium for tests: the system's, or installed by apt where that can be done; else one line says what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+GIVEN = "TASKSTREAM_TEST_CHROMIUM"
+MISSING = f"no Chromium: install one (Debian: apt-get install chromium) or name it in {GIVEN}"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests; each opens pages of its own."""
+    executable = os.environ.get(GIVEN) or found() or installed()
+    if executable is None:
+        pytest.fail(MISSING, pytrace=False)
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox needs privileges that a container seldom gives; the pages are our own.
+        opened = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield opened
+        opened.close()
+
+
+def found() -> str | None:
+    """The first one on the PATH."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def installed() -> str | None:
+    """One that apt installs, if we are root on a Debian; None where that cannot be done."""
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        return None
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+        subprocess.run(["apt-get", *arguments], env=env, check=False, capture_output=True)
+    return found()
