@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
 from schemas.codec import RecordReader
 from schemas.ids import TableIds
 from schemas.topics import Topics
-from tests.producer.edges import REPORT, RunningEdge, running_edge
-
-
-@pytest.fixture(scope="module")
-def topics(broker: KafkaClient) -> Topics:
-    import uuid
-
-    declared = Topics(f"test-{uuid.uuid4().hex[:12]}", partitions=3)
-    create_topics(broker.config(), declared)
-    return declared
-
-
-@pytest.fixture(scope="module")
-def edge(broker: KafkaClient, topics: Topics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
-    with running_edge(broker, topics.prefix, tmp_path_factory.mktemp("edge")) as running:
-        yield running
+from tests.producer.edges import REPORT, running_edge
 
 
 def record_at(broker: KafkaClient, topics: Topics, partition: int, offset: int):
@@ -42,13 +23,13 @@ def record_at(broker: KafkaClient, topics: Topics, partition: int, offset: int):
         consumer.close()
 
 
-def test_a_report_that_was_answered_with_200_lies_where_its_receipt_says(edge, broker, topics):
+def test_a_report_that_was_answered_with_200_lies_where_its_receipt_says(edge, broker, edge_topics):
     answer = edge.put("task/one", {**REPORT, "replicatesize": 2**63 - 1, "agent_cpu_usage": 1.5})
     assert (answer.status, answer.data) == (404, answer.data)
 
     answer = edge.put("task%2Fone", {**REPORT, "replicatesize": 2**63 - 1, "agent_cpu_usage": 1.5})
     assert (answer.status, answer.data) == (200, b"")
-    message = record_at(broker, topics, int(answer.headers["X-Partition"]), int(answer.headers["X-Offset"]))
+    message = record_at(broker, edge_topics, int(answer.headers["X-Partition"]), int(answer.headers["X-Offset"]))
     event = RecordReader(TableIds(), "ProgressReported").read(message.value())
     assert message.key() == b"project-1/task/one"
     assert event["event_id"] == answer.headers["X-Event-Id"]
@@ -59,6 +40,14 @@ def test_a_report_that_was_answered_with_200_lies_where_its_receipt_says(edge, b
     headers = dict(message.headers())
     assert headers["ce_id"] == event["event_id"].encode()
     assert headers["ce_specversion"] == b"1.0"
+    assert headers["ce_type"] == b"taskstream.ProgressReported"
+
+
+def test_the_callers_trace_context_goes_with_the_event(edge, broker, edge_topics):
+    context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answer = edge.put("t-trace", traceparent=context)
+    message = record_at(broker, edge_topics, int(answer.headers["X-Partition"]), int(answer.headers["X-Offset"]))
+    assert dict(message.headers())["traceparent"] == context.encode()
 
 
 def test_the_same_idempotency_key_gives_the_same_event_id(edge):
@@ -81,7 +70,7 @@ def test_every_wrong_field_is_named_with_its_bound(edge):
     assert "from 0 to 100" in answer.json()["error_msg"]
 
 
-def test_a_stop_signal_ends_the_edge_with_exit_code_0(broker, topics, tmp_path):
-    with running_edge(broker, topics.prefix, tmp_path) as running:
+def test_a_stop_signal_ends_the_edge_with_exit_code_0(broker, edge_topics, tmp_path):
+    with running_edge(broker, edge_topics.prefix, tmp_path) as running:
         assert running.put().status == 200
         assert running.stop() == 0

@@ -44,12 +44,14 @@ class RunningEdge:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def put(self, task_id: str = "t-1", body: Any = REPORT, **headers: str) -> urllib3.BaseHTTPResponse:
+    def put(
+        self, task_id: str = "t-1", body: Any = REPORT, query: str = "", **headers: str
+    ) -> urllib3.BaseHTTPResponse:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.http.request(
             "PUT",
-            f"{self.url}/v3/tasks/{task_id}/progress",
+            f"{self.url}/v3/tasks/{task_id}/progress{query}",
             body=encoded,
             headers={"X-Auth-Token": self.token, "Content-Type": "application/json", **sent},
             retries=False,

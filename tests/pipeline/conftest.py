@@ -1,0 +1,30 @@
+"""An edge and its topics, shared by the tests that only speak to it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from compose.librdkafka import KafkaClient
+from compose.topics_admin import create_topics
+from schemas.topics import Topics
+from tests.producer.edges import RunningEdge, running_edge
+
+
+@pytest.fixture(scope="session")
+def edge_topics(broker: KafkaClient) -> Topics:
+    topics = Topics(f"test-{uuid.uuid4().hex[:12]}", partitions=3)
+    create_topics(broker.config(), topics)
+    return topics
+
+
+@pytest.fixture(scope="session")
+def edge(broker: KafkaClient, edge_topics: Topics, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningEdge]:
+    """With a short time for whole requests."""
+    folder = tmp_path_factory.mktemp("edge")
+    with running_edge(
+        broker, edge_topics.prefix, folder, "--request-timeout", "2", "--max-batch-reports", "50"
+    ) as running:
+        yield running
