@@ -6,6 +6,7 @@ ConsumerError
  ├── TooManyRejected    so many records cannot be read that something else is wrong
  ├── TransactionAborted the open transaction came to nothing; rows and positions go back
  ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
+ ├── BadRange           these words name no part of a topic
  └── KafkaFailed        Kafka refused what cannot be tried again
 """
 
@@ -38,3 +39,7 @@ class ProducerLost(ConsumerError):
 
 class KafkaFailed(ConsumerError):
     """Kafka refused what cannot be tried again."""
+
+
+class BadRange(ConsumerError):
+    """These words name no part of a topic."""
