@@ -15,6 +15,7 @@ import click
 from compose.callers import CallerSettings
 from compose.cli.caller_options import caller_options
 from compose.cli.options import kafka_options
+from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
 from compose.edge import EdgeSettings, build_edge
 from compose.errors import ComposeError
@@ -25,7 +26,7 @@ from compose.workers import run_workers
 from producer.admission import Limits
 from producer.errors import ProducerError
 from schemas.errors import SchemasError
-from schemas.ids import TableIds
+from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -80,6 +81,7 @@ def limit_options(command: Command) -> Command:
 
 @click.command()
 @kafka_options
+@schema_ids_option
 @prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8080, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
@@ -95,6 +97,7 @@ def edge(
     *,
     kafka: KafkaClient,
     prefix: str,
+    ids: SchemaIds,
     host: str,
     port: int,
     callers: CallerSettings,
@@ -118,7 +121,7 @@ def edge(
     serving = Serving(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
     )
-    settings = EdgeSettings(kafka=kafka, topics=Topics(prefix), ids=TableIds(), callers=callers, limits=limits)
+    settings = EdgeSettings(kafka=kafka, topics=Topics(prefix), ids=ids, callers=callers, limits=limits)
     try:
         sys.exit(_run(settings, serving, workers))
     except (ComposeError, ProducerError, SchemasError) as error:

@@ -89,7 +89,7 @@ def _declared(topic: Topic) -> dict[str, object]:
     return {
         "topic": topic.name,
         "key": topic.key,
-        "value": topic.value or "bytes as received",
+        "value": topic.value or "bytes",
         "partitions": topic.partitions,
         "kept": "last of each key" if retention_ms is None else f"{int(retention_ms) / DAY_MS:g} days",
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from compose.cli.options import kafka_options
+from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
 from compose.errors import ComposeError
 from compose.librdkafka import KafkaClient
@@ -16,12 +17,13 @@ from compose.view import ViewSettings, build_view
 from consumer.table import Settings
 from producer.errors import ProducerError
 from schemas.errors import SchemasError
-from schemas.ids import TableIds
+from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
 
 @click.command()
 @kafka_options
+@schema_ids_option
 @prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
@@ -40,7 +42,15 @@ from schemas.topics import Topics
 )
 @click.option("--drain-timeout", default=1, type=click.IntRange(1), help="Seconds that a stop may take.")
 def view(
-    *, kafka: KafkaClient, prefix: str, host: str, port: int, tokens: Path, bucket: float, drain_timeout: int
+    *,
+    kafka: KafkaClient,
+    prefix: str,
+    ids: SchemaIds,
+    host: str,
+    port: int,
+    tokens: Path,
+    bucket: float,
+    drain_timeout: int,
 ) -> None:
     """Serve what is known of every migration.
 
@@ -49,7 +59,7 @@ def view(
     """
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
     try:
-        app = build_view(ViewSettings(kafka, Topics(prefix), TableIds(), tokens, Settings(bucket)))
+        app = build_view(ViewSettings(kafka, Topics(prefix), ids, tokens, Settings(bucket)))
         listener = bind(serving)
     except (ComposeError, ProducerError, SchemasError) as error:
         raise click.ClickException(str(error)) from error

@@ -10,6 +10,7 @@ import threading
 import click
 
 from compose.cli.options import kafka_options
+from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
 from compose.librdkafka import KafkaClient
 from consumer.errors import ConsumerError
@@ -17,12 +18,13 @@ from consumer.instruments import Instruments, InstrumentsServer
 from consumer.table import Settings
 from consumer.worker import Worker, WorkerSettings
 from schemas.errors import SchemasError
-from schemas.ids import TableIds
+from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
 
 @click.command()
 @kafka_options
+@schema_ids_option
 @prefix_option
 @click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
 @click.option("--instance", help="This worker's stable name within the group.  [default: HOST-PID]")
@@ -36,6 +38,7 @@ from schemas.topics import Topics
 def worker(
     kafka: KafkaClient,
     prefix: str,
+    ids: SchemaIds,
     group: str | None,
     instance: str | None,
     bucket_s: float,
@@ -67,7 +70,7 @@ def worker(
     try:
         with InstrumentsServer(instruments, metrics_host, metrics_port) as server:
             click.echo(f"worker {settings.instance}: metrics at http://{metrics_host}:{server.port}/metrics", err=True)
-            Worker(kafka.config(), TableIds(), settings, instruments).run(stop.is_set)
+            Worker(kafka.config(), ids, settings, instruments).run(stop.is_set)
     except OSError as error:
         raise click.ClickException(
             f"port {metrics_port} of {metrics_host} (--metrics-port): {error.strerror}"
