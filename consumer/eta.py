@@ -36,8 +36,8 @@ def judge_eta(rows: Rows, slot: int, width: int) -> None:
     if row["progress"] == 100 or row["samples"] < LEAST_SAMPLES or seen < width or not (fast > 0.0 and slow > 0.0):
         return
     left = float(max(row["totalsize"] - row["replicatesize"], 0))
-    middle = left / math.sqrt(fast * slow)
-    if not middle <= FARTHEST_S:  # nor where both rates are so small that nothing is left of their product
+    middle = left / (math.sqrt(fast) * math.sqrt(slow))  # the product of both can be too small for a double
+    if middle > FARTHEST_S:
         return
     row["eta_s"] = middle
     deviation = row["log_rate_sd"]
