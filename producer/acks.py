@@ -160,6 +160,8 @@ class AckedProducer:
         except NotAcked as error:
             return error.reason or str(error)
         waiter.add_done_callback(asyncio.Future.exception)  # if it comes too late, nobody else looks at it
+        if acked == before[0] and failed > before[1]:  # reports have shown it already
+            return self.counts.last_error
         await asyncio.wait([waiter], timeout=PROBE_TIMEOUT_S)
         if not waiter.done():
             return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error told'})"

@@ -78,6 +78,7 @@ class BatchEndpoint:
         if futures:
             await asyncio.wait(futures)
         results = [_result(outcome, name, number, incoming) for number, (outcome, name) in enumerate(sent)]
+        self._intake.counts.taken += sum(result["status"] == 200 for result in results)
         if all(result["status"] == UNAVAILABLE.status for result in results):
             raise self._intake.unavailable("Kafka acknowledged none of the batch")
         return results

@@ -13,6 +13,8 @@ class EdgeCounts:
     """Since the process began."""
 
     refused: Counter[Kind] = field(default_factory=Counter)
+    taken: int = 0
+    """Reports answered with 200."""
     unknown_fields: int = 0
     """Fields of reports that are not known here: agents that are newer than we are."""
 

@@ -91,7 +91,8 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """This worker's own."""
         acks, counts = self._acks.counts, self._counts
-        yield self._counter("acknowledged", "Reports that Kafka acknowledged.", acks.acked)
+        yield self._counter("reports", "Reports taken: Kafka has them.", counts.taken)
+        yield self._counter("acknowledged", "Events that Kafka acknowledged, our own probes among them.", acks.acked)
         refused = CounterMetricFamily(f"{_P}_refused", "Requests refused.", labels=["worker", "status", "code"])
         for kind, number in counts.refused.items():
             refused.add_metric([self._worker, str(kind.status), kind.code], number)

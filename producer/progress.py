@@ -71,6 +71,7 @@ class ProgressEndpoint:
             raise ApiError(TOO_LARGE, str(error)) from error
         except NotAcked as error:
             raise self._intake.unavailable(str(error)) from error
+        self._intake.counts.taken += 1
         named = name.encode()
         return Answer(
             200,
