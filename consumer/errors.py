@@ -7,6 +7,7 @@ ConsumerError
  ├── TransactionAborted the open transaction came to nothing; rows and positions go back
  ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
  ├── BadRange           these words name no part of a topic
+ ├── ExportUnusable     this file cannot be exported to: it is there, or half of another export is
  └── KafkaFailed        Kafka refused what cannot be tried again
 """
 
@@ -43,3 +44,7 @@ class KafkaFailed(ConsumerError):
 
 class BadRange(ConsumerError):
     """These words name no part of a topic."""
+
+
+class ExportUnusable(ConsumerError):
+    """This file cannot be exported to: it is there already, or half of another export is."""

@@ -105,12 +105,12 @@ class Passage:
             self.positions[partition] = max(self.positions[partition], last + 1)
         for message in fetched:
             if (error := message.error()) is not None:
-                partition: Any = message.partition()
+                place: Any = message.partition()
                 if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name)
-                    self._answer(partition, error)
-                elif partition in left:
+                    self._answer(place, error)
+                elif place in left:
                     offset: Any = message.offset()
-                    self.positions[partition] = min(max(self.positions[partition], offset), self._ends[partition])
+                    self.positions[place] = min(max(self.positions[place], offset), self._ends[place])
         done = [each for each in left if self.positions[each] >= self._ends[each]]
         if done:
             left.difference_update(done)

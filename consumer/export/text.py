@@ -1,0 +1,58 @@
+"""Columns as text, a whole batch at once: lines of JSON, and the CSV of what CSV has no type for."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_CONTROL = "[\\x00-\\x1f]"
+
+
+def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
+    """The batch as UTF-8, one JSON object a row. Times are ISO 8601 in UTC; what is no finite number is null."""
+    parts: list[pa.Array | pa.Scalar] = []
+    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        parts += [pa.scalar(f"{',' if place else '{'}{json.dumps(name)}:"), _json(column)]
+    lines = pc.binary_join_element_wise(*parts, pa.scalar("}\n"), pa.scalar(""))
+    _, offsets, text = lines.buffers()
+    ends = memoryview(offsets).cast("i")
+    return text.slice(ends[0], ends[len(lines)] - ends[0])
+
+
+def flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same batch with lists as text, such as [1,2,3]."""
+    columns = [_items(each) if pa.types.is_list(each.type) else each for each in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _json(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_string(kind):
+        text = _quoted(column)
+    elif pa.types.is_timestamp(kind):
+        plain = column.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string())
+        dated = pc.replace_substring(plain, " ", "T")
+        text = pc.binary_join_element_wise(pa.scalar('"'), dated, pa.scalar('Z"'), pa.scalar(""))
+    elif pa.types.is_list(kind):
+        text = _items(column)
+    elif pa.types.is_floating(kind):
+        text = pc.if_else(pc.is_finite(column), column.cast(pa.string()), pa.scalar(None, pa.string()))
+    else:
+        text = column.cast(pa.string())
+    return text.fill_null("null")
+
+
+def _quoted(column: pa.Array) -> pa.Array:
+    text = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
+    control = pc.match_substring_regex(column, _CONTROL)
+    if pc.any(control).as_py():
+        rare = [json.dumps(each, ensure_ascii=False)[1:-1] for each in column.filter(control).to_pylist()]
+        text = pc.replace_with_mask(text, control, pa.array(rare, pa.string()))
+    return pc.binary_join_element_wise(pa.scalar('"'), text, pa.scalar('"'), pa.scalar(""))
+
+
+def _items(column: pa.Array) -> pa.Array:
+    texts = pa.ListArray.from_arrays(column.offsets, column.values.cast(pa.string()))
+    return pc.binary_join_element_wise(pa.scalar("["), pc.binary_join(texts, ","), pa.scalar("]"), pa.scalar(""))
