@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
 import subprocess
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +28,14 @@ class KafkaJava:
 
     @property
     def class_archive(self) -> Path:
-        """Classes as this very java keeps them ready to be mapped (JEP 350); an empty file: it could not be made."""
-        version = Path(self.java).resolve().stat()
-        return self.jars.parent / f"classes-{version.st_mtime_ns:x}-{version.st_size:x}.jsa"
+        """Classes kept ready to be mapped (JEP 350); an empty file: they could not be.
+
+        Java takes an archive only with the very java and class path that it was made with: both are in its name.
+        """
+        java = Path(self.java).resolve()
+        stat = java.stat()
+        made_with = (java, stat.st_mtime_ns, stat.st_size, self._class_path(), os.listdir(self.jars))  # noqa: PTH208 -- in java's order
+        return self.jars.parent / f"classes-{zlib.crc32(repr(made_with).encode()):08x}.jsa"
 
     def broker(self, node: KafkaNode, heap: str, flags: Sequence[str] = ()) -> list[str]:
         """The command that is a broker."""
