@@ -1,0 +1,64 @@
+"""What the edge is compared with: an empty 200 in the same server, and FastAPI with aiokafka as most would write it."""
+
+from __future__ import annotations
+
+import sys
+import time
+import uuid
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from compose.serve import Serving, bind, serve
+from producer.report import ProgressReport
+from schemas.catalog import newest
+from schemas.codec import RecordWriter
+from schemas.ids import TableIds
+
+
+async def empty(scope, receive, send):
+    """Reads the body and says 200."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def fastapi(port: int, servers: str, topic: str) -> None:
+    import uvicorn
+    from aiokafka import AIOKafkaProducer
+    from fastapi import FastAPI, Header, Response
+
+    writer = RecordWriter(TableIds(), newest("ProgressReported"))
+    held = {}
+
+    @asynccontextmanager
+    async def life(_app):
+        held["producer"] = AIOKafkaProducer(bootstrap_servers=servers, acks="all", enable_idempotence=True)
+        await held["producer"].start()
+        yield
+        await held["producer"].stop()
+
+    app = FastAPI(lifespan=life)
+
+    async def put(task_id: str, report: ProgressReport, x_auth_token: Annotated[str, Header(min_length=1)]):  # noqa: ARG001 # as in the specification
+        facts = {"event_id": str(uuid.uuid4()), "project_id": "p", "task_id": task_id}
+        value = writer.write({**report.model_dump(), **facts, "received_at": time.time_ns() // 1000})
+        await held["producer"].send_and_wait(topic, value, key=f"p/{task_id}".encode())
+        return Response(status_code=200)
+
+    put.__annotations__ |= {"report": ProgressReport, "x_auth_token": Annotated[str, Header(min_length=1)]}
+    app.put("/v3/tasks/{task_id}/progress")(put)
+    uvicorn.run(app, port=port, http="httptools", loop="uvloop", access_log=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "empty":
+        serving = Serving(port=int(sys.argv[2]))
+        sys.exit(serve(empty, bind(serving), serving))
+    fastapi(int(sys.argv[2]), sys.argv[3], sys.argv[4])
