@@ -10,7 +10,7 @@ from consumer.age import expired
 from consumer.table import SeriesTable
 from tests.consumer.likeness import Telling
 from tests.consumer.oracle_series import Event
-from tests.consumer.streams import START, US, streams
+from tests.consumer.streams import START, US, series_name, streams
 
 
 @settings(max_examples=60, deadline=None)
@@ -23,6 +23,13 @@ def test_expired_are_those_whose_last_report_is_too_long_ago(events: list[Event]
     live = np.flatnonzero(table.rows["live"])
     expected = [table.keys[slot] for slot in live if now - table.rows["last_seen"][slot] > keep_s * US]
     assert found == expected
+
+
+def test_a_series_is_kept_until_the_time_has_passed() -> None:
+    table = SeriesTable()
+    Telling(table).fold([Event(series_name(0), START, 1, 0, 0, {"process_trace": ""})])
+    assert expired(table.rows, START + 3600 * US, 3600.0).tolist() == []
+    assert expired(table.rows, START + 3600 * US + 1, 3600.0).tolist() == [0]
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumer.series import Trend
 from consumer.table import SeriesTable, Settings
+from tests.consumer.judging import judged
 from tests.consumer.likeness import Telling, differences, expected_rows, rows_of, told_by
 from tests.consumer.oracle import Oracle
+from tests.consumer.oracle_rates import judge
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, Chapter, jumbles, lives, series_name, stream_of
 
+FIGURES = ("trend_change_pct", "trend_slope_pct", "log_rate_sd")
 BUCKETS_S = (60.0, 60.0, 60.0, 1.0, 7.5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(lives(), st.integers(0, 9), st.sampled_from(BUCKETS_S))
 def test_lives_end_as_the_oracle_says(lives_: list[list[Chapter]], seed: int, bucket_s: float) -> None:
     assert_like_the_oracle(stream_of(lives_, seed), bucket_s)
@@ -46,6 +53,22 @@ def test_what_a_clock_marks_as_silent_goes_on_as_the_oracle_says(
     for event in events[told:]:
         oracle.fold(event)
     assert_same(table, oracle)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 30), st.floats(-0.05, 0.05), st.sampled_from((0.0, 0.02, 0.1, 0.4)))
+def test_minutes_that_drift_and_break_are_judged_as_by_the_oracle(
+    seed: int, count: int, drift: float, noise: float
+) -> None:
+    dice = random.Random(seed)
+    breaks = dice.choice((count, dice.randint(0, count)))
+    part = dice.choice((0.0, 0.45, 0.8, 1.3))
+    level = [dice.gauss(20.0 + drift * place, noise) for place in range(count)]
+    minute_bytes = [int(math.exp(each) * (1.0 if place < breaks else part)) for place, each in enumerate(level)]
+    row, said = judged(minute_bytes), judge(minute_bytes)
+    assert (Trend(row["trend"]).name, bool(row["slow"])) == (said.trend, said.slow)
+    figures = [None if math.isnan(row[name]) else float(row[name]) for name in FIGURES]
+    assert figures == [said.change_pct, said.slope_pct, said.deviation]
 
 
 def test_a_hot_series_in_one_batch_of_thousands_ends_as_the_oracle_says() -> None:

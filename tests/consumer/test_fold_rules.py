@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -138,6 +139,26 @@ def test_a_gap_of_hours_tells_its_older_part_as_one_window_and_the_newest_thirty
 def test_the_minute_of_a_reset_and_the_gap_before_it_are_not_complete() -> None:
     _, telling = folded(report(0, 0), report(70, 70), report(250, 1), report(260, 2), report(400, 142))
     assert [each["complete"] for each in telling.windows[KEY]] == [True, False, False, False, False, True]
+
+
+def test_an_eta_takes_three_samples_and_a_minute() -> None:
+    row, _ = folded(report(0, 0), report(20, 200), report(40, 400), report(59, 590))
+    assert row["eta_s"] is None
+    row, _ = folded(report(0, 0), report(20, 200), report(60, 600))
+    assert row["eta_s"] is None
+    row, _ = folded(report(0, 0), report(20, 200), report(40, 400), report(60, 600, total=1_600))
+    assert float.fromhex(row["eta_s"]) == pytest.approx(100.0)
+
+
+def test_the_interval_of_an_eta_below_a_minute_is_that_of_a_minute() -> None:
+    uneven = [report(30 * place, 300 * place + 90 * (place // 2 % 2)) for place in range(21)]
+    row, _ = folded(*uneven, report(640, 6_400, total=6_500))
+    m, low, fast, slow, s = (
+        float.fromhex(row[name]) for name in ("eta_s", "eta_low_s", "rate_fast_bps", "rate_slow_bps", "log_rate_sd")
+    )
+    assert m < 30.0
+    wide = 1.28 * math.sqrt(2.0 * s * s * (1 / 10 + 1.0) + math.log(fast / slow) ** 2)
+    assert low == pytest.approx(m * math.exp(-wide))
 
 
 def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumer.rates import ewma, typical_gap
-from consumer.series import MINUTES, ROW, Trend
+from consumer.series import Trend
 from consumer.table import SeriesTable
-from consumer.trend import judge_trend
+from tests.consumer.judging import judged
 from tests.consumer.likeness import Telling
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, series_name
@@ -135,13 +135,3 @@ def test_the_eta_is_what_is_left_over_the_mean_of_both_rates_and_its_interval_th
     assert row["eta_s"] == pytest.approx(left_s)
     assert row["eta_low_s"] == pytest.approx(left_s * math.exp(-wide))
     assert row["eta_high_s"] == pytest.approx(left_s * math.exp(wide))
-
-
-def judged(minute_bytes: list[int]) -> np.void:
-    """A row's trend by these complete minutes, oldest first."""
-    rows = np.zeros(1, ROW)
-    rows["minute_bytes"][0, MINUTES - len(minute_bytes) :] = minute_bytes
-    rows["complete_minutes"] = len(minute_bytes)
-    judge_trend(rows, 0)
-    rows["minute_bytes"] = 0
-    return rows[0]

@@ -49,6 +49,11 @@ def test_judged_twice_it_is_told_once(events: list[Event], now: int, later_s: in
     assert all([each["signal"] for each in telling.signals[key]].count("SILENT") == 1 for key in first)
 
 
+def test_what_is_complete_is_not_silent_and_what_is_not_quite_is() -> None:
+    done = [Event(series_name(number), START, 99 + number, 0, 0, {"process_trace": ""}) for number in (0, 1)]
+    assert Telling(SeriesTable()).fold(done).judge_silence(START + 86_400 * US) == [series_name(0)]
+
+
 def test_a_series_marked_twice_is_told_once() -> None:
     telling = Telling(SeriesTable()).fold(copying([5] * 10))
     slots = telling.table.find([KEY])
