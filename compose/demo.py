@@ -68,8 +68,10 @@ class View:
         return known
 
 
-def migrate(migration: Migration, show: Callable[[dict[str, Any] | None], None]) -> CopyResult:
-    """Copy and report; meanwhile `show` what the view knows, again and again.
+def migrate(
+    migration: Migration, show: Callable[[dict[str, Any] | None], None], look_after: Callable[[], None]
+) -> CopyResult:
+    """Copy and report; meanwhile `show` what the view knows and `look_after` the processes, again and again.
 
     Raises:
         DemoError: the copy could not be made.
@@ -90,6 +92,7 @@ def migrate(migration: Migration, show: Callable[[dict[str, Any] | None], None])
     thread.start()
     try:
         while thread.is_alive():
+            look_after()
             show(view.task())
             thread.join(LOOK_EVERY_S)
     finally:
@@ -100,7 +103,7 @@ def migrate(migration: Migration, show: Callable[[dict[str, Any] | None], None])
     return results[0]
 
 
-def compare(migration: Migration, result: CopyResult) -> list[Figure]:
+def compare(migration: Migration, result: CopyResult, look_after: Callable[[], None]) -> list[Figure]:
     """Both sides' final numbers; asked until they agree, and for a while at most."""
     view = View(migration)
     deadline = time.monotonic() + SETTLE_WITHIN_S
@@ -108,6 +111,7 @@ def compare(migration: Migration, result: CopyResult) -> list[Figure]:
         figures = _figures(view.task(), result)
         if all(figure.agrees for figure in figures) or time.monotonic() > deadline:
             return figures
+        look_after()
         time.sleep(LOOK_EVERY_S)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -99,6 +100,10 @@ class LocalStack:
         workers = [self._worker(number, port, *bucket) for number, port in enumerate(worker_ports, 1)]
         edge = self._command("edge", self.edge_url, *listen, "--port", str(edge_port), *drain)
         self._supervisor.start(view, *workers, edge)  # stopped from the last to the first
+
+    def look(self) -> None:
+        """Look at each process once, and start again what died: for who has something else to do meanwhile."""
+        self._supervisor.look(time.monotonic())
 
     def run(self) -> Never:
         """Keep everything up; a KeyboardInterrupt is the way out."""

@@ -5,6 +5,7 @@ It holds memory and decides nothing: the rules are in `fold`. No clock, no I/O.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ from consumer.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
+_LATEST = [*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time"]
+"""Those that go into the row as they are."""
 EVENT_COLUMNS = frozenset(
-    {"project_id", "task_id", "subtask_name", "received_at", "progress", "replicatesize", "totalsize", "process_trace"}
-    | {"remain_time", "need_migration_test", "agent_time"}
-    | set(GAUGES)
+    {"project_id", "task_id", "subtask_name", "received_at", "progress", "replicatesize", "totalsize", *_LATEST}
 )
 """The fields of ProgressReported that the fold reads; a reader need not decode the others."""
 _SPARE = 64
@@ -75,6 +76,8 @@ class SeriesTable:
         self.agent_times: Objects = np.empty(0, object)
         """[slot] str or None."""
         self._slots: dict[str, int] = {}
+        self._used = 0
+        """So many slots were ever given out; those of them that were dropped are free."""
         self._free: list[int] = []
         self._touched: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._saved: list[_Saved] = []
@@ -131,6 +134,11 @@ class SeriesTable:
         """The slots touched since the last commit or rollback, each once."""
         return np.flatnonzero(self._touched)
 
+    @property
+    def changed_count(self) -> int:
+        """How many slots `changed` would give."""
+        return int(np.count_nonzero(self._touched))
+
     def commit(self) -> None:
         """Keep what was changed."""
         self._touched[:] = False
@@ -152,40 +160,49 @@ class SeriesTable:
         parts = (batch.column("project_id"), batch.column("task_id"), batch.column("subtask_name"))
         encoded = pc.dictionary_encode(pc.binary_join_element_wise(*parts, "/"))
         codes = np.asarray(encoded.indices).astype(np.int64)
-        first = np.empty(len(encoded.dictionary), np.int64)
-        first[codes[::-1]] = np.arange(codes.shape[0])[::-1]
-        slots = self._slots_of(encoded.dictionary.to_pylist())
+        slots = self._slots_of(encoded.dictionary.to_numpy(zero_copy_only=False).tolist())
+        homes = np.empty(slots.shape[0], np.int32)
+        homes[codes] = partitions
         new = ~self.rows["live"][slots]
-        fresh = slots[new]
-        self._save(fresh)
-        self.rows["live"][fresh] = True
-        self.rows["partition"][fresh] = partitions[first[new]]
+        self._save(slots[new])
+        self.rows["live"][slots[new]] = True
+        self.rows["partition"][slots[new]] = homes[new]
         return codes, slots
 
     def _slots_of(self, keys: Sequence[str]) -> Ints:
-        found = self._slots
-        for key in keys:
-            if key not in found:
-                found[key] = self._free.pop() if self._free else self._grow(len(keys))
-                self.keys[found[key]] = key
-        return np.fromiter((found[key] for key in keys), np.int64, len(keys))
+        """The slot of each key; one is found for those that had none."""
+        slots = np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
+        for place in np.flatnonzero(slots == NONE).tolist():
+            slots[place] = self._slot_for(keys[place], room_for=len(keys))
+        return slots
 
-    def _grow(self, wanted: int) -> int:
-        """Make room for half as many rows again, and give one of the new slots."""
-        held: int = self.rows.shape[0]
-        more = max(held // 2, wanted, _SPARE)
-        self.rows = np.concatenate([self.rows, np.zeros(more, ROW)])
-        self.keys = np.concatenate([self.keys, np.empty(more, object)])
-        self.traces = np.concatenate([self.traces, np.empty(more, object)])
-        self.agent_times = np.concatenate([self.agent_times, np.empty(more, object)])
-        self._touched = np.concatenate([self._touched, np.zeros(more, np.bool_)])
-        self._free.extend(range(held + more - 1, held, -1))
-        return held
+    def _slot_for(self, key: str, room_for: int) -> int:
+        if key not in self._slots:
+            if not self._free and self._used == self.rows.shape[0]:
+                self._grow(room_for)
+            if self._free:
+                slot = self._free.pop()
+            else:
+                slot = self._used
+                self._used += 1
+            self._slots[key] = slot
+            self.keys[slot] = key
+        return self._slots[key]
+
+    def _grow(self, wanted: int) -> None:
+        """Make room for half as many rows again, and for `wanted` at least."""
+        more = max(self.rows.shape[0] // 2, wanted, _SPARE)
+        self.rows = _longer(self.rows, more)
+        self.keys = _longer(self.keys, more)
+        self.traces = _longer(self.traces, more)
+        self.agent_times = _longer(self.agent_times, more)
+        self._touched = _longer(self._touched, more)
 
     def _save(self, slots: Ints) -> None:
         untouched = slots[~self._touched[slots]]
         self._touched[untouched] = True
-        self._saved.append(_Saved(untouched, self.rows[untouched], self.traces[untouched], self.agent_times[untouched]))
+        rows = np.take(self.rows, untouched)  # five times as fast as rows[untouched]
+        self._saved.append(_Saved(untouched, rows, self.traces[untouched], self.agent_times[untouched]))
 
     def _run(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
         room = batch.num_rows + MOST_WINDOWS
@@ -219,7 +236,7 @@ class SeriesTable:
         events = np.flatnonzero(accepted)
         last[codes[events]] = events
         slots, last = slots[last != NONE], last[last != NONE]
-        taken = batch.take(pa.array(last))
+        taken = batch.select(_LATEST).take(pa.array(last))
         for name in GAUGES:
             self.rows[name][slots] = taken.column(name).to_numpy(zero_copy_only=False)
         self.rows["remain_time"][slots] = _integers(pc.fill_null(taken.column("remain_time"), NONE))
@@ -234,6 +251,14 @@ def identity(key: str) -> tuple[str, str, str]:
     project_id, rest = key.split("/", 1)
     task_id, subtask_name = rest.rsplit("/", 1)
     return sys.intern(project_id), task_id, sys.intern(subtask_name)
+
+
+def _longer(array: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
+    """A copy with empty places at its end, which take no memory before they are written to."""
+    make = np.empty if array.dtype == object else np.zeros  # an empty object is None
+    longer = make(array.shape[0] + more, array.dtype)
+    longer[: array.shape[0]] = array
+    return longer
 
 
 def _integers(array: Any) -> Ints:

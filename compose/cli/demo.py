@@ -74,8 +74,8 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
             migration = Migration(job, stack.edge_url, stack.view_url, stack.token)
             say(f"migrating {source} to {job.destination} at {bwlimit / 1e6:g} MB/s, as task {job.task_id}")
             with _shown(console) as show:
-                result = migrate(migration, show)
-            figures = compare(migration, result)
+                result = migrate(migration, show, stack.look)
+            figures = compare(migration, result, stack.look)
             agreed = all(figure.agrees for figure in figures) and result.complete
             _conclude(console, figures, result.bytes, bytes_of(job.destination), agreed=agreed)
             if not once:
