@@ -21,6 +21,7 @@ from compose.service import Died, Happening, Ready
 from schemas.topics import Topics
 
 PORT = click.IntRange(0, 65_535)
+ONE_WISH_S = 0.5
 EXAMPLE = {
     "subtask_name": "MIGRATE_LINUX_FILE",
     "progress": 42,
@@ -104,20 +105,24 @@ def up(
 def until_stopped() -> Iterator[Callable[[], bool]]:
     """Within, the first SIGINT, SIGTERM or SIGHUP is a KeyboardInterrupt, which ends the block and goes no further.
 
-    Gives what tells whether there was a second one, which interrupts nothing.
+    Gives what tells whether there was another one later, which interrupts nothing. Signals that come with the first
+    are one wish: a service manager sends two, a terminal that closes sends its own.
     """
-    received: list[int] = []
+    received_at_s: list[float] = []
 
-    def on_signal(signum: int, _frame: FrameType | None) -> None:
-        received.append(signum)
-        if len(received) == 1:
+    def on_signal(_signum: int, _frame: FrameType | None) -> None:
+        received_at_s.append(time.monotonic())
+        if len(received_at_s) == 1:
             raise KeyboardInterrupt
+
+    def is_in_hurry() -> bool:
+        return bool(received_at_s) and received_at_s[-1] - received_at_s[0] > ONE_WISH_S
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {signum: signal.signal(signum, on_signal) for signum in signals}
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            yield lambda: len(received) > 1
+            yield is_in_hurry
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)

@@ -136,6 +136,24 @@ def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_t
         assert again.process.wait(30) == 0
 
 
+def test_signals_that_come_together_are_one_wish_and_a_later_one_hurries(tmp_path):
+    program = """
+import os, signal, time
+from compose.cli.up import ONE_WISH_S, until_stopped
+with until_stopped() as is_in_hurry:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(is_in_hurry())
+        time.sleep(ONE_WISH_S * 1.1)
+        os.kill(os.getpid(), signal.SIGHUP)
+        print(is_in_hurry())
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\nTrue\n")
+
+
 def test_every_process_comes_back_from_a_kill(tmp_path):
     with Running(tmp_path / "data", "--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ))) as running:
         assert running.report(1) == 200
