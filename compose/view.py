@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import structlog
-
+from compose.callers import CallerSettings, build_callers
 from compose.librdkafka import KafkaClient
 from consumer.table import Settings
 from consumer.view.app import View
 from consumer.view.board import Board
 from consumer.view.follow import StateFollower
-from producer.callers.row import Row
-from producer.callers.token_file import TokenFile
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
-
-_log = structlog.get_logger("taskstream.view")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +21,7 @@ class ViewSettings:
     kafka: KafkaClient
     topics: Topics
     ids: SchemaIds
-    tokens: Path
+    callers: CallerSettings
     fold: Settings = field(default_factory=Settings)
 
 
@@ -35,9 +29,7 @@ def build_view(settings: ViewSettings) -> View:
     """A view that has not connected yet.
 
     Raises:
-        CredentialsUnusable: the token file cannot be used.
+        CredentialsUnusable: a file of credentials cannot be used.
     """
-    tokens = TokenFile(settings.tokens, on_problem=lambda problem: _log.warning("tokens_unreadable", problem=problem))
-    tokens.load()
     follower = StateFollower(settings.kafka.config(), settings.topics.state.name, settings.ids)
-    return View(Board(settings.fold), follower, Row([tokens]))
+    return View(Board(settings.fold), follower, build_callers(settings.callers))

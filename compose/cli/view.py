@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
+from compose.callers import CallerSettings
+from compose.cli.caller_options import caller_options
 from compose.cli.options import kafka_options
 from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
@@ -27,12 +28,7 @@ from schemas.topics import Topics
 @prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
-@click.option(
-    "--tokens",
-    type=click.Path(path_type=Path, dir_okay=False),
-    required=True,
-    help="The file of hashed tokens; `taskstream tokens add` writes it. Read again when it changes.",
-)
+@caller_options
 @click.option(
     "--bucket",
     default=60.0,
@@ -48,7 +44,7 @@ def view(
     ids: SchemaIds,
     host: str,
     port: int,
-    tokens: Path,
+    callers: CallerSettings,
     bucket: float,
     drain_timeout: int,
 ) -> None:
@@ -59,7 +55,7 @@ def view(
     """
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
     try:
-        app = build_view(ViewSettings(kafka, Topics(prefix), ids, tokens, Settings(bucket)))
+        app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)))
         listener = bind(serving)
     except (ComposeError, ProducerError, SchemasError) as error:
         raise click.ClickException(str(error)) from error
