@@ -86,14 +86,11 @@ class ColumnReader:
         cells = _Cells.empty(len(self._columns), count)
         status = np.zeros(count, np.int64)
         rejected: list[Rejected] = []
-        readable = np.flatnonzero(sizes >= HEADER_SIZE)
-        heads = data[starts[readable, None] + np.arange(HEADER_SIZE)]
-        headed = heads[:, 0] == wire.MAGIC
-        numbers = heads[:, 1:].astype(np.int64) @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
-        misframed = [*np.flatnonzero(sizes < HEADER_SIZE), *readable[~headed]]
-        rejected.extend(_misframed(int(index), framed[index]) for index in misframed)
-        for number in np.unique(numbers[headed]):
-            rows = readable[headed & (numbers == number)]
+        schema_ids = np.empty(count, np.int64)
+        loops.read_headers(data, starts, ends, schema_ids)
+        rejected.extend(_misframed(int(index), framed[index]) for index in np.flatnonzero(schema_ids < 0))
+        for number in np.unique(schema_ids[schema_ids >= 0]):
+            rows = np.flatnonzero(schema_ids == number)
             try:
                 plan = self._plan(int(number))
             except Undecodable as error:

@@ -27,6 +27,19 @@ INT, LONG, DOUBLE, BOOLEAN, STRING, LONGS, FLOAT = 0, 1, 2, 3, 4, 5, 6
 
 
 @compiled
+def read_headers(data: Bytes, starts: Ints, ends: Ints, schema_ids: Ints) -> None:
+    """Each framed record's schema id; -1 where there is no header."""
+    for row in range(starts.shape[0]):
+        at = np.uint64(starts[row])
+        schema_ids[row] = -1
+        if ends[row] - starts[row] >= 5 and data[at] == 0:
+            number = np.int64(0)
+            for place in range(np.uint64(1), np.uint64(5)):
+                number = number << 8 | np.int64(data[at + place])
+            schema_ids[row] = number
+
+
+@compiled
 def read_records(
     data: Bytes,
     starts: Ints,
