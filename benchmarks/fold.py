@@ -1,0 +1,231 @@
+"""The fold alone, from an Arrow batch to changed rows: events a second, beside other ways to write it; and its memory.
+
+CPU time of the process. Events come over all series evenly, and every batch is one transaction. The other ways keep
+two means and the latest bytes of a series and nothing else, and are favoured by that.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from consumer.fold import MOST_SIGNALS, fold_events
+from consumer.minutes import MOST_WINDOWS
+from consumer.series import SIGNAL, WINDOW
+from consumer.table import EVENT_COLUMNS, SeriesTable
+from schemas.catalog import newest
+from schemas.plan import columns_of
+
+SECTION = "fold"
+EVENTS = 10_000
+SERIES = (10, 2_000, 100_000, 1_000_000)
+ROUNDS = 30
+START_US = 1_795_421_400_000_000
+BATCH_US = 2_000_000
+PROJECT = "5f0e6c1b9a8d4e7fb3a2c1d0e9f8a7b6"
+TRACE = "copying /srv/data/00012345/part-42.parqu"
+FAST_S, SLOW_S = 60.0, 600.0
+_COLUMNS = columns_of(newest("ProgressReported"), EVENT_COLUMNS)
+
+Ints = npt.NDArray[np.int64]
+
+
+def run() -> None:
+    print(f"{EVENTS:,} events a batch over so many series; µs of CPU an event, and events a second")
+    for series in SERIES:
+        reports = Reports(series)
+        table = filled(reports)
+        whole = cost(lambda load, table=table: fold(table, load.batch), reports)
+        loop = cost(lambda load, rows=table.rows: compiled_loop(rows, load), reports)
+        print(f"  {series:>9,}  the fold: whole {shown(whole)}, its compiled loop {shown(loop)}")
+        del table
+        rounds, plain = (cost(filled_too(each, reports).fold, reports) for each in (NumpyRounds(series), PlainDict()))
+        print(f"  {'':>9}  two means only: numpy in rounds {shown(rounds)}, a dict {shown(plain)}", flush=True)
+    measured = subprocess.run([sys.executable, "-m", "benchmarks.fold"], check=True, capture_output=True, text=True)
+    print(f"  resident memory at {SERIES[-1]:,} series: {float(measured.stdout):.0f} bytes a series")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One batch: the number of each event's series, and what the fold is given."""
+
+    series: Ints
+    batch: pa.RecordBatch
+
+
+class Reports:
+    """Reports of so many series, as they come; the key of each is as long as a real one."""
+
+    def __init__(self, series: int) -> None:
+        self.series = series
+        self._dice = np.random.default_rng(1)
+        self._now_us = START_US
+        self._tasks = pa.array([str(uuid.UUID(bytes=self._dice.bytes(16))) for _ in range(series)])
+
+    def any(self) -> Load:
+        """EVENTS reports, of any series."""
+        return self.of(self._dice.integers(0, self.series, EVENTS))
+
+    def of(self, series: Ints) -> Load:
+        """A report of each of these, spread over the time that a batch takes."""
+        count = series.shape[0]
+        nothing = pa.array(np.zeros(count, np.int64))
+        times = self._now_us + np.arange(count) * BATCH_US // count
+        self._now_us += BATCH_US
+        values: dict[str, Any] = {
+            "project_id": pa.array([PROJECT]).take(nothing),
+            "task_id": self._tasks.take(pa.array(series)),
+            "subtask_name": pa.array(["MIGRATE_LINUX_BLOCK"]).take(nothing),
+            "received_at": pa.array(times).cast(pa.timestamp("us", "UTC")),
+            "progress": pa.array(np.full(count, 40, np.int32)),
+            "replicatesize": pa.array((times - START_US) * 50),
+            "totalsize": pa.array(np.full(count, 10**14)),
+            "process_trace": pa.array([TRACE]).take(nothing),
+            "migrate_speed": pa.array(self._dice.uniform(0.0, 1e3, count)),
+            "remain_time": pa.array(np.full(count, 3600)),
+        }
+        arrays = [values.get(each.name, pa.nulls(count, each.arrow)) for each in _COLUMNS]
+        return Load(series, pa.RecordBatch.from_arrays(arrays, names=[each.name for each in _COLUMNS]))
+
+
+def filled(reports: Reports) -> SeriesTable:
+    """A table that holds every series, in the slot of its number."""
+    table = SeriesTable()
+    for begin in range(0, reports.series, EVENTS):
+        fold(table, reports.of(np.arange(begin, min(begin + EVENTS, reports.series))).batch)
+    return table
+
+
+def filled_too(other: NumpyRounds | PlainDict, reports: Reports) -> NumpyRounds | PlainDict:
+    for begin in range(0, reports.series, EVENTS):
+        other.fold(reports.of(np.arange(begin, min(begin + EVENTS, reports.series))))
+    return other
+
+
+def fold(table: SeriesTable, batch: pa.RecordBatch) -> None:
+    table.fold(batch, np.zeros(batch.num_rows, np.int32))
+    table.commit()
+
+
+def compiled_loop(rows: npt.NDArray[np.void], load: Load) -> None:
+    windows, signals = np.zeros(EVENTS + MOST_WINDOWS, WINDOW), np.zeros(EVENTS + MOST_SIGNALS, SIGNAL)
+    accepted = np.zeros(EVENTS, np.bool_)
+    begin = 0
+    while begin < EVENTS:
+        begin, _, _ = fold_events(
+            rows, load.series, *numbers(load), 60_000_000, 0.25, begin, accepted, windows, signals
+        )
+
+
+class NumpyRounds:
+    """Each series' first event of the batch, then each one's second, and so on: one vectorised step a round."""
+
+    def __init__(self, series: int) -> None:
+        self.seen, self.bytes, self.first = (np.zeros(series, np.int64) for _ in range(3))
+        self.fast, self.slow = np.zeros(series), np.zeros(series)
+
+    def fold(self, load: Load) -> None:
+        times, _, sizes, _ = numbers(load)
+        order = np.argsort(load.series, kind="stable")
+        series = load.series[order]
+        begins = np.flatnonzero(np.diff(series, prepend=-1))
+        turn = np.arange(series.shape[0]) - np.repeat(begins, np.diff(begins, append=series.shape[0]))
+        by_turn = np.argsort(turn, kind="stable")
+        bounds = np.searchsorted(turn[by_turn], np.arange(turn.max() + 2))
+        for begin, end in itertools.pairwise(bounds):
+            events = order[by_turn[begin:end]]
+            self._step(load.series[events], times[events], sizes[events])
+
+    def _step(self, series: Ints, now: Ints, size: Ints) -> None:
+        new = self.first[series] == 0
+        self.first[series[new]] = now[new]
+        self.seen[series[new]] = now[new]
+        step_s = (now - self.seen[series]) / 1e6
+        total_s = (now - self.first[series]) / 1e6
+        timed = step_s > 0.0
+        series, now, size, step_s, total_s = (each[timed] for each in (series, now, size, step_s, total_s))
+        sample = (size - self.bytes[series]) / step_s
+        for mean, half_life_s in ((self.fast, FAST_S), (self.slow, SLOW_S)):
+            per_s = math.log(2.0) / half_life_s
+            mean[series] += (sample - mean[series]) * np.expm1(-step_s * per_s) / np.expm1(-total_s * per_s)
+        self.seen[series], self.bytes[series] = now, size
+
+
+class PlainDict:
+    """What most people would write first: a dict of little lists, one event at a time."""
+
+    def __init__(self) -> None:
+        self._series: dict[str, list[float]] = {}
+
+    def fold(self, load: Load) -> None:
+        names = ("project_id", "task_id", "subtask_name", "received_at", "replicatesize")
+        columns = [load.batch.column(name) for name in names]
+        columns[3] = columns[3].cast(pa.int64())
+        for project, task, subtask, now, size in zip(*(each.to_pylist() for each in columns), strict=True):
+            key = f"{project}/{task}/{subtask}"
+            found = self._series.get(key)
+            if found is None:
+                self._series[key] = [now, now, size, 0.0, 0.0]
+                continue
+            first, seen, before, fast, slow = found
+            step_s, total_s = (now - seen) / 1e6, (now - first) / 1e6
+            if step_s <= 0.0:
+                continue
+            sample = (size - before) / step_s
+            for place, mean, half_life_s in ((3, fast, FAST_S), (4, slow, SLOW_S)):
+                per_s = math.log(2.0) / half_life_s
+                found[place] = mean + (sample - mean) * math.expm1(-step_s * per_s) / math.expm1(-total_s * per_s)
+            found[1], found[2] = now, size
+
+
+def numbers(load: Load) -> list[Ints]:
+    """The columns that the rules look at, as numpy."""
+    found = (load.batch.column(name) for name in ("received_at", "progress", "replicatesize", "totalsize"))
+    return [np.asarray(each.cast(pa.int64())) for each in found]
+
+
+def cost(work: Callable[[Load], None], reports: Reports) -> float:
+    """µs of CPU an event, the median batch."""
+    spent = []
+    for _ in range(ROUNDS):
+        load = reports.any()
+        start = time.process_time()
+        work(load)
+        spent.append(time.process_time() - start)
+    return statistics.median(spent) / EVENTS * 1e6
+
+
+def shown(cost_us: float) -> str:
+    return f"{cost_us:6.3f} ({1e6 / cost_us:>9,.0f}/s)"
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM, as Linux counts it."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def bytes_a_series() -> float:
+    """What a table of the largest size adds to the memory of its process."""
+    filled(Reports(EVENTS))
+    reports = Reports(SERIES[-1])
+    before = resident_bytes()
+    table = filled(reports)
+    return (resident_bytes() - before) / len(table)
+
+
+if __name__ == "__main__":
+    print(bytes_a_series())
