@@ -162,7 +162,8 @@ def test_every_process_comes_back_from_a_kill(tmp_path):
             os.kill(dead, signal.SIGKILL)
             assert eventually(lambda name=name, dead=dead: running.pid(name) != dead, 60), running.told.read_text()
             assert eventually(lambda size=size: running.report(size) == 200, 60), running.told.read_text()
-        assert eventually(lambda: running.read().get("id") == "t-1", 60), running.told.read_text()
+        # A worker whose call into librdkafka hung is ended by its own watchdog after a minute.
+        assert eventually(lambda: running.read().get("id") == "t-1", 150), running.told.read_text()
         assert running.told.read_text().count("killed by SIGKILL, starting it again in 0.5 s") >= 4
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
