@@ -70,10 +70,10 @@ def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
     rows["trend"] = _numbered(Trend, batch.column("trend"))
     rows["health"] = _numbered(Health, batch.column("health"))
     ring = batch.column("minute_bytes")
-    offsets, items = np.asarray(ring.offsets), np.asarray(ring.values)
-    lengths = np.diff(offsets)
+    items, lengths = np.asarray(ring.flatten()), np.diff(np.asarray(ring.offsets))
+    ends = np.cumsum(lengths)
     row_numbers = np.repeat(np.arange(batch.num_rows), lengths)
-    places = np.arange(items.shape[0]) - np.repeat(offsets[:-1], lengths) + np.repeat(MINUTES - lengths, lengths)
+    places = np.arange(items.shape[0]) - np.repeat(ends - MINUTES, lengths)
     rows["minute_bytes"][row_numbers, places] = items
     return rows
 

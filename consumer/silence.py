@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 def silent(rows: Rows, now_us: int, bucket_us: int) -> Ints:
     """The slots without a report for longer than their quiet limit, that are not complete and not marked yet."""
     waiting = np.flatnonzero(rows["live"] & (rows["silent_since"] == NONE) & (rows["health"] != Health.COMPLETE))
-    limits_s = _quiet_limits(rows["typical_gap_s"][waiting], bucket_us)
+    limits_s = quiet_limits_s(rows["typical_gap_s"][waiting], bucket_us)
     return waiting[(now_us - rows["last_seen"][waiting]) / US_PER_S > limits_s]
 
 
@@ -40,7 +40,7 @@ def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.
     signals["before_since"] = rows["health_since"]
     signals["eta"] = NONE
     signals["eta_before"] = rows["eta_told"]
-    signals["limit_s"] = _quiet_limits(rows["typical_gap_s"], table.settings.bucket_us)
+    signals["limit_s"] = quiet_limits_s(rows["typical_gap_s"], table.settings.bucket_us)
     for name in ("last_seen", "last_advance", "progress", "replicatesize", "totalsize"):
         signals[name] = rows[name]
     for name in ("rate_fast_bps", "rate_slow_bps", "trend_change_pct"):
@@ -51,7 +51,7 @@ def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.
     return signals
 
 
-def _quiet_limits(gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
+def quiet_limits_s(typical_gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
     """What `rates.quiet_limit` says of each: one bucket, or five typical gaps if that is more."""
-    limits_s: npt.NDArray[np.float64] = np.fmax(bucket_us / US_PER_S, 5.0 * gaps_s)
+    limits_s: npt.NDArray[np.float64] = np.fmax(bucket_us / US_PER_S, 5.0 * typical_gaps_s)
     return limits_s

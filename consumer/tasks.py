@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from consumer.rates import US_PER_S
 from consumer.series import NONE, Health, Rows
+from consumer.silence import quiet_limits_s
 from consumer.table import SeriesTable, identity
 from schemas.topics import task_key
 
@@ -175,11 +176,6 @@ def unheard(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray
     """Whether each of these series was not heard for too long, complete or not."""
     quiet_us = now_us - rows["last_seen"][slots]
     return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
-
-
-def quiet_limits_s(typical_gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
-    """`rates.quiet_limit` of each of these typical gaps."""
-    return np.fmax(bucket_us / US_PER_S, 5.0 * typical_gaps_s)
 
 
 def state_of(subtask_name: str, progress: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,31 @@ def test_the_newest_record_of_a_key_wins_when_several_are_read_back() -> None:
         put_back(table, table.changed, came_back)
         table.commit()
     assert exactly(came_back) == exactly(table)
+
+
+def test_of_several_records_of_a_key_read_at_once_the_newest_wins() -> None:
+    events = stream_of([[("copy", 50, 1), ("drift", 20, 2)], [("copy", 9, 3)]])
+    table = SeriesTable()
+    batches, keys = [], []
+    for begin in range(0, len(events), 10):
+        Telling(table).fold(events[begin : begin + 10])
+        batches.append(state_batch(table, table.changed))
+        keys += table.keys[table.changed].tolist()
+        table.commit()
+    together = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    homes = np.array([table.rows["partition"][table.find([key])[0]] for key in keys], np.int32)
+    came_back = SeriesTable()
+    came_back.put(keys, rows_of(together, homes), *strings_of(together))
+    assert exactly(came_back) == exactly(table)
+
+
+def test_a_part_of_a_batch_gives_its_own_rows() -> None:
+    table = SeriesTable()
+    Telling(table).fold(stream_of([[("copy", 40 * number, number)] for number in range(1, 6)]))
+    slots = np.arange(5)
+    whole = rows_of(state_batch(table, slots), table.rows["partition"][slots])
+    part = rows_of(state_batch(table, slots).slice(2, 2), table.rows["partition"][slots][2:4])
+    assert all(part[name].tobytes() == whole[2:4][name].tobytes() for name in whole.dtype.names or ())
 
 
 def restored(table: SeriesTable) -> SeriesTable:
