@@ -2,6 +2,8 @@
 
 ConsumerError
  ├── StreamGap          the events we would read next are gone from the topic (retention, or another topic)
+ ├── TopicsUnfit        a topic is missing, or state does not lie where the events lie
+ ├── OffsetsGone        there is state, and the group has forgotten how far it had read
  ├── StateUnreadable    a record of the state topic is none of ours
  ├── TooManyRejected    so many records cannot be read that something else is wrong
  ├── TransactionAborted the open transaction came to nothing; rows and positions go back
@@ -20,6 +22,14 @@ class ConsumerError(Exception):
 
 class StreamGap(ConsumerError):
     """The events that we would read next are gone from the topic."""
+
+
+class TopicsUnfit(ConsumerError):
+    """A topic is missing, or state does not lie where the events lie."""
+
+
+class OffsetsGone(ConsumerError):
+    """There is state, and the group has forgotten how far it had read: all would be counted twice."""
 
 
 class StateUnreadable(ConsumerError):

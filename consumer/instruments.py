@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ class Instruments:
 
     def __init__(self) -> None:
         self.ready = False
+        """Whether the group has given us partitions and their state was read back, or has made us stand by."""
         self.registry = CollectorRegistry()
         metric: dict[str, Any] = {"registry": self.registry, "namespace": "taskstream", "subsystem": "worker"}
         self._events = Counter("events", "Events read from the progress topic.", **metric)
@@ -32,18 +34,21 @@ class Instruments:
         self._producers = Counter("producers", "Transactional producers built.", **metric)
         self._rebalances = Counter("rebalances", "Assignments of partitions.", **metric)
         self._restored = Counter("restored_records", "Records of the state topic read back.", **metric)
-        self._restoring = Counter("restore_seconds", "Time spent reading state back.", **metric)
+        self._restoring = Counter("restoring_seconds", "Time spent reading state back.", **metric)
         self._series = Gauge("series", "Series held.", **metric)
         self._lag = Gauge("lag_records", "Records ahead of us.", ["partition"], **metric)
-        self._lag_s = Gauge("lag_seconds", "Age of the last event folded while there are more; 0 when level.", **metric)
-        self._newest_us: int | None = None
+        self._lag_s = Gauge(
+            "lag_seconds", "Age of the last event folded while there are more; 0 when level.", ["partition"], **metric
+        )
+        self._newest_us: dict[int, int] = {}
+        self._told: set[int] = set()
 
-    def folded(self, events: int, rejected: int, newest_us: int | None) -> None:
-        """A batch was folded; `newest_us` is the time of receipt of its last event."""
+    def folded(self, events: int, rejected: int, newest_us: Mapping[int, int]) -> None:
+        """A batch was folded; `newest_us` is the time of receipt of its last event, by partition."""
         self._events.inc(events)
         self._rejected.inc(rejected)
         self._batch.observe(events)
-        self._newest_us = newest_us or self._newest_us
+        self._newest_us.update(newest_us)
 
     def committed(self, rows: int, seconds: float) -> None:
         """A transaction was committed."""
@@ -54,7 +59,7 @@ class Instruments:
         """A transaction came to nothing."""
         self._aborted.inc()
 
-    def rebuilt(self) -> None:
+    def built(self) -> None:
         """A transactional producer was built."""
         self._producers.inc()
 
@@ -65,14 +70,17 @@ class Instruments:
         self._restoring.inc(seconds)
 
     def lag(self, ahead: Mapping[int, int | None], series: int, now_us: int) -> None:
-        """How far behind we are, by partition."""
+        """How far behind we are, by partition; what is not ours any more is told no more."""
         self._series.set(series)
-        self._lag.clear()
+        for gone in self._told - ahead.keys():
+            self._lag.remove(str(gone))
+            self._lag_s.remove(str(gone))
+        self._told = set(ahead)
         for partition, records in ahead.items():
-            if records is not None:
-                self._lag.labels(str(partition)).set(records)
-        behind = any(ahead.values()) and self._newest_us is not None
-        self._lag_s.set(max(now_us - (self._newest_us or 0), 0) / 1_000_000 if behind else 0)
+            newest_us = self._newest_us.get(partition)
+            late_us = now_us - newest_us if records and newest_us is not None else 0
+            self._lag.labels(str(partition)).set(math.nan if records is None else records)
+            self._lag_s.labels(str(partition)).set(max(late_us, 0) / 1_000_000)
 
 
 class InstrumentsServer:
@@ -80,7 +88,9 @@ class InstrumentsServer:
 
     def __init__(self, instruments: Instruments, host: str, port: int) -> None:
         self._instruments = instruments
-        self._address = (host, port)
+        self.host = host
+        self.port = port
+        """Where it listens; when 0 was asked for, the true one once it is open."""
 
     def __enter__(self) -> Self:
         instruments = self._instruments
@@ -97,8 +107,8 @@ class InstrumentsServer:
             def log_message(self, *_: object) -> None:
                 """Say nothing of each request."""
 
-        self._server = ThreadingHTTPServer(self._address, Handler)
-        self.port: int = self._server.server_address[1]
+        self._server = ThreadingHTTPServer((self.host, self.port), Handler)
+        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="instruments", daemon=True)
         self._thread.start()
         return self

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumer.errors import KafkaFailed, StateUnreadable
+from consumer.patience import FINAL, patiently
 from consumer.records import rows_of, strings_of
 from consumer.table import SeriesTable
 from schemas.columns import ColumnReader
@@ -23,6 +27,7 @@ from schemas.ids import SchemaIds
 
 _BATCH = 20_000
 _STALLED_S = 60.0
+_CALL_S = 15.0
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
 _log = structlog.get_logger("restore")
@@ -65,13 +70,14 @@ class StateReader:
             moved = time.monotonic()
             while left:
                 messages = consumer.consume(_BATCH, timeout=0.2)
-                for message in messages:
-                    if (error := message.error()) is not None:
-                        _take_end(message, error, ends, left)
-                data = [message for message in messages if message.error() is None]
+                errors = list(map(Message.error, messages))
+                data = [message for message, error in zip(messages, errors, strict=True) if error is None]
                 self._put(data, table)
+                for message, error in zip(messages, errors, strict=True):
+                    if error is not None:
+                        _take_end(message, error, ends, left)
                 read += len(data)
-                if messages:
+                if data:
                     moved = time.monotonic()
                 elif time.monotonic() - moved > _STALLED_S:
                     raise KafkaFailed(
@@ -84,41 +90,57 @@ class StateReader:
         return read
 
     def _ends(self, partitions: Sequence[int]) -> dict[int, tuple[int, int]]:
+        if not partitions:
+            return {}
         admin = AdminClient(self._config)
-        found: list[dict[int, int]] = []
-        for spec in (_EARLIEST, _LATEST):
+
+        def ask(spec: OffsetSpec) -> dict[int, int]:
             asked = {TopicPartition(self._topic, each): spec for each in partitions}
-            answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=30)
-            try:
-                found.append({each.partition: answer.result().offset for each, answer in answers.items()})
-            except KafkaException as error:
-                raise KafkaFailed(f"the offsets of {self._topic} cannot be asked: {error.args[0].str()}") from error
-        return {each: (found[0][each], found[1][each]) for each in partitions}
+            answers = admin.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_CALL_S
+            )
+            return {each.partition: answer.result().offset for each, answer in answers.items()}
+
+        what = f"the ends of {self._topic} cannot be asked"
+        begins, ends = (patiently(what, partial(ask, spec)) for spec in (_EARLIEST, _LATEST))
+        return {each: (begins[each], ends[each]) for each in partitions}
 
     def _put(self, messages: Sequence[Message], table: SeriesTable) -> None:
-        newest: dict[bytes, int] = {}
-        for place, message in enumerate(messages):
-            newest[message.key() or b""] = place
-        gone = [key.decode() for key, place in newest.items() if messages[place].value() is None]
+        newest: dict[bytes, Message] = {message.key() or b"": message for message in messages}
+        gone = [key.decode("utf-8", "replace") for key, message in newest.items() if message.value() is None]
         table.drop(table.find(gone))
-        kept = [messages[place] for place in newest.values() if messages[place].value() is not None]
-        decoded = self._reader.read([message.value() or b"" for message in kept])
+        kept = [message for message in newest.values() if message.value() is not None]
+        if not kept:
+            return
+        decoded = self._reader.read([message.value() for message in kept])
         if decoded.rejected:
             bad = decoded.rejected[0]
-            message = kept[bad.index]
-            raise StateUnreadable(
-                f"{self._topic}-{message.partition()} offset {message.offset()} is no state of ours ({bad.reason}: "
-                f"{bad.detail}): rebuild the state, or read with the program that wrote it"
-            )
-        if kept:
-            partitions = np.array([message.partition() for message in kept], np.int32)
-            keys = [(message.key() or b"").decode() for message in kept]
-            table.put(keys, rows_of(decoded.batch, partitions), *strings_of(decoded.batch))
+            raise self._unreadable(kept[bad.index], f"{bad.reason}: {bad.detail}")
+        keys = [(message.key() or b"").decode("utf-8", "replace") for message in kept]
+        for key, said, message in zip(keys, _keys_of(decoded.batch), kept, strict=True):
+            if key != said:
+                raise self._unreadable(message, f"its key is {key!r}, and it says that it is of {said!r}")
+        partitions = np.fromiter(map(Message.partition, kept), np.int32, len(kept))
+        table.put(keys, rows_of(decoded.batch, partitions), *strings_of(decoded.batch))
+
+    def _unreadable(self, message: Message, why: str) -> StateUnreadable:
+        return StateUnreadable(
+            f"{self._topic}-{message.partition()} offset {message.offset()} is no state of ours ({why}): start the "
+            "program that wrote it, or rebuild the state into a new --prefix"
+        )
+
+
+def _keys_of(batch: pa.RecordBatch) -> list[str]:
+    """The keys that these SeriesState records belong under."""
+    parts = [batch.column(name) for name in ("project_id", "task_id", "subtask_name")]
+    keys: list[str] = pc.binary_join_element_wise(*parts, "/").to_numpy(zero_copy_only=False).tolist()
+    return keys
 
 
 def _take_end(message: Message, error: KafkaError, ends: Mapping[int, tuple[int, int]], left: set[int]) -> None:
-    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name for it)
+    if error.code() in FINAL or error.fatal():
         raise KafkaFailed(f"the state cannot be read back: {error.str()}")
     partition, offset = message.partition(), message.offset()
-    if partition is not None and offset is not None and offset >= ends[partition][1]:
+    at_end = error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 (librdkafka's public name for it)
+    if at_end and partition is not None and offset is not None and offset >= ends[partition][1]:
         left.discard(partition)

@@ -8,23 +8,22 @@ at what is committed.
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from consumer.errors import ConsumerError, KafkaFailed, StreamGap
+from consumer.patience import FINAL, patiently
 
 Ints = npt.NDArray[np.int64]
 _CALL_S = 5.0
-_TIMEOUT_S = 60.0
-_PAUSE_S = 0.2
-T = TypeVar("T")
+_GLANCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Batch:
     """Records in the order of each partition; partitions and offsets: [records]."""
 
     messages: list[Message]
-    values: list[bytes]
+    values: list[bytes | None]
     partitions: npt.NDArray[np.int32]
     offsets: Ints
 
@@ -43,8 +42,11 @@ class Holder(Protocol):
     After each call nothing may be open: it is committed, or gone back on.
     """
 
-    def assigned(self, partitions: Sequence[int]) -> None:
-        """Commit or abort what is open; these are ours from now on: bring their state."""
+    def assigned(self, partitions: Sequence[int], unread: Collection[int]) -> None:
+        """Commit or abort what is open; these are ours from now on: bring their state.
+
+        unread: those of which nothing was ever committed. There may be no partitions at all: then we stand by.
+        """
         ...
 
     def revoked(self, partitions: Sequence[int]) -> None:
@@ -64,8 +66,12 @@ class Source:
         self._topic = topic
         self._holder = holder
         self._next: dict[int, int] = {}
+        self._ends: dict[int, int] = {}
+        """Where a partition ended when we last came to its end; marks of transactions can lie before it."""
         self._moved = False
         """Partitions came or went during this read."""
+        self._failing = False
+        """We close after an error: what was read may not have been folded, and must not be committed."""
         self._failed: ConsumerError | KafkaException | None = None
 
     def __enter__(self) -> Self:
@@ -79,6 +85,7 @@ class Source:
             }
             | self._config
             | {
+                "enable.partition.eof": True,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
@@ -91,7 +98,10 @@ class Source:
         )
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._failing = kind is not None
         self.consumer.close()
 
     @property
@@ -121,21 +131,30 @@ class Source:
             self._moved = False
             self.rewind()
             messages = []
-        good: list[Message] = []
-        places: list[tuple[int, int]] = []
-        for message in messages:
-            partition: Any = message.partition()
-            offset: Any = message.offset()
-            if message.error() is not None:
-                self._answer(message)
-            elif offset >= self._next.get(partition, _FOREIGN):
-                self._next[partition] = offset + 1
-                good.append(message)
-                places.append((partition, offset))
-        found = np.array(places, np.int64).reshape(-1, 2)
-        return Batch(
-            good, [message.value() or b"" for message in good], found[:, 0].astype(np.int32), found[:, 1].copy()
-        )
+        errors = list(map(Message.error, messages))
+        if any(error is not None for error in errors):
+            for message, error in zip(messages, errors, strict=True):
+                if error is not None:
+                    self._answer(message, error)
+            messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+        return self._ours(messages)
+
+    def _ours(self, messages: list[Message]) -> Batch:
+        """Those of partitions that are held, from our positions on; the positions move behind them."""
+        count = len(messages)
+        partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
+        offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
+        positions = np.full(int(partitions.max(initial=0)) + 1, _FOREIGN)
+        for partition, position in self._next.items():
+            positions[partition : partition + 1] = position
+        good = offsets >= positions[partitions]
+        if not good.all():
+            messages = [messages[place] for place in np.flatnonzero(good).tolist()]
+            partitions, offsets = partitions[good], offsets[good]
+        np.maximum.at(positions, partitions, offsets + 1)
+        for partition in np.unique(partitions).tolist():
+            self._next[partition] = int(positions[partition])
+        return Batch(messages, list(map(Message.value, messages)), partitions, offsets)
 
     def rewind(self) -> None:
         """Go back to what is committed, for every partition of ours.
@@ -143,77 +162,114 @@ class Source:
         Raises:
             KafkaFailed: the group's offsets cannot be asked.
         """
-        for place in self._starts(self.held):
+        for place in self._starts(self.held)[0]:
             self.consumer.seek(place)
             self._next[place.partition] = place.offset
+        self._ends.clear()
 
     def lag(self) -> dict[int, int | None]:
         """For each partition of ours how many records are ahead of it; None while that is not known."""
         ahead: dict[int, int | None] = {}
         for partition, position in self._next.items():
             low, high = self.consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
-            ahead[partition] = None if low < 0 or high < 0 else max(high - position, 0)
+            reached = max(position, self._ends.get(partition, 0))
+            ahead[partition] = None if low < 0 or high < 0 else max(high - reached, 0)
         return ahead
 
-    def _starts(self, partitions: Sequence[int]) -> list[TopicPartition]:
-        """Where to begin: at the committed offset; at the first record where nothing was ever committed."""
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        starts = []
-        for place in _patiently(lambda: self.consumer.committed(asked, timeout=_CALL_S)):
-            if place.error is not None:
-                raise KafkaFailed(f"the committed offset of {self._topic}-{place.partition}: {place.error.str()}")
-            low, high = _patiently(partial(self.consumer.get_watermark_offsets, place, timeout=_CALL_S))
-            if place.offset < 0:
-                place.offset = low
-            elif not low <= place.offset <= high:
-                raise StreamGap(
-                    f"{self._topic}-{place.partition}: we would read on at offset {place.offset}, and the topic holds "
-                    f"{low} to {high}. Retention ran past us, or the topic was made anew. What is lost cannot be "
-                    "folded; to go on without it, stop all workers and move the group with "
-                    f"kafka-consumer-groups --reset-offsets --to-earliest --topic {self._topic}:{place.partition}"
-                )
-            starts.append(TopicPartition(self._topic, place.partition, place.offset))
-        return starts
+    def level(self) -> list[int]:
+        """The partitions of ours that we have read to their end, as Kafka tells it now; none while it does not."""
+        found = []
+        for partition, position in self._next.items():
+            place = TopicPartition(self._topic, partition)
+            try:
+                _, high = self.consumer.get_watermark_offsets(place, timeout=_GLANCE_S)
+            except KafkaException:
+                return []
+            if max(position, self._ends.get(partition, 0)) >= high:
+                found.append(partition)
+        return found
 
-    def _answer(self, message: Message) -> None:
-        error = message.error()
-        if error is None or error.retriable() or error.code() in _PASSING:
-            return
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (librdkafka's public name for it)
-            raise StreamGap(
-                f"{self._topic}-{message.partition()}: {error.str()}. Retention ran past us: keep progress longer, or "
-                "stop all workers and move the group's offsets to the earliest"
+    def _starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
+        """Where to begin: at the committed offset; at the first record of those where nothing was ever committed."""
+        starts: list[TopicPartition] = []
+        unread: set[int] = set()
+        for place in patiently("the group's offsets cannot be asked", partial(self._committed, partitions)):
+            ask = partial(self.consumer.get_watermark_offsets, place, timeout=_CALL_S)
+            low, high = patiently(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
+            offset = place.offset
+            if offset < 0:
+                offset = low
+                unread.add(place.partition)
+            elif not low <= offset <= high:
+                raise StreamGap(
+                    f"{self._topic}-{place.partition}: we would read on at offset {offset}, and the topic holds "
+                    f"{low} to {high}. {self._gap_remedy(place.partition)}"
+                )
+            starts.append(TopicPartition(self._topic, place.partition, offset))
+        return starts, unread
+
+    def _committed(self, partitions: Sequence[int]) -> list[TopicPartition]:
+        """Stable offsets: Kafka answers when the transactions on them are decided."""
+        asked = [TopicPartition(self._topic, partition) for partition in partitions]
+        places: list[TopicPartition] = self.consumer.committed(asked, timeout=_CALL_S) if asked else []
+        for place in places:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return places
+
+    def _gap_remedy(self, partition: int | None) -> str:
+        return (
+            "Retention ran past us, or the topic was made anew. What is lost cannot be folded; to go on without it, "
+            f"stop all workers and run `kafka-consumer-groups --group {self._config['group.id']} --reset-offsets "
+            f"--to-earliest --topic {self._topic}:{partition} --execute`; then keep progress longer"
+        )
+
+    def _answer(self, message: Message, error: KafkaError) -> None:
+        code, partition, offset = error.code(), message.partition(), message.offset()
+        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name for it)
+            if partition in self._next and offset is not None:
+                self._ends[partition] = offset
+        elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (as above)
+            raise StreamGap(f"{self._topic}-{partition}: {error.str()}. {self._gap_remedy(partition)}")
+        elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 (as above)
+            raise KafkaFailed(
+                f"the group has shut us out: {error.str()}. Is another worker running as the same --instance? Each "
+                "needs a name of its own"
             )
-        if error.fatal() or error.code() in _FINAL:
+        elif code in FINAL:
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [each.partition for each in partitions]
         with self._keeping_failure():
             # Offsets first: they are stable only when the predecessor's transactions are decided.
-            starts = self._starts(numbers)
-            self._holder.assigned(numbers)
+            starts, unread = self._starts(numbers)
+            self._holder.assigned(numbers, unread)
             consumer.incremental_assign(starts)
             self._next.update((place.partition, place.offset) for place in starts)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with self._keeping_failure():
-            self._holder.revoked([each.partition for each in partitions])
-        self._give_up(consumer, partitions)
+            if not self._failing:
+                self._holder.revoked([each.partition for each in partitions])
+        self._give_up(partitions)
+        consumer.incremental_unassign(partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up(partitions)  # first: no position of theirs may be asked for, or committed, any more
         with self._keeping_failure():
-            self._holder.lost([each.partition for each in partitions])
-        self._give_up(consumer, partitions)
+            if not self._failing:
+                self._holder.lost([each.partition for each in partitions])
+        consumer.incremental_unassign(partitions)
 
-    def _give_up(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _give_up(self, partitions: list[TopicPartition]) -> None:
         for place in partitions:
             self._next.pop(place.partition, None)
-        consumer.incremental_unassign(partitions)
+            self._ends.pop(place.partition, None)
 
     @contextlib.contextmanager
     def _keeping_failure(self) -> Iterator[None]:
-        """A callback's exception would end inside librdkafka: it is kept, and `read` raises it."""
+        """An error of a callback is kept, and `read` raises it: in librdkafka's hands it would be lost."""
         self._moved = True
         try:
             yield
@@ -221,26 +277,5 @@ class Source:
             self._failed = error
 
 
-def _patiently(ask: Callable[[], T]) -> T:
-    """The answer of a call that fails while the group's coordinator moves or a broker is away: asked for a while."""
-    deadline = time.monotonic() + _TIMEOUT_S
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            if error.args[0].code() in _FINAL or time.monotonic() > deadline:
-                raise KafkaFailed(f"the group's offsets cannot be asked: {error.args[0].str()}") from error
-            time.sleep(_PAUSE_S)
-
-
 _FOREIGN = 1 << 62
-_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._PARTITION_EOF})  # noqa: SLF001
-_FINAL = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 (librdkafka's public names)
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-    }
-)
+"""A position that no record reaches."""

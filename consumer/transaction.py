@@ -6,6 +6,8 @@ It maps librdkafka's transactional errors to three answers: done, `TransactionAb
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -15,8 +17,12 @@ from consumer.errors import ConsumerError, KafkaFailed, ProducerLost, Transactio
 from consumer.watchdog import Watchdog
 
 _CALL_S = 15.0
-_LIMIT_S = 60.0
-"""When a transactional call has not ended, however often retried, the watchdog ends the process."""
+_PATIENCE_S = 60.0
+"""How long a call is tried again while Kafka does not answer."""
+_LIMIT_S = _PATIENCE_S + 2 * _CALL_S
+"""When a call has not come back by then, it never will: the watchdog ends the process."""
+_PAUSE_S = 0.1
+_ABORT_S = 5.0
 
 
 class Transaction:
@@ -37,12 +43,18 @@ class Transaction:
         self._begun = False
 
     def __enter__(self) -> Self:
-        self._producer = Producer(self._config)
+        try:
+            self._producer = Producer(self._config)
+        except KafkaException as error:
+            raise KafkaFailed(f"librdkafka does not take the producer's settings: {error.args[0].str()}") from error
         self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._watchdog.watch("closing the producer", _LIMIT_S):
+            if self._begun:  # else Kafka would hold up readers until the transaction's time is over
+                with contextlib.suppress(KafkaException):
+                    self._producer.abort_transaction(_ABORT_S)
             self._producer.purge()
             self._producer.close()
 
@@ -60,6 +72,7 @@ class Transaction:
     def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
         """Send records without headers; into one partition, or by their keys."""
         self.begin()
+        self._producer.poll(0)
         messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
         while messages:
             self._producer.produce_batch(topic, messages, partition)
@@ -98,6 +111,10 @@ class Transaction:
         self.begin()
         places = [TopicPartition(topic, partition, offset) for partition, offset in positions.items()]
         group = consumer.consumer_group_metadata()
+        # Kafka takes the offsets of somebody who is in no group from anybody: what it would refuse from a member of
+        # a past generation it would then take from us. Asked after the metadata: we cannot have come back in between.
+        if not consumer.memberid():
+            raise TransactionAborted("this worker is no member of its group any more")
         self._call(
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(places, group, _CALL_S),
@@ -122,18 +139,26 @@ class Transaction:
 
     def _call(self, name: str, call: Callable[[], Any]) -> None:
         """Make a transactional call, again while it may be tried again; what is not done is told by its meaning."""
+        deadline = time.monotonic() + _PATIENCE_S
         with self._watchdog.watch(name, _LIMIT_S):
             while True:
+                self._producer.poll(0)  # what librdkafka has to say comes out in here
                 try:
                     call()
                 except KafkaException as error:
                     reason: KafkaError = error.args[0]
-                    if reason.retriable() and not reason.txn_requires_abort():
-                        continue
-                    raise self._meaning(name, reason) from error
-                return
+                    if not reason.retriable() or reason.txn_requires_abort():
+                        raise self._meaning(name, reason) from error
+                    if time.monotonic() > deadline:
+                        tried = f"{name}: {reason.str()}; tried for {_PATIENCE_S:.0f} s"
+                        raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
+                    time.sleep(_PAUSE_S)
+                else:
+                    return
 
     def _meaning(self, name: str, reason: KafkaError) -> ConsumerError:
+        if name == "init_transactions":
+            return KafkaFailed(f"{name}: {reason.str()}. Is another worker running as the same --instance?")
         if reason.fatal():
             return ProducerLost(f"{name}: {reason.str()}")
         if reason.txn_requires_abort():

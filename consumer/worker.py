@@ -6,19 +6,24 @@ Between two commits the table is ahead of Kafka; whatever goes wrong, the table 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import structlog
+from confluent_kafka import KafkaException
 
 from consumer.age import expired
 from consumer.breaker import Breaker
-from consumer.errors import KafkaFailed, ProducerLost, TooManyRejected, TransactionAborted
+from consumer.errors import KafkaFailed, OffsetsGone, ProducerLost, TooManyRejected, TransactionAborted
 from consumer.instruments import Instruments
+from consumer.kafka_log import kafka_logger
 from consumer.outbox import Outbox
+from consumer.premises import check_topics
 from consumer.restore import StateReader
 from consumer.silence import mark_silent, silent
 from consumer.source import Batch, Source
@@ -37,6 +42,7 @@ _ABORTS_MOST = 20
 _REBUILDS_MOST = 5
 _REBUILDS_WITHIN_S = 120.0
 _LIMIT_S = 120.0
+Ints = npt.NDArray[np.int64]
 _log = structlog.get_logger("worker")
 
 
@@ -47,7 +53,10 @@ class WorkerSettings:
     topics: Topics
     group: str
     instance: str
-    """A stable name of this worker's slot: who starts again under it takes over at once."""
+    """A name that no other worker of the group has at the same time."""
+    static: bool = True
+    """Whether the name is kept over restarts: the group then waits for who comes back, and gives him the same
+    partitions. Else they go to the others as soon as he leaves."""
     fold: Settings = field(default_factory=Settings)
     commit_interval_s: float = 0.25
     catch_up_interval_s: float = 1.0
@@ -73,13 +82,13 @@ class Worker:
         instruments: Instruments,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._kafka = dict(kafka)
+        self._kafka = dict(kafka) | {"logger": kafka_logger()}
         self._settings = settings
         self._instruments = instruments
         self._clock = clock
         self._ids = ids
         self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
-        self._restore = StateReader(kafka, settings.topics.state.name, ids)
+        self._restore = StateReader(self._kafka, settings.topics.state.name, ids)
         self._breaker = Breaker(settings.reject_share)
         self._began: float | None = None
         self._aborts = 0
@@ -93,29 +102,39 @@ class Worker:
         Raises:
             ConsumerError: what it says; the process should end, and a supervisor may start it again.
         """
-        consumer_config = self._kafka | {"group.id": self._settings.group, "group.instance.id": self._settings.instance}
+        try:
+            self._work(stopping)
+        except KafkaException as error:
+            raise KafkaFailed(f"Kafka refused: {error.args[0].str()}") from error
+
+    def _work(self, stopping: Callable[[], bool]) -> None:
+        settings = self._settings
+        check_topics(self._kafka, settings.topics)
         warm_up(self._ids)
+        member = {"group.id": settings.group} | ({"group.instance.id": settings.instance} if settings.static else {})
         with ExitStack() as open_parts:
             self._watchdog = open_parts.enter_context(Watchdog())
             open_parts.callback(self._close_transaction)
             self._open_transaction()
-            self._source = Source(consumer_config, self._settings.topics.progress.name, self)
+            self._source = Source(self._kafka | member, settings.topics.progress.name, self)
             with self._source:
-                self._instruments.ready = True
                 self._loop(stopping)
                 self._settle()
 
-    def assigned(self, partitions: Sequence[int]) -> None:
+    def assigned(self, partitions: Sequence[int], unread: Collection[int]) -> None:
         """See `consumer.source.Holder`: read the state of these partitions back."""
         self._settle()
         self._read_back(partitions)
-
-    def _read_back(self, partitions: Sequence[int]) -> None:
-        self._forget(partitions)
-        began = time.monotonic()
-        records = self._restore.restore(partitions, self.table)
-        self._instruments.restored(len(partitions), records, time.monotonic() - began)
-        _log.info("assigned", partitions=sorted(partitions), series=len(self.table))
+        slots = self.table.of_partitions(list(unread))
+        if slots.size:
+            counted = np.unique(self.table.rows["partition"][slots]).tolist()
+            raise OffsetsGone(
+                f"there is state of partitions {counted} on {self._settings.topics.state.name}, and the group "
+                f"{self._settings.group!r} has no offsets there: another --group, or the offsets expired or were "
+                "deleted. Reading from the beginning would count everything twice: set the offsets with "
+                "`kafka-consumer-groups --reset-offsets`, or rebuild into a new --prefix"
+            )
+        self._instruments.ready = True
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """See `consumer.source.Holder`: commit what is open while these are still ours."""
@@ -128,6 +147,13 @@ class Worker:
         self._go_back("partitions lost")
         self._forget(partitions)
         _log.warning("lost", partitions=sorted(partitions))
+
+    def _read_back(self, partitions: Sequence[int]) -> None:
+        self._forget(partitions)
+        began = time.monotonic()
+        records = self._restore.restore(partitions, self.table)
+        self._instruments.restored(len(partitions), records, time.monotonic() - began)
+        _log.info("assigned", partitions=sorted(partitions), series=len(self.table))
 
     def _loop(self, stopping: Callable[[], bool]) -> None:
         settings = self._settings
@@ -165,7 +191,7 @@ class Worker:
         for each in decoded.rejected:
             self._outbox.reject(batch.messages[each.index], each)
         self._outbox.take(folded)
-        newest = decoded.batch.column("received_at")[-1].value if decoded.batch.num_rows else None
+        newest = _newest(decoded.batch.column("received_at"), batch.partitions[decoded.kept])
         self._instruments.folded(len(batch.values), len(decoded.rejected), newest)
         self._begin()
 
@@ -181,24 +207,23 @@ class Worker:
 
     def _judge_silence(self) -> None:
         """A series is silent by the clock, and only where we have read all there is: else it is we who are late."""
-        lag = self._source.lag()
         now_us = round(self._clock() * 1_000_000)
-        self._instruments.lag(lag, len(self.table), now_us)
-        level = [partition for partition, ahead in lag.items() if ahead == 0]
-        slots = silent(self.table.rows, now_us, self.table.settings.bucket_us)
-        slots = slots[np.isin(self.table.rows["partition"][slots], level)]
+        self._instruments.lag(self._source.lag(), len(self.table), now_us)
+        slots = self._level(silent(self.table.rows, now_us, self.table.settings.bucket_us))
         if slots.size:
             self._outbox.signal(mark_silent(self.table, slots, now_us))
             self._begin()
 
     def _bury_expired(self) -> None:
         now_us = round(self._clock() * 1_000_000)
-        slots = expired(self.table.rows, now_us, self._settings.keep_s)
-        level = [partition for partition, ahead in self._source.lag().items() if ahead == 0]
-        slots = slots[np.isin(self.table.rows["partition"][slots], level)]
+        slots = self._level(expired(self.table.rows, now_us, self._settings.keep_s))
         if slots.size:
-            self._outbox.bury(slots)
+            self._outbox.bury(slots[: self._settings.commit_rows])
             self._begin()
+
+    def _level(self, slots: Ints) -> Ints:
+        """Those whose partitions we have read to the end; Kafka is only asked when there are any slots."""
+        return slots[np.isin(self.table.rows["partition"][slots], self._source.level())] if slots.size else slots
 
     def _settle(self) -> None:
         """Commit what is open; or, when that comes to nothing, go back."""
@@ -255,7 +280,6 @@ class Worker:
         self.table.rollback()
         self._close_transaction()
         self._open_transaction()
-        self._instruments.rebuilt()
         held = self._source.held
         self._source.rewind()
         self._read_back(held)
@@ -263,6 +287,7 @@ class Worker:
     def _open_transaction(self) -> None:
         identity = f"{self._settings.group}.{self._settings.instance}"
         self._transaction = self._producing.enter_context(Transaction(self._kafka, identity, self._watchdog))
+        self._instruments.built()
         self._start_afresh()
 
     def _close_transaction(self) -> None:
@@ -270,3 +295,10 @@ class Worker:
 
     def _forget(self, partitions: Sequence[int]) -> None:
         self.table.drop(self.table.of_partitions(partitions))
+
+
+def _newest(received_at: pa.Array, partitions: npt.NDArray[np.int32]) -> dict[int, int]:
+    """The time of receipt (us) of the last event of each partition."""
+    homes, places = np.unique(partitions[::-1], return_index=True)
+    times = np.asarray(received_at.cast(pa.int64()))[::-1][places]
+    return dict(zip(homes.tolist(), times.tolist(), strict=True))

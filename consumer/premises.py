@@ -1,0 +1,51 @@
+"""What must be so before a worker may begin: the topics are there, and state lies in as many parts as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from consumer.errors import TopicsUnfit
+from consumer.patience import patiently
+from schemas.topics import Topics
+
+_CALL_S = 10.0
+
+
+def check_topics(config: Mapping[str, Any], topics: Topics) -> None:
+    """Return when a worker may fold `topics`.
+
+    Raises:
+        TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
+        KafkaFailed: Kafka did not answer.
+    """
+    admin = AdminClient(dict(config))
+    used = (topics.progress, topics.state, topics.rates, topics.signals, topics.rejected)
+    counts = patiently("the topics cannot be looked at", lambda: _partition_counts(admin, [each.name for each in used]))
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        raise TopicsUnfit(
+            f"{', '.join(missing)} does not exist: run `taskstream topics create --prefix {topics.prefix}`"
+        )
+    events, rows = counts[topics.progress.name], counts[topics.state.name]
+    if events != rows:
+        raise TopicsUnfit(
+            f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: state lies where the "
+            "events lie, so start a new --prefix with equal counts and rebuild into it"
+        )
+
+
+def _partition_counts(admin: AdminClient, names: list[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0: there is no such topic."""
+    counts = {}
+    for name, answer in admin.describe_topics(TopicCollection(names), request_timeout=_CALL_S).items():
+        try:
+            counts[name] = len(answer.result().partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            counts[name] = 0
+    return counts
