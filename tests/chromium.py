@@ -15,9 +15,12 @@ GIVEN = "TASKSTREAM_TEST_CHROMIUM"
 MISSING = f"no Chromium: install one (Debian: apt-get install chromium) or name it in {GIVEN}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests; each opens pages of its own."""
+    """One browser for a file of tests; each opens pages of its own.
+
+    Playwright keeps an event loop running in this thread while it is open: tests elsewhere could not start theirs.
+    """
     executable = os.environ.get(GIVEN) or found() or installed()
     if executable is None:
         pytest.fail(MISSING, pytrace=False)

@@ -170,7 +170,7 @@ def supervising(tmp_path, diary):
 def test_an_interrupt_from_the_terminal_reaches_the_supervisor_alone(supervising, diary):
     process, pids = supervising
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert set(diary.lines()[:2]) == {"edge up", "kafka up"}
     assert diary.lines()[2:] == ["edge down", "kafka down"]
     assert not any(map(is_alive, pids))

@@ -167,7 +167,7 @@ def test_workers_share_the_load_and_stop_together(broker, edge_topics, tmp_path,
     with running_edge(broker, edge_topics.prefix, tmp_path, "--workers", str(workers)) as edge:
         with Load(edge, connections=16) as load:
             until(lambda: load.statuses[200] > 200, 30)
-        assert set(load.statuses) == {200}
+        assert set(load.statuses) <= {200, 503}, "a worker that is not ready yet says so"
         until(lambda: acked_by_worker(edge) == load.statuses[200], 10)
         assert edge.stop() == 0
 
