@@ -18,7 +18,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumer.records import rows_of, strings_of
-from consumer.table import EVENT_COLUMNS, Folded, SeriesTable, Settings
+from consumer.table import SeriesTable, Settings
 from schemas.catalog import newest
 from schemas.codec import RecordReader, RecordWriter
 from schemas.columns import ColumnReader
@@ -120,23 +120,9 @@ def newest_by_key(messages: Sequence[Message]) -> dict[str, bytes]:
     return {key: value for key, value in last.items() if value is not None}
 
 
-def fold_all(messages: Sequence[Message], settings: Settings | None = None) -> tuple[SeriesTable, Folded]:
-    """One table from all the readable events of a topic, in one batch a partition."""
-    table = SeriesTable(settings)
-    reader = ColumnReader(IDS, "ProgressReported", EVENT_COLUMNS)
-    windows, signals = [], []
-    for partition in sorted({message.partition() for message in messages}):
-        values = [message.value() for message in messages if message.partition() == partition]
-        decoded = reader.read(values)
-        folded = table.fold(decoded.batch, np.full(decoded.batch.num_rows, partition, np.int32))
-        windows.append(folded.windows)
-        signals.append(folded.signals)
-    return table, Folded(np.concatenate(windows), np.concatenate(signals))
-
-
-def table_of(state: dict[str, bytes]) -> SeriesTable:
+def table_of(state: dict[str, bytes], bucket_s: float = 60.0) -> SeriesTable:
     """The table that these values of the state topic are the rows of; all in partition 0."""
-    table = SeriesTable()
+    table = SeriesTable(Settings(bucket_s))
     decoded = ColumnReader(IDS, "SeriesState").read(list(state.values()))
     assert not decoded.rejected
     rows = rows_of(decoded.batch, np.zeros(len(state), np.int32))

@@ -14,25 +14,14 @@ import pytest
 
 from compose.kafka import LocalKafka
 from compose.topics_admin import create_topics
-from consumer.records import state_batch, window_batch
-from consumer.table import Settings
 from schemas.topics import Topics
-from tests.pipeline.streams import (
-    Fleet,
-    await_true,
-    committed,
-    fold_all,
-    kill,
-    newest_by_key,
-    producer,
-    read_all,
-    records,
-    table_of,
-    worker,
-)
+from tests.pipeline.folded import as_one_undisturbed_fold
+from tests.pipeline.streams import Fleet, await_true, committed, kill, producer, worker
 
 BUCKET_S = 1.0
-KILLS = int(os.environ.get("TASKSTREAM_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("TASKSTREAM_TEST_KILLS", "5"))
+LONGEST_S = 3.0
+"""Between two kills, at most."""
 SEED = int(os.environ.get("TASKSTREAM_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 
 
@@ -40,7 +29,7 @@ SEED = int(os.environ.get("TASKSTREAM_TEST_SEED", "0")) or random.SystemRandom()
 def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: float) -> Iterator[None]:
     """Events arrive all the while; at the end all of them are acknowledged."""
     stop = threading.Event()
-    sender = producer(bootstrap, **{"delivery.timeout.ms": 120_000})
+    sender = producer(bootstrap, **{"delivery.timeout.ms": 120_000, "log_level": 0})
 
     def send() -> None:
         while not stop.wait(0.05):
@@ -73,7 +62,7 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(private_kafka: Loc
         }
         with arriving(kafka.bootstrap_servers, topics, fleet, rate=1_000):
             for number in range(KILLS):
-                time.sleep(rng.uniform(0.2, 4.0))
+                time.sleep(rng.uniform(0.2, LONGEST_S))
                 if number == KILLS // 2:
                     kafka.kill()
                     time.sleep(rng.uniform(0.5, 3.0))
@@ -90,32 +79,7 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(private_kafka: Loc
             f"seed {SEED}: the workers do not come to the end",
         )
         assert all(process.poll() is None for process in slots.values()), f"seed {SEED}: a worker ended by itself"
-    events = read_all(kafka.bootstrap_servers, topics.progress.name)
-    assert len(events) == fleet.sent
-    expected, folded = fold_all(events, Settings(BUCKET_S))
-    state = newest_by_key(read_all(kafka.bootstrap_servers, topics.state.name))
-    found = table_of(state)
-    found.settings = expected.settings
-    keys = sorted(state)
-    assert sorted(expected.keys[expected.rows["live"]]) == keys, f"seed {SEED}"
-    expected_rows = state_batch(expected, expected.find(keys)).to_pylist()
-    found_rows = state_batch(found, found.find(keys)).to_pylist()
-    for expects, finds in zip(expected_rows, found_rows, strict=True):
-        assert finds == expects, f"seed {SEED}"
-    assert closed(records(read_all(kafka.bootstrap_servers, topics.rates.name), "RateWindow")) == closed(
-        [_plain(each) for each in window_batch(expected, folded.windows).to_pylist()]
-    ), f"seed {SEED}: each closed window is on the topic exactly once"
-    assert len(read_all(kafka.bootstrap_servers, topics.signals.name)) == len(folded.signals), f"seed {SEED}"
-
-
-def closed(windows: list[dict]) -> list[tuple]:
-    names = ("project_id", "task_id", "subtask_name", "window_start", "minutes", "bytes", "complete", "closed_at")
-    return sorted(tuple(window[name] for name in names) for window in windows)
-
-
-def _plain(window: dict) -> dict:
-    micros = {name: round(window[name].timestamp() * 1_000_000) for name in ("window_start", "closed_at")}
-    return window | micros
+    as_one_undisturbed_fold(kafka.bootstrap_servers, topics, fleet.sent, BUCKET_S)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,52 @@
+"""What the topics hold, beside what the plain oracle makes of the same events: rows, closed windows and signals."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import Message
+
+from schemas.topics import Topics, series_key
+from tests.consumer.likeness import Told, differences, expected_rows, rows_of, told_by
+from tests.consumer.oracle import Oracle
+from tests.consumer.oracle_series import Event
+from tests.pipeline.streams import newest_by_key, read_all, records, table_of
+
+
+def as_one_undisturbed_fold(bootstrap: str, topics: Topics, sent: int, bucket_s: float) -> None:
+    """Fail unless Kafka holds, read_committed, what one fold of the whole progress topic gives, each thing once."""
+    events = read_all(bootstrap, topics.progress.name)
+    assert len(events) == sent
+    oracle = Oracle(round(bucket_s * 1_000_000))
+    homes = fold(oracle, events)
+    rows = read_all(bootstrap, topics.state.name)
+    assert all(homes[message.key().decode()] == message.partition() for message in rows)
+    found, expected = rows_of(table_of(newest_by_key(rows), bucket_s)), expected_rows(oracle)
+    for row in (*found.values(), *expected.values()):
+        del row["partition"]
+    assert differences(found, expected) == {}
+    assert told(read_all(bootstrap, topics.rates.name), "RateWindow", oracle.windows) == told_by(oracle.windows)
+    assert told(read_all(bootstrap, topics.signals.name), "SignalRaised", oracle.signals) == told_by(oracle.signals)
+
+
+def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
+    """Fold these events; gives where each series lies."""
+    homes = {}
+    for message, record in zip(messages, records(messages, "ProgressReported"), strict=True):
+        series = series_key(record["project_id"], record["task_id"], record["subtask_name"])
+        homes[series] = message.partition()
+        numbers = (record[name] for name in ("received_at", "progress", "replicatesize", "totalsize"))
+        oracle.fold(Event(series, *numbers, record))
+    return homes
+
+
+def told(messages: Sequence[Message], name: str, like: Told) -> Told:
+    """What each series told, in order, in those words that the oracle has for it."""
+    words = next(iter(each[0] for each in like.values() if each)).keys()
+    by_series: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records(messages, name):
+        series = series_key(record["project_id"], record["task_id"], record["subtask_name"])
+        by_series[series].append({word: record[word] for word in words})
+    return told_by(by_series)
