@@ -73,7 +73,8 @@ def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path
             state = newest_by_key(read_all(kafka, topics.state.name))
             return sum(row["reports"] for row in records_of(state))
 
-        await_true(lambda: folded() == len(events), 60, f"the worker folded {folded()} of {len(events)} events")
+        # A transactional call may hang when the broker was killed: the watchdog ends the worker, and it starts again.
+        await_true(lambda: folded() == len(events), 180, f"the worker folded {folded()} of {len(events)} events")
         shown = urllib3.request(
             "GET", f"{stack.address('view')}/tasks/{TASK}", headers={"X-Auth-Token": stack.token()}, retries=False
         ).json()
