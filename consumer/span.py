@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumer.errors import BadRange, KafkaFailed
 from consumer.ranges import Bound, Earliest, Latest, Offsets, Since
 
 _CALL_S = 15.0
+_PAUSE_S = 0.1
+_PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,  # so says a broker that has not heard of a new topic yet
+    }
+)
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
 
@@ -70,14 +79,18 @@ class Cluster:
         """One offset a partition; -1 where no record has so late a timestamp."""
         if not partitions:
             return {}
+        admin = AdminClient(self._config)  # named: an admin client that is let go answers nobody
         asked = {TopicPartition(topic, each): spec for each in partitions}
-        answers = AdminClient(self._config).list_offsets(
-            asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_CALL_S
-        )
-        try:
-            return {each.partition: answer.result().offset for each, answer in answers.items()}
-        except KafkaException as error:
-            raise KafkaFailed(f"the offsets of {topic} cannot be asked: {error.args[0].str()}") from error
+        deadline = time.monotonic() + _CALL_S
+        while True:
+            answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_CALL_S)
+            try:
+                return {each.partition: answer.result().offset for each, answer in answers.items()}
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() not in _PASSING or time.monotonic() > deadline:
+                    raise KafkaFailed(f"the offsets of {topic} cannot be asked: {reason.str()}") from error
+                time.sleep(_PAUSE_S)
 
     def _resolved(
         self, topic: str, bound: Bound, lows: Mapping[int, int], highs: Mapping[int, int]

@@ -16,6 +16,7 @@ COMMANDS = {
     "agent": "what runs on a migrated server: copy a tree and report it",
     "demo": "one real migration through the whole pipeline (`make run`)",
     "edge": "serve the API that agents report to",
+    "export": "a part of a topic as one Parquet, Arrow, CSV or NDJSON file",
     "schemas": "the Avro schemas: list, check against a registry, register",
     "tokens": "who may speak to the edge and the view: make a token",
     "topics": "the topics: list, create, check",

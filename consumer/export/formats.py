@@ -5,8 +5,8 @@ A piece is whole once it is written: a file cut off behind any of its pieces can
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from consumer.export.text import flat, json_lines
 
-_MAGIC_SIZE = 4
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class Format(Protocol):
@@ -31,51 +31,40 @@ class Format(Protocol):
         ...
 
 
-class Parquet:
-    """Row groups. Each piece has a footer of its own, and the last footer of the file names the row groups of all.
-
-    Parquet's footer holds absolute places, so what lies between the row groups is skipped by every reader.
-    """
-
-    def append(self, file: BinaryIO, table: pa.Table) -> None:
-        """See `Format`."""
-        with pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=1) as writer:
-            writer.write_table(table, row_group_size=max(table.num_rows, 1))
-
-    def finish(self, path: Path, pieces: Sequence[int]) -> None:
-        """See `Format`."""
-        with pa.memory_map(str(path)) as whole:
-            footers = [pq.read_metadata(pa.BufferReader(_head(whole, end))) for end in pieces]
-        footer = footers[0]
-        for each in footers[1:]:
-            footer.append_row_groups(each)
-        written = io.BytesIO()
-        footer.write_metadata_file(written)
-        with path.open("ab") as file:
-            file.write(written.getbuffer()[_MAGIC_SIZE:])
-
-
 class ArrowFile:
     """Arrow's IPC file. The pieces are IPC streams; at the end they are copied behind each other into a file."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
-        with pa.ipc.new_stream(file, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-            writer.write_table(table)
+        _append_stream(file, table)
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
         """See `Format`."""
         copy = path.with_name(path.name + ".file")
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.OSFile(str(path)) as whole:
-            with pa.ipc.open_stream(whole) as first:
-                schema = first.schema
-            with pa.ipc.new_file(str(copy), schema, options=options) as writer:
-                for begin in [0, *pieces[:-1]]:
-                    whole.seek(begin)
-                    with pa.ipc.open_stream(whole) as stream:
-                        for batch in stream:
-                            writer.write_batch(batch)
+        tables = _tables(path, pieces)
+        first = next(tables)
+        with pa.ipc.new_file(str(copy), first.schema, options=_OPTIONS) as writer:
+            for table in itertools.chain([first], tables):
+                writer.write_table(table)
+        copy.replace(path)
+
+
+class Parquet:
+    """Parquet, a row group a piece. The pieces are Arrow's IPC streams: a Parquet file cannot be continued."""
+
+    def append(self, file: BinaryIO, table: pa.Table) -> None:
+        """See `Format`."""
+        _append_stream(file, table)
+
+    def finish(self, path: Path, pieces: Sequence[int]) -> None:
+        """See `Format`."""
+        copy = path.with_name(path.name + ".file")
+        tables = _tables(path, pieces)
+        first = next(tables)
+        with pq.ParquetWriter(str(copy), first.schema, compression="zstd", compression_level=1) as writer:
+            for table in itertools.chain([first], tables):
+                if table.num_rows:
+                    writer.write_table(table, row_group_size=table.num_rows)
         copy.replace(path)
 
 
@@ -120,6 +109,15 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def _head(whole: pa.MemoryMappedFile, size: int) -> pa.Buffer:
-    whole.seek(0)
-    return whole.read_buffer(size)
+def _append_stream(file: BinaryIO, table: pa.Table) -> None:
+    with pa.ipc.new_stream(file, table.schema, options=_OPTIONS) as writer:
+        writer.write_table(table)
+
+
+def _tables(path: Path, pieces: Sequence[int]) -> Iterator[pa.Table]:
+    """The pieces that are IPC streams, one in memory at a time."""
+    with pa.OSFile(str(path)) as whole:
+        for begin in [0, *pieces[:-1]]:
+            whole.seek(begin)
+            with pa.ipc.open_stream(whole) as stream:
+                yield stream.read_all()
