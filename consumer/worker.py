@@ -37,7 +37,6 @@ from schemas.topics import Topics
 
 _POLL_S = 0.05
 _JUDGE_EVERY_S = 1.0
-_EXPIRE_EVERY_S = 30.0
 _ABORTS_MOST = 20
 _REBUILDS_MOST = 5
 _REBUILDS_WITHIN_S = 120.0
@@ -65,6 +64,8 @@ class WorkerSettings:
     batch: int = 10_000
     keep_s: float = 7 * 86_400.0
     """A series unheard for so long is dropped."""
+    expire_interval_s: float = 30.0
+    """Seconds between two looks for such series."""
     reject_share: float = 0.5
 
 
@@ -168,7 +169,7 @@ class Worker:
                 if now - judged >= _JUDGE_EVERY_S:
                     judged = now
                     self._judge_silence()
-                if now - expired_at >= _EXPIRE_EVERY_S:
+                if now - expired_at >= settings.expire_interval_s:
                     expired_at = now
                     self._bury_expired()
                     self._settle()

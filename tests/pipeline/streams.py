@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import urllib3
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from consumer.records import rows_of, strings_of
@@ -131,10 +134,12 @@ def table_of(state: dict[str, bytes], bucket_s: float = 60.0) -> SeriesTable:
 
 
 @contextmanager
-def worker(bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str) -> Iterator[subprocess.Popen]:
-    """A worker process; what is left of it is ended. Its words are in folder/instance.log."""
+def worker(
+    bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str, named: bool = True
+) -> Iterator[subprocess.Popen]:
+    """A worker process; what is left of it is ended. Its words are in folder/instance.log; `named`: Kafka knows it."""
     command = [sys.executable, "-m", "compose", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
-    command += ["--prefix", topics.prefix, "--instance", instance, *more]
+    command += ["--prefix", topics.prefix, *(("--instance", instance) if named else ()), *more]
     log = folder / f"{instance}.log"
     with log.open("ab") as words:
         process = subprocess.Popen(command, stdout=words, stderr=words)
@@ -148,6 +153,53 @@ def worker(bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *m
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def report(task: int, received_at: int, replicatesize: int, **more: Any) -> tuple[str, bytes]:
+    """One report: key and wire bytes."""
+    record = {
+        "event_id": f"{task}-{received_at}",
+        "project_id": "p",
+        "task_id": f"task-{task}",
+        "received_at": received_at,
+        "subtask_name": "MIGRATE_LINUX_FILE",
+        "progress": 1,
+        "replicatesize": replicatesize,
+        "totalsize": 1 << 40,
+        "process_trace": "",
+        "agent_time": None,
+    } | more
+    return task_key("p", record["task_id"]), RecordWriter(IDS, newest("ProgressReported")).write(record)
+
+
+def send(bootstrap: str, topics: Topics, events: Iterable[tuple[str, bytes]]) -> None:
+    """Put these events on the progress topic; all are acknowledged when this returns."""
+    sender = producer(bootstrap)
+    for key, value in events:
+        sender.produce(topics.progress.name, value, key)
+    assert sender.flush(60) == 0
+
+
+def words(folder: Path, instance: str = "w") -> str:
+    """What a worker has said so far."""
+    return (folder / f"{instance}.log").read_text()
+
+
+def ask(folder: Path, path: str, instance: str = "w") -> tuple[int, str]:
+    """Status and body of a page of the worker's own port, as it was told last; 0 while it does not answer."""
+    told = re.findall(r"metrics at (http://[^/]+)/metrics", words(folder, instance))
+    try:
+        answer = urllib3.request("GET", f"{told[-1]}{path}", timeout=5, retries=False) if told else None
+    except urllib3.exceptions.HTTPError:
+        return 0, ""
+    return (answer.status, answer.data.decode()) if answer is not None else (0, "")
+
+
+def measured(folder: Path, name: str, instance: str = "w") -> float:
+    """The sum of a metric over its labels; NaN while there is none."""
+    _, text = ask(folder, "/metrics", instance)
+    found = re.findall(rf"^taskstream_worker_{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
+    return sum(map(float, found)) if found else math.nan
 
 
 def await_true(what: Callable[[], bool], timeout_s: float, why: str) -> None:
