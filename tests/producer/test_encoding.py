@@ -26,7 +26,13 @@ def test_the_limit_holds_after_inflation():
 
 
 @pytest.mark.parametrize(
-    "body", [b"plain", gzip.compress(b"x" * 50)[:-9], zlib.compress(b"x"), gzip.compress(b"x") + b"junk"]
+    "body",
+    [
+        pytest.param(b"plain", id="plain"),
+        pytest.param(gzip.compress(b"x" * 50)[:-9], id="cut short"),
+        pytest.param(zlib.compress(b"x"), id="zlib"),
+        pytest.param(gzip.compress(b"x") + b"junk", id="junk behind it"),
+    ],
 )
 def test_what_is_no_whole_gzip_is_malformed(body):
     with pytest.raises(ApiError) as refused:
