@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ONCE ?=
 ARGS ?=
+TEST_PROCESSES ?= 3
 
 .PHONY: help run test check bench fmt clean
 
@@ -19,7 +20,7 @@ run: $(READY) ## a real migration through the whole pipeline, on a local Kafka (
 	@ONCE=$(ONCE) $(BIN)/taskstream demo $(ARGS)
 
 test: $(READY) ## all tests, on a real broker
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
