@@ -23,13 +23,14 @@ def compiled(loop: F) -> F:
     return cast("F", numba.njit(cache=_CACHED, fastmath=False, error_model="numpy")(loop))
 
 
-def _keep_beside_sources() -> bool:
+def _keep_between_starts() -> bool:
     """Keep the machine code in a folder named after the sources; whether that can be done.
 
     The compiler looks only at the one file that a function stands in: a loop that calls into a changed file would go
-    on with its old code. Named after all sources, the folder is another one as soon as any of them changes.
+    on with its old code. Named after all sources, the folder is another one as soon as any of them changes. It lies
+    beside them, or where NUMBA_CACHE_DIR says, which is how an image whose files are read-only keeps it.
     """
-    folder = Path(__file__).parent / "__pycache__"
+    folder = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # type: ignore[attr-defined] # made at run time
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
         return False
     digest = hashlib.sha256()
@@ -40,4 +41,4 @@ def _keep_beside_sources() -> bool:
     return True
 
 
-_CACHED = _keep_beside_sources()
+_CACHED = _keep_between_starts()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import click
 
 from compose.cli.registry_option import required_registry_option
 from compose.cli.rows import output_option, print_rows
-from compose.cli.topic_options import prefix_option
+from compose.cli.topic_options import prefix_option, topics_options
 from schemas import registration
+from schemas.asyncapi import document
 from schemas.catalog import named, released
 from schemas.errors import UnknownSchema
 from schemas.ids import TableIds
@@ -20,7 +22,7 @@ from schemas.topics import Topics
 
 @click.group
 def schemas() -> None:
-    """The Avro schemas: list, show, check against a registry, register.
+    """The Avro schemas: list, show, check against a registry, register; the topics as AsyncAPI.
 
     A value on a topic is a zero byte, the schema's id in four bytes (big-endian), and Avro. The ids are those of a
     table that comes with this program, or a registry's when one is named with --schema-registry.
@@ -54,6 +56,13 @@ def show(title: str) -> None:
         click.echo(named(title).text, nl=False)
     except UnknownSchema as error:
         raise click.UsageError(str(error)) from error
+
+
+@schemas.command
+@topics_options
+def asyncapi(topics: Topics) -> None:
+    """Print the topics, their keys, headers and values as an AsyncAPI 3.0.0 document (JSON, which is YAML too)."""
+    click.echo(json.dumps(document(topics), indent=2, ensure_ascii=False))
 
 
 @schemas.command

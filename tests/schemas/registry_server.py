@@ -73,6 +73,13 @@ class RegistryServer:
             return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
         return 200, list(range(1, len(self.subjects[subject]) + 1))
 
+    def newest(self, subject: str) -> Answer:
+        if subject not in self.subjects:
+            return 404, {"error_code": 40401, "message": f"Subject '{subject}' not found."}
+        number = self.subjects[subject][-1]
+        version = len(self.subjects[subject])
+        return 200, {"subject": subject, "id": number, "version": version, "schema": self.schemas[number]["schema"]}
+
     def fetch(self, number: str) -> Answer:
         held = self.schemas.get(int(number))
         if held is None:
@@ -107,6 +114,7 @@ class RegistryServer:
 ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("POST", r"/subjects/([^/]+)/versions", RegistryServer.register),
     ("GET", r"/subjects/([^/]+)/versions", RegistryServer.versions),
+    ("GET", r"/subjects/([^/]+)/versions/latest", RegistryServer.newest),
     ("POST", r"/subjects/([^/]+)", RegistryServer.look_up),
     ("GET", r"/schemas/ids/(\d+)", RegistryServer.fetch),
     ("POST", r"/compatibility/subjects/([^/]+)/versions/(\d+)", RegistryServer.compare),
