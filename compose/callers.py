@@ -8,8 +8,9 @@ from pathlib import Path
 
 import structlog
 
-from producer.callers.identity import IdentityService, read_identity_settings
+from producer.callers.identity import IdentityService
 from producer.callers.keystone import KeystoneTokens
+from producer.callers.keystone_file import read_keystone_settings
 from producer.callers.open_door import OpenDoor
 from producer.callers.row import Row
 from producer.callers.signature import SignatureKeys
@@ -46,7 +47,8 @@ def build_callers(settings: CallerSettings) -> Row:
         tokens.load()
         row.append(tokens)
     if settings.keystone is not None:
-        row.append(KeystoneTokens(IdentityService(read_identity_settings(settings.keystone))))
+        service = read_keystone_settings(settings.keystone)
+        row.append(KeystoneTokens(IdentityService(service), service.roles, service.cache_s))
     if settings.insecure_open:
         _log.warning("insecure_open", meaning="ANY token is taken, for the project 'default', with every role")
         row.append(OpenDoor())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from producer.app import Edge
 from producer.batch import BatchEndpoint
 from producer.counts import EdgeCounts
 from producer.event import EventWriter
+from producer.express import ExpressLane
 from producer.intake import Intake
 from producer.metrics import LibrdkafkaStats, Metrics
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
+from producer.refusals import Refusals
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
@@ -34,8 +37,10 @@ class EdgeSettings:
     """Where several workers leave their numbers for each other."""
 
 
-def build_edge(settings: EdgeSettings, worker: int = 0) -> Edge:
-    """An edge that has not connected yet.
+def build_edge(
+    settings: EdgeSettings, worker: int = 0, make_acks: Callable[..., AckedProducer] = AckedProducer
+) -> Edge:
+    """An edge that has not connected yet. `make_acks` is for measuring other ways to await acks.
 
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.
@@ -45,7 +50,7 @@ def build_edge(settings: EdgeSettings, worker: int = 0) -> Edge:
         settings.kafka.config(), ack_timeout_s=limits.ack_timeout_s, queue_limit=limits.queued_events
     )
     stats = LibrdkafkaStats()
-    acks = AckedProducer(
+    acks = make_acks(
         topics.progress.name,
         topics.probe.name,
         config,
@@ -58,4 +63,6 @@ def build_edge(settings: EdgeSettings, worker: int = 0) -> Edge:
     metrics = Metrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
     progress = ProgressEndpoint(intake, writer, acks, limits)
     batch = BatchEndpoint(intake, writer, acks, limits)
-    return Edge(progress, batch, acks, readiness, Watch(readiness, acks), metrics, counts)
+    refusals = Refusals(counts)
+    express = ExpressLane(intake, progress, acks, refusals, limits.body_bytes)
+    return Edge(progress, batch, acks, readiness, Watch(readiness, acks), metrics, refusals, express)

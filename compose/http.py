@@ -14,6 +14,8 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from compose.http_express import Express, ExpressReply, Held
+from compose.lingering import Lingering
 from schemas.api_error import (
     HEADERS_TOO_LARGE,
     MALFORMED,
@@ -23,8 +25,8 @@ from schemas.api_error import (
 )
 
 SWEEP_INTERVAL_S: Final = 1.0
-LINGER_S: Final = 2.0
-LINGER_BYTES: Final = 16 * 1024 * 1024
+QUIET_S: Final = 1.0
+"""Before a stop closes an idle connection: its next request may be on its way, and would have no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
     bounds = HttpBounds()
-    """Set on a subclass, see `bounded_by`: uvicorn makes the instances."""
+    """Set on a subclass, as `express` is, see `bounded_by`: uvicorn makes the instances."""
+    express: Express | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -55,11 +58,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._header_bytes = 0  # of chunks that did not complete them
         self._chunk_bytes = 0
         self._since_s = time.monotonic()  # of the request, or of being idle
+        self._held: Held | None = None  # a request on the short way, its body still to come
+        self._held_body = b""
+        self._whole: Held | None = None  # the same when it has come
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, or answer at once that there are too many."""
-        self._transport = _Lingering(transport, self)
+        self._transport = Lingering(transport, lambda: not self._in_request)
         super().connection_made(self._transport)  # type: ignore[arg-type] # all of a transport that uvicorn uses
+        self._reply = ExpressReply(self._transport, self.server_state, self.on_response_complete)
         if len(self.connections) > self.bounds.connections:
             self._refuse(ErrorAnswer(UNAVAILABLE, "too many connections", retry_after_s=2))
 
@@ -79,13 +86,23 @@ class BoundedHttp(HttpToolsProtocol):
             self._header_bytes += self._chunk_bytes
             if self._header_bytes > self.bounds.header_bytes:
                 self._refuse_headers()
+        if self._whole is not None:  # not from within the parser: it would take any error of theirs for one of HTTP
+            held, self._whole = self._whole, None
+            if not self._transport.closing:
+                held.complete(self._held_body, self._reply)
 
     def on_message_begin(self) -> None:
         """The first byte of a request is there."""
         self._in_request = self._in_headers = True
         self._header_bytes = 0
         self._since_s = time.monotonic()
-        super().on_message_begin()
+        self._held = None
+        self.url = b""
+        self.headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; `_to_application` looks for those that concern the server."""
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application, if its headers are within bounds."""
@@ -94,14 +111,14 @@ class BoundedHttp(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.bounds.header_bytes:
                 self._refuse_headers()
-        if not self._transport.closing:
-            super().on_headers_complete()
-            if self.draining:
-                self.cycle.keep_alive = False
+        if not self._transport.closing and not self._hold():
+            self._to_application()
 
     def on_body(self, body: bytes) -> None:
         """Hand a part of the body on."""
-        if not self._transport.closing:
+        if self._held is not None:
+            self._held_body += body
+        elif not self._transport.closing:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -109,7 +126,12 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._transport.closing:
             self._in_request = False
             self._chunk_bytes = 0  # what follows in this chunk is another request's
-            super().on_message_complete()
+            if self._held is None:
+                super().on_message_complete()
+            else:
+                self._reply.begin(keep_alive=self._keeps_alive())
+                self.cycle = self._reply  # type: ignore[assignment] # it has all of a cycle that is looked at
+                self._whole, self._held = self._held, None
 
     def on_response_complete(self) -> None:
         """The answer is complete: go on with the next request, if it is already there."""
@@ -123,14 +145,13 @@ class BoundedHttp(HttpToolsProtocol):
                 self._start_asgi_task(cycle, app)
 
     @property
-    def body_is_complete(self) -> bool:
-        """Whether nothing of a request is still to come."""
-        return not self._in_request
-
-    @property
     def idle(self) -> bool:
         """Whether neither a request nor an answer is under way."""
-        return not self._in_request and (self.cycle is None or self.cycle.response_complete)
+        return not self._in_request and self._answered
+
+    @property
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def drain(self) -> None:
         """Let the answer under way, or the next one, be the last of this connection."""
@@ -139,9 +160,9 @@ class BoundedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Called by the server after its listeners are closed."""
+        """Called by the server, again and again, after its listeners are closed."""
         self.drain()
-        if self.idle:
+        if self.idle and time.monotonic() - self._since_s > QUIET_S:
             self.transport.close()
 
     def sweep(self, now_s: float) -> None:
@@ -155,6 +176,28 @@ class BoundedHttp(HttpToolsProtocol):
         elif self.idle and waited_s > self.bounds.idle_s:
             self.transport.close()
 
+    def _hold(self) -> bool:
+        """Take the short way, if nothing is before this request and its answer can be written at once."""
+        if self.express is None or not self._answered or self.flow.write_paused:
+            return False
+        self._held = self.express.begin(self.parser.get_method(), self.url, self.headers)
+        self._held_body = b""
+        return self._held is not None
+
+    def _to_application(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()  # it makes the scope
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+        if self.draining:
+            self.cycle.keep_alive = False
+
+    def _keeps_alive(self) -> bool:
+        keeps = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        return bool(keeps) and not self.draining
+
     def _refuse_headers(self) -> None:
         what = f"the headers are larger than {self.bounds.header_bytes} bytes"
         self._refuse(ErrorAnswer(HEADERS_TOO_LARGE, what))
@@ -163,7 +206,7 @@ class BoundedHttp(HttpToolsProtocol):
         """Answer in the application's stead and close."""
         if self._transport.closing:
             return
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self._answered:
             if self.cycle.response_started:
                 self.transport.abort()
                 return
@@ -179,47 +222,6 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded_by(bounds: HttpBounds) -> type[BoundedHttp]:
-    """The protocol with these bounds."""
-    return type("BoundedHttp", (BoundedHttp,), {"bounds": bounds})
-
-
-class _Lingering:
-    """A transport whose `close` lets the other side read our answer while it still sends.
-
-    To close a socket with unread bytes in it resets the connection, and the answer may be lost with it. So our side
-    is closed, and what still comes is thrown away, for a bounded time and amount.
-    """
-
-    def __init__(self, transport: asyncio.Transport, protocol: BoundedHttp) -> None:
-        self._transport = transport
-        self._protocol = protocol
-        self._left_bytes = LINGER_BYTES
-        self.closing = False
-        self.write = transport.write
-        self.abort = transport.abort
-        self.pause_reading = transport.pause_reading
-        self.get_extra_info = transport.get_extra_info
-
-    def resume_reading(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
-    def is_closing(self) -> bool:
-        return self.closing or self._transport.is_closing()
-
-    def close(self) -> None:
-        if self.closing:
-            return
-        self.closing = True
-        if self._protocol.body_is_complete or not self._transport.can_write_eof():
-            self._transport.close()
-            return
-        self._transport.write_eof()
-        self._transport.resume_reading()
-        asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
-
-    def discard(self, size: int) -> None:
-        self._left_bytes -= size
-        if self._left_bytes < 0:
-            self._transport.abort()
+def bounded_by(bounds: HttpBounds, express: Express | None = None) -> type[BoundedHttp]:
+    """The protocol with these bounds, and with a short way past the application if it has one."""
+    return type("BoundedHttp", (BoundedHttp,), {"bounds": bounds, "express": express})

@@ -34,7 +34,7 @@ def local_token(data_dir: Path) -> LocalToken:
         _append(clear, token)
     lines = hashes.read_text("utf-8").splitlines() if hashes.exists() else []
     if hashed(token) not in parse_tokens(lines, str(hashes)):
-        _append(hashes, token_line(token, PROJECT, [Role.REPORT, Role.READ]))
+        _append(hashes, token_line(token, PROJECT, [Role.REPORT, Role.READ, Role.OPERATE]))
     return LocalToken(token, hashes)
 
 

@@ -20,6 +20,7 @@ import uvicorn
 
 from compose.errors import PortInUseError, TlsUnusable
 from compose.http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
+from compose.http_express import Express
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -42,12 +43,15 @@ class Tls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_cert_chain(self.certificate, self.key)
-            if self.client_ca is not None:
-                context.load_verify_locations(self.client_ca)
-                context.verify_mode = ssl.CERT_REQUIRED
         except (OSError, ssl.SSLError) as error:
             reason = f"the certificate {self.certificate} with its key {self.key} cannot be used: {error}"
             raise TlsUnusable(reason) from error
+        if self.client_ca is not None:
+            try:
+                context.load_verify_locations(self.client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise TlsUnusable(f"the authority {self.client_ca} cannot be used: {error}") from error
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 
@@ -92,12 +96,21 @@ def address(listener: socket.socket, serving: Serving | None = None) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def serve(app: Any, listener: socket.socket, serving: Serving, on_drain: Callable[[], None] = lambda: None) -> int:
-    """Serve until SIGTERM or SIGINT. `on_drain` is called first. Gives 0 if everything was answered, else 1."""
+def serve(
+    app: Any,
+    listener: socket.socket,
+    serving: Serving,
+    on_drain: Callable[[], None] = lambda: None,
+    express: Express | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT. `on_drain` is called first. Gives 0 if everything was answered, else 1.
+
+    Requests that `express` takes do not come to the application.
+    """
     raise_file_limit()
     config = uvicorn.Config(
         app,
-        http=bounded_by(serving.bounds),
+        http=bounded_by(serving.bounds, express),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -157,7 +170,7 @@ class _Server(uvicorn.Server):
             for connection in self._connections():
                 connection.shutdown()
             await asyncio.sleep(DRAIN_INTERVAL_S)
-        self.finished = not self.server_state.tasks
+        self.finished = not self.server_state.tasks and all(each.idle for each in self._connections())
         for task in self.server_state.tasks:
             task.cancel()
         self._sweeper.cancel()

@@ -1,58 +1,35 @@
 """Produces events and awaits Kafka's acknowledgement: the only place in this room that talks to librdkafka's producer.
 
 It knows no HTTP and no report. One poll of librdkafka, made from the event loop while anything is in flight, brings
-the delivery reports of all; there is no thread of ours and no task a report.
+the delivery reports of all; there is no thread of ours and no task a report. `benchmarks/ack_ways.py` has the others.
 """
 
 from __future__ import annotations
 
 import asyncio
-import bisect
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from producer.delivery import Ack, AckCounts, Delivery, FutureWaiter, Waiter
 from producer.errors import NotAcked, QueueFull, RecordTooLarge
 from producer.event import Event
 
 POLL_INTERVAL_S: Final = 0.001
 """How long an ack may lie in librdkafka's queue before it is seen, while any is awaited."""
-LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LINGER_MS: Final = 5
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
 IDLE_INTERVAL_S: Final = 0.25
 """How often statistics, errors and overdue waiters are looked at."""
 
 
-class Ack(NamedTuple):
-    """Where Kafka keeps the event."""
-
-    partition: int
-    offset: int
-
-
-@dataclass(slots=True)
-class AckCounts:
-    """What has happened so far; the edge's metrics are made from it."""
-
-    acked: int = 0
-    failed: int = 0
-    rebuilds: int = 0
-    last_error: str = ""
-    by_reason: dict[str, int] = field(default_factory=dict)
-    latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
-    """Acks by the time that they took, see LATENCY_BOUNDS_S."""
-    latency_sum_s: float = 0.0
-
-
 def producer_config(properties: Mapping[str, Any], *, ack_timeout_s: float, queue_limit: int) -> dict[str, Any]:
     """The settings of librdkafka: beneath what the operator may tune, above it what a 200 of ours means."""
     tunable = {
-        "linger.ms": 5,
+        "linger.ms": LINGER_MS,
         "queue.buffering.max.kbytes": 262_144,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.propagation.max.ms": 5000,
@@ -93,9 +70,12 @@ class AckedProducer:
             self._config["stats_cb"] = on_stats
         self._ack_timeout_s = ack_timeout_s
         self._flush_timeout_s = flush_timeout_s
-        self._waiting: dict[asyncio.Future[Ack], float] = {}  # by age; the value is when it is overdue
+        self._waiting: dict[Delivery, None] = {}  # by age
+        self._first_poll_s = min(0.01, max(POLL_INTERVAL_S, float(config.get("linger.ms", LINGER_MS)) / 1000))
+        """The first of several events is not even sent before: until then there is nothing to be seen."""
         self._polling = False
         self._dead = False
+        self._closing: set[asyncio.Future[None]] = set()
         self._at_last_probe = (0, 0)  # acked, failed
 
     @property
@@ -128,13 +108,23 @@ class AckedProducer:
             RecordTooLarge: at once, nothing was produced and never will be.
             NotAcked: at once, nothing was produced.
         """
-        waiter: asyncio.Future[Ack] = self._loop.create_future()
+        future: asyncio.Future[Ack] = self._loop.create_future()
+        self.produce(event, FutureWaiter(future), topic)
+        return future
+
+    def produce(self, event: Event, waiter: Waiter, topic: str | None = None) -> None:
+        """As `send`, at the least cost: the waiter is told, and there is no future.
+
+        Raises:
+            As `send`; then the waiter is told nothing.
+        """
+        delivery = Delivery(self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
         try:
             self._producer.produce(
                 topic or self._topic,
                 event.value,
                 event.key,
-                on_delivery=functools.partial(self._delivered, waiter),
+                on_delivery=delivery,
                 timestamp=event.timestamp_ms,
                 headers=event.headers,
             )
@@ -143,11 +133,10 @@ class AckedProducer:
             raise QueueFull("the queue towards Kafka is full") from error
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
-        self._waiting[waiter] = self._loop.time() + self._ack_timeout_s
+        self._waiting[delivery] = None
         if not self._polling:
             self._polling = True
-            self._loop.call_later(POLL_INTERVAL_S, self._poll)
-        return waiter
+            self._loop.call_later(self._first_poll_s, self._poll)
 
     async def probe(self) -> str | None:
         """See `producer.readiness.Probe`. Reports that were acknowledged since the last time prove it as well."""
@@ -186,28 +175,34 @@ class AckedProducer:
         self._dead = False
         return Producer(self._config)
 
-    def _poll(self) -> None:
-        self._producer.poll(0)
-        if self._waiting:
-            self._loop.call_later(POLL_INTERVAL_S, self._poll)
-        else:
-            self._polling = False
+    def _serve(self) -> None:
+        """Let librdkafka call back. Of a fatal error no callback is told: it comes as an exception, once."""
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            self._dead = True
+            self.counts.last_error = error.args[0].name()
 
-    def _delivered(self, waiter: asyncio.Future[Ack], error: KafkaError | None, message: Message) -> None:
-        due_s = self._waiting.pop(waiter, None)
+    def _poll(self) -> None:
+        try:
+            self._serve()
+        finally:  # whatever a waiter does with its report, the others still get theirs
+            self._polling = bool(self._waiting)
+            if self._polling:
+                self._loop.call_later(POLL_INTERVAL_S, self._poll)
+
+    def _delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
+        awaited = delivery in self._waiting
+        if awaited:
+            del self._waiting[delivery]
         if error is None:
-            counts = self.counts
-            counts.acked += 1
-            if due_s is not None:
-                took_s = self._loop.time() - due_s + self._ack_timeout_s
-                counts.latency[bisect.bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
-                counts.latency_sum_s += took_s
-            if not waiter.done():
-                waiter.set_result(Ack(message.partition(), message.offset()))  # type: ignore[arg-type] # set when acked
+            self.counts.acked += 1
+            if awaited:
+                self.counts.took(self._loop.time() - delivery.due_s + self._ack_timeout_s)
+                delivery.waiter.acked(message.partition(), message.offset())  # type: ignore[arg-type] # set when acked
             return
-        failure = self._failure(error)
-        if not waiter.done():
-            waiter.set_exception(failure)
+        if awaited:  # else it is late, or of a producer that was replaced: counted already
+            delivery.waiter.failed(self._failure(error))
 
     def _failure(self, error: KafkaError) -> NotAcked:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 # its public name for this code
@@ -224,34 +219,39 @@ class AckedProducer:
 
     def _on_error(self, error: KafkaError) -> None:
         self.counts.last_error = error.name()
-        if error.fatal():
-            self._dead = True
 
     async def _look_after(self) -> None:
         """Whatever load there is: serve librdkafka's events, fail what is overdue, replace a dead producer."""
         while True:
             await asyncio.sleep(IDLE_INTERVAL_S)
-            self._producer.poll(0)
+            self._serve()
             self._fail("OVERDUE", due_by=self._loop.time())
             if self._dead:
-                await self._replace()
+                self._replace()
 
     def _fail(self, reason: str, due_by: float = float("inf")) -> None:
         """Fail what is due: librdkafka reports a timeout up to seconds late, and an answer has its bound."""
         while self._waiting:
-            waiter, due = next(iter(self._waiting.items()))
-            if due > due_by:
+            delivery = next(iter(self._waiting))
+            if delivery.due_s > due_by:
                 return
-            del self._waiting[waiter]
+            del self._waiting[delivery]
             self._count_failure(reason)
-            if not waiter.done():
-                waiter.set_exception(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
+            delivery.waiter.failed(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
 
-    async def _replace(self) -> None:
+    def _replace(self) -> None:
         """Take a new producer. Who waits for the dead one is answered now; its late reports then find nobody."""
         dead = self._producer
         self._fail("FATAL")
         self._producer = self._make()
         self.counts.rebuilds += 1
-        dead.purge(blocking=False)
-        await self._loop.run_in_executor(None, dead.close)
+        closing = self._loop.run_in_executor(None, _close, dead)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _close(dead: Producer) -> None:
+    """Let go of a producer that died, blocking."""
+    dead.purge(blocking=False)
+    with contextlib.suppress(KafkaException):  # it says once more that it is dead
+        dead.close()

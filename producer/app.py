@@ -12,14 +12,14 @@ from typing import Final
 
 from producer.acks import AckedProducer
 from producer.batch import BatchEndpoint
-from producer.counts import EdgeCounts
+from producer.express import ExpressLane
 from producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
 from producer.metrics import CONTENT_TYPE, Metrics
 from producer.openapi import openapi_document
 from producer.progress import ProgressEndpoint
 from producer.readiness import Readiness, Watch
-from producer.refusals import RefusalLog
-from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError, ErrorAnswer
+from producer.refusals import Refusals
+from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 
 _PREFIX: Final = b"/v3/tasks/"
 _SUFFIX: Final = b"/progress"
@@ -37,15 +37,18 @@ class Edge:
         readiness: Readiness,
         watch: Watch,
         metrics: Metrics,
-        counts: EdgeCounts,
+        refusals: Refusals,
+        express: ExpressLane | None = None,
     ) -> None:
+        self.express = express
+        """What a server may give plain reports to, instead of calling the application."""
         self._progress = progress
+        self._batch = batch
         self._acks = acks
         self._readiness = readiness
         self._watch = watch
         self._metrics = metrics
-        self._counts = counts
-        self._refusals = RefusalLog()
+        self._refusals = refusals
         self._fixed: dict[bytes, tuple[str, Endpoint]] = {
             b"/v3/progress": ("POST", batch.post),
             b"/healthz": ("GET, HEAD", self._healthz),
@@ -66,13 +69,11 @@ class Edge:
             await self._lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope, receive)
+        incoming = Incoming(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
         try:
             answer = await self._route(incoming)
         except ApiError as error:
-            answer = told(error.answer, incoming)
-            self._counts.refuse(error.answer.kind)
-            self._refusals.tell(error.answer, incoming)
+            answer = self._refusals.answer(error, incoming)
         except Disconnected:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -100,7 +101,7 @@ class Edge:
         return json_answer(200 if self._readiness.ready else 503, self._readiness.document(), incoming)
 
     async def _openapi(self, incoming: Incoming) -> Answer:
-        return json_answer(200, openapi_document(), incoming)
+        return json_answer(200, openapi_document(self._batch.reports_at_most), incoming)
 
     async def _expose(self, incoming: Incoming) -> Answer:
         text = self._metrics.exposition()
@@ -116,13 +117,6 @@ class Edge:
             await send({"type": "lifespan.startup.complete"})
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
-
-
-def told(error: ErrorAnswer, incoming: Incoming) -> Answer:
-    """An error as it is answered."""
-    body = error.body(incoming.name())
-    headers = [(name.encode(), value.encode()) for name, value in error.wire_headers(incoming.name())]
-    return Answer(error.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
 
 
 def json_answer(status: int, document: object, incoming: Incoming) -> Answer:

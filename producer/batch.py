@@ -12,8 +12,10 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
-from producer.acks import Ack, AckedProducer
+from producer.acks import AckedProducer
 from producer.admission import TASK_ID_CHARS, Limits
+from producer.callers.signature import signed_key
+from producer.delivery import Ack
 from producer.encoding import JSON, JSON_LINES, demand_media
 from producer.errors import NotAcked, RecordTooLarge
 from producer.event import EventWriter, Receipt, fresh_event_id, recorded, same_event_id
@@ -47,6 +49,11 @@ class BatchEndpoint:
         self._acks = acks
         self._limits = limits
 
+    @property
+    def reports_at_most(self) -> int:
+        """How many reports one batch may have."""
+        return self._limits.batch_reports
+
     async def post(self, incoming: Incoming) -> Answer:
         """A result a line, in the form and the order of the request.
 
@@ -64,7 +71,7 @@ class BatchEndpoint:
         if not good:
             raise _all_refused(read)
         if incoming.query and wants_validation(incoming.query):
-            results = [self._would_be(line, project_id, incoming) for line in read]
+            results = [self._would_be(line, project_id, number, incoming) for number, line in enumerate(read)]
         else:
             self._intake.admit(project_id, len(good))
             results = await self._produce(read, project_id, incoming)
@@ -72,7 +79,8 @@ class BatchEndpoint:
 
     async def _produce(self, read: list[Line], project_id: str, incoming: Incoming) -> list[dict[str, Any]]:
         sent = [
-            self._send(line, project_id, incoming) if isinstance(line, RelayedReport) else (line, "") for line in read
+            self._send(line, project_id, number, incoming) if isinstance(line, RelayedReport) else (line, "")
+            for number, line in enumerate(read)
         ]
         futures = [outcome for outcome, _ in sent if isinstance(outcome, asyncio.Future)]
         if futures:
@@ -84,9 +92,9 @@ class BatchEndpoint:
         return results
 
     def _send(
-        self, report: RelayedReport, project_id: str, incoming: Incoming
+        self, report: RelayedReport, project_id: str, number: int, incoming: Incoming
     ) -> tuple[asyncio.Future[Ack] | ErrorAnswer, str]:
-        receipt = self._receipt(report, project_id, incoming)
+        receipt = self._receipt(report, project_id, number, incoming)
         try:
             return self._acks.send(self._writer.write(report, receipt)), receipt.event_id
         except RecordTooLarge as error:
@@ -94,16 +102,18 @@ class BatchEndpoint:
         except NotAcked as error:
             return ErrorAnswer(UNAVAILABLE, str(error)), ""
 
-    def _receipt(self, report: RelayedReport, project_id: str, incoming: Incoming) -> Receipt:
+    def _receipt(self, report: RelayedReport, project_id: str, number: int, incoming: Incoming) -> Receipt:
         received_at_us = now_us()
         key = report.idempotency_key
+        if key is None and (signed := signed_key(incoming.headers)) is not None:
+            key = f"{signed} {number}"
         name = same_event_id(project_id, report.task_id, key) if key else fresh_event_id(received_at_us)
         return Receipt(project_id, report.task_id, name, received_at_us, traceparent(incoming))
 
-    def _would_be(self, line: Line, project_id: str, incoming: Incoming) -> dict[str, Any]:
+    def _would_be(self, line: Line, project_id: str, number: int, incoming: Incoming) -> dict[str, Any]:
         if isinstance(line, ErrorAnswer):
             return _told(line, incoming)
-        return {"status": 200, "event": recorded(line, self._receipt(line, project_id, incoming))}
+        return {"status": 200, "event": recorded(line, self._receipt(line, project_id, number, incoming))}
 
 
 def read_array(body: bytes) -> list[Any]:

@@ -9,11 +9,11 @@ import random
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
@@ -22,6 +22,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeout
 from producer.answer import Answer, exhaustion, plain, refusal
 from producer.auth_token import AuthToken
 from producer.clock import Clock
+from producer.endpoint import checked
 from producer.errors import AnswerUnreadable, EdgeUnavailable
 from producer.retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
 
@@ -56,8 +57,11 @@ class Report:
 
     def body(self) -> bytes:
         """The request body: JSON without the fields that are None."""
-        said = {name: value for name, value in asdict(self).items() if value is not None}
+        said = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
         return json.dumps(said, separators=(",", ":")).encode()
+
+
+_FIELDS = tuple(field.name for field in fields(Report))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,7 @@ class ProgressClient:
         random: Callable[[], float] = random.random,
     ) -> None:
         """`endpoint` is http(s)://host[:port][/prefix]; anything else is a ValueError."""
-        parts = urlsplit(endpoint)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"the endpoint {endpoint!r} is not http(s)://host[:port][/prefix]")
-        if parts.username is not None:
-            raise ValueError(f"the endpoint at {parts.hostname} holds a user name: give the token apart from it")
-        self._endpoint = endpoint.rstrip("/")
+        self._endpoint = checked(endpoint)
         self._token = token
         self._policy = policy
         self._clock = clock

@@ -89,8 +89,8 @@ def fresh_event_id(received_at_us: int) -> str:
     """A name that never was: UUID version 7 (RFC 9562), so that names sort as their times do."""
     millis, micros = divmod(received_at_us, 1000)
     low = random.getrandbits(62)  # a name and no secret; a forked worker's generator is seeded anew
-    digits = f"{millis:012x}7{micros * 4096 // 1000:03x}{low | 1 << 63:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    third, fourth, fifth = 0x7000 | micros * 4096 // 1000, low >> 48 | 0x8000, low & 0xFFFF_FFFF_FFFF
+    return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
 
 
 def same_event_id(project_id: str, task_id: str, idempotency_key: str) -> str:

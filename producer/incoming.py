@@ -54,24 +54,22 @@ class Disconnected(Exception):
 class Incoming:
     """One request."""
 
-    __slots__ = ("_receive", "headers", "method", "path", "query", "request_id")
+    __slots__ = ("_receive", "headers", "method", "own_request_id", "path", "query", "request_id")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(
+        self, method: str, path: bytes, query: bytes, headers: list[tuple[bytes, bytes]], receive: Receive
+    ) -> None:
         self._receive = receive
-        self.method: str = scope["method"]
-        self.path: bytes = scope["raw_path"]
-        self.query: bytes = scope["query_string"]
-        self.headers = WireHeaders(scope["headers"])
+        self.method = method
+        self.path = path
+        """As on the wire, before percent-decoding."""
+        self.query = query
+        self.headers = WireHeaders(headers)
+        own = self.headers.raw.get(b"x-request-id")
+        self.own_request_id = own.decode("ascii") if own is not None and _SANE_ID.fullmatch(own) else None
+        """X-Request-Id, if the caller sent one that can be repeated in a header and a log."""
         self.request_id = self.own_request_id or ""
         """The caller's own, or empty: then one is made when it is needed."""
-
-    @property
-    def own_request_id(self) -> str | None:
-        """X-Request-Id, if the caller sent one that can be repeated in a header and a log."""
-        value = self.headers.raw.get(b"x-request-id")
-        if value is None or not _SANE_ID.fullmatch(value):
-            return None
-        return value.decode("ascii")
 
     def name(self) -> str:
         """The request's id; made up now if the caller sent none."""

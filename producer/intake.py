@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from producer.acks import AckedProducer
-from producer.admission import Limits
+from producer.admission import TOKEN_CHARS, Limits
 from producer.callers.row import Row, demand
 from producer.counts import EdgeCounts
 from producer.encoding import plain_body
@@ -60,6 +60,14 @@ class Intake:
         caller = await self._callers.authenticate(incoming.to_authenticate(body))
         demand(caller, Role.REPORT)
         return Taken(caller.project_id, plain_body(incoming, body, limit_bytes))
+
+    def known_project(self, incoming: Incoming) -> str | None:
+        """Whose request it is, if that is known without asking anybody and they may report; None: ask `take`."""
+        token = incoming.headers.raw.get(b"x-auth-token")
+        if token is None or len(token) > TOKEN_CHARS:
+            return None
+        caller = self._callers.known(token)
+        return caller.project_id if caller is not None and caller.may(Role.REPORT) else None
 
     def admit(self, project_id: str, reports: int) -> None:
         """Let so many reports through, or none of them.

@@ -1,4 +1,4 @@
-"""The API described in OpenAPI 3.1, built from the model that checks the reports and the table of errors."""
+"""The API described in OpenAPI 3.1: which request is answered how. What the bodies hold is in `openapi_schemas`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from importlib import metadata
 from typing import Any, Final
 
 from producer.admission import TASK_ID_CHARS
-from producer.batch import RelayedReport
-from producer.report import ProgressReport
+from producer.openapi_schemas import components, reference
+from producer.progress import TASK_ID_PATTERN
 from schemas.api_error import (
     FORBIDDEN,
+    HEADERS_TOO_LARGE,
     INVALID_FIELD,
     MALFORMED,
     REQUEST_TIMEOUT,
@@ -32,15 +33,19 @@ TAKING: Final = (
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     THROTTLED,
+    HEADERS_TOO_LARGE,
     UNAVAILABLE,
 )
 """What an endpoint that takes reports may answer but 200."""
-_REF: Final = "#/components/schemas/{model}"
+TELLING: Final = (MALFORMED, REQUEST_TIMEOUT, HEADERS_TOO_LARGE, UNAVAILABLE)
+"""What one that only tells may answer: these come from the server, before any endpoint is asked."""
+_BODY: Final = "Plain, or in gzip with Content-Encoding saying so. 5.0 is no integer: write 5."
+_RETRY_AFTER: Final = frozenset({"429", "503"})
 
 
 @functools.cache
-def openapi_document() -> dict[str, Any]:
-    """The whole description."""
+def openapi_document(batch_reports: int) -> dict[str, Any]:
+    """The whole description, for an edge that takes so many reports in one batch."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,28 +56,22 @@ def openapi_document() -> dict[str, Any]:
         },
         "paths": {
             "/v3/tasks/{task_id}/progress": {"put": _put()},
-            "/v3/progress": {"post": _post()},
-            "/healthz": {"get": _get("Whether the process lives", {"200": _json("It does.", {"type": "object"})})},
-            "/readyz": {
-                "get": _get(
-                    "Whether reports are welcome",
-                    {
-                        "200": _json("They are.", {"type": "object"}),
-                        "503": _json("They are not; the body names what fails.", {"type": "object"}),
-                    },
-                )
-            },
+            "/v3/progress": {"post": _post(batch_reports)},
+            "/healthz": {"get": _get("Whether the process lives", _json("It does.", {"type": "object"}))},
+            "/readyz": {"get": _readyz()},
+            "/metrics": {"get": _get("The numbers, for Prometheus", _plain("In Prometheus' text format."))},
+            "/openapi.json": {"get": _get("This description", _json("In OpenAPI 3.1.", {"type": "object"}))},
         },
         "components": {
-            "schemas": {
-                "ProgressReport": _schema(ProgressReport),
-                "RelayedReport": _schema(RelayedReport),
-                "Error": _error_schema(),
-                "Result": _result_schema(),
-            },
+            "schemas": components(),
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
-                "signature": {"type": "apiKey", "in": "header", "name": "Authorization"},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs.",
+                },
             },
         },
         "security": [{"token": []}, {"signature": []}],
@@ -85,7 +84,7 @@ def _put() -> dict[str, Any]:
         "in": "path",
         "required": True,
         "description": "The migration task.",
-        "schema": {"type": "string", "maxLength": TASK_ID_CHARS, "pattern": "^[^\\x00-\\x1f\\x7f]*$"},
+        "schema": {"type": "string", "maxLength": TASK_ID_CHARS, "pattern": TASK_ID_PATTERN},
     }
     return {
         "operationId": "reportProgress",
@@ -93,48 +92,61 @@ def _put() -> dict[str, Any]:
         "parameters": [task_id, _idempotency(), _validate()],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": _REF.format(model="ProgressReport")}}},
+            "description": f"{_BODY} Fields that are not known are ignored.",
+            "content": {"application/json": {"schema": reference("ProgressReport")}},
         },
         "responses": {
             "200": {
-                "description": "Kafka has the report. With validate=true: it would be taken, and the body shows how.",
+                "description": "Kafka has the report; there is no body. With validate=true nothing was produced, and "
+                "the body is JSON: the schema WouldBe.",
                 "headers": {
                     "X-Event-Id": _header(
                         "string", "The event's name; the same for a retried report with the same key."
                     ),
                     "X-Partition": _header("integer", "Where Kafka has it."),
                     "X-Offset": _header("integer", "Where Kafka has it."),
-                    "X-Request-Id": _header("string", "The caller's own, or one made up."),
+                    "X-Request-Id": _header("string", "The caller's own, or one made up.", required=True),
                 },
-                "content": {"application/json": {"schema": {"type": "object"}}},
             },
             **_errors(TAKING),
         },
     }
 
 
-def _post() -> dict[str, Any]:
-    many = {"type": "array", "items": {"$ref": _REF.format(model="RelayedReport")}, "minItems": 1, "maxItems": 1000}
-    results = {"type": "array", "items": {"$ref": _REF.format(model="Result")}}
-    answers = {
+def _post(batch_reports: int) -> dict[str, Any]:
+    many = {"type": "array", "items": reference("RelayedReport"), "minItems": 1, "maxItems": batch_reports}
+    results = {"type": "array", "items": reference("Result"), "minItems": 1, "maxItems": batch_reports}
+    lines = "One JSON object a line, each ended by a newline; described here as the array of them."
+    taken = {"application/json": {"schema": many}, "application/x-ndjson": {"schema": {**many, "description": lines}}}
+    told = {
         "application/json": {"schema": results},
-        "application/x-ndjson": {"schema": {"$ref": _REF.format(model="Result")}},
+        "application/x-ndjson": {"schema": {**results, "description": lines}},
     }
     return {
         "operationId": "reportManyProgresses",
         "summary": "Report for many tasks at once, as a relay does",
         "parameters": [_validate()],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": many}}},
+        "requestBody": {
+            "required": True,
+            "description": f"{_BODY} The answer has the form of the request.",
+            "content": taken,
+        },
         "responses": {
-            "200": {"description": "Kafka has all of them.", "content": answers},
-            "207": {"description": "Kafka has some of them; each line tells.", "content": answers},
+            "200": {"description": "Kafka has all of them.", "content": told},
+            "207": {"description": "Kafka has some of them; each result tells.", "content": told},
             **_errors(TAKING),
         },
     }
 
 
-def _get(summary: str, responses: dict[str, Any]) -> dict[str, Any]:
-    return {"summary": summary, "security": [], "responses": responses}
+def _readyz() -> dict[str, Any]:
+    described = _get("Whether reports are welcome", _json("They are.", reference("Readiness")))
+    described["responses"]["503"] = _json("They are not; the body names what fails.", reference("Readiness"))
+    return described
+
+
+def _get(summary: str, good: dict[str, Any]) -> dict[str, Any]:
+    return {"summary": summary, "security": [], "responses": {"200": good, **_errors(TELLING)}}
 
 
 def _idempotency() -> dict[str, Any]:
@@ -159,67 +171,23 @@ def _errors(kinds: Iterable[Kind]) -> dict[str, Any]:
     by_status: dict[str, list[Kind]] = {}
     for kind in kinds:
         by_status.setdefault(str(kind.status), []).append(kind)
-    error = {"$ref": _REF.format(model="Error")}
+    wait = {"Retry-After": _header("integer", "Seconds to wait.", required=True)}
     return {
         status: {
-            "description": "; ".join(f"{kind.code}: {kind.title}" for kind in each),
-            "headers": {"Retry-After": _header("integer", "Seconds to wait.")} if status in {"429", "503"} else {},
-            "content": {"application/json": {"schema": error}},
+            **_json("; ".join(f"{kind.code}: {kind.title}" for kind in each), reference("Error")),
+            "headers": wait if status in _RETRY_AFTER else {},
         }
         for status, each in by_status.items()
     }
 
 
-def _header(kind: str, description: str) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": kind}}
+def _header(kind: str, description: str, *, required: bool = False) -> dict[str, Any]:
+    return {"description": description, "required": required, "schema": {"type": kind}}
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _schema(model: type[ProgressReport]) -> dict[str, Any]:
-    schema = model.model_json_schema()
-    schema.pop("description", None)
-    return schema
-
-
-def _error_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "required": ["error_code", "error_msg", "type", "title", "status", "detail", "instance", "retriable"],
-        "properties": {
-            "error_code": {**text, "description": "For programs."},
-            "error_msg": {**text, "description": "For people; names every wrong field with its bound."},
-            "type": text,
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "instance": {**text, "description": "The request's id, as a URN."},
-            "retriable": {"type": "boolean", "description": "Whether the same request may succeed later."},
-            "errors": {
-                "type": "array",
-                "items": {"type": "object", "required": ["field", "rule"], "properties": {"field": text, "rule": text}},
-            },
-        },
-    }
-
-
-def _result_schema() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["status"],
-        "description": "200 with the receipt, or the members of Error.",
-        "properties": {
-            "number": {"type": "integer", "description": "Which report of the batch, from 0."},
-            "status": {"type": "integer"},
-            "event_id": {"type": "string"},
-            "partition": {"type": "integer"},
-            "offset": {"type": "integer"},
-            "event": {"type": "object"},
-            "error_code": {"type": "string"},
-            "error_msg": {"type": "string"},
-            "retriable": {"type": "boolean"},
-        },
-    }
+def _plain(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}

@@ -12,6 +12,7 @@ from typing import Final
 
 from producer.acks import AckedProducer
 from producer.admission import TASK_ID_CHARS, Limits
+from producer.callers.signature import signed_key
 from producer.encoding import JSON, demand_media
 from producer.errors import NotAcked, RecordTooLarge
 from producer.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
@@ -21,6 +22,9 @@ from producer.report import ProgressReport, read_report
 from schemas.api_error import MALFORMED, TOO_LARGE, ApiError
 
 _EMPTY: Final = (b"content-length", b"0")
+TASK_ID_PATTERN: Final = "^[^\\x00-\\x1f\\x7f]*$"
+"""What `task_id_problem` allows, as a regular expression for those who read the API's description."""
+_KEY: Final = re.compile(rb"[!-~]{1,255}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -53,15 +57,7 @@ class ProgressEndpoint:
             ApiError: everything else.
         """
         project_id, body = await self._intake.take(incoming, self._limits.body_bytes)
-        demand_media(incoming, JSON)
-        task_id = read_task_id(task_segment)
-        report = read_report(body)
-        self._intake.counts.unknown_fields += report.unknown_fields
-        received_at_us = self._clock_us()
-        key = idempotency_key(incoming)
-        name = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)
-        receipt = Receipt(project_id, task_id, name, received_at_us, traceparent(incoming))
-        event = self._writer.write(report, receipt)
+        report, receipt, event = self.event(incoming, task_segment, project_id, body)
         if incoming.query and wants_validation(incoming.query):
             return would_be(report, receipt, event, incoming)
         self._intake.admit(project_id, 1)
@@ -72,7 +68,7 @@ class ProgressEndpoint:
         except NotAcked as error:
             raise self._intake.unavailable(str(error)) from error
         self._intake.counts.taken += 1
-        named = name.encode()
+        named = receipt.event_id.encode()
         return Answer(
             200,
             [
@@ -83,6 +79,24 @@ class ProgressEndpoint:
                 (b"x-offset", b"%d" % ack.offset),
             ],
         )
+
+    def event(
+        self, incoming: Incoming, task_segment: bytes, project_id: str, body: bytes
+    ) -> tuple[ProgressReport, Receipt, Event]:
+        """What is recorded of a request that this caller may make.
+
+        Raises:
+            ApiError: something in it is wrong.
+        """
+        demand_media(incoming, JSON)
+        task_id = read_task_id(task_segment)
+        report = read_report(body)
+        self._intake.counts.unknown_fields += report.unknown_fields
+        received_at_us = self._clock_us()
+        key = idempotency_key(incoming)
+        name = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)
+        receipt = Receipt(project_id, task_id, name, received_at_us, traceparent(incoming))
+        return report, receipt, self._writer.write(report, receipt)
 
 
 def would_be(report: ProgressReport, receipt: Receipt, event: Event, incoming: Incoming) -> Answer:
@@ -103,15 +117,20 @@ def would_be(report: ProgressReport, receipt: Receipt, event: Event, incoming: I
 def idempotency_key(incoming: Incoming) -> str | None:
     """What makes a retried report recognisable: Idempotency-Key, else the caller's own X-Request-Id.
 
+    Of a signed request only what is signed counts, else the signature itself: see `signed_key`.
+
     Raises:
-        ApiError: it is too long to be a key.
+        ApiError: it is no key.
     """
-    key = incoming.headers.raw.get(b"idempotency-key")
+    raw = incoming.headers.raw
+    if b"authorization" in raw and (signed := signed_key(incoming.headers)) is not None:
+        return signed
+    key = raw.get(b"idempotency-key")
     if key is None:
         return incoming.own_request_id
-    if not 0 < len(key) <= 255:
-        raise ApiError(MALFORMED, "Idempotency-Key must have 1 to 255 characters")
-    return key.decode("latin-1")
+    if not _KEY.fullmatch(key):
+        raise ApiError(MALFORMED, "Idempotency-Key must have 1 to 255 characters, each visible ASCII and no space")
+    return key.decode("ascii")
 
 
 def traceparent(incoming: Incoming) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Tells refusals to the log: one line each, and only so many a second. It never sees a token or a signature."""
+"""A refusal on its way out: counted, told to the log at a bounded rate, and made an answer. It never sees a token."""
 
 from __future__ import annotations
 
@@ -7,11 +7,29 @@ from collections.abc import Callable
 
 import structlog
 
-from producer.incoming import Incoming
-from schemas.api_error import ErrorAnswer
+from producer.counts import EdgeCounts
+from producer.incoming import Answer, Incoming
+from schemas.api_error import ApiError, ErrorAnswer
 
 LINES_PER_S = 10
 _log = structlog.get_logger("taskstream.edge")
+
+
+class Refusals:
+    """What every endpoint's refusals go through."""
+
+    def __init__(self, counts: EdgeCounts) -> None:
+        self._counts = counts
+        self._log = RefusalLog()
+
+    def answer(self, error: ApiError, incoming: Incoming) -> Answer:
+        """The answer; it was counted and logged."""
+        told = error.answer
+        self._counts.refuse(told.kind)
+        self._log.tell(told, incoming)
+        body = told.body(incoming.name())
+        headers = [(name.encode(), value.encode()) for name, value in told.wire_headers(incoming.name())]
+        return Answer(told.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
 
 
 class RefusalLog:

@@ -5,6 +5,7 @@ It knows the field order and nothing else; `schemas.codec.RecordWriter` writes t
 
 from __future__ import annotations
 
+import operator
 import struct
 from typing import Any, Final
 
@@ -22,7 +23,12 @@ _SECOND_VERSION: Final = (
     "total_disk_io",
     "agent_disk_io",
 )
+_REST: Final = ("need_migration_test", "agent_time")
+_NO_SECOND_VERSION: Final = (None,) * (len(_SECOND_VERSION) + len(_REST))
+_second_version: Final = operator.itemgetter(*_SECOND_VERSION, *_REST)
 _ONE_BYTE: Final = [bytes([value]) for value in range(128)]
+_TWO_BYTES: Final = [bytes([value & 127 | 128, value >> 7]) for value in range(1 << 14)]
+_TWO_AND_MORE: Final = [bytes([value & 127 | 128, value >> 7 | 128]) for value in range(1 << 14)]
 _double: Final = struct.Struct("<Bd").pack
 
 
@@ -49,13 +55,14 @@ class ReportedWriter:
             _NONE if (value := fields["compress_rate"]) is None else _double(2, value),
             _NONE if (value := fields["remain_time"]) is None else b"\2" + _long(value),
         ]
-        for name in _SECOND_VERSION:
-            value = fields[name]
-            parts.append(_NONE if value is None else _double(2, value))
-        value = fields["need_migration_test"]
-        parts.append(_NONE if value is None else (b"\2\1" if value else b"\2\0"))
-        value = fields["agent_time"]
-        parts.append(_NONE if value is None else b"\2" + _string(value))
+        second = _second_version(fields)
+        if second == _NO_SECOND_VERSION:
+            parts.append(_NONE * len(second))
+            return b"".join(parts)
+        *numbers, wants_test, agent_time = second
+        parts += [_NONE if value is None else _double(2, value) for value in numbers]
+        parts.append(_NONE if wants_test is None else (b"\2\1" if wants_test else b"\2\0"))
+        parts.append(_NONE if agent_time is None else b"\2" + _string(agent_time))
         return b"".join(parts)
 
 
@@ -65,13 +72,15 @@ def _string(text: str) -> bytes:
 
 
 def _long(value: int) -> bytes:
-    """A long that is not negative, zigzag and seven bits a byte."""
+    """A long that is not negative, zigzag and seven bits a byte; two bytes a step, out of tables."""
     rest = value << 1
     if rest < 128:
         return _ONE_BYTE[rest]
-    out = bytearray()
-    while rest > 127:
-        out.append(rest & 127 | 128)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    if rest < 16384:
+        return _TWO_BYTES[rest]
+    out = _TWO_AND_MORE[rest & 16383]
+    rest >>= 14
+    while rest >= 16384:
+        out += _TWO_AND_MORE[rest & 16383]
+        rest >>= 14
+    return out + (_ONE_BYTE[rest] if rest < 128 else _TWO_BYTES[rest])

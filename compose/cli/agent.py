@@ -1,13 +1,10 @@
 """`taskstream agent`: the reference agent on the command line. It reads options and prints; the copy knows neither."""
 
 import json
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -15,12 +12,12 @@ from rich.progress import BarColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Display
 
 from compose.cli.quantities import bytes_of, seconds_of
+from compose.cli.stopping import INTERRUPTED, stopped_by_signals
+from compose.cli.token import token_of
 from producer.agent import CopyJob, CopyResult, Progress, copy_tree
-from producer.auth_token import AuthToken
 from producer.client import ProgressClient
-from producer.errors import CopyRefused, DestinationUnusable, TokenUnusable
+from producer.errors import CopyRefused, DestinationUnusable
 
-_INTERRUPTED = 130
 _PROBLEMS_SHOWN = 20
 
 
@@ -79,10 +76,10 @@ def copy(
     fsync: bool,
     as_json: bool,
 ) -> None:
-    r"""Copy the tree SRC to DST and report it as a migration.
+    """Copy the tree SRC to DST and report it as a migration.
 
     \b
-    taskstream agent copy /srv/www /mnt/target/www --task-id t-1 \
+    taskstream agent copy /srv/www /mnt/target/www --task-id t-1 \\
         --endpoint http://127.0.0.1:8080 --token-file token --bwlimit 20M
 
     DST becomes like SRC: bytes, modes, times, symbolic links as links, empty folders, holes; owners too where
@@ -97,8 +94,8 @@ def copy(
     times). A slow or absent edge never stops the copy.
 
     Exit codes: 0 everything is copied and the edge knows it; 1 something is not; 2 wrong usage; 130 interrupted.
-    """
-    secret = _token(token_file, token)
+    """  # noqa: D301 (click takes a lone backspace for: keep these lines)
+    secret = token_of(token_file, token, "TASKSTREAM_AGENT_COPY_TOKEN")
     try:
         client = ProgressClient(endpoint, secret, ca_file=ca_file)
     except ValueError as error:
@@ -112,7 +109,7 @@ def copy(
         deliver_within_s=deliver_within,
         fsync=fsync,
     )
-    with client, _stopped_by_signals() as stop, _shown() as show:
+    with client, stopped_by_signals() as stop, _shown() as show:
         try:
             result = copy_tree(job, client, on_progress=show, warn=_warn, stop=stop)
         except DestinationUnusable as error:
@@ -122,41 +119,8 @@ def copy(
     click.echo(json.dumps(_as_json(result)) if as_json else _as_text(result))
     _explain(result, interrupted=stop.is_set())
     if stop.is_set() and result.stopped:
-        context.exit(_INTERRUPTED)
+        context.exit(INTERRUPTED)
     context.exit(0 if result.complete else 1)
-
-
-def _token(token_file: Path | None, token: str | None) -> AuthToken:
-    if (token is None) == (token_file is None):
-        raise click.UsageError("give the token with --token-file or as TASKSTREAM_AGENT_COPY_TOKEN, one of the two")
-    secret = AuthToken.in_file(token_file) if token_file is not None else AuthToken.of(token or "")
-    try:
-        secret.read()
-    except TokenUnusable as error:
-        raise click.UsageError(str(error)) from error
-    return secret
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one has its usual effect."""
-    stop = threading.Event()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        restore()
-
-    for number in usual:
-        signal.signal(number, on_signal)
-    try:
-        yield stop
-    finally:
-        restore()
 
 
 @contextmanager

@@ -26,7 +26,8 @@ _keys = click.option(
 _keystone = click.option(
     "--keystone",
     type=_FILE,
-    help='A Keystone v3 identity service, in JSON: {"url", "username", "password", "project"}, "domain", "ca_file".',
+    help='A Keystone v3 identity service, in JSON: {"url", "username", "password", "project"}; '
+    'and may have "domain", "ca_file", "roles", "cache_s".',
 )
 _open = click.option(
     "--insecure-open",

@@ -21,6 +21,7 @@ _registry = functools.partial(
     help="A Confluent-compatible schema registry, http://HOST:PORT or https://USER:PASSWORD@HOST.",
 )
 required_registry_option = _registry(required=True)
+registry_option = _registry(show_default="none: ids from a table of our own")
 
 
 def schema_ids_option(command: Command) -> Command:
@@ -34,7 +35,7 @@ def schema_ids_option(command: Command) -> Command:
     def with_ids(*args: Any, schema_registry: str | None, prefix: str, **kwargs: Any) -> Any:
         return command(*args, ids=_ids(schema_registry, Topics(prefix)), prefix=prefix, **kwargs)
 
-    decorated: Any = _registry(show_default="none: ids from a table of our own")(with_ids)
+    decorated: Any = registry_option(with_ids)
     return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
 
 

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
+import threading
+from dataclasses import dataclass
 from typing import Any, Final
 
 import urllib3
 
-from producer.errors import CredentialsUnusable, IdentityUnavailable
+from producer.callers.keystone_file import KeystoneSettings
+from producer.errors import IdentityUnavailable
 
 TIMEOUT_S: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentitySettings:
-    """Where the service is and who we are there. Secrets are kept out of its repr."""
-
-    url: str
-    """Up to and without `/v3`."""
-    username: str
-    password: str = field(repr=False)
-    project: str
-    domain: str = "Default"
-    """The domain's name, of user and project."""
-    ca_file: str | None = None
+_NO_TOKEN: Final = frozenset({400, 404, 413, 414, 431})
+"""Answers about the token asked for: unknown, revoked, past its end, or too long to be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +27,17 @@ class TokenFacts:
     """Seconds since 1970 UTC."""
 
 
-def read_identity_settings(path: Path) -> IdentitySettings:
-    """The settings in a JSON file: url, username, password, project, and optionally domain and ca_file.
-
-    Raises:
-        CredentialsUnusable: it cannot be read, or a member is missing; the message has no secret.
-    """
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        return IdentitySettings(**document)
-    except (OSError, ValueError) as error:
-        raise CredentialsUnusable(f"{path} cannot be read as JSON: {type(error).__name__}") from error
-    except TypeError as error:
-        raise CredentialsUnusable(
-            f"{path} must have the members url, username, password, project, and may have domain and ca_file"
-        ) from error
-
-
 class IdentityService:
     """Speaks to the service, blocking. It may be used from several threads."""
 
-    def __init__(self, settings: IdentitySettings) -> None:
+    def __init__(self, settings: KeystoneSettings, timeout_s: float = TIMEOUT_S) -> None:
         self._settings = settings
+        self._url = settings.url.rstrip("/").removesuffix("/v3")
         self._http = urllib3.PoolManager(
-            maxsize=8, timeout=TIMEOUT_S, retries=False, ca_certs=settings.ca_file, cert_reqs="CERT_REQUIRED"
+            maxsize=8, timeout=timeout_s, retries=False, ca_certs=settings.ca_file, cert_reqs="CERT_REQUIRED"
         )
         self._own_token = ""
+        self._renewing = threading.Lock()
 
     def validate(self, token: str) -> TokenFacts | None:
         """What the token stands for, or None if it is not, or no longer, a good one.
@@ -72,19 +45,26 @@ class IdentityService:
         Raises:
             IdentityUnavailable: the service did not answer, or refuses us.
         """
-        answer = self._ask(token) if self._own_token else None
-        if answer is None or answer.status == 401:  # it is our own token that has become too old
-            self._own_token = self._log_in()
-            answer = self._ask(token)
-        if answer.status == 404:
+        own = self._own_token or self._renewed("")
+        answer = self._ask(own, token)
+        if answer.status == 401:  # it is our own token that has become too old
+            answer = self._ask(self._renewed(own), token)
+        if answer.status in _NO_TOKEN:
             return None
         if answer.status != 200:
-            raise IdentityUnavailable(f"the identity service answered {answer.status}")
+            raise IdentityUnavailable(f"the identity service answered {answer.status}{_meaning(answer.status)}")
         return _facts(answer)
 
-    def _ask(self, token: str) -> urllib3.BaseHTTPResponse:
-        headers = {"X-Auth-Token": self._own_token, "X-Subject-Token": token}
+    def _ask(self, own_token: str, token: str) -> urllib3.BaseHTTPResponse:
+        headers = {"X-Auth-Token": own_token, "X-Subject-Token": token}
         return self._request("GET", "/v3/auth/tokens?nocatalog=1", headers=headers)
+
+    def _renewed(self, stale: str) -> str:
+        """A token of our own in place of this one; threads that find it stale together log in once."""
+        with self._renewing:
+            if self._own_token == stale:
+                self._own_token = self._log_in()
+            return self._own_token
 
     def _log_in(self) -> str:
         mine = self._settings
@@ -93,15 +73,23 @@ class IdentityService:
         identity = {"methods": ["password"], "password": {"user": user}}
         scope = {"project": {"name": mine.project, "domain": domain}}
         answer = self._request("POST", "/v3/auth/tokens", json={"auth": {"identity": identity, "scope": scope}})
-        if answer.status != 201:
-            raise IdentityUnavailable(f"the identity service refuses our own credentials with {answer.status}")
-        return answer.headers["X-Subject-Token"]
+        token = answer.headers.get("X-Subject-Token")
+        if answer.status != 201 or not token:
+            raise IdentityUnavailable(f"the identity service answered our own log-in with {answer.status}")
+        return token
 
     def _request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
         try:
-            return self._http.request(method, self._settings.url.rstrip("/") + path, **options)
+            try:
+                return self._http.request(method, self._url + path, **options)
+            except urllib3.exceptions.ProtocolError:  # it closed a connection that had been idle: take a fresh one
+                return self._http.request(method, self._url + path, **options)
         except urllib3.exceptions.HTTPError as error:
             raise IdentityUnavailable(f"the identity service does not answer: {type(error).__name__}") from error
+
+
+def _meaning(status: int) -> str:
+    return ": our account there may not validate tokens" if status in {401, 403} else ""
 
 
 def _facts(answer: urllib3.BaseHTTPResponse) -> TokenFacts:

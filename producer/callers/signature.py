@@ -12,11 +12,12 @@ import json
 import re
 import time
 import urllib.parse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from producer.callers.replay import SignatureUses
 from producer.callers.token_file import project_id, roles
 from producer.callers.watched import WatchedFile
 from producer.errors import CredentialsUnusable
@@ -25,7 +26,10 @@ from schemas.caller import Caller, Request
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 SKEW_S: Final = 900.0
-"""How far the caller's clock may be off, and so how long a signature that was listened to can be used again."""
+"""How far the caller's clock may be off. So long a signature that was listened to can be used again: so often as
+`SignatureUses` lets it, and for the same event, see `signed_key`."""
+_OWN_KEYS: Final = frozenset({"idempotency-key", "x-request-id"})
+_READING: Final = frozenset({"GET", "HEAD"})
 _FORM: Final = re.compile(r"SDK-HMAC-SHA256 Access=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{64})")
 
 
@@ -56,6 +60,7 @@ class SignatureKeys:
         self._file = WatchedFile(path, parse_keys, on_problem)
         self._clock_s = clock_s
         self._skew_s = skew_s
+        self._uses = SignatureUses(2 * skew_s)  # a clock ahead of ours signs for later
 
     def load(self) -> None:
         """Read the file.
@@ -81,6 +86,8 @@ class SignatureKeys:
         if not hmac.compare_digest(expected, signature) or key is None:
             raise ApiError(UNAUTHENTICATED, "the signature does not match")
         _check_scope(request, key)
+        if request.method not in _READING and not self._uses.count(signature, self._clock_s()):
+            raise ApiError(UNAUTHENTICATED, "this signature was used too often; sign anew")
         return key.caller
 
     def _check_time(self, request: Request) -> None:
@@ -91,6 +98,17 @@ class SignatureKeys:
         if abs(self._clock_s() - told.timestamp()) > self._skew_s:
             what = f"X-Sdk-Date is more than {self._skew_s:g} s away from our clock; is the caller's clock right?"
             raise ApiError(UNAUTHENTICATED, what)
+
+
+def signed_key(headers: Mapping[str, str]) -> str | None:
+    """What names the event of a signed request: its signature, so that whoever repeats it makes the same event.
+
+    None if it is not signed, or if a key of the caller's own is signed with it.
+    """
+    matched = _FORM.fullmatch(headers.get("authorization", ""))
+    if matched is None or not _OWN_KEYS.isdisjoint(matched[2].split(";")):
+        return None
+    return f"signature {matched[3]}"  # a caller's own key has no space
 
 
 def sign(request: Request, signed_headers: list[str], secret: bytes) -> str:

@@ -41,6 +41,10 @@ class TokenFile:
         token = request.headers.get("x-auth-token")
         return self._file.current().get(hashed(token)) if token else None
 
+    def known(self, token: bytes) -> Caller | None:
+        """The caller of a token as it stands on the wire."""
+        return self._file.current().get(hashed(token.decode("latin-1"))) if token else None
+
 
 def hashed(token: str) -> str:
     """What stands in the file for a token."""

@@ -26,10 +26,10 @@ def test_two_folders_have_different_tokens(tmp_path):
     assert local_token(tmp_path / "a").token != local_token(tmp_path / "b").token
 
 
-def test_it_may_report_and_read(tmp_path):
+def test_it_may_report_and_read_and_sees_all_projects(tmp_path):
     made = local_token(tmp_path)
     caller = callers(made.tokens_file)[hashed(made.token)]
-    assert (caller.project_id, caller.roles) == (PROJECT, {Role.REPORT, Role.READ})
+    assert (caller.project_id, caller.roles) == (PROJECT, {Role.REPORT, Role.READ, Role.OPERATE})
 
 
 def test_only_the_owner_may_read_it_and_the_other_file_does_not_hold_it(tmp_path):

@@ -219,8 +219,8 @@ def test_validate_refuses_what_would_be_refused(edge):
     assert told(edge.put("t-9", query="?validate=maybe")) == (400, "APIGW.0201")
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256])
-def test_an_idempotency_key_has_1_to_255_characters(edge, key):
+@pytest.mark.parametrize("key", ["", "x" * 256, "a b", "é"])
+def test_an_idempotency_key_has_1_to_255_visible_characters(edge, key):
     assert told(edge.put(Idempotency_Key=key)) == (400, "APIGW.0201")
 
 
@@ -247,3 +247,20 @@ def test_no_token_stands_in_the_log_or_the_metrics(edge):
     assert "sesame-open" not in seen
     assert edge.token not in seen
     assert "refused" in seen
+
+
+def test_who_waits_for_leave_to_send_a_body_gets_it(edge):
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=15) as connection:
+        connection.sendall(head(edge, f"Content-Length: {len(BODY)}", "Expect: 100-continue"))
+        assert connection.makefile("rb").readline() == b"HTTP/1.1 100 Continue\r\n"
+        connection.sendall(BODY)
+        seen = b""
+        while b"HTTP/1.1 200 OK\r\n" not in seen:
+            piece = connection.recv(65536)
+            assert piece
+            seen += piece
+
+
+def test_who_waits_for_leave_to_send_too_much_is_told_before(edge):
+    status, _, _ = speak(edge, head(edge, "Content-Length: 100000", "Expect: 100-continue"))
+    assert status == 413

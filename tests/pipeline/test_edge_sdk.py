@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, ServiceResponseException
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
 from huaweicloudsdksms.v3 import SmsClient, UpdateTaskSpeedReq, UpdateTaskSpeedRequest
 
-from tests.producer.edges import running_edge
+from tests.producer.edges import REPORT, running_edge
 
 ACCESS, SECRET = "AK12345", "a secret of some length"
 
@@ -100,6 +103,42 @@ def test_a_field_that_breaks_its_rule_comes_through_as_our_code(signing_edge):
         client(signing_edge).update_task_speed(report(progress=101))
     assert refused.value.error_code == "TASKSTREAM.0400"
     assert "from 0 to 100" in refused.value.error_msg
+
+
+def repeated(edge, times=2, slipped_in=None, **headers):
+    """The event's names, when one signed request is sent so often."""
+    request = SdkRequest(
+        method="PUT",
+        schema="http",
+        host=edge.url.removeprefix("http://"),
+        resource_path="/v3/tasks/task-1/progress",
+        header_params={"Content-Type": "application/json", **headers},
+        query_params=[],
+        body=json.dumps(REPORT).encode(),
+    )
+    Signer(BasicCredentials(ACCESS, SECRET, "project-7")).sign(request)
+    names = set()
+    for number in range(times):
+        sent = {**request.header_params, **({slipped_in: f"{number}"} if slipped_in else {})}
+        answer = edge.http.request("PUT", edge.url + "/v3/tasks/task-1/progress", body=request.body, headers=sent)
+        assert answer.status == 200, answer.data
+        names.add(answer.headers["X-Event-Id"])
+    return names
+
+
+def test_a_signed_request_that_is_repeated_is_the_same_event(signing_edge):
+    assert len(repeated(signing_edge)) == 1
+
+
+@pytest.mark.parametrize("header", ["Idempotency-Key", "X-Request-Id"])
+def test_a_key_that_is_not_signed_makes_no_other_event_of_it(signing_edge, header):
+    assert len(repeated(signing_edge, slipped_in=header)) == 1
+
+
+def test_a_key_that_is_signed_names_the_event_whenever_it_was_signed(signing_edge):
+    at = {"X-Sdk-Date": (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=60)).strftime("%Y%m%dT%H%M%SZ")}
+    first = repeated(signing_edge, times=1, **{"Idempotency-Key": "k"})
+    assert repeated(signing_edge, times=1, **{"Idempotency-Key": "k"}, **at) == first
 
 
 def test_a_token_works_beside_signatures(signing_edge):

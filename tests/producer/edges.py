@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import urllib3
@@ -67,8 +68,14 @@ class RunningEdge:
 
 @contextlib.contextmanager
 def running_edge(
-    kafka: KafkaClient, prefix: str, folder: Path, *options: str, properties: dict[str, str] | None = None
+    kafka: KafkaClient,
+    prefix: str,
+    folder: Path,
+    *options: str,
+    properties: dict[str, str] | None = None,
+    tls: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[RunningEdge]:
+    """`tls` is how the connections to it are secured, as urllib3 takes it."""
     token = secrets.token_urlsafe(16)
     tokens = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
     tokens.write_text(token_line(token, "project-1", [Role.REPORT]) + "\n")
@@ -92,7 +99,7 @@ def running_edge(
         )
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=30, cert_reqs="CERT_NONE") as http:
+        with urllib3.PoolManager(maxsize=8, timeout=30, **tls) as http:
             edge = RunningEdge(url, token, tokens, process, http, log)
             until(lambda: edge.get("/readyz").status == 200, 30)
             yield edge

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
 
 from producer.callers.identity import TokenFacts
-from producer.callers.keystone import CACHE_S, NEGATIVE_CACHE_S, KeystoneTokens
-from producer.errors import IdentityUnavailable
+from producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneTokens
+from producer.callers.keystone_file import CACHE_S, DEFAULT_ROLES, read_keystone_settings
+from producer.errors import CredentialsUnusable, IdentityUnavailable
 from schemas.api_error import ApiError
 from schemas.caller import Request, Role
 
@@ -123,10 +125,63 @@ def test_many_requests_with_one_token_ask_once():
     assert identity.asked == 1
 
 
-def test_a_token_without_a_project_is_403():
-    with pytest.raises(ApiError) as refused:
-        ask(KeystoneTokens(FakeIdentity(good=facts(project=None))))
-    assert refused.value.answer.kind.status == 403
+def test_a_token_without_a_project_is_403_and_is_remembered_shortly():
+    identity = FakeIdentity(good=facts(project=None))
+    tokens = KeystoneTokens(identity)
+    for _ in range(2):
+        with pytest.raises(ApiError) as refused:
+            ask(tokens)
+        assert refused.value.answer.kind.status == 403
+    assert identity.asked == 1
+
+
+def test_a_service_that_is_slow_is_503_in_bounded_time():
+    identity = FakeIdentity(good=facts())
+    identity.answering.clear()
+    try:
+        with pytest.raises(ApiError, match="did not answer within") as refused:
+            ask(KeystoneTokens(identity, answer_s=0.01))
+        assert refused.value.answer.kind.status == 503
+    finally:
+        identity.answering.set()
+
+
+FILE = {"url": "https://iam", "username": "u", "password": "sesame", "project": "service"}
+
+
+def settings_of(tmp_path, document):
+    path = tmp_path / "keystone.json"
+    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    return read_keystone_settings(path)
+
+
+def test_the_file_says_what_the_services_roles_mean_here(tmp_path):
+    settings = settings_of(tmp_path, {**FILE, "roles": {"migrator": ["report"]}, "cache_s": 5})
+    assert settings.roles == {"migrator": {Role.REPORT}}
+    assert settings.cache_s == 5
+    assert settings_of(tmp_path, FILE).roles is DEFAULT_ROLES
+    assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "document, told",
+    [
+        ("{", "JSON"),
+        ([], "needs"),
+        ({**FILE, "more": 1}, "nothing else"),
+        ({**FILE, "password": ""}, "password"),
+        ({**FILE, "project": 5}, "project"),
+        ({**FILE, "url": "iam.example"}, "https"),
+        ({**FILE, "roles": ["report"]}, "roles"),
+        ({**FILE, "roles": {"member": ["all"]}}, "member"),
+        ({**FILE, "cache_s": -1}, "cache_s"),
+        ({**FILE, "cache_s": "5"}, "cache_s"),
+    ],
+)
+def test_a_wrong_file_is_told_and_shows_no_secret(tmp_path, document, told):
+    with pytest.raises(CredentialsUnusable, match=told) as refused:
+        settings_of(tmp_path, document)
+    assert "sesame" not in str(refused.value)
 
 
 def test_no_token_itself_is_remembered():

@@ -11,7 +11,8 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from producer.callers.signature import SignatureKeys, parse_keys
+from producer.callers.replay import USES, SignatureUses
+from producer.callers.signature import SignatureKeys, parse_keys, signed_key
 from producer.errors import CredentialsUnusable
 from schemas.api_error import ApiError
 from schemas.caller import Request
@@ -137,3 +138,44 @@ def test_a_wrong_line_is_told_by_its_number_and_shows_no_secret(line):
     with pytest.raises(CredentialsUnusable, match="line 2") as refused:
         parse_keys(["# keys", line], "keys")
     assert "sesame" not in str(refused.value)
+
+
+def test_a_request_may_be_repeated_as_it_is_so_often_and_no_oftener(keys):
+    request = signed()
+    for _ in range(USES):
+        assert authenticate(keys, request) is not None
+    with pytest.raises(ApiError, match="sign anew"):
+        authenticate(keys, request)
+    assert authenticate(keys, signed(at=NOW + dt.timedelta(seconds=1))) is not None
+
+
+def test_reading_is_repeated_without_end(keys):
+    request = signed(method="GET", body=b"")
+    assert all(authenticate(keys, request) is not None for _ in range(2 * USES))
+
+
+def test_a_wrong_signature_takes_no_memory(keys):
+    with pytest.raises(ApiError):
+        authenticate(keys, changed(signed(), body=b"other"))
+    assert len(keys._uses) == 0
+
+
+def test_signatures_are_forgotten_after_their_time_and_past_their_number():
+    uses = SignatureUses(10, uses=1, remembered=3)
+    one, two = (digit * 64 for digit in "12")
+    assert uses.count(one, 0)
+    assert not uses.count(one, 9)
+    assert uses.count(two, 9)
+    assert uses.count(one, 10)
+    for digit in "3456789":
+        uses.count(digit * 64, 11)
+    assert len(uses) == 3
+
+
+def test_a_signed_request_is_named_by_its_signature_unless_its_own_key_is_signed():
+    headers = signed().headers
+    named = signed_key(headers)
+    assert named == f"signature {headers['authorization'][-64:]}"
+    assert signed_key({**headers, "idempotency-key": "slipped in"}) == named
+    assert signed_key(signed(**{"Idempotency-Key": "k"}).headers) is None
+    assert signed_key({"x-auth-token": "t"}) is None

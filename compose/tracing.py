@@ -1,0 +1,91 @@
+"""Spans of the reports that an edge takes, told to an OpenTelemetry collector.
+
+It needs the extra `otel` and is imported only when tracing is asked for: who does not pays nothing. It knows ASGI and
+no edge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_ROUTES: Final = {"PUT": "/v3/tasks/{task_id}/progress", "POST": "/v3/progress"}
+_TRACEPARENT: Final = b"traceparent"
+_context: Final = TraceContextTextMapPropagator()
+
+
+def collector(endpoint: str) -> SpanExporter:
+    """Sends spans in OTLP over HTTP to a collector, such as `http://127.0.0.1:4318`."""
+    return OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces")
+
+
+class Traced:
+    """An application with a span a report, below the caller's own where it sent a traceparent.
+
+    What the application sees as traceparent is the span, so the record in Kafka hangs below it too. Make it after a
+    fork: it has a thread of its own.
+    """
+
+    def __init__(self, app: Application, exporter: SpanExporter) -> None:
+        self._app = app
+        self._provider = TracerProvider(resource=Resource.create({"service.name": "taskstream-edge"}))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("taskstream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the application."""
+        if scope["type"] == "http" and scope["method"] in _ROUTES:
+            await self._report(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await asyncio.to_thread(self._provider.shutdown)  # what is still to be told, within the exporter's timeout
+
+    async def _report(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        method = scope["method"]
+        attributes = {"http.request.method": method, "http.route": _ROUTES[method]}
+        name = f"{method} {_ROUTES[method]}"
+        span = self._tracer.start_span(name, _context.extract(sent), SpanKind.SERVER, attributes)
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _describe(span, message)
+            await send(message)
+
+        try:
+            await self._app({**scope, "headers": _below(span, scope["headers"])}, receive, told)
+        finally:
+            span.end()
+
+
+def _below(span: Span, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with the span in the place of the caller's."""
+    carrier: dict[str, str] = {}
+    _context.inject(carrier, set_span_in_context(span))
+    others = [pair for pair in headers if pair[0] != _TRACEPARENT]
+    return [*others, (_TRACEPARENT, carrier["traceparent"].encode("ascii"))]
+
+
+def _describe(span: Span, answer: Message) -> None:
+    headers = dict(answer["headers"])
+    span.set_attribute("http.response.status_code", answer["status"])
+    for header, attribute in ((b"x-event-id", "taskstream.event_id"), (b"x-request-id", "taskstream.request_id")):
+        if header in headers:
+            span.set_attribute(attribute, headers[header].decode("latin-1"))
+    if answer["status"] >= 500:
+        span.set_status(Status(StatusCode.ERROR))
