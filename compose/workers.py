@@ -1,10 +1,15 @@
-"""Several processes that serve one listening socket: forked, watched, replaced when they die, stopped together."""
+"""Several processes that serve one listening socket: forked, watched, replaced when they die, stopped together.
+
+A worker does not outlive its parent, however that ends: the parent alone holds one end of a pipe, and a thread of each
+worker sees it close.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -22,16 +27,18 @@ def run_workers(count: int, work: Callable[[int], int], stop_timeout_s: float) -
 
     To be called before anything has started a thread or a Kafka client: those do not survive a fork.
     """
-    return _Workers(work).run(count, stop_timeout_s)
+    return _Workers(work, stop_timeout_s).run(count)
 
 
 class _Workers:
-    def __init__(self, work: Callable[[int], int]) -> None:
+    def __init__(self, work: Callable[[int], int], stop_timeout_s: float) -> None:
         self._work = work
+        self._stop_timeout_s = stop_timeout_s
         self._numbers: dict[int, int] = {}  # by process id
         self._stopping = False
 
-    def run(self, count: int, stop_timeout_s: float) -> int:
+    def run(self, count: int) -> int:
+        self._orphaned, self._parent_lives = os.pipe()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         for worker in range(count):
@@ -43,7 +50,7 @@ class _Workers:
                 worst = max(worst, self._ended(pid, os.waitstatus_to_exitcode(status)))
                 continue
             if self._stopping:
-                deadline = min(deadline, time.monotonic() + stop_timeout_s)
+                deadline = min(deadline, time.monotonic() + self._stop_timeout_s)
                 if time.monotonic() > deadline:
                     self._signal_all(signal.SIGKILL)
             time.sleep(POLL_S)
@@ -60,7 +67,6 @@ class _Workers:
         return 0
 
     def _fork(self, worker: int) -> None:
-        parent = os.getpid()
         pid = os.fork()
         if pid:
             self._numbers[pid] = worker
@@ -69,13 +75,22 @@ class _Workers:
             signal.signal(number, signal.SIG_DFL)
         code = 1
         try:
-            if os.getppid() == parent:
-                code = self._work(worker)
+            os.close(self._parent_lives)
+            threading.Thread(target=self._end_with_parent, daemon=True).start()
+            code = self._work(worker)
         finally:
             if sys.exc_info()[0] is not None:
                 sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
             os._exit(code)
+
+    def _end_with_parent(self) -> None:
+        """In a worker: when the parent is gone, stop as it would have asked for, and by force where it would have."""
+        os.read(self._orphaned, 1)  # nobody ever writes: it returns when the other end is closed
+        _log.error("parent_died", meaning="the worker stops")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._stop_timeout_s)
+        os._exit(1)
 
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         self._stopping = True

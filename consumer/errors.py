@@ -10,6 +10,10 @@ ConsumerError
  ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
  ├── BadRange           these words name no part of a topic
  ├── ExportUnusable     this file cannot be exported to: it is there, or half of another export is
+ ├── RebuildRefused     the state must not be written anew now: what stands in the way
+ ├── CopyRefused        records must not be copied there
+ ├── ArchiveUnusable    this file is no whole file of records, or may not be written
+ ├── NoSuchRecord       there is no record at this place
  └── KafkaFailed        Kafka refused what cannot be tried again
 """
 
@@ -58,3 +62,19 @@ class BadRange(ConsumerError):
 
 class ExportUnusable(ConsumerError):
     """This file cannot be exported to: it is there already, or half of another export is."""
+
+
+class RebuildRefused(ConsumerError):
+    """The state must not be written anew now: what stands in the way, and how to go on."""
+
+
+class CopyRefused(ConsumerError):
+    """Records must not be copied there: onto themselves, or into partitions that are not there."""
+
+
+class ArchiveUnusable(ConsumerError):
+    """This file is no whole file of records, or one is there that would be written over."""
+
+
+class NoSuchRecord(ConsumerError):
+    """There is no record at this place: never, no more, or not yet."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from consumer.rates import US_PER_S
+from consumer.rates import US_PER_S, quiet_limit
 from consumer.series import Rows
 from schemas.compiled import compiled
 
@@ -21,6 +21,9 @@ FARTHEST_S = 100 * 365.25 * 86_400
 def judge_eta(rows: Rows, slot: int, width: int) -> None:
     """Set eta_s, eta_low_s and eta_high_s of one row: seconds after last_seen, NaN where withheld.
 
+    Withheld of what is done, of what is too young to tell, at a rate of nothing, and while nothing grows (NO_PROGRESS):
+    the rates then decay from report to report, and the end that they tell only runs away.
+
     The middle is m = remaining / sqrt(fast slow). The interval is m exp(-w) to m exp(w) with
     w = 1.28 sqrt(2 s^2 (1/n + 1/h) + d^2): s, the standard deviation of the log minute rates, counts once for the n
     minutes that the rate was learnt from and once for the h minutes that it must hold; the 2 is for their
@@ -34,6 +37,8 @@ def judge_eta(rows: Rows, slot: int, width: int) -> None:
     slow = row["rate_slow_bps"]
     seen = row["last_seen"] - row["rated_from"]
     if row["progress"] == 100 or row["samples"] < LEAST_SAMPLES or seen < width or not (fast > 0.0 and slow > 0.0):
+        return
+    if (row["last_seen"] - row["last_advance"]) / US_PER_S > quiet_limit(row["typical_gap_s"], width / US_PER_S):
         return
     left = float(max(row["totalsize"] - row["replicatesize"], 0))
     middle = left / (math.sqrt(fast) * math.sqrt(slow))  # the product of both can be too small for a double

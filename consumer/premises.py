@@ -15,8 +15,8 @@ from schemas.topics import Topics
 _CALL_S = 10.0
 
 
-def check_topics(config: Mapping[str, Any], topics: Topics) -> None:
-    """Return when a worker may fold `topics`.
+def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
+    """Return when a worker may fold `topics`: in how many partitions events and state lie.
 
     Raises:
         TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
@@ -36,6 +36,7 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> None:
             f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: state lies where the "
             "events lie, so start a new --prefix with equal counts and rebuild into it"
         )
+    return events
 
 
 def _partition_counts(admin: AdminClient, names: list[str]) -> dict[str, int]:

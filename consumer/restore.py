@@ -18,9 +18,11 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumer.errors import KafkaFailed, StateUnreadable
+from consumer.errors import KafkaFailed
 from consumer.patience import FINAL, patiently
 from consumer.records import rows_of, strings_of
+from consumer.span import EARLIEST, LATEST
+from consumer.states import newest_of, states_of, unreadable
 from consumer.table import SeriesTable
 from schemas.columns import ColumnReader
 from schemas.ids import SchemaIds
@@ -28,8 +30,7 @@ from schemas.ids import SchemaIds
 _BATCH = 20_000
 _STALLED_S = 60.0
 _CALL_S = 15.0
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
+_REMEDY = "start the program that wrote it, or rebuild the state into a new --prefix"
 _log = structlog.get_logger("restore")
 
 
@@ -102,32 +103,21 @@ class StateReader:
             return {each.partition: answer.result().offset for each, answer in answers.items()}
 
         what = f"the ends of {self._topic} cannot be asked"
-        begins, ends = (patiently(what, partial(ask, spec)) for spec in (_EARLIEST, _LATEST))
+        begins, ends = (patiently(what, partial(ask, spec)) for spec in (EARLIEST, LATEST))
         return {each: (begins[each], ends[each]) for each in partitions}
 
     def _put(self, messages: Sequence[Message], table: SeriesTable) -> None:
-        newest: dict[bytes, Message] = {message.key() or b"": message for message in messages}
-        gone = [key.decode("utf-8", "replace") for key, message in newest.items() if message.value() is None]
+        records, gone = newest_of(messages)
         table.drop(table.find(gone))
-        kept = [message for message in newest.values() if message.value() is not None]
-        if not kept:
+        if not records:
             return
-        decoded = self._reader.read([message.value() for message in kept])
-        if decoded.rejected:
-            bad = decoded.rejected[0]
-            raise self._unreadable(kept[bad.index], f"{bad.reason}: {bad.detail}")
-        keys = [(message.key() or b"").decode("utf-8", "replace") for message in kept]
-        for key, said, message in zip(keys, _keys_of(decoded.batch), kept, strict=True):
+        kept = list(records.values())
+        batch = states_of(kept, self._reader, _REMEDY)
+        for (key, message), said in zip(records.items(), _keys_of(batch), strict=True):
             if key != said:
-                raise self._unreadable(message, f"its key is {key!r}, and it says that it is of {said!r}")
+                raise unreadable(message, f"its key is {key!r}, and it says that it is of {said!r}", _REMEDY)
         partitions = np.fromiter(map(Message.partition, kept), np.int32, len(kept))
-        table.put(keys, rows_of(decoded.batch, partitions), *strings_of(decoded.batch))
-
-    def _unreadable(self, message: Message, why: str) -> StateUnreadable:
-        return StateUnreadable(
-            f"{self._topic}-{message.partition()} offset {message.offset()} is no state of ours ({why}): start the "
-            "program that wrote it, or rebuild the state into a new --prefix"
-        )
+        table.put(list(records), rows_of(batch, partitions), *strings_of(batch))
 
 
 def _keys_of(batch: pa.RecordBatch) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -18,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from consumer.errors import ConsumerError, KafkaFailed, StreamGap
-from consumer.patience import FINAL, patiently
+from consumer.errors import ConsumerError, KafkaFailed
+from consumer.patience import FINAL
+from consumer.starts import Starts
 
 Ints = npt.NDArray[np.int64]
-_CALL_S = 5.0
 _GLANCE_S = 1.0
 
 
@@ -70,8 +69,12 @@ class Source:
         """Where a partition ended when we last came to its end; marks of transactions can lie before it."""
         self._moved = False
         """Partitions came or went during this read."""
+        self._rejoining = False
+        """We are leaving the group, and come back when nothing is held any more."""
         self._failing = False
         """We close after an error: what was read may not have been folded, and must not be committed."""
+        self._closing = False
+        """We leave: what is still assigned to us goes back at once, and nothing is asked or read back for it."""
         self._failed: ConsumerError | KafkaException | None = None
 
     def __enter__(self) -> Self:
@@ -93,15 +96,15 @@ class Source:
                 "partition.assignment.strategy": "cooperative-sticky",
             }
         )
-        self.consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._starts = Starts(self.consumer, self._config["group.id"], self._topic)
+        self._subscribe()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._failing = kind is not None
+        self._closing = True
         self.consumer.close()
 
     @property
@@ -131,6 +134,9 @@ class Source:
             self._moved = False
             self.rewind()
             messages = []
+        if self._rejoining and not self._next:
+            self._rejoining = False
+            self._subscribe()
         errors = list(map(Message.error, messages))
         if any(error is not None for error in errors):
             for message, error in zip(messages, errors, strict=True):
@@ -156,13 +162,18 @@ class Source:
             self._next[partition] = int(positions[partition])
         return Batch(messages, list(map(Message.value, messages)), partitions, offsets)
 
+    def rejoin(self) -> None:
+        """Leave the group and join it again, during the next reads: Kafka then distributes all partitions anew."""
+        self._rejoining = True
+        self.consumer.unsubscribe()
+
     def rewind(self) -> None:
         """Go back to what is committed, for every partition of ours.
 
         Raises:
             KafkaFailed: the group's offsets cannot be asked.
         """
-        for place in self._starts(self.held)[0]:
+        for place in self._starts.of(self.held)[0]:
             self.consumer.seek(place)
             self._next[place.partition] = place.offset
         self._ends.clear()
@@ -189,39 +200,9 @@ class Source:
                 found.append(partition)
         return found
 
-    def _starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
-        """Where to begin: at the committed offset; at the first record of those where nothing was ever committed."""
-        starts: list[TopicPartition] = []
-        unread: set[int] = set()
-        for place in patiently("the group's offsets cannot be asked", partial(self._committed, partitions)):
-            ask = partial(self.consumer.get_watermark_offsets, place, timeout=_CALL_S)
-            low, high = patiently(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
-            offset = place.offset
-            if offset < 0:
-                offset = low
-                unread.add(place.partition)
-            elif not low <= offset <= high:
-                raise StreamGap(
-                    f"{self._topic}-{place.partition}: we would read on at offset {offset}, and the topic holds "
-                    f"{low} to {high}. {self._gap_remedy(place.partition)}"
-                )
-            starts.append(TopicPartition(self._topic, place.partition, offset))
-        return starts, unread
-
-    def _committed(self, partitions: Sequence[int]) -> list[TopicPartition]:
-        """Stable offsets: Kafka answers when the transactions on them are decided."""
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        places: list[TopicPartition] = self.consumer.committed(asked, timeout=_CALL_S) if asked else []
-        for place in places:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        return places
-
-    def _gap_remedy(self, partition: int | None) -> str:
-        return (
-            "Retention ran past us, or the topic was made anew. What is lost cannot be folded; to go on without it, "
-            f"stop all workers and run `kafka-consumer-groups --group {self._config['group.id']} --reset-offsets "
-            f"--to-earliest --topic {self._topic}:{partition} --execute`; then keep progress longer"
+    def _subscribe(self) -> None:
+        self.consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def _answer(self, message: Message, error: KafkaError) -> None:
@@ -230,7 +211,7 @@ class Source:
             if partition in self._next and offset is not None:
                 self._ends[partition] = offset
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (as above)
-            raise StreamGap(f"{self._topic}-{partition}: {error.str()}. {self._gap_remedy(partition)}")
+            raise self._starts.gap(partition, error.str())
         elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 (as above)
             raise KafkaFailed(
                 f"the group has shut us out: {error.str()}. Is another worker running as the same --instance? Each "
@@ -240,10 +221,12 @@ class Source:
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            return
         numbers = [each.partition for each in partitions]
         with self._keeping_failure():
             # Offsets first: they are stable only when the predecessor's transactions are decided.
-            starts, unread = self._starts(numbers)
+            starts, unread = self._starts.of(numbers)
             self._holder.assigned(numbers, unread)
             consumer.incremental_assign(starts)
             self._next.update((place.partition, place.offset) for place in starts)

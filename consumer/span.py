@@ -22,8 +22,8 @@ _PASSING = frozenset(
         KafkaError.UNKNOWN_TOPIC_OR_PART,  # so says a broker that has not heard of a new topic yet
     }
 )
-_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
-_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
+EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
+LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +69,31 @@ class Cluster:
         partitions = self.partitions(topic)
         for offsets in named:
             partitions = [each for each in partitions if each in offsets]
-        lows = self.offsets(topic, partitions, _EARLIEST)
-        highs = self.offsets(topic, partitions, _LATEST)
+        lows = self.offsets(topic, partitions, EARLIEST)
+        highs = self.offsets(topic, partitions, LATEST)
         begins = self._resolved(topic, start, lows, highs)
         ends = self._resolved(topic, end, lows, highs)
         return {each: _span(begins[each], ends[each], lows[each], highs[each]) for each in partitions}
 
-    def offsets(self, topic: str, partitions: list[int], spec: OffsetSpec) -> dict[int, int]:
-        """One offset a partition; -1 where no record has so late a timestamp."""
+    def offsets(
+        self,
+        topic: str,
+        partitions: list[int],
+        spec: OffsetSpec,
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[int, int]:
+        """One offset a partition, as a reader of this `isolation` sees it; -1 where no record has so late a timestamp.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
         if not partitions:
             return {}
         admin = AdminClient(self._config)  # named: an admin client that is let go answers nobody
         asked = {TopicPartition(topic, each): spec for each in partitions}
         deadline = time.monotonic() + _CALL_S
         while True:
-            answers = admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_CALL_S)
+            answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=_CALL_S)
             try:
                 return {each.partition: answer.result().offset for each, answer in answers.items()}
             except KafkaException as error:

@@ -19,7 +19,7 @@ from consumer.watchdog import Watchdog
 _CALL_S = 15.0
 _PATIENCE_S = 60.0
 """How long a call is tried again while Kafka does not answer."""
-_LIMIT_S = _PATIENCE_S + 2 * _CALL_S
+_LIMIT_S = 2 * _CALL_S
 """When a call has not come back by then, it never will: the watchdog ends the process."""
 _PAUSE_S = 0.1
 _ABORT_S = 5.0
@@ -140,21 +140,21 @@ class Transaction:
     def _call(self, name: str, call: Callable[[], Any]) -> None:
         """Make a transactional call, again while it may be tried again; what is not done is told by its meaning."""
         deadline = time.monotonic() + _PATIENCE_S
-        with self._watchdog.watch(name, _LIMIT_S):
-            while True:
-                self._producer.poll(0)  # what librdkafka has to say comes out in here
-                try:
+        while True:
+            self._producer.poll(0)  # what librdkafka has to say comes out in here
+            try:
+                with self._watchdog.watch(name, _LIMIT_S):
                     call()
-                except KafkaException as error:
-                    reason: KafkaError = error.args[0]
-                    if not reason.retriable() or reason.txn_requires_abort():
-                        raise self._meaning(name, reason) from error
-                    if time.monotonic() > deadline:
-                        tried = f"{name}: {reason.str()}; tried for {_PATIENCE_S:.0f} s"
-                        raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
-                    time.sleep(_PAUSE_S)
-                else:
-                    return
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if not reason.retriable() or reason.txn_requires_abort():
+                    raise self._meaning(name, reason) from error
+                if time.monotonic() > deadline:
+                    tried = f"{name}: {reason.str()}; tried for {_PATIENCE_S:.0f} s"
+                    raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
+                time.sleep(_PAUSE_S)
+            else:
+                return
 
     def _meaning(self, name: str, reason: KafkaError) -> ConsumerError:
         if name == "init_transactions":

@@ -5,10 +5,10 @@ Between two commits the table is ahead of Kafka; whatever goes wrong, the table 
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,20 +20,22 @@ from confluent_kafka import KafkaException
 from consumer.age import expired
 from consumer.breaker import Breaker
 from consumer.errors import KafkaFailed, OffsetsGone, ProducerLost, TooManyRejected, TransactionAborted
+from consumer.garbage import collected_by_hand
 from consumer.instruments import Instruments
 from consumer.kafka_log import kafka_logger
+from consumer.orphans import Orphans
 from consumer.outbox import Outbox
 from consumer.premises import check_topics
 from consumer.restore import StateReader
 from consumer.silence import mark_silent, silent
 from consumer.source import Batch, Source
-from consumer.table import EVENT_COLUMNS, SeriesTable, Settings
+from consumer.table import EVENT_COLUMNS, SeriesTable
 from consumer.transaction import Transaction
 from consumer.warm import warm_up
 from consumer.watchdog import Watchdog
+from consumer.worker_settings import WorkerSettings
 from schemas.columns import ColumnReader
 from schemas.ids import SchemaIds
-from schemas.topics import Topics
 
 _POLL_S = 0.05
 _JUDGE_EVERY_S = 1.0
@@ -43,30 +45,6 @@ _REBUILDS_WITHIN_S = 120.0
 _LIMIT_S = 120.0
 Ints = npt.NDArray[np.int64]
 _log = structlog.get_logger("worker")
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How a worker works; `fold` must be the same for all workers of a group."""
-
-    topics: Topics
-    group: str
-    instance: str
-    """A name that no other worker of the group has at the same time."""
-    static: bool = True
-    """Whether the name is kept over restarts: the group then waits for who comes back, and gives him the same
-    partitions. Else they go to the others as soon as he leaves."""
-    fold: Settings = field(default_factory=Settings)
-    commit_interval_s: float = 0.25
-    catch_up_interval_s: float = 1.0
-    """The same while there is more to read than one batch holds."""
-    commit_rows: int = 100_000
-    batch: int = 10_000
-    keep_s: float = 7 * 86_400.0
-    """A series unheard for so long is dropped."""
-    expire_interval_s: float = 30.0
-    """Seconds between two looks for such series."""
-    reject_share: float = 0.5
 
 
 class Worker:
@@ -110,15 +88,17 @@ class Worker:
 
     def _work(self, stopping: Callable[[], bool]) -> None:
         settings = self._settings
-        check_topics(self._kafka, settings.topics)
+        partitions = check_topics(self._kafka, settings.topics)
         warm_up(self._ids)
         member = {"group.id": settings.group} | ({"group.instance.id": settings.instance} if settings.static else {})
         with ExitStack() as open_parts:
             self._watchdog = open_parts.enter_context(Watchdog())
             open_parts.callback(self._close_transaction)
             self._open_transaction()
-            self._source = Source(self._kafka | member, settings.topics.progress.name, self)
-            with self._source:
+            topic = settings.topics.progress.name
+            self._orphans = Orphans(self._kafka, settings.group, topic, partitions)
+            self._source = Source(self._kafka | member, topic, self)
+            with self._source, collected_by_hand():
                 self._loop(stopping)
                 self._settle()
 
@@ -169,6 +149,8 @@ class Worker:
                 if now - judged >= _JUDGE_EVERY_S:
                     judged = now
                     self._judge_silence()
+                    self._look_for_orphans(now)
+                    gc.collect()
                 if now - expired_at >= settings.expire_interval_s:
                     expired_at = now
                     self._bury_expired()
@@ -214,6 +196,11 @@ class Worker:
         if slots.size:
             self._outbox.signal(mark_silent(self.table, slots, now_us))
             self._begin()
+
+    def _look_for_orphans(self, now: float) -> None:
+        if alone := self._orphans.left_alone(now, self._source.consumer.memberid() or ""):
+            _log.warning("partitions that nobody holds: joining anew", partitions=sorted(alone))
+            self._source.rejoin()
 
     def _bury_expired(self) -> None:
         now_us = round(self._clock() * 1_000_000)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import click
 
+from compose.cli.logs import log_to_standard_error
 from compose.cli.options import kafka_options
 from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
@@ -19,7 +20,8 @@ from compose.librdkafka import KafkaClient
 from consumer.errors import ConsumerError
 from consumer.instruments import Instruments, InstrumentsServer
 from consumer.table import Settings
-from consumer.worker import Worker, WorkerSettings
+from consumer.worker import Worker
+from consumer.worker_settings import WorkerSettings
 from schemas.errors import SchemasError
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
@@ -76,6 +78,7 @@ def worker(
     Run as many as there are partitions at the most; they share the work by their group. Exit codes: 0 stopped,
     1 an error that a person should read, 70 a call into Kafka hung (start it again).
     """
+    log_to_standard_error()
     settings = WorkerSettings(
         topics=Topics(prefix),
         group=group or f"{prefix}.worker",

@@ -168,7 +168,8 @@ class Oracle:
         row.eta_s = row.eta_low_s = row.eta_high_s = None
         fast, slow = row.rate_fast_bps, row.rate_slow_bps
         too_soon = row.samples < 3 or row.last_seen - row.rated_from < self.width
-        if row.progress == 100 or too_soon or not fast or not slow:
+        stuck = (row.last_seen - row.last_advance) / US > quiet_limit(row.typical_gap_s, self.width_s)
+        if row.progress == 100 or too_soon or stuck or not fast or not slow:
             return
         eta_s = float(max(row.totalsize - row.replicatesize, 0)) / (math.sqrt(fast) * math.sqrt(slow))
         if eta_s > A_HUNDRED_YEARS_S:

@@ -172,6 +172,17 @@ def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:
     assert row["eta_told"] == moved[-1]["eta"]
 
 
+def test_no_end_is_told_while_nothing_grows() -> None:
+    steady = [report(10 * place, 1_000 * place) for place in range(30)]
+    stuck = [report(300 + 10 * place, 29_000) for place in range(60)]
+    row, telling = folded(*steady, *stuck)
+    said = [each["signal"] for each in telling.signals[KEY]]
+    assert said[-1] == "NO_PROGRESS"
+    assert (row["eta_s"], row["eta_low_s"], row["eta_high_s"]) == (None, None, None)
+    row, _ = folded(*steady, *stuck, report(900, 30_000))
+    assert row["eta_s"] is not None
+
+
 def test_a_new_row_begins_without_any_figure() -> None:
     row, _ = folded(report(0, 500))
     figures = [name for name, value in row.items() if value is None]

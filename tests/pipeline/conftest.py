@@ -1,4 +1,4 @@
-"""An edge and its topics, shared by the tests that only speak to it."""
+"""Topics of one test; and an edge with its topics, shared by the tests that only speak to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,20 @@ from compose.librdkafka import KafkaClient
 from compose.topics_admin import create_topics
 from schemas.topics import Topics
 from tests.producer.edges import RunningEdge, running_edge
+
+
+@pytest.fixture
+def partitions() -> int:
+    """Of the events and the state of one test; a file that needs another number has a fixture of this name."""
+    return 2
+
+
+@pytest.fixture
+def topics(broker: KafkaClient, topic_prefix: str, partitions: int) -> Topics:
+    """Of one test, and made."""
+    made = Topics(topic_prefix, partitions=partitions)
+    create_topics(broker.config(), made)
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,29 @@ def send(bootstrap: str, topics: Topics, events: Iterable[tuple[str, bytes]]) ->
     for key, value in events:
         sender.produce(topics.progress.name, value, key)
     assert sender.flush(60) == 0
+
+
+@contextmanager
+def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: int, patience_s: float = 60.0) -> Iterator[None]:
+    """So many events a second all the while; at the end all of them are acknowledged."""
+    stop = threading.Event()
+    sender = producer(bootstrap, **{"delivery.timeout.ms": round(patience_s * 1000), "log_level": 0})
+
+    def send_on() -> None:
+        while not stop.wait(0.05):
+            for _ in range(rate // 20):
+                key, value = fleet.event()
+                sender.produce(topics.progress.name, value, key)
+            sender.poll(0)
+
+    thread = threading.Thread(target=send_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        assert sender.flush(patience_s) == 0
 
 
 def words(folder: Path, instance: str = "w") -> str:

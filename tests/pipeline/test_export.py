@@ -19,20 +19,12 @@ from confluent_kafka.admin import AdminClient
 
 from compose.cli import cli
 from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
 from consumer.export import batches
 from schemas.catalog import named
 from schemas.codec import RecordWriter
 from schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all, records
 from tests.processes import eventually
-
-
-@pytest.fixture
-def topics(broker: KafkaClient, topic_prefix: str) -> Topics:
-    topics = Topics(topic_prefix, partitions=2)
-    create_topics(broker.config(), topics)
-    return topics
 
 
 def fill(broker: KafkaClient, topics: Topics, count: int) -> None:

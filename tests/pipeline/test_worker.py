@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from compose.librdkafka import KafkaClient
 from compose.topics_admin import create_topics
 from consumer.instruments import Instruments
-from consumer.worker import Worker, WorkerSettings
+from consumer.worker import Worker
+from consumer.worker_settings import WorkerSettings
 from schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import (
@@ -34,13 +33,6 @@ from tests.pipeline.streams import (
 
 T = 4_000_000_000_000_000
 S = 1_000_000
-
-
-@pytest.fixture
-def topics(broker: KafkaClient, topic_prefix: str) -> Topics:
-    made = Topics(topic_prefix, partitions=2)
-    create_topics(broker.config(), made)
-    return made
 
 
 class Clock:

@@ -12,16 +12,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
 from schemas.topics import Topics
 from tests.pipeline.streams import Fleet, await_true, committed, producer, read_all, send, words, worker
-
-
-@pytest.fixture
-def topics(broker: KafkaClient, topic_prefix: str) -> Topics:
-    made = Topics(topic_prefix, partitions=2)
-    create_topics(broker.config(), made)
-    return made
 
 
 def stops(broker: KafkaClient, topics: Topics, folder: Path, *options: str) -> str:
