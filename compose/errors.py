@@ -9,7 +9,10 @@ ComposeError
 ├── KafkaPropertyError      a librdkafka setting that cannot be read
 ├── ProcessStartError       a supervised process did not become ready in time
 ├── TopicsError             the cluster did not tell or create its topics
-└── DemoError               the demonstration could not be made, or its two ends differ
+├── DemoError               the demonstration could not be made, or its two ends differ
+└── ViewError               asking the view failed
+    ├── ViewUnreachable     nobody answered, or not in time
+    └── ViewRefused         it answered, and not with what was asked for (status)
 """
 
 from __future__ import annotations
@@ -53,3 +56,24 @@ class TopicsError(ComposeError):
 
 class DemoError(ComposeError):
     """The demonstration could not be made, or its two ends differ."""
+
+
+class ViewError(ComposeError):
+    """Asking the view failed."""
+
+
+class ViewUnreachable(ViewError):
+    """Nobody answered at the view's address, or not in time."""
+
+
+class ViewRefused(ViewError):
+    """The view answered, and not with what was asked for; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def retriable(self) -> bool:
+        """Whether the same request may be answered later."""
+        return self.status >= 500 or self.status == 429

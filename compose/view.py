@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from compose.callers import CallerSettings, build_callers
 from compose.librdkafka import KafkaClient
 from consumer.table import Settings
 from consumer.view.app import View
 from consumer.view.board import Board
-from consumer.view.follow import StateFollower
+from consumer.view.changes import StateReader
+from consumer.view.follow import Follower
+from consumer.view.signal_reader import SignalReader
+from consumer.view.topic import FollowedTopic
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
+
+SIGNALS_BACK_S: Final = 7 * 86_400.0
+"""How old signals may be that a view reads when it begins: as old as a series may be silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +38,7 @@ def build_view(settings: ViewSettings) -> View:
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.
     """
-    follower = StateFollower(settings.kafka.config(), settings.topics.state.name, settings.ids)
-    return View(Board(settings.fold), follower, build_callers(settings.callers))
+    config, topics = settings.kafka.config(), settings.topics
+    of_states = Follower(FollowedTopic(config, topics.state.name), StateReader(settings.ids))
+    of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalReader(settings.ids))
+    return View(Board(settings.fold), of_states, of_signals, build_callers(settings.callers))

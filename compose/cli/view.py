@@ -8,16 +8,14 @@ import click
 
 from compose.callers import CallerSettings
 from compose.cli.caller_options import caller_options
+from compose.cli.logs import log_to_standard_error
 from compose.cli.options import kafka_options
 from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
-from compose.errors import ComposeError
 from compose.librdkafka import KafkaClient
 from compose.serve import Serving, address, bind, serve
 from compose.view import ViewSettings, build_view
 from consumer.table import Settings
-from producer.errors import ProducerError
-from schemas.errors import SchemasError
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
@@ -50,14 +48,13 @@ def view(
 ) -> None:
     """Serve what is known of every migration.
 
-    It reads the state topic from its beginning into memory and follows it; nothing is stored, any number may run.
+    It reads the state topic from its beginning into memory, and the signals of the last week, the last 50 of a task;
+    it follows both. Nothing is stored, any number may run.
     The role `read` sees its own project, `operate` sees all.
     """
+    log_to_standard_error()
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
-    try:
-        app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)))
-        listener = bind(serving)
-    except (ComposeError, ProducerError, SchemasError) as error:
-        raise click.ClickException(str(error)) from error
+    app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)))
+    listener = bind(serving)
     click.echo(f"the view listens on {address(listener)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

@@ -6,30 +6,27 @@ It knows no server and reads no settings; what it is made of is given to it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
-from typing import Any, Final
-
-import structlog
+from typing import Any
 
 from consumer.view import api, listing, sdk
 from consumer.view.board import Board
+from consumer.view.changes import Changes
 from consumer.view.exchange import Answer, Asked, Receive, Scope, Send, asked, error_answer, json_answer, reader, tell
-from consumer.view.follow import StateFollower
+from consumer.view.follow import Follower
 from consumer.view.listing import Names
 from consumer.view.metrics import CONTENT_TYPE, Metrics
 from consumer.view.openapi import document as openapi_document
 from consumer.view.shown import task_page
+from consumer.view.signal_reader import Heard
+from consumer.view.signals import SignalLog
 from consumer.view.static import PageFiles
 from consumer.view.stream import Feed
 from consumer.view.streaming import Streaming
+from consumer.view.upkeep import Upkeep
 from schemas.api_error import NOT_FOUND, UNAVAILABLE, ApiError
 from schemas.caller import Authenticator, Caller, Role
-
-JUDGE_INTERVAL_S: Final = 1.0
-"""How often every task's health is held against the clock."""
-_log = structlog.get_logger("taskstream.view")
 
 
 class View:
@@ -38,18 +35,22 @@ class View:
     def __init__(
         self,
         board: Board,
-        follower: StateFollower,
+        of_states: Follower[Changes],
+        of_signals: Follower[Heard],
         authenticator: Authenticator,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._board = board
-        self._follower = follower
+        self._progress = of_states.progress
+        self._progress_of_signals = of_signals.progress
+        self._signals = SignalLog()
         self._authenticator = authenticator
         self._now_us = now_us
         self._names = Names(board)
         self._feed = Feed()
         self._streaming = Streaming(board, self._names, self._feed, self._stream_state, now_us)
-        self._metrics = Metrics(board, follower.progress, self._feed, now_us)
+        self._upkeep = Upkeep(board, self._signals, self._feed, of_states, of_signals, now_us)
+        self._metrics = Metrics(board, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -83,14 +84,15 @@ class View:
         except ApiError as error:
             answer = error_answer(error.answer, request)
         self._metrics.answered(route, answer.status)
-        lag = ("x-view-lag", f"{self._follower.progress.lag_s:.3f}")
+        lag = ("x-view-lag", f"{self._progress.lag_s:.3f}")
         kept = () if any(name == "cache-control" for name, _ in answer.headers) else (("cache-control", "no-store"),)
         await tell(answer, request, send, more=(lag, *kept))
 
     async def _answer(self, route: str, segments: tuple[str, ...], request: Asked) -> Answer:
         match route:
             case "/healthz":
-                return json_answer({"status": "alive"})
+                broken = self._upkeep.broken
+                return json_answer({"status": broken or "alive"}, 503 if broken else 200)
             case "/readyz":
                 return self._readyz()
             case "/metrics":
@@ -113,7 +115,7 @@ class View:
                 return json_answer(api.sums(board, self._names, caller, request.parameters(listing.FILTERS), now_us))
             case "/tasks/{task_id}":
                 project = request.parameters(frozenset({"project"})).get("project")
-                return json_answer(task_page(board, self._task(segments[1], caller, project), now_us))
+                return json_answer(self._page_of(self._task(segments[1], caller, project), now_us))
             case "/v3/tasks":
                 parameters = request.parameters(sdk.PARAMETERS, sdk.IGNORED)
                 return json_answer(sdk.list_tasks(board, caller, parameters, now_us))
@@ -121,7 +123,9 @@ class View:
 
     async def _reader(self, request: Asked) -> Caller:
         caller = await reader(request, self._authenticator)
-        if not self._follower.progress.caught_up:
+        if self._upkeep.broken is not None:
+            raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be started anew")
+        if not self._progress.caught_up:
             raise ApiError(UNAVAILABLE, "the view has not read the state topic to its end yet", retry_after_s=1)
         return caller
 
@@ -138,20 +142,28 @@ class View:
             raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in {where}")
         return task
 
+    def _page_of(self, task: int, now_us: int) -> dict[str, Any]:
+        held = self._signals.of_task(*self._board.tasks.name_of(task))
+        progress = self._progress_of_signals
+        problem = progress.problem or (None if progress.caught_up else "not read to their end yet")
+        return task_page(self._board, task, held, now_us) | {"signals_problem": problem}
+
     def _readyz(self) -> Answer:
-        ready = self._follower.progress.caught_up and not self._draining
+        ready = self._progress.caught_up and not self._draining and self._upkeep.broken is None
         checks = {
-            "caught_up": "yes" if self._follower.progress.caught_up else "no",
+            "caught_up": "yes" if self._progress.caught_up else "no",
             "draining": "yes" if self._draining else "no",
-            "kafka": self._follower.progress.problem or "ok",
+            "kafka": self._progress.problem or "ok",
+            "signals": self._progress_of_signals.problem or "ok",
+            "upkeep": self._upkeep.broken or "ok",
         }
-        state = self._stream_state() | {"unreadable": self._follower.progress.unreadable}
+        state = self._stream_state() | {"unreadable": self._progress.unreadable}
         return json_answer(
             {"status": "ready" if ready else "unready", "checks": checks, **state}, 200 if ready else 503
         )
 
     def _stream_state(self) -> dict[str, Any]:
-        progress = self._follower.progress
+        progress = self._progress
         return {
             "now_ms": self._now_us() // 1000,
             "lag_s": round(progress.lag_s, 3),
@@ -163,39 +175,11 @@ class View:
         await receive()
         self._loop = asyncio.get_running_loop()
         self._files.load()
-        async with self._follower:
-            tasks = [self._loop.create_task(each) for each in (self._follow(), self._judge())]
+        async with self._upkeep:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._feed.close()
-            for task in tasks:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
         await send({"type": "lifespan.shutdown.complete"})
-
-    async def _follow(self) -> None:
-        progress = self._follower.progress
-        problem, caught_up = progress.problem, False
-        while True:
-            changes = await self._follower.changes()
-            if changes.keys or changes.dropped:
-                self._board.apply(changes, self._now_us())
-                self._feed.wake()
-            if progress.caught_up and not caught_up:
-                caught_up = True
-                _log.info("caught_up", tasks=len(self._board.tasks), series=len(self._board.table))
-            if progress.problem != problem:
-                problem = progress.problem
-                _log.warning("kafka", problem=problem or "none any more")
-
-    async def _judge(self) -> None:
-        while True:
-            await asyncio.sleep(JUDGE_INTERVAL_S)
-            before = self._board.version
-            self._board.judge(self._now_us())
-            if self._board.version != before:
-                self._feed.wake()
 
 
 def _route(request: Asked) -> tuple[str, tuple[str, ...]]:

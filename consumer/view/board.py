@@ -6,6 +6,7 @@ Only the event loop touches it; time comes in as an argument.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from consumer.series import Rows
 from consumer.table import SeriesTable, Settings
 from consumer.tasks import Tasks, health_of
-from consumer.view.follow import Changes
+from consumer.view.changes import Changes
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000
@@ -87,6 +88,12 @@ class Board:
         self.health[tasks[differ]] = health[differ]
         self.health_since[tasks[differ]] = since[differ]
         self._mark(tasks[differ])
+
+    def touch(self, names: Iterable[tuple[str, str]]) -> None:
+        """Say that something of these tasks changed that no row holds; those that are not there are passed over."""
+        found = (self.tasks.find(project_id, task_id) for project_id, task_id in names)
+        tasks = [task for task in found if task is not None]
+        self._mark(np.array(tasks, np.int64))
 
     def changed_after(self, version: int) -> Ints:
         """The tasks that changed after this version, in the order of their latest change."""

@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 
 from consumer.view.board import Board
 from consumer.view.fleet import fleet
-from consumer.view.follow import Progress
+from consumer.view.progress import Progress
+from consumer.view.signals import SignalLog
 from consumer.view.stream import Feed
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -19,9 +20,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Metrics:
     """The view's figures, made when they are asked for."""
 
-    def __init__(self, board: Board, progress: Progress, feed: Feed, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, board: Board, signals: SignalLog, progress: Progress, feed: Feed, now_us: Callable[[], int]
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Figures(board, progress, feed, now_us))
+        self._registry.register(_Figures(board, signals, progress, feed, now_us))
         self._requests = Counter(
             "taskstream_view_requests",
             "Requests answered, by route and status.",
@@ -39,8 +42,11 @@ class Metrics:
 
 
 class _Figures(Collector):
-    def __init__(self, board: Board, progress: Progress, feed: Feed, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, board: Board, signals: SignalLog, progress: Progress, feed: Feed, now_us: Callable[[], int]
+    ) -> None:
         self._board = board
+        self._signals = signals
         self._progress = progress
         self._feed = feed
         self._now_us = now_us
@@ -77,6 +83,7 @@ class _Figures(Collector):
                 int(self._progress.caught_up),
             ),
             ("view_series", "Series held.", len(self._board.table)),
+            ("view_signals", "Signals held.", len(self._signals)),
             ("view_stream_listeners", "Open streams.", self._feed.listeners),
         ):
             yield GaugeMetricFamily(f"taskstream_{name}", text, value)

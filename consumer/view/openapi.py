@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from consumer.series import GAUGES, MINUTES, Health, Trend
+from consumer.series import GAUGES, MINUTES, Health, Signal, Trend
 from consumer.view import listing, sdk
+from consumer.view.signals import OF_ONE_TASK
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
 _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
@@ -64,6 +65,21 @@ _SUBTASK: Final = {
     "rated_from_ms": _MS,
     "partition": _COUNT,
 }
+_SIGNAL: Final = {
+    "signal": {"type": "string", "description": f"One of {', '.join(each.name for each in Signal)}."},
+    "text": {"type": "string", "description": "What it told, in a sentence with the numbers that decided it."},
+    "subtask_name": _TEXT,
+    "before": _TEXT,
+    "after": {"type": "string", "description": "The health from then on."},
+    **dict.fromkeys(("raised_at_ms", "since_ms", "before_since_ms", "last_seen_ms", "last_advance_ms"), _MS),
+    **dict.fromkeys(("eta_ms", "eta_before_ms"), _MS),
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
+    "replicatesize": _BYTES,
+    "totalsize": _BYTES,
+    "rate_fast_bps": _RATE,
+    "rate_slow_bps": _RATE,
+    **dict.fromkeys(("limit_s", "trend_change_pct"), _NUMBER),
+}
 _FLEET: Final = {
     "tasks": _COUNT,
     "health": {"type": "object", "additionalProperties": _COUNT},
@@ -82,6 +98,22 @@ _ERROR: Final = {
     "title": _TEXT,
     "status": _COUNT,
     "retriable": {"type": "boolean"},
+}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PAGE: Final = {
+    "bucket_s": _NUMBER,
+    "subtasks": _list_of("Subtask"),
+    "signals": _list_of("Signal") | {"description": f"The last {OF_ONE_TASK} at most, the oldest first."},
+    "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, if they may."},
 }
 
 
@@ -117,7 +149,11 @@ def document() -> dict[str, Any]:
         "info": {"title": "taskstream view", "version": "1", "description": "What is known of every migration."},
         "security": [{"token": []}],
         "paths": {
-            "/tasks": _get("A page of tasks, the worst first.", [*filters, *paging], _object(page | {"now_ms": _MS})),
+            "/tasks": _get(
+                "A page of tasks, the worst first.",
+                [*filters, *paging],
+                _object(page | {"now_ms": _MS, "bucket_s": _NUMBER}),
+            ),
             "/tasks/{task_id}": _get("All that is known of a task.", [*one, filters[0]], _ref("TaskPage")),
             "/fleet": _get("The same tasks, summed up.", filters, _ref("Fleet")),
             "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream"),
@@ -128,7 +164,8 @@ def document() -> dict[str, Any]:
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
             "schemas": {
                 "Task": _object(_LINE),
-                "TaskPage": _object(_LINE | {"bucket_s": _NUMBER, "subtasks": _list_of("Subtask")}),
+                "TaskPage": _object(_LINE | _PAGE),
+                "Signal": _object(_SIGNAL),
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
                 "Error": _object(_ERROR),
@@ -155,11 +192,3 @@ def _whole(least: int, most: int, default: int) -> dict[str, Any]:
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": sorted(properties)}
-
-
-def _list_of(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _ref(name)}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}

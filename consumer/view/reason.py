@@ -28,8 +28,8 @@ def reason(health: Health, row: dict[str, object], now_us: int, bucket_us: int) 
     if math.isnan(fast):
         return "heard, not measured yet"
     if row["trend"] == Trend.WARMING:
-        return f"{rate(fast)}, a trend after {LEAST - _int(row['complete_minutes'])} more of {span(bucket_s)}"
-    return f"{rate(fast)} over the last {span(bucket_s)}"
+        return f"{rate(fast)}, a trend in {span((LEAST - _int(row['complete_minutes'])) * bucket_s)}"
+    return f"{rate(fast)} over {span(bucket_s)}"
 
 
 def span(seconds: float) -> str:
@@ -47,12 +47,15 @@ def span(seconds: float) -> str:
 
 def rate(bps: float) -> str:
     """Bytes a second with a decimal prefix: 10.2 MB/s."""
-    if math.isnan(bps):
-        return "no rate"
-    for size, unit in ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s")):
-        if bps >= size:
-            return f"{bps / size:.3g} {unit}" if bps < 1000 * size else f"{bps / size:.0f} {unit}"
-    return f"{bps:.0f} B/s"
+    return "no rate" if math.isnan(bps) else f"{size(bps)}/s"
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal prefix: 10.2 MB."""
+    for least, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * least:
+            return f"{count / least:.3g} {unit}" if count < 999.5 * least else f"{count / least:.0f} {unit}"
+    return f"{count:.0f} B"
 
 
 def _since(moment_us: object, now_us: int) -> str:

@@ -6,6 +6,7 @@ Times are milliseconds since 1970 (`_ms`), rates bytes a second (`_bps`), spans 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from consumer.table import identity
 from consumer.tasks import health_of, state_of
 from consumer.view.board import Board
 from consumer.view.reason import reason
+from consumer.view.signal_text import signal_line
+from consumer.view.signals import Raised
 
 _NAMES = ROW.names or ()
 
@@ -33,15 +36,20 @@ def task_line(board: Board, task: int, now_us: int) -> dict[str, Any]:
     }
 
 
-def task_page(board: Board, task: int, now_us: int) -> dict[str, Any]:
-    """One task with everything that is known of its subtasks, in the order in which they were first heard."""
+def task_page(board: Board, task: int, signals: Sequence[Raised], now_us: int) -> dict[str, Any]:
+    """One task with everything that is known of its subtasks, in the order in which they were first heard.
+
+    `signals` are its own, the oldest first.
+    """
     slots = board.tasks.series_of(task)
     healths, sinces = health_of(board.table.rows, slots, now_us, board.bucket_us)
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
         shown = _series_line(board, slot, Health(health), since, now_us)
         series.append(shown | _more(board, slot))
-    return task_line(board, task, now_us) | {"bucket_s": board.bucket_us / US_PER_S, "subtasks": series}
+    told = [signal_line(each, board.bucket_us) for each in signals]
+    more = {"bucket_s": board.bucket_us / US_PER_S, "subtasks": series, "signals": told}
+    return task_line(board, task, now_us) | more
 
 
 def _series_line(board: Board, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:

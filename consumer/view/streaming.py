@@ -23,13 +23,20 @@ class Streaming:
     """Answers GET /stream."""
 
     def __init__(
-        self, board: Board, names: Names, feed: Feed, state: Callable[[], dict[str, Any]], now_us: Callable[[], int]
+        self,
+        board: Board,
+        names: Names,
+        feed: Feed,
+        state: Callable[[], dict[str, Any]],
+        now_us: Callable[[], int],
+        send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
         self._board = board
         self._names = names
         self._feed = feed
         self._state = state
         self._now_us = now_us
+        self._send_timeout_s = send_timeout_s
 
     async def run(self, request: Asked, caller: Caller, receive: Receive, send: Send) -> None:
         """Write events until the listener goes away, stops reading, or the view ends.
@@ -69,7 +76,7 @@ class Streaming:
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             async for part in parts:
-                async with asyncio.timeout(SEND_TIMEOUT_S):
+                async with asyncio.timeout(self._send_timeout_s):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         except TimeoutError:
             self._feed.cut += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -14,19 +13,13 @@ from huaweicloudsdksms.v3 import ListTasksRequest, ShowTaskRequest, SmsClient
 from compose.librdkafka import KafkaClient
 from compose.topics_admin import create_topics
 from schemas.topics import Topics
-from tests.consumer.view.views import MB, RunningView, S, StateTopic, running_view, series
+from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.producer.edges import until
-
-
-def now_us() -> int:
-    return time.time_ns() // 1000
 
 
 @pytest.fixture(scope="module")
 def states(broker: KafkaClient) -> StateTopic:
-    topics = Topics(f"test-{uuid.uuid4().hex[:12]}", partitions=3)
-    create_topics(broker.config(), topics)
-    topic = StateTopic(broker, topics)
+    topic = new_state_topic(broker)
     now = now_us()
     topic.put(
         {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,24 +12,16 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
 from tests.consumer.view.fleets import HOSTILE, fleet
-from tests.consumer.view.views import MB, RunningView, S, StateTopic, running_view, series
+from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 
 TASKS = 240
 expect.set_options(timeout=15_000)
 
 
-def now_us() -> int:
-    return time.time_ns() // 1000
-
-
 @pytest.fixture(scope="module")
 def states(broker: KafkaClient) -> StateTopic:
-    topics = Topics(f"test-{uuid.uuid4().hex[:12]}", partitions=3)
-    create_topics(broker.config(), topics)
-    topic = StateTopic(broker, topics)
+    topic = new_state_topic(broker)
     topic.put(*fleet(now_us(), TASKS))
     return topic
 
@@ -110,7 +100,7 @@ def test_filters_are_in_the_address_and_the_way_back_undoes_them(page, view):
     page.locator("button.state[data-health=SLOW]").click()
     expect(page).to_have_url(f"{view.url}/?health=SLOW")
     expect(rows(page)).to_have_count(TASKS // 12)
-    assert set(rows(page).locator("strong").all_inner_texts()) == {"slow"}
+    assert set(rows(page).locator("strong").all_text_contents()) == {"slow"}
     page.locator("#filter-trend").select_option("STEADY")
     expect(page.locator("#none")).to_be_visible()
     page.go_back()
@@ -130,7 +120,7 @@ def test_a_column_sorts_both_ways_by_keyboard_too(page, view):
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=progress")
     expect(page.locator("th.progress")).to_have_attribute("aria-sort", "ascending")
-    rising = [int(text.split()[0]) for text in page.locator(".pair span:first-child").all_inner_texts()]
+    rising = [int(text.split()[0]) for text in page.locator(".pair span:first-child").all_text_contents()]
     assert rising == sorted(rising)
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=-progress")
@@ -139,12 +129,12 @@ def test_a_column_sorts_both_ways_by_keyboard_too(page, view):
 
 def test_pages_follow_each_other_and_lose_nobody(page):
     expect(rows(page)).to_have_count(100)
-    seen = set(page.locator(".id").all_inner_texts())
+    seen = set(page.locator(".id").all_text_contents())
     for count in (100, TASKS - 200):
         page.get_by_role("button", name="Next").click()
         expect(page.locator("#where")).to_contain_text("201 to" if count < 100 else "101 to")
         expect(rows(page)).to_have_count(count)
-        seen |= set(page.locator(".id").all_inner_texts())
+        seen |= set(page.locator(".id").all_text_contents())
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
     assert len(seen) == TASKS
 
@@ -188,7 +178,7 @@ def test_without_a_token_it_asks_for_one_and_a_wrong_one_is_refused(browser, vie
     fresh.get_by_label("Token").fill(view.tokens["reader"])
     fresh.get_by_role("button", name="Show the tasks").click()
     expect(rows(fresh).first).to_be_visible()
-    assert set(fresh.locator("td.task bdi").all_inner_texts()) == {"project-1"}
+    assert set(fresh.locator("td.task bdi").all_text_contents()) == {"project-1"}
     context.close()
 
 

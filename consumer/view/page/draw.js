@@ -59,6 +59,11 @@ export const TREND = {
   ACCELERATING: { word: "accelerating", sign: "↗" },
 };
 
+// Nothing moves, so nothing gets faster or slower: a trend would mislead.
+export function isStill(health) {
+  return health === "COMPLETE" || health === "SILENT" || health === "NO_PROGRESS";
+}
+
 // A worker newer than this page may say a word that it does not know.
 export function known(table, name) {
   return table[name] ?? { word: name.toLowerCase(), sign: "?" };

@@ -32,8 +32,17 @@ export function span(seconds) {
 
 // The time of day, with the date unless that is today.
 export function moment(ms, nowMs) {
+  return told(ms, nowMs, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+}
+
+// The same with seconds.
+export function clock(ms, nowMs) {
+  return told(ms, nowMs, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+}
+
+function told(ms, nowMs, parts) {
   const then = new Date(ms);
-  const time = then.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
+  const time = then.toLocaleTimeString([], parts);
   if (then.toDateString() === new Date(nowMs).toDateString()) return time;
   return `${then.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
 }

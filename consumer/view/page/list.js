@@ -1,6 +1,6 @@
 // The list: fleet, filters, table, pages. What it shows is in the address; what changes arrives row by row.
 
-import { HEALTH, TREND, known, make, say, set, spark } from "./draw.js";
+import { HEALTH, TREND, isStill, known, make, say, set, spark } from "./draw.js";
 import { bytes, count, ends, moment, percent, rate, span } from "./format.js";
 
 const PAGE = 100;
@@ -132,14 +132,17 @@ export class List {
     const body = by("rows");
     const focused = document.activeElement;
     const kept = new Map();
+    const coming = new Set(lines.map(keyOf));
+    const spare = [...this.rows].filter(([key]) => !coming.has(key)).map(([, row]) => row);
+    for (const row of spare) if (row.element.contains(focused)) focused.blur(); // it becomes another task's
     lines.forEach((line, place) => {
       const key = keyOf(line);
-      const row = this.rows.get(key) ?? new Row(key);
+      const row = this.rows.get(key) ?? spare.pop() ?? new Row();
       kept.set(key, row);
       row.show(line, this.nowMs(), this.bucketS);
       if (body.children[place] !== row.element) body.insertBefore(row.element, body.children[place] ?? null);
     });
-    for (const [key, row] of this.rows) if (!kept.has(key)) row.element.remove();
+    for (const row of spare) row.element.remove();
     this.rows = kept;
     if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
     by("none").hidden = lines.length > 0;
@@ -148,10 +151,10 @@ export class List {
   }
 
   heading([sort, words, kind]) {
-    if (sort === null) return make("th", { scope: "col", class: kind }, words);
+    if (sort === null) return make("th", { scope: "col", role: "columnheader", class: kind }, words);
     const button = make("button", { type: "button", "data-sort": sort }, words);
     button.addEventListener("click", () => this.sortBy(sort));
-    return make("th", { scope: "col", class: kind }, button);
+    return make("th", { scope: "col", role: "columnheader", class: kind }, button);
   }
 
   showSort() {
@@ -176,8 +179,7 @@ export class List {
 }
 
 class Row {
-  constructor(key) {
-    this.key = key;
+  constructor() {
     this.spark = spark();
     this.sign = make("span", { class: "sign", "aria-hidden": "true" });
     this.health = make("strong");
@@ -196,15 +198,15 @@ class Row {
     this.ends = make("span", { class: "number" });
     this.between = make("span", { class: "faint number" });
     this.element = make(
-      "tr", {},
-      make("td", { class: "health" }, make("span", { class: "what" }, this.sign, this.health), this.reason),
-      make("td", { class: "task" }, this.link, this.project),
-      make("td", { class: "subtask" }, this.subtask),
-      make("td", { class: "progress" }, make("span", { class: "bar" }, this.bar), make("span", { class: "pair" }, this.percent, this.bytes)),
-      make("td", { class: "minutes" }, this.spark.picture),
-      make("td", { class: "rate" }, this.fast, this.slow),
-      make("td", { class: "trend" }, make("span", { class: "what" }, this.arrow, this.trend), this.change),
-      make("td", { class: "ends" }, this.ends, this.between),
+      "tr", { role: "row" },
+      make("td", { role: "cell", class: "health" }, make("span", { class: "what" }, this.sign, this.health), this.reason),
+      make("td", { role: "cell", class: "task" }, this.link, this.project),
+      make("td", { role: "cell", class: "subtask" }, this.subtask),
+      make("td", { role: "cell", class: "progress" }, make("span", { class: "bar" }, this.bar), make("span", { class: "pair" }, this.percent, this.bytes)),
+      make("td", { role: "cell", class: "minutes" }, this.spark.picture),
+      make("td", { role: "cell", class: "rate" }, this.fast, this.slow),
+      make("td", { role: "cell", class: "trend" }, make("span", { class: "what" }, this.arrow, this.trend), this.change),
+      make("td", { role: "cell", class: "ends" }, this.ends, this.between),
     );
   }
 
@@ -215,7 +217,7 @@ class Row {
     const done = line.health === "COMPLETE";
     const silent = line.health === "SILENT";
     set(this.element, "data-health", line.health);
-    set(this.element, "data-trend", done || silent ? "" : line.trend);
+    set(this.element, "data-trend", isStill(line.health) ? "" : line.trend);
     set(this.element, "data-gone", "");
     say(this.sign, health.sign);
     say(this.health, health.word);
@@ -230,9 +232,9 @@ class Row {
     say(this.bytes, line.totalsize > 0 ? `${bytes(line.replicatesize)} of ${bytes(line.totalsize)}` : "no bytes to copy");
     this.spark.update(line.minute_bytes, `bytes in each of the last 30 × ${span(bucketS)}, the last one ${bytes(line.minute_bytes[29])}`);
     const was = silent && line.rate_fast_bps !== null ? "was " : "";
-    const still = done || silent; // nothing moves, so nothing gets faster or slower
+    const still = isStill(line.health);
     say(this.fast, done ? "" : was + rate(line.rate_fast_bps));
-    say(this.slow, still || line.rate_slow_bps === null ? "" : `${rate(line.rate_slow_bps)} over ${span(10 * bucketS)}`);
+    say(this.slow, done || silent || line.rate_slow_bps === null ? "" : `${rate(line.rate_slow_bps)} over ${span(10 * bucketS)}`);
     say(this.arrow, still ? "" : trend.sign);
     say(this.trend, still ? "" : trend.word);
     say(this.change, still || line.trend_change_pct === null ? "" : percent(line.trend_change_pct));

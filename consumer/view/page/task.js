@@ -1,7 +1,7 @@
 // One task's own page: its subtasks in time order, the rate, what the agent says. All of it goes in as text.
 
-import { HEALTH, TREND, bars, known, make, svg } from "./draw.js";
-import { bytes, count, ends, moment, percent, rate, span } from "./format.js";
+import { HEALTH, TREND, bars, isStill, known, make, svg } from "./draw.js";
+import { bytes, clock, count, ends, moment, percent, rate, span } from "./format.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -36,10 +36,10 @@ function page(task, nowMs) {
   const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
   const end = ends(task, nowMs);
   const facts = [
-    ["copied", `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}, ${task.progress} %`],
-    ["observed", `${rate(task.rate_fast_bps)} now, ${rate(task.rate_slow_bps)} over ${span(10 * task.bucket_s)}, ${rate(current.rate_peak_bps)} at best`],
+    ["copied", `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}, ${task.progress}\u00a0%`],
+    ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "when last heard" : "now"}, ${rate(task.rate_slow_bps)} over ${span(10 * task.bucket_s)}, `}${rate(current.rate_peak_bps)} at best`],
     ["the agent says", `${rate(task.rate_reported_bps)}`],
-    ["trend", `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
+    ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
     ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`],
     ["the agent expects", task.remain_time_s === null ? "–" : `${span(task.remain_time_s)} left`],
     ["last report", `${span((nowMs - task.last_seen_ms) / 1000)} ago`],
@@ -56,7 +56,22 @@ function page(task, nowMs) {
     chart(current, task.bucket_s, nowMs),
     make("h2", {}, "Subtasks"),
     make("ol", { class: "subtasks" }, ...task.subtasks.map((each) => subtask(each, nowMs))),
+    make("h2", {}, "Signals"),
+    signals(task, nowMs),
   ];
+}
+
+// What the worker raised, in time order.
+function signals(task, nowMs) {
+  const problem = task.signals_problem === null ? null : make("p", { class: "faint" }, `Some may be missing: ${task.signals_problem}`);
+  if (task.signals.length === 0) return make("div", { class: "signals" }, make("p", { class: "faint" }, "None was raised."), problem);
+  const items = task.signals.map((each) => make("li", { "data-health": each.after },
+    make("time", { class: "number faint", datetime: new Date(each.raised_at_ms).toISOString() }, clock(each.raised_at_ms, nowMs)),
+    make("span", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, known(HEALTH, each.after).sign),
+      make("strong", {}, each.signal.toLowerCase().replaceAll("_", " "))),
+    make("span", { class: "said" }, each.text),
+    make("span", { class: "faint subject" }, each.subtask_name)));
+  return make("div", { class: "signals" }, make("ol", {}, ...items), problem);
 }
 
 function chart(series, bucketS, nowMs) {

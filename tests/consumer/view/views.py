@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import urllib3
 from confluent_kafka import Producer
 
 from compose.librdkafka import KafkaClient
+from compose.topics_admin import create_topics
 from consumer.records import state_batch
 from consumer.series import ROW
 from consumer.table import SeriesTable
@@ -24,13 +28,25 @@ from producer.callers.token_file import token_line
 from schemas.caller import Role
 from schemas.catalog import newest
 from schemas.columns import ColumnWriter
-from schemas.ids import TableIds
+from schemas.ids import SchemaIds, TableIds
 from schemas.topics import Topics
 from tests.producer.edges import until
 
 MB = 1_000_000
 S = 1_000_000
 """A second, in microseconds."""
+
+
+def now_us() -> int:
+    """The time now, in microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def new_state_topic(kafka: KafkaClient, prefix: str | None = None, partitions: int = 3) -> StateTopic:
+    """The topics of a prefix, made; of one that nobody else has, unless it is given."""
+    topics = Topics(prefix or f"test-{uuid.uuid4().hex[:12]}", partitions=partitions)
+    create_topics(kafka.config(), topics)
+    return StateTopic(kafka, topics)
 
 
 def series(now_us: int, **columns: Any) -> np.ndarray:
@@ -77,14 +93,45 @@ def series(now_us: int, **columns: Any) -> np.ndarray:
     return row
 
 
-class StateTopic:
-    """Puts states onto a state topic as a worker would, in transactions."""
+def signal(raised_at: int, word: str = "SILENT", *, task: str = "project-1/t-1", **fields: Any) -> dict[str, Any]:
+    """One signal of a copy that was silent for two minutes; `fields` say what differs."""
+    project_id, task_id = task.split("/", 1)
+    defaults = {
+        "project_id": project_id,
+        "task_id": task_id,
+        "subtask_name": "MIGRATE_LINUX_FILE",
+        "signal": word,
+        "raised_at": raised_at,
+        "before": "OK",
+        "after": "SILENT",
+        "since": raised_at - 120 * S,
+        "before_since": raised_at - 900 * S,
+        "last_seen": raised_at - 120 * S,
+        "last_advance": raised_at - 120 * S,
+        "limit_s": 60.0,
+        "progress": 50,
+        "replicatesize": 6_000 * MB,
+        "totalsize": 12_000 * MB,
+        "rate_fast_bps": 10.0 * MB,
+        "rate_slow_bps": 10.0 * MB,
+        "trend_change_pct": None,
+        "eta": None,
+        "eta_before": None,
+    }
+    return defaults | fields
 
-    def __init__(self, kafka: KafkaClient, topics: Topics) -> None:
+
+class StateTopic:
+    """Puts states, and signals, onto their topics as a worker would, in transactions."""
+
+    def __init__(self, kafka: KafkaClient, topics: Topics, ids: SchemaIds | None = None) -> None:
         self.topics = topics
-        self._producer = Producer(kafka.config(**{"transactional.id": f"{topics.prefix}-states", "linger.ms": 5}))
+        ids = ids or TableIds()
+        told = {"transactional.id": f"{topics.prefix}-states", "linger.ms": 5, "log_level": 0}
+        self._producer = Producer(kafka.config(**told))
         self._producer.init_transactions(20)
-        self._writer = ColumnWriter(TableIds(), newest("SeriesState"))
+        self._writer = ColumnWriter(ids, newest("SeriesState"))
+        self._signals = ColumnWriter(ids, newest("SignalRaised"))
 
     def put(self, states: Mapping[str, np.ndarray], traces: Mapping[str, str] = {}) -> None:
         """Commit these rows, by series key."""
@@ -94,6 +141,16 @@ class StateTopic:
         table.put(keys, np.concatenate(list(states.values())), said, np.full(len(keys), None, object))
         values = self._writer.write(state_batch(table, table.find(keys)))
         self._commit(list(zip(keys, values, strict=True)))
+
+    def tell(self, *signals: dict[str, Any], timestamp_ms: int = 0) -> None:
+        """Commit these signals; `timestamp_ms` is the records' time, if it is not now."""
+        values = self._signals.write(pa.RecordBatch.from_pylist(list(signals), schema=self._signals.schema))
+        self._producer.begin_transaction()
+        for each, value in zip(signals, values, strict=True):
+            key = f"{each['project_id']}/{each['task_id']}"
+            partition = hash_of(key) % self.topics.partitions
+            self._producer.produce(self.topics.signals.name, value, key, partition, timestamp=timestamp_ms)
+        self._producer.commit_transaction(20)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Commit tombstones."""
@@ -148,7 +205,7 @@ class RunningView:
         return answer.json()
 
     def stop(self, timeout_s: float = 10) -> int:
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(SIGTERM)
         return self.process.wait(timeout_s)
 
 

@@ -1,0 +1,108 @@
+"""A task as a person reads it on a terminal: words, units and spans. It prints nothing.
+
+What came from agents is made printable first: a terminal obeys control characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+STYLES: Final = {"SILENT": "magenta", "NO_PROGRESS": "red", "SLOW": "yellow", "OK": "green", "COMPLETE": "dim"}
+_WORDS: Final = {"OK": "moving"}
+_ARROWS: Final = {"STEADY": "→", "SLOWING": "↘", "ACCELERATING": "↗", "WARMING": "…"}
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
+    """The columns of one task."""
+    return {
+        "health": health_of(task["health"]),
+        "task": printable(task["task_id"]),
+        "project": printable(task["project_id"]),
+        "subtask": printable(task["subtask_name"]),
+        "done": f"{task['progress']} %",
+        "bytes": f"{size(task['replicatesize'])} of {size(task['totalsize'])}" if task["totalsize"] else "-",
+        "last 30": spark(task["minute_bytes"]),
+        "rate": rate_of(task),
+        "trend": trend_of(task),
+        "ends": ends_of(task, now_ms),
+        "why": printable(task["health_reason"]),
+    }
+
+
+def health_of(word: str) -> str:
+    """The health in a word."""
+    return _WORDS.get(word, printable(word).lower().replace("_", " "))
+
+
+def rate_of(task: Mapping[str, Any]) -> str:
+    """The rate now; what it was of a task that is silent, none of one that is complete."""
+    bps = None if task["health"] == "COMPLETE" else task["rate_fast_bps"]
+    return f"was {rate(bps)}" if task["health"] == "SILENT" and bps is not None else rate(bps)
+
+
+def trend_of(task: Mapping[str, Any]) -> str:
+    """The trend in an arrow, a word and a change; nothing of what does not move."""
+    if task["health"] in ("COMPLETE", "SILENT", "NO_PROGRESS"):
+        return "-"
+    change = task["trend_change_pct"]
+    word = printable(task["trend"])
+    return f"{_ARROWS.get(word, '?')} {word.lower()}" + ("" if change is None else f" {change:+.0f} %")
+
+
+def ends_of(task: Mapping[str, Any], now_ms: int) -> str:
+    """In how long it ends, and between when and when."""
+    if task["health"] == "COMPLETE":
+        return "done"
+    if task["ends_at_ms"] is None:
+        return "-"
+    text = f"in {span((task['ends_at_ms'] - now_ms) / 1000)}"
+    if task["ends_from_ms"] is None or task["ends_to_ms"] is None:
+        return text
+    return f"{text} ({span((task['ends_from_ms'] - now_ms) / 1000)} to {span((task['ends_to_ms'] - now_ms) / 1000)})"
+
+
+def spark(minute_bytes: list[int]) -> str:
+    """Thirty minutes as thirty bars; a minute without bytes is a space."""
+    most = max(minute_bytes, default=0)
+    return "".join(" " if each <= 0 else _BARS[min(7, 8 * each // (most + 1))] for each in minute_bytes)
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal prefix."""
+    value, unit = float(count), 0
+    units = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+    while value >= 999.5 and unit < len(units) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.0f} {units[unit]}" if unit == 0 or value >= 99.5 else f"{value:.3g} {units[unit]}"
+
+
+def rate(bps: float | None) -> str:
+    """Bytes a second."""
+    return "-" if bps is None else f"{size(bps)}/s"
+
+
+def span(seconds: float) -> str:
+    """A span of time in its two largest units."""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for width, unit in _UNITS:
+        count, left = divmod(left, width)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2]) or "0 s"
+
+
+def moment(ms: int | None) -> str:
+    """A moment in UTC, to the second."""
+    return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def printable(text: object) -> str:
+    """The text without anything that a terminal would obey or that would turn the text around."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))
