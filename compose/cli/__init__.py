@@ -9,22 +9,30 @@ from typing import Any, NoReturn
 import click
 
 from compose.errors import ComposeError
+from consumer.errors import ConsumerError
 from producer.errors import ProducerError
 from schemas.errors import SchemasError
 
 COMMANDS = {
     "agent": "what runs on a migrated server: copy a tree and report it",
     "demo": "one real migration through the whole pipeline (`make run`)",
+    "doctor": "check a deployment from the outside, with remedies",
     "edge": "serve the API that agents report to",
     "export": "a part of a topic as one Parquet, Arrow, CSV or NDJSON file",
-    "schemas": "the Avro schemas: list, check against a registry, register",
+    "lag": "records and seconds that groups are behind",
+    "rejected": "records that could not be read: list, show, drive back",
+    "replay": "fold the stream again: state as it was, compared, written anew; copy records",
+    "schemas": "the Avro schemas: list, check against a registry, register; AsyncAPI",
+    "simulate": "a believable fleet of migrations that report",
+    "tasks": "what the view knows of the migrations: list, show, watch",
+    "tail": "the records of a topic as they come, decoded",
     "tokens": "who may speak to the edge and the view: make a token",
     "topics": "the topics: list, create, check",
     "up": "Kafka, topics, edge, worker and view on this machine",
     "view": "serve what is known of every migration",
     "worker": "fold the stream of reports into state, windows and signals",
 }
-FAILURES = (ComposeError, SchemasError, ProducerError)
+FAILURES = (ComposeError, SchemasError, ProducerError, ConsumerError)
 """The roots of what a command may end with: one sentence for the person at the terminal, and exit code 1."""
 
 

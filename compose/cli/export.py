@@ -13,12 +13,12 @@ from compose.cli.options import kafka_options
 from compose.cli.registry_option import schema_ids_option
 from compose.cli.topic_options import prefix_option
 from compose.librdkafka import KafkaClient
-from consumer.errors import BadRange, ConsumerError, ExportUnusable
+from consumer.errors import BadRange, ExportUnusable
 from consumer.export.batches import MOST, TopicBatches, topic_of
 from consumer.export.job import PIECE_ROWS, Export, Note
 from consumer.ranges import bound_of
 from consumer.span import Cluster, Span
-from schemas.errors import SchemasError, Unresolvable
+from schemas.errors import Unresolvable
 from schemas.ids import SchemaIds
 from schemas.topics import Topics
 
@@ -81,8 +81,6 @@ def export(
         note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds), batches_of, _tell_progress)
     except (BadRange, ExportUnusable, Unresolvable) as error:
         raise click.UsageError(str(error)) from error
-    except (ConsumerError, SchemasError) as error:
-        raise click.ClickException(str(error)) from error
     _tell(note, path, resumed=job.resumed)
 
 

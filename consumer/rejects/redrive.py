@@ -1,0 +1,74 @@
+"""Goes through rejected records and drives back those that were chosen, each partition's in order, in portions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from consumer.rejects.choice import Choice, Kept
+from consumer.rejects.drive import PORTION, Drive
+from consumer.rejects.reading import Judged
+from consumer.rejects.reject import Reject
+
+PORTION_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Account:
+    """What was, or in a dry run would be, driven back, and what was not."""
+
+    driven: int = 0
+    kept: Counter[Kept] = field(default_factory=Counter)
+    places: set[str] = field(default_factory=set)
+    """Those of the places that were asked for by name, that are there."""
+
+
+def redrive(
+    batches: Iterable[list[Judged]],
+    choice: Choice,
+    drive: Drive | None,
+    stopping: Callable[[], bool] = lambda: False,
+    told: Callable[[int], None] = lambda _count: None,
+) -> tuple[bool, Account]:
+    """Drive back what is chosen; no `drive`: only count it. Gives whether it went through all, and the account.
+
+    Raises:
+        ConsumerError: what was driven before is driven, and noted.
+    """
+    account, held = Account(), dict[int, _Portion]()
+    for batch in batches:
+        for judged in filter(choice.asked, batch):
+            if choice.places:
+                account.places.add(judged.reject.place)
+            if (why := choice.kept(judged)) is not None:
+                account.kept[why] += 1
+                continue
+            home = judged.reject.record.partition
+            portion = held.setdefault(home, _Portion())
+            portion.rejects.append(judged.reject)
+            portion.bytes += judged.reject.record.size
+            if len(portion.rejects) >= PORTION or portion.bytes >= PORTION_BYTES:
+                _send(held.pop(home).rejects, drive, account)
+        told(len(batch))
+        if stopping():
+            return False, account
+    for portion in held.values():
+        if stopping():
+            return False, account
+        _send(portion.rejects, drive, account)
+    return True, account
+
+
+@dataclass(slots=True)
+class _Portion:
+    """What is driven back together."""
+
+    rejects: list[Reject] = field(default_factory=list)
+    bytes: int = 0
+
+
+def _send(portion: list[Reject], drive: Drive | None, account: Account) -> None:
+    if drive is not None:
+        drive.back(portion)
+    account.driven += len(portion)

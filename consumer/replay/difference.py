@@ -1,0 +1,192 @@
+"""Where published rows differ from the fold of the events, and which differences a fold cannot speak about. Pure.
+
+Not the fold's to say, and therefore excused: what a clock decided (a series called silent, one dropped for its age),
+and what began before the events that are still there.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from consumer.records import state_batch
+from consumer.series import NONE, ROW, Rows
+from consumer.table import SeriesTable, identity
+
+Ints = npt.NDArray[np.int64]
+_BLOCK = 50_000
+_TOLD = 2_000
+_COMPARED = tuple(name for name in ROW.names or () if name not in ("live", "partition"))
+_ETA = ("eta_s", "eta_low_s", "eta_high_s")
+CLOCKS_DIFFER_US = 86_400_000_000
+"""By no more than this do the clocks of edges differ: a series first seen later is in the range that begins then."""
+
+
+class Excuse(enum.StrEnum):
+    """Why a series is not compared."""
+
+    EXPIRED = "expired"
+    """The events are there and the row is gone: unheard for so long, it was dropped."""
+    BEGUN_ANEW = "begun_anew"
+    """The row begins long after the first event: dropped for its age in between, and heard again."""
+    BEFORE_RANGE = "before_range"
+    """It began before the first event that is there, or that was asked for."""
+    MOVING = "moving"
+    """Workers changed it while we looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be excused."""
+
+    now_us: int
+    keep_us: int
+    """A series unheard for so long may have been dropped."""
+    complete: bool
+    """Whether the fold began with the first event there ever was."""
+    first_us: int | None = None
+    """When the first event that was folded had been received."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The keys of what differs, and counts of the rest."""
+
+    differing: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """The fold has it, and the topic has not."""
+    surplus: list[str] = field(default_factory=list)
+    """The topic has it, and the fold has not."""
+    same: int = 0
+    excused: Counter[Excuse] = field(default_factory=Counter)
+    moving: list[str] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        """How many series differ."""
+        return len(self.differing) + len(self.missing) + len(self.surplus)
+
+    def add(self, other: Verdict) -> None:
+        """Take in the verdict on other series; what moves is what the other one says."""
+        self.differing += other.differing
+        self.missing += other.missing
+        self.surplus += other.surplus
+        self.same += other.same
+        self.excused += other.excused
+        self.moving = other.moving
+
+
+def judge(
+    fold: SeriesTable,
+    found: SeriesTable,
+    rules: Rules,
+    moving: frozenset[str] = frozenset(),
+    only: Iterable[str] | None = None,
+) -> Verdict:
+    """Compare all series, or `only` some. `moving`: what differs among these is no difference, but moved meanwhile.
+
+    Rows of `fold` get the marks of silence that the same rows of `found` have: a clock gave them.
+    """
+    verdict = Verdict()
+    fold_keys, found_keys = _keys(fold, only), _keys(found, only)
+    _judge_common(fold, found, [key for key in found_keys if key in fold_keys], rules, moving, verdict)
+    for key in fold_keys.keys() - found_keys.keys():
+        if key in moving:
+            verdict.moving.append(key)
+        elif rules.now_us - int(fold.rows["last_seen"][fold_keys[key]]) > rules.keep_us:
+            verdict.excused[Excuse.EXPIRED] += 1
+        else:
+            verdict.missing.append(key)
+    for key in found_keys.keys() - fold_keys.keys():
+        first_us = int(found.rows["first_seen"][found_keys[key]])
+        if key in moving:
+            verdict.moving.append(key)
+        elif not rules.complete and (rules.first_us is None or first_us < rules.first_us + CLOCKS_DIFFER_US):
+            verdict.excused[Excuse.BEFORE_RANGE] += 1
+        else:
+            verdict.surplus.append(key)
+    return verdict
+
+
+def told(fold: SeriesTable, found: SeriesTable, verdict: Verdict) -> Iterator[dict[str, object]]:
+    """Every difference: the series, what is wrong, and for each differing column what the topic has and the fold."""
+    for start in range(0, len(verdict.differing), _TOLD):
+        keys = verdict.differing[start : start + _TOLD]
+        shoulds = state_batch(fold, fold.find(keys)).to_pylist()
+        has = state_batch(found, found.find(keys)).to_pylist()
+        for key, should, have in zip(keys, shoulds, has, strict=True):
+            columns = {
+                name: {"state": have[name], "fold": should[name]} for name in should if _differ(have, should, name)
+            }
+            yield _series(key) | {"difference": "differs", "columns": columns}
+    yield from (_series(key) | {"difference": "missing", "columns": {}} for key in verdict.missing)
+    yield from (_series(key) | {"difference": "surplus", "columns": {}} for key in verdict.surplus)
+
+
+def _judge_common(
+    fold: SeriesTable,
+    found: SeriesTable,
+    keys: Sequence[str],
+    rules: Rules,
+    moving: frozenset[str],
+    verdict: Verdict,
+) -> None:
+    for start in range(0, len(keys), _BLOCK):
+        block = keys[start : start + _BLOCK]
+        fold_slots, found_slots = fold.find(block), found.find(block)
+        _take_silence(fold.rows, fold_slots, found.rows, found_slots)
+        unlike = _unlike(fold.rows[fold_slots], found.rows[found_slots])
+        unlike |= fold.traces[fold_slots] != found.traces[found_slots]
+        unlike |= fold.agent_times[fold_slots] != found.agent_times[found_slots]
+        later_us = found.rows["first_seen"][found_slots] - fold.rows["first_seen"][fold_slots]
+        verdict.same += len(block) - int(np.count_nonzero(unlike))
+        for place in np.flatnonzero(unlike).tolist():
+            if block[place] in moving:
+                verdict.moving.append(block[place])
+            elif later_us[place] > rules.keep_us:
+                verdict.excused[Excuse.BEGUN_ANEW] += 1
+            elif later_us[place] < 0 and not rules.complete:
+                verdict.excused[Excuse.BEFORE_RANGE] += 1
+            else:
+                verdict.differing.append(block[place])
+
+
+def _take_silence(fold: Rows, fold_slots: Ints, found: Rows, found_slots: Ints) -> None:
+    """A row that is marked silent since its last report says no ETA: so does the fold's, once it has the mark."""
+    since = found["silent_since"][found_slots]
+    marked = fold_slots[(since != NONE) & (since == fold["last_seen"][fold_slots])]
+    fold["silent_since"][marked] = fold["last_seen"][marked]
+    for name in _ETA:
+        fold[name][marked] = np.nan
+
+
+def _unlike(a: Rows, b: Rows) -> npt.NDArray[np.bool_]:
+    unlike: npt.NDArray[np.bool_] = np.zeros(a.shape[0], np.bool_)
+    for name in _COMPARED:
+        left, right = a[name], b[name]
+        same = left == right
+        if left.dtype == np.float64:
+            same |= np.isnan(left) & np.isnan(right)
+        unlike |= ~(same.all(axis=1) if same.ndim > 1 else same)
+    unlike |= a["partition"] != b["partition"]
+    return unlike
+
+
+def _keys(table: SeriesTable, only: Iterable[str] | None) -> dict[str, int]:
+    """The keys of the table, or those of `only` that it has, each with its slot."""
+    slots = np.flatnonzero(table.rows["live"]) if only is None else table.find(list(only))
+    return dict(zip(table.keys[slots].tolist(), slots.tolist(), strict=True))
+
+
+def _differ(have: dict[str, object], should: dict[str, object], name: str) -> bool:
+    return have[name] != should[name]
+
+
+def _series(key: str) -> dict[str, object]:
+    project_id, task_id, subtask_name = identity(key)
+    return {"project_id": project_id, "task_id": task_id, "subtask_name": subtask_name}

@@ -1,0 +1,167 @@
+"""What differs between the fold and the published rows, and what is excused; on tables made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from consumer.replay.difference import Excuse, Rules, judge, told
+from consumer.replay.refold import Published, Refold
+from consumer.series import NONE
+from consumer.silence import mark_silent
+from consumer.table import SeriesTable, Settings
+from schemas.catalog import newest
+from schemas.codec import RecordWriter
+from tests.pipeline.streams import IDS
+
+US = 1_000_000
+DAY = 86_400 * US
+START = 1_790_000_000 * US
+ALL = Rules(now_us=START + DAY, keep_us=7 * DAY, complete=True, first_us=START)
+
+
+class Event:
+    """A record as a consumer gives it."""
+
+    def __init__(self, task: str, received_at: int, replicated: int = 0) -> None:
+        record = {"event_id": "e", "project_id": "p", "task_id": task, "received_at": received_at, "progress": 1}
+        record |= {"subtask_name": "S", "replicatesize": replicated, "totalsize": 100, "process_trace": ""}
+        self._value = RecordWriter(IDS, newest("ProgressReported")).write(record | {"agent_time": None})
+
+    def value(self) -> bytes:
+        return self._value
+
+
+def table(*events: Event) -> SeriesTable:
+    refold = Refold(IDS, Settings())
+    refold.take(events, np.zeros(len(events), np.int32))
+    refold.table.commit()
+    return refold.table
+
+
+def twice(*events: Event) -> tuple[SeriesTable, SeriesTable]:
+    return table(*events), table(*events)
+
+
+def test_equal_tables_differ_in_nothing():
+    fold, found = twice(Event("a", START), Event("b", START), Event("a", START + US, 5))
+
+    verdict = judge(fold, found, ALL)
+
+    assert (verdict.differences, verdict.same) == (0, 2)
+
+
+def test_a_changed_number_is_told_with_its_column_and_both_values():
+    fold, found = twice(Event("a", START), Event("b", START))
+    found.rows["reports"][found.find(["p/b/S"])] = 9
+
+    verdict = judge(fold, found, ALL)
+
+    assert verdict.differing == ["p/b/S"]
+    (line,) = told(fold, found, verdict)
+    assert line["task_id"] == "b"
+    assert line["columns"] == {"reports": {"state": 9, "fold": 1}}
+
+
+def test_a_changed_word_is_a_difference():
+    fold, found = twice(Event("a", START))
+    found.traces[found.find(["p/a/S"])] = "something else"
+
+    assert judge(fold, found, ALL).differing == ["p/a/S"]
+
+
+def test_a_row_in_the_wrong_partition_is_a_difference():
+    fold, found = twice(Event("a", START))
+    found.rows["partition"][found.find(["p/a/S"])] = 3
+
+    assert judge(fold, found, ALL).differing == ["p/a/S"]
+
+
+def test_what_only_one_side_has_is_missing_or_surplus():
+    verdict = judge(table(Event("a", START)), table(Event("b", START)), ALL)
+
+    assert (verdict.missing, verdict.surplus) == (["p/a/S"], ["p/b/S"])
+
+
+def test_a_mark_of_silence_is_taken_over_and_no_difference():
+    fold, found = twice(*(Event("a", START + each * 10 * US, each) for each in range(20)))
+    slots = found.find(["p/a/S"])
+    mark_silent(found, slots, START + 3600 * US)
+
+    assert judge(fold, found, ALL).differences == 0
+    assert fold.rows["silent_since"][fold.find(["p/a/S"])] == found.rows["silent_since"][slots]
+
+
+def test_a_mark_of_silence_since_another_time_than_the_last_report_is_a_difference():
+    fold, found = twice(Event("a", START))
+    found.rows["silent_since"][found.find(["p/a/S"])] = START - US
+
+    assert judge(fold, found, ALL).differing == ["p/a/S"]
+    assert fold.rows["silent_since"][fold.find(["p/a/S"])] == NONE
+
+
+def test_a_row_dropped_for_its_age_is_excused_and_one_dropped_too_soon_is_not():
+    fold = table(Event("old", START - 10 * DAY), Event("young", START - 5 * DAY))
+
+    verdict = judge(fold, SeriesTable(), ALL)
+
+    assert verdict.missing == ["p/young/S"]
+    assert verdict.excused == {Excuse.EXPIRED: 1}
+
+
+def test_a_row_that_began_anew_after_a_long_silence_is_excused():
+    late = Event("a", START + 8 * DAY, 7)
+
+    verdict = judge(table(Event("a", START), late), table(late), ALL)
+
+    assert (verdict.differences, verdict.excused) == (0, {Excuse.BEGUN_ANEW: 1})
+
+
+def test_a_row_that_begins_later_without_such_a_silence_is_a_difference():
+    late = Event("a", START + DAY, 7)
+
+    assert judge(table(Event("a", START), late), table(late), ALL).differing == ["p/a/S"]
+
+
+def test_series_begun_before_what_is_there_are_excused_only_when_something_is_gone():
+    old, new = Event("a", START - DAY), Event("a", START, 7)
+    fold, found = table(new), table(old, new, Event("gone", START - DAY))
+    cut = Rules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
+
+    assert judge(fold, found, cut).excused == {Excuse.BEFORE_RANGE: 2}
+    assert judge(fold, found, ALL).differences == 2
+
+
+def test_a_row_without_events_that_should_be_there_is_surplus_whatever_is_gone():
+    cut = Rules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
+
+    verdict = judge(table(Event("a", START)), table(Event("a", START), Event("made up", START + 2 * DAY)), cut)
+
+    assert verdict.surplus == ["p/made up/S"]
+
+
+def test_what_moves_is_looked_at_again_and_only_that():
+    fold, found = twice(Event("a", START), Event("b", START))
+    found.rows["reports"][:] = 9
+
+    verdict = judge(fold, found, ALL, frozenset(["p/a/S"]))
+    assert (verdict.moving, verdict.differing) == (["p/a/S"], ["p/b/S"])
+
+    verdict.add(judge(fold, found, ALL, only=verdict.moving))
+    assert (verdict.moving, sorted(verdict.differing)) == ([], ["p/a/S", "p/b/S"])
+
+
+def test_a_tombstone_ends_a_row():
+    class Tombstone:
+        def key(self) -> bytes:
+            return b"p/a/S"
+
+        def value(self) -> None:
+            return None
+
+    published = Published(IDS, Settings())
+    source = table(Event("a", START))
+    published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
+
+    published.take([Tombstone()])
+
+    assert len(published.table) == 0
