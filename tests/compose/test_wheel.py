@@ -1,0 +1,111 @@
+"""What is installed elsewhere is all of it: the wheel, built as the image builds it, and run away from the sources."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from compose.librdkafka import KafkaClient
+from compose.topics_admin import create_topics
+from producer.callers.token_file import token_line
+from schemas.caller import Role
+from schemas.topics import Topics
+from tests.processes import eventually
+from tests.producer.edges import REPORT
+
+ROOT = Path(__file__).parent.parent.parent
+ROOMS = ("schemas", "producer", "consumer", "compose")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the wheel holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def run(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Python in an empty place, to which the wheel comes before the sources."""
+    away = installed.parent / "away"
+    away.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-P", *words]
+    return subprocess.run(command, cwd=away, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_it_holds_every_file_of_the_four_rooms_and_no_other(installed):
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", *ROOMS],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    kept = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
+    found = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+
+    assert {name for name in found if ".dist-info/" not in name} == kept
+
+
+def test_the_schemas_and_the_page_are_found_in_it(installed):
+    tell = "import json, schemas; from schemas.catalog import released; from importlib import resources; "
+    tell += "page = sorted(each.name for each in resources.files('consumer.view').joinpath('page').iterdir()); "
+    tell += "print(json.dumps([schemas.__file__, [each.title for each in released()], page]))"
+
+    where, titles, page = json.loads(run(installed, "-c", tell).stdout)
+
+    assert Path(where).is_relative_to(installed)
+    assert titles == sorted(path.name.removesuffix(".avsc") for path in (ROOT / "schemas" / "avro").glob("*.avsc"))
+    assert page == sorted(path.name for path in (ROOT / "consumer" / "view" / "page").iterdir())
+
+
+def test_its_command_line_tells_what_it_can_do(installed):
+    done = run(installed, "-m", "compose", "--help")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "edge " in done.stdout
+
+
+def test_its_edge_takes_reports(installed, broker: KafkaClient, topic_prefix, tmp_path):
+    create_topics(broker.config(), Topics(topic_prefix, partitions=1))
+    (tmp_path / "tokens").write_text(token_line("secret", "p", [Role.REPORT]) + "\n")
+    command = [sys.executable, "-P", "-m", "compose", "edge", "--port", "0", "--tokens", str(tmp_path / "tokens")]
+    command += ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        edge = subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)}, stdout=out, stderr=out
+        )
+    try:
+        assert eventually(lambda: "listens on" in log.read_text(), 60), log.read_text()
+        url = log.read_text().split("listens on ")[1].split()[0]
+        assert eventually(lambda: put(url) == 200, 60), log.read_text()
+    finally:
+        edge.terminate()
+        assert edge.wait(60) == 0
+
+
+def put(url: str) -> int:
+    import urllib3
+
+    headers = {"X-Auth-Token": "secret", "Content-Type": "application/json"}
+    path = f"{url}/v3/tasks/t/progress"
+    try:
+        return urllib3.request("PUT", path, body=json.dumps(REPORT), headers=headers, retries=False).status
+    except urllib3.exceptions.HTTPError:
+        return 0
