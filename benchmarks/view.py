@@ -7,7 +7,6 @@ transaction began to commit as its last_seen, and the listener takes the differe
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import tempfile
 import threading
@@ -16,11 +15,9 @@ from pathlib import Path
 
 import urllib3
 
-from compose.kafka import LocalKafka
-from compose.kafka_jars import default_cache_dir
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
-from tests.consumer.view.views import StateTopic, running_view, series
+from benchmarks.local import local_kafka
+from benchmarks.processes import memory_mib
+from tests.consumer.view.views import StateTopic, new_state_topic, now_us, running_view, series
 from tests.producer.edges import until
 
 SECTION = "view"
@@ -32,18 +29,13 @@ ASKED = 200
 
 def run() -> None:
     """Print the figures."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        LocalKafka(Path(folder) / "kafka", cache_dir=default_cache_dir(os.environ)) as kafka,
-    ):
-        topics = Topics("bench-view")
-        create_topics(kafka.client.config(), topics)
-        states = StateTopic(kafka.client, topics)
+    with tempfile.TemporaryDirectory() as folder, local_kafka() as kafka:
+        states = new_state_topic(kafka.client, "bench-view", 12)
         keys = [f"project-{number % 20}/task-{number:06d}/MIGRATE_LINUX_FILE" for number in range(SERIES)]
         for first in range(0, SERIES, 10_000):
             states.put(dict.fromkeys(keys[first : first + 10_000], series(now_us())))
         began_s = time.monotonic()
-        with running_view(kafka.client, topics.prefix, Path(folder), wait=False) as view:
+        with running_view(kafka.client, states.topics.prefix, Path(folder), wait=False) as view:
             until(lambda: view.get("/readyz", by=None).status == 200, 120)
             print(f"view: {SERIES:,} series read back, ready {time.monotonic() - began_s:.1f} s after its start")
             tell("GET /tasks, first page of 100, the topic at rest", [page_ms(view) for _ in range(ASKED)])
@@ -54,7 +46,7 @@ def run() -> None:
             tell(f"GET /tasks at {CHANGES_PER_S:,} changes/s", [page_ms(view) for _ in range(ASKED)])
             stop.set()
             writer.join()
-            print(f"view: resident memory {resident_mb(view.process.pid):.0f} MB with {SERIES:,} series")
+            print(f"view: resident memory {memory_mib(view.process.pid):.0f} MiB with {SERIES:,} series")
 
 
 def write(states: StateTopic, keys: list[str], stop: threading.Event) -> None:
@@ -99,17 +91,6 @@ def tell(what: str, values_ms: list[float]) -> None:
     """Print the median and the 99th percentile."""
     p99 = statistics.quantiles(values_ms, n=100)[98]
     print(f"view: {what}: median {statistics.median(values_ms):.1f} ms, p99 {p99:.1f} ms")
-
-
-def resident_mb(pid: int) -> float:
-    """VmRSS of a process."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1000
-
-
-def now_us() -> int:
-    """The clock."""
-    return time.time_ns() // 1000
 
 
 if __name__ == "__main__":

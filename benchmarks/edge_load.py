@@ -1,0 +1,140 @@
+"""What loads an edge: keep-alive connections in a closed loop, what they saw, and what the server's processes spent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from benchmarks.processes import cpu_of
+
+BODY = json.dumps(
+    {
+        "subtask_name": "MIGRATE_LINUX_FILE", "progress": 42, "replicatesize": 123_456_789, "totalsize": 987_654_321,
+        "process_trace": "copying /srv/www/a/b/c", "migrate_speed": 512.5, "compress_rate": 1.5, "remain_time": 1234,
+    }
+).encode()  # fmt: skip
+TOKEN = "bench"
+READY_TIMEOUT_S = 30.0
+
+
+class Figures(NamedTuple):
+    """Of one measurement."""
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+    refused: int
+
+    def __str__(self) -> str:
+        times = f"p50 {self.p50_ms:6.1f} ms  p99 {self.p99_ms:6.1f} ms"
+        return f"{self.per_s:7,.0f}/s  {times}  {self.cpu_us:6.1f} µs CPU  {self.refused} refused"
+
+
+class Seen:
+    """By all connections of one load."""
+
+    def __init__(self, pause_s: float = 0.0) -> None:
+        self.pause_s = pause_s
+        """Between an answer and the next report of the same connection."""
+        self.took: list[float] = []
+        self.statuses: Counter[int] = Counter()
+        self.event_ids: list[str] = []
+        self.cut = 0
+        """Connections that ended while an answer was owed."""
+        self.stop = False
+
+    def clear(self) -> None:
+        self.took.clear()
+        self.statuses.clear()
+
+    def ms(self, share: float) -> float:
+        took = sorted(self.took)
+        return took[int(len(took) * share)] * 1e3 if took else float("nan")
+
+
+class Agent(asyncio.Protocol):
+    """Sends one report, waits for its answer, sends the next; ends when it is told so or the server says it will."""
+
+    def __init__(self, port: int, number: int, seen: Seen) -> None:
+        head = (
+            f"PUT /v3/tasks/t{number}/progress HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: agent/1\r\n"
+            f"X-Auth-Token: {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+        )
+        self._request = head.encode() + BODY
+        self._seen = seen
+        self._owed = False
+        self._answer = b""
+
+    def connection_made(self, transport) -> None:
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if not end or (b"content-length: 0" not in head and not body):
+            return
+        self._owed = False
+        self._seen.took.append(time.perf_counter() - self._sent_s)
+        self._seen.statuses[int(head[9:12])] += 1
+        if (at := head.find(b"x-event-id: ")) >= 0:
+            self._seen.event_ids.append(head[at + 12 : at + 48].decode())
+        if self._seen.stop or b"connection: close" in head:
+            self._transport.close()
+        elif self._seen.pause_s:
+            asyncio.get_running_loop().call_later(self._seen.pause_s, self._send)
+        else:
+            self._send()
+
+    def connection_lost(self, _error) -> None:
+        self._seen.cut += self._owed
+
+    def _send(self) -> None:
+        if self._transport.is_closing():
+            return
+        self._sent_s, self._owed, self._answer = time.perf_counter(), True, b""
+        self._transport.write(self._request)
+
+
+async def measure(port: int, pid: int, connections: int, seconds: float) -> Figures:
+    """Load the server as fast as it answers, and say what that took."""
+    await until_ready(port)
+    seen = Seen()
+    await connect(port, connections, seen)
+    await asyncio.sleep(1.0)
+    seen.clear()
+    cpu_s, begun_s = cpu_of(pid), time.perf_counter()
+    await asyncio.sleep(seconds)
+    count, cpu_s, wall_s = len(seen.took), cpu_of(pid) - cpu_s, time.perf_counter() - begun_s
+    figures = Figures(count / wall_s, seen.ms(0.5), seen.ms(0.99), cpu_s / count * 1e6, count - seen.statuses[200])
+    seen.stop = True
+    await asyncio.sleep(0.3)
+    return figures
+
+
+async def connect(port: int, connections: int, seen: Seen) -> None:
+    loop = asyncio.get_running_loop()
+    for number in range(connections):
+        await loop.create_connection(lambda number=number: Agent(port, number, seen), "127.0.0.1", port)
+
+
+async def until_ready(port: int) -> None:
+    """Wait for the first report that is answered with 200."""
+    loop, deadline = asyncio.get_running_loop(), time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        seen = Seen()
+        seen.stop = True
+        try:
+            await loop.create_connection(lambda seen=seen: Agent(port, 0, seen), "127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+            continue
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            if seen.statuses[200]:
+                return
+    raise TimeoutError(f"nothing on port {port} answers with 200")

@@ -1,0 +1,119 @@
+"""Ways to await acks, and servers, side by side: CPU a report, and what a stop signal under load costs whom.
+
+`short` is the edge as it is served; `uvicorn` the same without the short way past ASGI; `granian` as its own.
+Acknowledged means answered with 200; lost is what was acknowledged and is not on the topic; cut is a connection that
+ended while an answer was owed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import uvloop
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.edge_load import TOKEN, Figures, Seen, connect, measure, until_ready
+from benchmarks.local import local_kafka, token_file
+from compose.ports import free_port
+from compose.topics_admin import create_topics
+from schemas.codec import RecordReader
+from schemas.ids import TableIds
+from schemas.topics import Topics
+
+SECTION = "edge-ways"
+VARIANTS = (("short", "loop"), ("short", "thread"), ("short", "aio"), ("uvicorn", "loop"), ("granian", "loop"))
+CONNECTIONS = 128
+SECONDS = 3.0
+ROUNDS = 3
+LOAD_S = 1.5
+
+
+def run() -> None:
+    variants = [each for each in VARIANTS if each[0] != "granian" or importlib.util.find_spec("granian")]
+    with tempfile.TemporaryDirectory() as folder, local_kafka() as kafka:
+        tokens = token_file(Path(folder), TOKEN)
+        create_topics(kafka.client.config(), Topics("ways"))
+
+        def command(variant: tuple[str, str], port: int, prefix: str) -> list[str]:
+            place = [str(port), kafka.bootstrap_servers, prefix, str(tokens)]
+            return [sys.executable, "-m", "benchmarks.ack_ways", *variant, *place]
+
+        rounds = [
+            [loaded(command(each, port := free_port(), "ways"), port) for each in variants] for _ in range(ROUNDS)
+        ]
+        for variant, figures in zip(variants, zip(*rounds, strict=True), strict=True):
+            middle = Figures(*map(statistics.median, zip(*figures, strict=True)))
+            print(f"  {CONNECTIONS} connections  {' + '.join(variant):17} {middle}", flush=True)
+        for number, variant in enumerate(variants):
+            topics = Topics(f"stop{number}", partitions=3)
+            create_topics(kafka.client.config(), topics)
+            told = stopped(command(variant, port := free_port(), topics.prefix), port, kafka.client, topics)
+            print(f"  SIGTERM under load  {' + '.join(variant):17} {told}", flush=True)
+
+
+def loaded(command: list[str], port: int) -> Figures:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        return uvloop.run(measure(port, process.pid, CONNECTIONS, SECONDS))
+    finally:
+        end(process)
+
+
+def stopped(command: list[str], port: int, kafka, topics: Topics) -> str:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        seen, took_s = uvloop.run(stop_under_load(process, port))
+    finally:
+        end(process)
+    lost = set(seen.event_ids) - event_ids(kafka, topics)
+    refused = sum(count for status, count in seen.statuses.items() if status != 200)
+    counts = (
+        f"{len(seen.event_ids):6} acknowledged, {len(lost)} lost, {refused} refused, {seen.cut} of {CONNECTIONS} cut"
+    )
+    return f"{counts}; ended after {took_s:4.1f} s with {process.returncode}"
+
+
+async def stop_under_load(process: subprocess.Popen, port: int) -> tuple[Seen, float]:
+    await until_ready(port)
+    seen = Seen()
+    await connect(port, CONNECTIONS, seen)
+    await asyncio.sleep(LOAD_S)
+    process.send_signal(signal.SIGTERM)
+    begun_s = time.monotonic()
+    while process.poll() is None and time.monotonic() < begun_s + 40:  # noqa: ASYNC110 # its end sets no event
+        await asyncio.sleep(0.02)
+    return seen, time.monotonic() - begun_s
+
+
+def end(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(40)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def event_ids(kafka, topics: Topics) -> set[str]:
+    """Of all that is on the topic."""
+    consumer = Consumer(kafka.config(**{"group.id": "none", "enable.auto.commit": False}))
+    reader = RecordReader(TableIds(), "ProgressReported")
+    name, found, left = topics.progress.name, set(), 0
+    partitions = [TopicPartition(name, number, 0) for number in range(topics.partitions)]
+    try:
+        left = sum(consumer.get_watermark_offsets(each, 20)[1] for each in partitions)
+        consumer.assign(partitions)
+        while left:
+            for message in consumer.consume(10_000, 5):
+                found.add(reader.read(message.value())["event_id"])
+                left -= 1
+    finally:
+        consumer.close()
+    return found

@@ -1,0 +1,44 @@
+"""A Kafka of one section's own, and what stands on it before the clock runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.worker_events import prepare
+from compose.kafka import LocalKafka
+from compose.kafka_jars import default_cache_dir
+from compose.topics_admin import create_topics
+from producer.callers.token_file import token_line
+from schemas.caller import Role
+from schemas.topics import Topics
+
+
+@contextlib.contextmanager
+def local_kafka() -> Iterator[LocalKafka]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LocalKafka(Path(folder) / "kafka", cache_dir=default_cache_dir(os.environ)) as kafka,
+    ):
+        yield kafka
+
+
+@contextlib.contextmanager
+def prepared(events: int, series: int) -> Iterator[tuple[str, ...]]:
+    """The options that lead a command to a topic with so many reports of so many series."""
+    with local_kafka() as kafka:
+        topics = Topics("bench")
+        create_topics(kafka.client.config(), topics, 1)
+        prepare(kafka.bootstrap_servers, topics, events, series)
+        print(f"{events:,} events over {series:,} series, {topics.partitions} partitions", flush=True)
+        yield "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", topics.prefix
+
+
+def token_file(folder: Path, token: str) -> Path:
+    """A file by which this token may report."""
+    path = folder / "tokens"
+    path.write_text(token_line(token, "p", [Role.REPORT]) + "\n")
+    return path

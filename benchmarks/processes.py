@@ -1,0 +1,26 @@
+"""What a process on this machine takes: CPU and memory, as the kernel counts them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU of a process and of all that it started."""
+    total = 0
+    for each in [pid, *descendants(pid)]:
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
+    return children + [each for child in children for each in descendants(child)]
+
+
+def memory_mib(pid: int, field: str = "VmRSS") -> float:
+    """VmRSS, which it holds now, or VmHWM, the most it ever held."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))

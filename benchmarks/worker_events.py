@@ -1,0 +1,107 @@
+"""What the worker's benchmarks put on the topics: reports of many series, and rows of a million."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from confluent_kafka import Producer
+
+from benchmarks.fold import EVENTS, Reports
+from consumer.records import state_batch
+from consumer.table import SeriesTable
+from schemas.catalog import newest
+from schemas.columns import ColumnWriter
+from schemas.ids import TableIds
+from schemas.topics import Topics
+
+START_US = 4_000_000_000_000_000
+"""Far ahead of any clock: no series is called silent or old."""
+PROJECT = "0123456789abcdef0123456789abcdef"
+TURN_US = 10_000_000
+
+
+class Reporter:
+    """Reports of so many series, each in its turn."""
+
+    def __init__(self, series: int) -> None:
+        self.series = series
+        self.tasks = [f"{number:08x}-ff28-4869-b9e4-855fbe12{number % 10_000:04d}" for number in range(series)]
+        self._writer = ColumnWriter(TableIds(), newest("ProgressReported"))
+        self._sizes = np.zeros(series, np.int64)
+        self._dice = np.random.default_rng(1)
+        self._sent = 0
+
+    def values(self, places: np.ndarray, received_at: np.ndarray) -> list[bytes]:
+        """A report of each of these series, none of them twice, received at these times (us)."""
+        count = places.shape[0]
+        self._sizes[places] += self._dice.integers(0, 1 << 24, count)
+        gained = self._sizes[places]
+        columns = {
+            "event_id": [f"{self._sent + number:036d}" for number in range(count)],
+            "project_id": [PROJECT] * count,
+            "task_id": [self.tasks[place] for place in places],
+            "received_at": received_at,
+            "subtask_name": ["MIGRATE_LINUX_EVENTS"] * count,
+            "progress": np.minimum(99, gained >> 26).astype(np.int32),
+            "replicatesize": gained,
+            "totalsize": np.full(count, 1 << 40),
+            "process_trace": ["replicating /dev/vda1, block by block"] * count,
+            "migrate_speed": self._dice.random(count) * 100,
+        }
+        self._sent += count
+        arrays = [
+            pa.array(columns[field.name]).cast(field.type) if field.name in columns else pa.nulls(count, field.type)
+            for field in self._writer.schema
+        ]
+        return self._writer.write(pa.RecordBatch.from_arrays(arrays, schema=self._writer.schema))
+
+
+def prepare(bootstrap: str, topics: Topics, events: int, series: int) -> None:
+    """So many reports, each of the series in turn, ten seconds of its time apart."""
+    reporter, producer = Reporter(series), loader(bootstrap)
+    places = np.arange(series)
+    for turn in range(-(-events // series)):
+        mine = places[: events - turn * series]
+        values = reporter.values(mine, START_US + turn * TURN_US + mine)
+        for home in range(topics.partitions):
+            there = mine[mine % topics.partitions == home].tolist()
+            keys = [f"{PROJECT}/{reporter.tasks[each]}" for each in there]
+            send(producer, topics.progress.name, home, keys, [values[each] for each in there])
+    assert producer.flush(300) == 0
+
+
+def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
+    """A row of each of so many series on the state topic."""
+    reports, table = Reports(series), SeriesTable()
+    for begin in range(0, series, EVENTS):
+        batch = reports.of(np.arange(begin, min(begin + EVENTS, series))).batch
+        column = batch.schema.get_field_index("received_at")
+        times = batch.column(column)
+        later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)
+        table.fold(batch.set_column(column, "received_at", later), np.zeros(batch.num_rows, np.int32))
+        table.commit()
+    writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), loader(bootstrap)
+    slots = np.flatnonzero(table.rows["live"])
+    for number, begin in enumerate(range(0, series, EVENTS)):
+        block = slots[begin : begin + EVENTS]
+        values = writer.write(state_batch(table, block))
+        send(producer, topics.state.name, number % topics.partitions, table.keys[block].tolist(), values)
+    assert producer.flush(300) == 0
+
+
+def loader(bootstrap: str) -> Producer:
+    """A producer for much at once."""
+    return Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 2_000_000, "linger.ms": 50})
+
+
+def send(producer: Producer, topic: str, partition: int, keys: Sequence[str], values: Sequence[bytes]) -> None:
+    """Send these, waiting while the producer is full."""
+    messages = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
+    while messages:
+        producer.produce_batch(topic, messages, partition)
+        messages = [{"key": each["key"], "value": each["value"]} for each in messages if "_error" in each]
+        if messages:
+            producer.poll(0.05)

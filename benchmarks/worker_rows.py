@@ -1,0 +1,56 @@
+"""A worker that finds a million rows on the state topic: how long until it is ready, and what memory it then holds."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import urllib3
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.processes import cpu_of, memory_mib
+from benchmarks.worker_events import prepare_rows
+from benchmarks.worker_process import process, worker_command
+from compose.kafka import LocalKafka
+from compose.ports import free_ports
+from compose.topics_admin import create_topics
+from schemas.topics import Topics
+
+SERIES = 1_000_000
+LONGEST_S = 300.0
+
+
+def million(kafka: LocalKafka) -> None:
+    topics = Topics("million")
+    create_topics(kafka.client.config(), topics, 1)
+    prepare_rows(kafka.bootstrap_servers, topics, SERIES)
+    begin_at_zero(kafka.bootstrap_servers, topics)
+    (port,) = free_ports(1)
+    with process(worker_command(kafka.bootstrap_servers, topics, "--metrics-port", str(port))) as running:
+        deadline, metrics = time.monotonic() + LONGEST_S, ""
+        while measured(metrics, "series") < SERIES:
+            assert running.poll() is None, "the worker ended by itself"
+            assert time.monotonic() < deadline, "the rows are not read back"
+            time.sleep(0.2)
+            try:
+                metrics = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False).data.decode()
+            except urllib3.exceptions.HTTPError:
+                continue
+        print(
+            f"a million rows read back in {measured(metrics, 'restoring_seconds_total'):.1f} s; the whole start took "
+            f"{cpu_of(running.pid):.1f} s of CPU; resident {memory_mib(running.pid):.0f} MiB, peak "
+            f"{memory_mib(running.pid, 'VmHWM'):.0f} MiB",
+            flush=True,
+        )
+
+
+def begin_at_zero(bootstrap: str, topics: Topics) -> None:
+    """The group has read everything there is: nothing."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topics.prefix}.worker"})
+    places = [TopicPartition(topics.progress.name, number, 0) for number in range(topics.partitions)]
+    consumer.commit(offsets=places, asynchronous=False)
+    consumer.close()
+
+
+def measured(metrics: str, name: str) -> float:
+    return sum(map(float, re.findall(rf"^taskstream_worker_{name} (\S+)$", metrics, re.MULTILINE)))
