@@ -1,6 +1,8 @@
-"""What every test may ask for; and what is made once, before several processes run tests side by side."""
+"""What every test may ask for; and what is done once, before several processes run tests side by side."""
 
 from __future__ import annotations
+
+import signal
 
 import pytest
 
@@ -8,6 +10,12 @@ from consumer.warm import warm_up
 from schemas.ids import TableIds
 
 pytest_plugins = ["tests.brokers", "tests.chromium"]
+
+
+def pytest_configure() -> None:
+    """A shell's background jobs are born ignoring SIGINT, and so would be every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -143,9 +143,8 @@ def test_each_one_s_output_is_kept_in_its_own_file(supervisor):
 
 
 SUPERVISING = """
-import contextlib, signal, sys
+import contextlib, sys
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 sys.path.insert(0, sys.argv[3])
 from test_stack import Diary
 from compose.stack import Supervisor
