@@ -14,6 +14,7 @@ _RATE: Final = {"type": ["number", "null"], "description": "Bytes a second."}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": ["number", "null"]}
 _TEXT: Final = {"type": "string"}
+_AT_MOST: Final = {"type": "string", "maxLength": listing.LONGEST_TEXT}
 _HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
 _TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
 
@@ -120,11 +121,11 @@ _PAGE: Final = {
 def document() -> dict[str, Any]:
     """The document."""
     filters = [
-        _query("project", _TEXT, "One project; without the role 'operate', the caller's own is the only one."),
-        _query("health", _TEXT, f"One or more of {', '.join(_HEALTH['enum'])}, with commas in between."),
-        _query("trend", _TEXT, f"One or more of {', '.join(_TREND['enum'])}, with commas in between."),
-        _query("subtask", _TEXT, "Names of subtasks, with commas in between."),
-        _query("q", _TEXT | {"maxLength": listing.LONGEST_TEXT}, "A part of the task's id, capital or not."),
+        _query("project", _AT_MOST, "One project; without the role 'operate', the caller's own is the only one."),
+        _several("health", _HEALTH, "One or more, with commas in between."),
+        _several("trend", _TREND, "One or more, with commas in between."),
+        _query("subtask", _AT_MOST, "Names of subtasks, with commas in between."),
+        _query("q", _AT_MOST, "A part of the task's id, capital or not."),
     ]
     sorts = sorted([*listing.SORTS, *(f"-{name}" for name in listing.SORTS)])
     paging = [
@@ -136,8 +137,8 @@ def document() -> dict[str, Any]:
     states = {"type": "string", "enum": sorted(sdk.STATES)}
     vendors = [
         _query("state", states, "The task's state."),
-        _query("id", _TEXT, "The task's id."),
-        _query("name", _TEXT, "A part of the task's id: reports tell no name."),
+        _query("id", _TEXT | {"maxLength": sdk.LONGEST_ID}, "The task's id."),
+        _query("name", _TEXT | {"maxLength": sdk.LONGEST_ID}, "A part of the task's id: reports tell no name."),
         _query("limit", _whole(0, sdk.MOST, sdk.DEFAULT), "Tasks in the answer."),
         _query("offset", _whole(0, sdk.FARTHEST, 0), "Tasks left out before it."),
     ]
@@ -146,7 +147,11 @@ def document() -> dict[str, Any]:
     stream = "Server-sent events: task, left, reset (fetch /tasks again), beat (every two seconds)."
     return {
         "openapi": "3.1.0",
-        "info": {"title": "taskstream view", "version": "1", "description": "What is known of every migration."},
+        "info": {
+            "title": "taskstream view",
+            "version": "1",
+            "description": "What is known of every migration. A parameter that is empty counts as not given.",
+        },
         "security": [{"token": []}],
         "paths": {
             "/tasks": _get(
@@ -184,6 +189,11 @@ def _get(summary: str, parameters: list[Any], schema: Any, kind: str = "applicat
 
 def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+def _several(name: str, one: dict[str, Any], text: str) -> dict[str, Any]:
+    several = {"type": "array", "minItems": 1, "items": one}
+    return _query(name, several, text) | {"style": "form", "explode": False}
 
 
 def _whole(least: int, most: int, default: int) -> dict[str, Any]:
