@@ -46,7 +46,8 @@ _SERIES: Final[dict[str, Any]] = {
         "maxItems": MINUTES,
         "description": "Bytes in each closed bucket before open_minute_ms, oldest first.",
     },
-    "open_minute_ms": _MS,
+    "open_minute_ms": _MS
+    | {"description": "Of a task, by the clock; of its subtasks, where the newest report has left it."},
 }
 _LINE: Final = {
     "project_id": _TEXT,

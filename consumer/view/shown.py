@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from consumer.rates import US_PER_S
-from consumer.series import GAUGES, NONE, ROW, Health, Trend
+from consumer.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
 from consumer.table import identity
 from consumer.tasks import health_of, state_of
 from consumer.view.board import Board
@@ -32,6 +32,7 @@ def task_line(board: Board, task: int, now_us: int) -> dict[str, Any]:
         "project_id": project_id,
         "task_id": task_id,
         **_series_line(board, slot, health, since, now_us),
+        **_until_now(board.table.rows[slot], now_us, board.bucket_us),
         "version": int(board.changed[task]),
     }
 
@@ -95,6 +96,20 @@ def _more(board: Board, slot: int) -> dict[str, Any]:
         **{name: number(row[name]) for name in (*numbers, *GAUGES)},
         "rated_from_ms": int(row["rated_from"]) // 1000,
         "partition": int(row["partition"]),
+    }
+
+
+def _until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, Any]:
+    """The last 30 minutes before now.
+
+    A row stands where its newest report left it. What has passed since is told as minutes without a byte: in a list,
+    what fell silent must not look as if it had moved until now.
+    """
+    passed = max(0, (now_us - int(row["open_minute"])) // bucket_us)
+    known = [*row["minute_bytes"].tolist(), int(row["open_minute_bytes"])] if passed else row["minute_bytes"].tolist()
+    return {
+        "minute_bytes": [*known, *[0] * min(passed - 1, MINUTES)][-MINUTES:],
+        "open_minute_ms": (int(row["open_minute"]) + passed * bucket_us) // 1000,
     }
 
 
