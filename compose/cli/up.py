@@ -94,6 +94,9 @@ def up(
         workers=workers,
         bucket_s=bucket_s,
     )
+    if kafka.bootstrap_servers:
+        named = "--bootstrap-servers or TASKSTREAM_BOOTSTRAP_SERVERS names it"
+        say(f"using Kafka at {kafka.bootstrap_servers}, because {named}; none is started here")
     began_s = time.monotonic()
     with until_stopped() as hurry, LocalStack(settings, tell=tell, notify=say, hurry=hurry) as stack:
         say(f"taskstream is up after {time.monotonic() - began_s:.1f} s; Ctrl-C stops it")

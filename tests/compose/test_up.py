@@ -198,6 +198,7 @@ def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_
     command = [sys.executable, "-m", "compose", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
+    assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, because")
     assert "partitions" in done.stderr
     assert not list((tmp_path / "data").glob("logs/*"))
 
