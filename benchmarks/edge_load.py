@@ -100,10 +100,10 @@ class Agent(asyncio.Protocol):
         self._transport.write(self._request)
 
 
-async def measure(port: int, pid: int, connections: int, seconds: float) -> Figures:
-    """Load the server as fast as it answers, and say what that took."""
+async def measure(port: int, pid: int, connections: int, seconds: float, pause_s: float = 0.0) -> Figures:
+    """Load the server, each connection as fast as it answers and pauses, and say what that took."""
     await until_ready(port)
-    seen = Seen()
+    seen = Seen(pause_s)
     await connect(port, connections, seen)
     await asyncio.sleep(1.0)
     seen.clear()
