@@ -8,9 +8,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
-from confluent_kafka.admin import AdminClient, ConfigEntry, ConfigResource, NewTopic
+from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
 from compose.errors import TopicsError
+from consumer.quiet_admin import QuietAdmin
 from schemas.topics import Found, Topic, Topics
 
 CLUSTER_DEFAULT = -1
@@ -18,12 +19,7 @@ CLUSTER_DEFAULT = -1
 CREATE_TIMEOUT_S = 30.0
 FIND_TIMEOUT_S = 10.0
 POLL_S = 0.1
-_UNREACHED = "does Kafka listen at --bootstrap-servers?"
 _REMEDIES = {
-    "_TIMED_OUT": _UNREACHED,
-    "_TRANSPORT": _UNREACHED,
-    "_ALL_BROKERS_DOWN": _UNREACHED,
-    "_AUTHENTICATION": "look at the sasl.* settings",
     "TOPIC_AUTHORIZATION_FAILED": "allow this user to describe and create it",
     "CLUSTER_AUTHORIZATION_FAILED": "allow this user to create topics",
     "TOPIC_EXCEPTION": "a --prefix is made of letters, digits and . _ -",
@@ -45,13 +41,13 @@ def create_topics(
         TopicsError: the cluster did not answer, refused one, or the topics did not appear in time.
     """
     deadline = time.monotonic() + timeout_s
-    admin = _admin(admin_config)
+    admin = QuietAdmin(admin_config)
     present = _partitions(admin, topics, timeout_s)
     created = []
     if missing := [topic for topic in topics.all if topic.name not in present]:
         new = [NewTopic(each.name, each.partitions, replication_factor, config=dict(each.config)) for each in missing]
         asked = admin.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
-        created = [name for name, answer in asked.items() if _was_created(name, answer)]
+        created = [name for name, answer in asked.items() if _was_created(admin, name, answer)]
     while waiting := _leaderless(topics.all, _partitions(admin, topics, timeout_s)):
         if time.monotonic() > deadline:
             raise TopicsError(f"{', '.join(waiting)}: no leader after {timeout_s:g} s: are all brokers up?")
@@ -67,24 +63,20 @@ def found_topics(
     Raises:
         TopicsError: the cluster did not answer, or refused to.
     """
-    admin = _admin(admin_config)
+    admin = QuietAdmin(admin_config)
     described = _partitions(admin, topics, timeout_s)
     if not described:
         return {}
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in described]
     found = {}
     for resource, answer in admin.describe_configs(resources, request_timeout=timeout_s).items():
-        entries: dict[str, ConfigEntry] = _answer(resource.name, "its configuration was not told", answer)
+        entries: dict[str, ConfigEntry] = _answer(admin, resource.name, "its configuration was not told", answer)
         config = {name: str(entry.value) for name, entry in entries.items()}
         found[resource.name] = Found(len(described[resource.name]), config)
     return found
 
 
-def _admin(config: Mapping[str, Any]) -> AdminClient:
-    return AdminClient({"log_level": 0, **config})
-
-
-def _partitions(admin: AdminClient, topics: Topics, timeout_s: float) -> dict[str, list[TopicPartitionInfo]]:
+def _partitions(admin: QuietAdmin, topics: Topics, timeout_s: float) -> dict[str, list[TopicPartitionInfo]]:
     found = {}
     names = TopicCollection([topic.name for topic in topics.all])
     for name, answer in admin.describe_topics(names, request_timeout=timeout_s).items():
@@ -92,17 +84,17 @@ def _partitions(admin: AdminClient, topics: Topics, timeout_s: float) -> dict[st
             found[name] = answer.result().partitions
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise TopicsError(f"{name}: not found out: {_told(error)}") from error
+                raise TopicsError(f"{name}: not found out: {_told(admin, error)}") from error
     return found
 
 
-def _was_created(name: str, answer: Future[None]) -> bool:
+def _was_created(admin: QuietAdmin, name: str, answer: Future[None]) -> bool:
     try:
         answer.result()
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
             return False
-        raise TopicsError(f"{name}: not created: {_told(error)}") from error
+        raise TopicsError(f"{name}: not created: {_told(admin, error)}") from error
     return True
 
 
@@ -114,15 +106,14 @@ def _leaderless(declared: tuple[Topic, ...], described: dict[str, list[TopicPart
     ]
 
 
-def _answer(name: str, failure: str, answer: Future[Any]) -> Any:
+def _answer(admin: QuietAdmin, name: str, failure: str, answer: Future[Any]) -> Any:
     try:
         return answer.result()
     except KafkaException as error:
-        raise TopicsError(f"{name}: {failure}: {_told(error)}") from error
+        raise TopicsError(f"{name}: {failure}: {_told(admin, error)}") from error
 
 
-def _told(error: KafkaException) -> str:
+def _told(admin: QuietAdmin, error: KafkaException) -> str:
     """What librdkafka says, and what to do about the usual causes."""
-    reason: KafkaError = error.args[0]
-    remedy = _REMEDIES.get(reason.name())
-    return f"{reason.str()}: {remedy}" if remedy else str(reason.str())
+    remedy = _REMEDIES.get(error.args[0].name())
+    return f"{admin.why(error)}: {remedy}" if remedy else admin.why(error)

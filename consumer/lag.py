@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from consumer.errors import KafkaFailed, StreamGap
 from consumer.passage import Passage
+from consumer.quiet_admin import QuietAdmin
 from consumer.span import EARLIEST, LATEST, Cluster, Span
 
 _CALL_S = 10.0
@@ -56,11 +56,11 @@ class Groups:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = AdminClient(self._config)
+        admin = QuietAdmin(self._config)
         try:
             found = admin.list_consumer_groups(request_timeout=_CALL_S).result()
         except KafkaException as error:
-            raise _failed("the groups", error) from error
+            raise _failed("the groups", admin, error) from error
         return sorted(each.group_id for each in found.valid)
 
     def members(self, group: str) -> dict[tuple[str, int], str]:
@@ -69,14 +69,14 @@ class Groups:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = AdminClient(self._config)
+        admin = QuietAdmin(self._config)
         try:
             (answer,) = admin.describe_consumer_groups([group], request_timeout=_CALL_S).values()
             described = answer.result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return {}
-            raise _failed(f"the group {group}", error) from error
+            raise _failed(f"the group {group}", admin, error) from error
         return {
             (place.topic, place.partition): f"{member.group_instance_id or member.client_id}@{member.host.lstrip('/')}"
             for member in described.members
@@ -89,7 +89,7 @@ class Groups:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = AdminClient(self._config)
+        admin = QuietAdmin(self._config)
         try:
             asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=_CALL_S)
             (answer,) = asked.values()
@@ -97,7 +97,7 @@ class Groups:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return {}
-            raise _failed(f"the offsets of group {group}", error) from error
+            raise _failed(f"the offsets of group {group}", admin, error) from error
         found: dict[str, dict[int, int]] = {}
         for place in places:
             if place.error is None and place.offset >= 0:
@@ -154,5 +154,5 @@ class Groups:
         return found
 
 
-def _failed(what: str, error: KafkaException) -> KafkaFailed:
-    return KafkaFailed(f"{what} cannot be asked: {error.args[0].str()}: does Kafka listen at --bootstrap-servers?")
+def _failed(what: str, admin: QuietAdmin, error: KafkaException) -> KafkaFailed:
+    return KafkaFailed(f"{what} cannot be asked: {admin.why(error)}")

@@ -30,8 +30,13 @@ FINAL = frozenset(
 """What asking again does not mend."""
 
 
-def patiently(what: str, ask: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
-    """The answer to `ask`, which is called again while it fails with what may pass.
+def patiently(
+    what: str,
+    ask: Callable[[], T],
+    patience_s: float = PATIENCE_S,
+    why: Callable[[KafkaException], str] = lambda error: f"{error.args[0].str()}: is Kafka up, and its address right?",
+) -> T:
+    """The answer to `ask`, which is called again while it fails with what may pass; `why` then has the last word.
 
     Raises:
         KafkaFailed: with `what`, when it cannot pass, or did not within `patience_s`.
@@ -45,6 +50,5 @@ def patiently(what: str, ask: Callable[[], T], patience_s: float = PATIENCE_S) -
             if reason.code() in FINAL or reason.fatal():
                 raise KafkaFailed(f"{what}: {reason.str()}") from error
             if time.monotonic() > deadline:
-                message = f"{what}: {reason.str()}; tried for {patience_s:.0f} s: is Kafka up, and its address right?"
-                raise KafkaFailed(message) from error
+                raise KafkaFailed(f"{what}: tried for {patience_s:.0f} s: {why(error)}") from error
             time.sleep(_PAUSE_S)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AdminClient
 
 from consumer.errors import TopicsUnfit
 from consumer.patience import patiently
+from consumer.quiet_admin import QuietAdmin
 from schemas.topics import Topics
 
 _CALL_S = 10.0
@@ -22,9 +22,10 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
         TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
         KafkaFailed: Kafka did not answer.
     """
-    admin = AdminClient(dict(config))
+    admin = QuietAdmin(config)
     used = (topics.progress, topics.state, topics.rates, topics.signals, topics.rejected)
-    counts = patiently("the topics cannot be looked at", lambda: _partition_counts(admin, [each.name for each in used]))
+    names = [each.name for each in used]
+    counts = patiently("the topics cannot be looked at", lambda: _partition_counts(admin, names), why=admin.why)
     missing = [name for name, count in counts.items() if not count]
     if missing:
         raise TopicsUnfit(
@@ -39,7 +40,7 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     return events
 
 
-def _partition_counts(admin: AdminClient, names: list[str]) -> dict[str, int]:
+def _partition_counts(admin: QuietAdmin, names: list[str]) -> dict[str, int]:
     """How many partitions each topic has; 0: there is no such topic."""
     counts = {}
     for name, answer in admin.describe_topics(TopicCollection(names), request_timeout=_CALL_S).items():

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from consumer.errors import BadRange, KafkaFailed
+from consumer.quiet_admin import QuietAdmin
 from consumer.ranges import Bound, Earliest, Latest, Offsets, Since
 
 _CALL_S = 15.0
@@ -40,7 +41,7 @@ class Cluster:
     """Asks a cluster where a topic's records lie. `config` is librdkafka's."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._config = {"log_level": 0, **config}
+        self._config = config
 
     def partitions(self, topic: str) -> list[int]:
         """The numbers of a topic's partitions.
@@ -48,12 +49,11 @@ class Cluster:
         Raises:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
+        admin = QuietAdmin(self._config)
         try:
-            found = AdminClient(self._config).list_topics(topic, timeout=_CALL_S).topics[topic]
+            found = admin.list_topics(topic, timeout=_CALL_S).topics[topic]
         except KafkaException as error:
-            raise KafkaFailed(
-                f"{topic}: {error.args[0].str()}: does Kafka listen at {self._config.get('bootstrap.servers')}?"
-            ) from error
+            raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
         if found.error is not None:
             raise KafkaFailed(f"{topic}: {found.error.str()}; `taskstream topics list` tells what is there")
         return sorted(found.partitions)
@@ -89,7 +89,7 @@ class Cluster:
         """
         if not partitions:
             return {}
-        admin = AdminClient(self._config)  # named: an admin client that is let go answers nobody
+        admin = QuietAdmin(self._config)
         asked = {TopicPartition(topic, each): spec for each in partitions}
         deadline = time.monotonic() + _CALL_S
         while True:
@@ -99,7 +99,7 @@ class Cluster:
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
                 if reason.code() not in _PASSING or time.monotonic() > deadline:
-                    raise KafkaFailed(f"the offsets of {topic} cannot be asked: {reason.str()}") from error
+                    raise KafkaFailed(f"the offsets of {topic} cannot be asked: {admin.why(error)}") from error
                 time.sleep(_PAUSE_S)
 
     def _resolved(

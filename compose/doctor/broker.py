@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException
 
 from compose.doctor.finding import Finding, bad, good, unknown
 from compose.librdkafka import KafkaClient
 from compose.topics_admin import found_topics
 from consumer.lag import Groups
+from consumer.quiet_admin import QuietAdmin
 from schemas.topics import Topics, differences
 
 ANSWER_S = 5.0
@@ -36,9 +37,13 @@ _PAUSE_S = 0.2
 def broker(kafka: KafkaClient) -> Iterator[Finding]:
     """Whether Kafka answers, and how old it is."""
     heard = _Heard()
-    admin = AdminClient(kafka.config(log_level=7, debug="feature,broker"), logger=heard.logger)
+    admin = QuietAdmin(kafka.config(log_level=7, debug="feature,broker"), logger=heard.logger)
     began_s = time.monotonic()
-    metadata = admin.list_topics(timeout=ANSWER_S)
+    try:
+        metadata = admin.list_topics(timeout=ANSWER_S)
+    except KafkaException as error:
+        yield bad("broker", *admin.cause(error))
+        return
     took_ms = (time.monotonic() - began_s) * 1000
     admin.poll(0)
     count = len(metadata.brokers)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumer.errors import KafkaFailed
 from consumer.patience import patiently
+from consumer.quiet_admin import QuietAdmin
 
 _CALL_S = 15.0
 _GONE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
@@ -53,13 +53,13 @@ class Group:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = AdminClient({name: value for name, value in self._config.items() if name != "group.id"})
+        admin = QuietAdmin({name: value for name, value in self._config.items() if name != "group.id"})
 
         def described() -> Any:
             return admin.describe_consumer_groups([self.name], request_timeout=_CALL_S)[self.name].result()
 
         try:
-            found = patiently(f"group {self.name} cannot be described", described)
+            found = patiently(f"group {self.name} cannot be described", described, why=admin.why)
         except KafkaFailed as error:
             cause = error.__cause__
             if isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient, ConfigResource
+from confluent_kafka.admin import ConfigResource
 
 from consumer.errors import CopyRefused, KafkaFailed
+from consumer.quiet_admin import QuietAdmin
 from consumer.replay.carried import Carried
 
 _CALL_S = 15.0
@@ -47,12 +48,12 @@ def stamps_itself(config: Mapping[str, Any], topic: str) -> bool:
     Raises:
         KafkaFailed: Kafka did not answer.
     """
-    admin = AdminClient({"log_level": 0, **config})
+    admin = QuietAdmin(config)
     asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
         found = admin.describe_configs([asked], request_timeout=_CALL_S)[asked].result()
     except KafkaException as error:
-        raise KafkaFailed(f"{topic}: its settings cannot be asked: {error.args[0].str()}") from error
+        raise KafkaFailed(f"{topic}: its settings cannot be asked: {admin.why(error)}") from error
     return bool(found["message.timestamp.type"].value == "LogAppendTime")
 
 
@@ -142,11 +143,9 @@ class TopicTarget:
 
 
 def _cluster_id(config: Mapping[str, Any]) -> str | None:
-    admin = AdminClient({"log_level": 0, **config})
+    admin = QuietAdmin(config)
     try:
         found: str | None = admin.list_topics(timeout=_CALL_S).cluster_id
     except KafkaException as error:
-        raise KafkaFailed(
-            f"Kafka at {config.get('bootstrap.servers')} did not answer: {error.args[0].str()}"
-        ) from error
+        raise KafkaFailed(f"Kafka at {config.get('bootstrap.servers')} did not answer: {admin.why(error)}") from error
     return found
