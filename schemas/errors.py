@@ -6,8 +6,7 @@ SchemasError
  ├── UnknownSchema      no schema goes by this name or id
  ├── Unresolvable       this schema cannot be read as the newest one of its name
  ├── BatchTooLarge      more bytes in one call than columns hold
- ├── RegistryFailed     the schema registry did not answer, or refused
- └── TopicsDiffer       a topic on the cluster is not what is declared
+ └── RegistryFailed     the schema registry did not answer, or refused
 """
 
 from __future__ import annotations
@@ -44,7 +43,3 @@ class BatchTooLarge(SchemasError):
 
 class RegistryFailed(SchemasError):
     """The schema registry did not answer, or refused."""
-
-
-class TopicsDiffer(SchemasError):
-    """A topic on the cluster is not what is declared."""
