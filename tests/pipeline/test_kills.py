@@ -75,10 +75,14 @@ def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path
 
         # A transactional call may hang when the broker was killed: the watchdog ends the worker, and it starts again.
         await_true(lambda: folded() == len(events), 180, f"the worker folded {folded()} of {len(events)} events")
-        shown = urllib3.request(
-            "GET", f"{stack.address('view')}/tasks/{TASK}", headers={"X-Auth-Token": stack.token()}, retries=False
-        ).json()
-        assert [each["replicatesize"] for each in shown["subtasks"]] == [len(agent.acknowledged) * 1000]
+
+        def shown() -> list[int]:
+            url, headers = f"{stack.address('view')}/tasks/{TASK}", {"X-Auth-Token": stack.token()}
+            task = urllib3.request("GET", url, headers=headers, retries=False).json()
+            return [each["replicatesize"] for each in task["subtasks"]]
+
+        # The view follows the topic and may be behind it for a moment.
+        await_true(lambda: shown() == [len(agent.acknowledged) * 1000], 60, f"the view shows {shown()}")
 
 
 def records_of(state: dict[str, bytes]) -> list[dict]:

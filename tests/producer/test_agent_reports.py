@@ -96,9 +96,9 @@ def test_names_that_are_no_utf8_make_reports_that_the_edge_can_read(tmp_path):
 
 def test_bytes_and_percent_never_fall(tmp_path, source):
     with MoodyEdge() as edge:
-        run(edge.url, source, tmp_path / "dst", bwlimit_bps=8_000_000, interval_s=0.02)
+        run(edge.url, source, tmp_path / "dst", bwlimit_bps=2_000_000, interval_s=0.02)
     bodies = edge.bodies("MIGRATE_LINUX_FILE")
-    assert len(bodies) > 5
+    assert len(bodies) > 2, "too few to fall; a copy of a second has fifty where nothing holds it up"
     assert all(one["replicatesize"] <= two["replicatesize"] for one, two in pairwise(bodies))
     assert all(one["progress"] <= two["progress"] for one, two in pairwise(bodies))
 
