@@ -26,7 +26,7 @@ check: $(READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py
+	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py tests/test_public_api.py
 
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)

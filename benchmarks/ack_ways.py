@@ -15,17 +15,17 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.aio import AIOProducer
 
-from compose.callers import CallerSettings
-from compose.edge import EdgeSettings, build_edge
-from compose.librdkafka import KafkaClient
-from compose.serve import Serving, bind, serve
-from producer.acks import AckedProducer
-from producer.admission import Limits
-from producer.app import Edge
-from producer.delivery import Delivery
-from producer.errors import NotAcked
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.callers import CallerSettings
+from taskstream.compose.edge import EdgeSettings, build_edge
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.serve import Serving, bind, serve
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.admission import Limits
+from taskstream.producer.app import Edge
+from taskstream.producer.delivery import Delivery
+from taskstream.producer.errors import NotAcked
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 
 ARGUMENTS = "TASKSTREAM_BENCH_ARGUMENTS"
 THREAD_POLL_S = 0.1

@@ -17,12 +17,12 @@ from typing import Any
 import fastavro
 import pyarrow as pa
 
-from schemas.catalog import Schema, named, newest
-from schemas.codec import RecordWriter, plain
-from schemas.columns import ColumnReader, ColumnWriter
-from schemas.ids import TableIds
-from schemas.subtasks import SUBTASKS
-from schemas.wire import HEADER_SIZE
+from taskstream.schemas.catalog import Schema, named, newest
+from taskstream.schemas.codec import RecordWriter, plain
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.subtasks import SUBTASKS
+from taskstream.schemas.wire import HEADER_SIZE
 
 SECTION = "codec"
 RECORDS = 20_000

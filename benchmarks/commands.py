@@ -25,7 +25,7 @@ class Cost:
 def cost_of(*words: str) -> Cost:
     """Run `taskstream WORDS`, whose answer nobody reads, to its end; it must succeed."""
     began, peak_mib = time.monotonic(), 0.0
-    running = subprocess.Popen([sys.executable, "-P", "-m", "compose", *words], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([sys.executable, "-P", "-m", "taskstream", *words], stdout=subprocess.DEVNULL)
     while True:
         ended, status, used = os.wait4(running.pid, os.WNOHANG)
         if ended:

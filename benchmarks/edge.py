@@ -21,9 +21,9 @@ import uvloop
 
 from benchmarks.edge_load import TOKEN, Figures, measure
 from benchmarks.local import local_kafka, token_file
-from compose.ports import free_port
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.ports import free_port
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 
 SECTION = "edge"
 SECONDS = 3.0
@@ -44,7 +44,17 @@ def run() -> None:
         create_topics(kafka.client.config(), topics)
         tokens = token_file(Path(folder), TOKEN)
         servers = kafka.bootstrap_servers
-        edge = ["-m", "compose", "edge", "--bootstrap-servers", servers, "--prefix", "bench", "--tokens", str(tokens)]
+        edge = [
+            "-m",
+            "taskstream",
+            "edge",
+            "--bootstrap-servers",
+            servers,
+            "--prefix",
+            "bench",
+            "--tokens",
+            str(tokens),
+        ]
         peers = "benchmarks.edge_peers"
         commands: dict[str, Command] = {
             EMPTY: lambda port: ["-m", peers, "empty", port],

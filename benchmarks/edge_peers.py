@@ -8,11 +8,11 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from compose.serve import Serving, bind, serve
-from producer.report import ProgressReport
-from schemas.catalog import newest
-from schemas.codec import RecordWriter
-from schemas.ids import TableIds
+from taskstream.compose.serve import Serving, bind, serve
+from taskstream.producer.report import ProgressReport
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.ids import TableIds
 
 
 async def empty(scope, receive, send):
@@ -30,7 +30,7 @@ async def empty(scope, receive, send):
 
 
 class Short:
-    """Says 200 on the short way, see `compose.http_express`."""
+    """Says 200 on the short way, see `taskstream.compose.http_express`."""
 
     def begin(self, _method, _url, _headers):
         return self

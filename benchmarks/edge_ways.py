@@ -22,11 +22,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.edge_load import TOKEN, Figures, Seen, connect, measure, until_ready
 from benchmarks.local import local_kafka, token_file
-from compose.ports import free_port
-from compose.topics_admin import create_topics
-from schemas.codec import RecordReader
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.ports import free_port
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 
 SECTION = "edge-ways"
 VARIANTS = (("short", "loop"), ("short", "thread"), ("short", "aio"), ("uvicorn", "loop"), ("granian", "loop"))

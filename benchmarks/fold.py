@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.fold import MOST_SIGNALS, fold_events
-from consumer.minutes import MOST_WINDOWS
-from consumer.series import SIGNAL, WINDOW
-from consumer.table import EVENT_COLUMNS, SeriesTable
-from schemas.catalog import newest
-from schemas.plan import columns_of
+from taskstream.consumer.fold import MOST_SIGNALS, fold_events
+from taskstream.consumer.minutes import MOST_WINDOWS
+from taskstream.consumer.series import SIGNAL, WINDOW
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.plan import columns_of
 
 SECTION = "fold"
 EVENTS = 10_000

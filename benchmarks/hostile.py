@@ -17,10 +17,10 @@ from benchmarks.edge_load import TOKEN, Seen, connect, until_ready
 from benchmarks.hostile_clients import Hostile
 from benchmarks.local import local_kafka, token_file
 from benchmarks.processes import cpu_of, memory_mib
-from compose.ports import free_port
-from compose.serve import raise_file_limit
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.ports import free_port
+from taskstream.compose.serve import raise_file_limit
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 
 SECTION = "hostile"
 REQUEST_TIMEOUT_S = 3
@@ -43,7 +43,7 @@ def run() -> None:
         edge = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", "hostile", "--port", str(port)]
         options = ["--tokens", str(tokens), "--request-timeout", str(REQUEST_TIMEOUT_S)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "compose", *edge, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "taskstream", *edge, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
             uvloop.run(suffer(port, process.pid))

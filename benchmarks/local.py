@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.worker_events import prepare
-from compose.kafka import LocalKafka
-from compose.kafka_jars import default_cache_dir
-from compose.topics_admin import create_topics
-from producer.callers.token_file import token_line
-from schemas.caller import Role
-from schemas.topics import Topics
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.compose.topics_admin import create_topics
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.caller import Role
+from taskstream.schemas.topics import Topics
 
 
 @contextlib.contextmanager

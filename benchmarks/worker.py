@@ -19,9 +19,9 @@ from benchmarks.worker_events import prepare
 from benchmarks.worker_latency import latency
 from benchmarks.worker_process import Reached, catching_up, worker_command
 from benchmarks.worker_rows import million
-from compose.kafka_jars import default_cache_dir
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 
 SECTION = "worker"
 EVENTS = int(os.environ.get("TASKSTREAM_BENCH_EVENTS", "2000000"))

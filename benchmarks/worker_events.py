@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from confluent_kafka import Producer
 
 from benchmarks.fold import EVENTS, Reports
-from consumer.records import state_batch
-from consumer.table import SeriesTable
-from schemas.catalog import newest
-from schemas.columns import ColumnWriter
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.table import SeriesTable
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 
 START_US = 4_000_000_000_000_000
 """Far ahead of any clock: no series is called silent or old."""

@@ -10,11 +10,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.worker_events import PROJECT, Reporter, loader, send
 from benchmarks.worker_process import process, worker_command
-from compose.kafka import LocalKafka
-from compose.topics_admin import create_topics
-from schemas.codec import RecordReader
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 
 RATE = 1_000
 SECONDS = 30

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.processes import cpu_of, memory_mib
-from schemas.topics import Topics
+from taskstream.schemas.topics import Topics
 
 LOOK_S = 0.05
 FIRST_S = 180.0
@@ -32,7 +32,7 @@ class Reached:
 
 
 def worker_command(bootstrap: str, topics: Topics, *more: str) -> list[str]:
-    command = [sys.executable, "-P", "-m", "compose", "worker", "--bootstrap-servers", bootstrap]
+    command = [sys.executable, "-P", "-m", "taskstream", "worker", "--bootstrap-servers", bootstrap]
     return [*command, "--prefix", topics.prefix, "--metrics-port", "0", "--instance", "bench", *more]
 
 

@@ -11,10 +11,10 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.processes import cpu_of, memory_mib
 from benchmarks.worker_events import prepare_rows
 from benchmarks.worker_process import process, worker_command
-from compose.kafka import LocalKafka
-from compose.ports import free_ports
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.ports import free_ports
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 
 SERIES = 1_000_000
 LONGEST_S = 300.0

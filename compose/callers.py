@@ -8,15 +8,15 @@ from pathlib import Path
 
 import structlog
 
-from producer.callers.identity import IdentityService
-from producer.callers.keystone import KeystoneTokens
-from producer.callers.keystone_file import read_keystone_settings
-from producer.callers.open_door import OpenDoor
-from producer.callers.row import Row
-from producer.callers.signature import SignatureKeys
-from producer.callers.token_file import TokenFile
-from producer.errors import CredentialsUnusable
-from schemas.caller import Authenticator
+from taskstream.producer.callers.identity import IdentityService
+from taskstream.producer.callers.keystone import KeystoneTokens
+from taskstream.producer.callers.keystone_file import read_keystone_settings
+from taskstream.producer.callers.open_door import OpenDoor
+from taskstream.producer.callers.row import Row
+from taskstream.producer.callers.signature import SignatureKeys
+from taskstream.producer.callers.token_file import TokenFile
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.caller import Authenticator
 
 _log = structlog.get_logger("taskstream.callers")
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import urllib3
 
-from compose.errors import DemoError
-from producer.agent import CopyJob, CopyResult, copy_tree
-from producer.auth_token import AuthToken
-from producer.client import ProgressClient
+from taskstream.compose.errors import DemoError
+from taskstream.producer.agent import CopyJob, CopyResult, copy_tree
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.client import ProgressClient
 
 LOOK_EVERY_S = 0.5
 SETTLE_WITHIN_S = 30.0

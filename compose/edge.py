@@ -6,22 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from compose.callers import CallerSettings, build_callers
-from compose.librdkafka import KafkaClient
-from producer.acks import AckedProducer, producer_config
-from producer.admission import Limits
-from producer.app import Edge
-from producer.batch import BatchEndpoint
-from producer.counts import EdgeCounts
-from producer.event import EventWriter
-from producer.express import ExpressLane
-from producer.intake import Intake
-from producer.metrics import LibrdkafkaStats, Metrics
-from producer.progress import ProgressEndpoint
-from producer.readiness import Readiness, Watch
-from producer.refusals import Refusals
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.callers import CallerSettings, build_callers
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.producer.acks import AckedProducer, producer_config
+from taskstream.producer.admission import Limits
+from taskstream.producer.app import Edge
+from taskstream.producer.batch import BatchEndpoint
+from taskstream.producer.counts import EdgeCounts
+from taskstream.producer.event import EventWriter
+from taskstream.producer.express import ExpressLane
+from taskstream.producer.intake import Intake
+from taskstream.producer.metrics import LibrdkafkaStats, Metrics
+from taskstream.producer.progress import ProgressEndpoint
+from taskstream.producer.readiness import Readiness, Watch
+from taskstream.producer.refusals import Refusals
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,9 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from compose.http_express import Express, ExpressReply, Held
-from compose.lingering import Lingering
-from schemas.api_error import (
+from taskstream.compose.http_express import Express, ExpressReply, Held
+from taskstream.compose.lingering import Lingering
+from taskstream.schemas.api_error import (
     HEADERS_TOO_LARGE,
     MALFORMED,
     REQUEST_TIMEOUT,

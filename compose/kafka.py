@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from compose.errors import BrokerStartError, PortInUseError
-from compose.kafka_jars import bring_jars, cache_lock, find_program
-from compose.kafka_java import KafkaJava, explain
-from compose.kafka_node import KafkaNode
-from compose.librdkafka import KafkaClient
-from compose.ports import free_ports, is_free
-from compose.process import GuardedProcess
-from compose.readiness import kafka_answers
+from taskstream.compose.errors import BrokerStartError, PortInUseError
+from taskstream.compose.kafka_jars import bring_jars, cache_lock, find_program
+from taskstream.compose.kafka_java import KafkaJava, explain
+from taskstream.compose.kafka_node import KafkaNode
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_ports, is_free
+from taskstream.compose.process import GuardedProcess
+from taskstream.compose.readiness import kafka_answers
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0

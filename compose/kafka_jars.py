@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from compose.errors import KafkaInstallError, MissingProgramError
+from taskstream.compose.errors import KafkaInstallError, MissingProgramError
 
 KAFKA_VERSION = "4.3.1"
 POM = Path(__file__).with_name("kafka-pom.xml")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compose.errors import BrokerStartError
-from compose.kafka_node import KafkaNode
+from taskstream.compose.errors import BrokerStartError
+from taskstream.compose.kafka_node import KafkaNode
 
 # One small node on a shared machine: the serial collector starts fastest and needs no threads of its own.
 TUNING = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")

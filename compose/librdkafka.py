@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from compose.errors import KafkaPropertyError
+from taskstream.compose.errors import KafkaPropertyError
 
 HIDDEN = "[hidden]"
 BOOTSTRAP = "bootstrap.servers"

@@ -16,16 +16,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Never, Self
 
-from compose.errors import PortInUseError, TopicsError
-from compose.kafka import LocalKafka
-from compose.librdkafka import KafkaClient, write_properties
-from compose.local_token import local_token
-from compose.ports import free_ports, is_free
-from compose.readiness import http_answers, kafka_answers
-from compose.service import Happening, Service
-from compose.stack import Supervisor
-from compose.topics_admin import create_topics, found_topics
-from schemas.topics import Topics, differences
+from taskstream.compose.errors import PortInUseError, TopicsError
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.librdkafka import KafkaClient, write_properties
+from taskstream.compose.local_token import local_token
+from taskstream.compose.ports import free_ports, is_free
+from taskstream.compose.readiness import http_answers, kafka_answers
+from taskstream.compose.service import Happening, Service
+from taskstream.compose.stack import Supervisor
+from taskstream.compose.topics_admin import create_topics, found_topics
+from taskstream.schemas.topics import Topics, differences
 
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 1.0
@@ -164,7 +164,7 @@ class LocalStack:
 
     def _command(self, noun: str, url: str, *options: str, name: str = "") -> Service:
         command = (
-            *(sys.executable, "-P", "-m", "compose", noun),
+            *(sys.executable, "-P", "-m", "taskstream", noun),
             *("--bootstrap-servers", self.kafka.bootstrap_servers, "--prefix", self.settings.topics.prefix),
             *self._kafka_config(),
             *options,

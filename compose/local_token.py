@@ -7,8 +7,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from producer.callers.token_file import hashed, parse_tokens, token_line
-from schemas.caller import Role
+from taskstream.producer.callers.token_file import hashed, parse_tokens, token_line
+from taskstream.schemas.caller import Role
 
 PROJECT = "local"
 

@@ -6,7 +6,7 @@ import itertools
 import random
 import socket
 
-from compose.errors import PortInUseError
+from taskstream.compose.errors import PortInUseError
 
 # Below the range from which systems take the ports of outgoing connections: a client that keeps knocking at a stopped
 # server's port in that range can be given the very same port, connect to itself, and keep the server from returning.

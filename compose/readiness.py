@@ -6,7 +6,7 @@ import urllib3
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from compose.librdkafka import KafkaClient
+from taskstream.compose.librdkafka import KafkaClient
 
 QUIET = {"log_level": 0, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200}
 

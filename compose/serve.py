@@ -18,9 +18,9 @@ from typing import Any
 
 import uvicorn
 
-from compose.errors import PortInUseError, TlsUnusable
-from compose.http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
-from compose.http_express import Express
+from taskstream.compose.errors import PortInUseError, TlsUnusable
+from taskstream.compose.http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
+from taskstream.compose.http_express import Express
 
 DRAIN_INTERVAL_S = 0.05
 

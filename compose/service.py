@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compose.process import GuardedProcess
+from taskstream.compose.process import GuardedProcess
 
 STOP_POLL_S = 0.1
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Never, Self
 
-from compose.errors import ProcessStartError
-from compose.service import Backoff, Died, Happening, KeptService, Service
+from taskstream.compose.errors import ProcessStartError
+from taskstream.compose.service import Backoff, Died, Happening, KeptService, Service
 
 POLL_S = 0.1
 

@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
 from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
-from compose.errors import TopicsError
-from consumer.quiet_admin import QuietAdmin
-from schemas.topics import Found, Topic, Topics
+from taskstream.compose.errors import TopicsError
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.schemas.topics import Found, Topic, Topics
 
 CLUSTER_DEFAULT = -1
 """As a replication factor: the one that the cluster's own configuration says."""
@@ -35,7 +35,7 @@ def create_topics(
 ) -> list[str]:
     """Create those of the topics that are missing, and return their names when every partition has a leader.
 
-    A topic that exists stays as it is, whatever it is: `schemas.topics.differences` tells what it should be.
+    A topic that exists stays as it is, whatever it is: `taskstream.schemas.topics.differences` tells what it should be.
 
     Raises:
         TopicsError: the cluster did not answer, refused one, or the topics did not appear in time.

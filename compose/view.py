@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from compose.callers import CallerSettings, build_callers
-from compose.librdkafka import KafkaClient
-from consumer.table import Settings
-from consumer.view.app import View
-from consumer.view.board import Board
-from consumer.view.changes import StateReader
-from consumer.view.follow import Follower
-from consumer.view.signal_reader import SignalReader
-from consumer.view.topic import FollowedTopic
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.callers import CallerSettings, build_callers
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.table import Settings
+from taskstream.consumer.view.app import View
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.changes import StateReader
+from taskstream.consumer.view.follow import Follower
+from taskstream.consumer.view.signal_reader import SignalReader
+from taskstream.consumer.view.topic import FollowedTopic
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 SIGNALS_BACK_S: Final = 7 * 86_400.0
 """How old signals may be that a view reads when it begins: as old as a series may be silent."""

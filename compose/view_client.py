@@ -17,9 +17,9 @@ import urllib3
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as HttpTimeout
 
-from compose.errors import ViewRefused, ViewUnreachable
-from producer.auth_token import AuthToken
-from producer.endpoint import checked
+from taskstream.compose.errors import ViewRefused, ViewUnreachable
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.endpoint import checked
 
 PAGE: Final = 500
 QUIET_S: Final = 7.0

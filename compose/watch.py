@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from compose.errors import ViewError, ViewRefused
-from compose.view_client import Event, Lost
+from taskstream.compose.errors import ViewError, ViewRefused
+from taskstream.compose.view_client import Event, Lost
 
 REFRESH_S = 4.0
 """How often the order is fetched anew: the stream tells of tasks, not of their places."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from consumer.rates import US_PER_S
-from consumer.series import Rows
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.series import Rows
 
 
 def expired(rows: Rows, now_us: int, keep_s: float) -> npt.NDArray[np.int64]:

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from consumer.rates import US_PER_S, quiet_limit
-from consumer.series import Rows
-from schemas.compiled import compiled
+from taskstream.consumer.rates import US_PER_S, quiet_limit
+from taskstream.consumer.series import Rows
+from taskstream.schemas.compiled import compiled
 
 LEAST_SAMPLES = 3
 Z80 = 1.28

@@ -15,12 +15,12 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from consumer.eta import judge_eta
-from consumer.minutes import MOST_WINDOWS, advance, complete_minutes, plus
-from consumer.rates import US_PER_S, ewma, quiet_limit, typical_gap
-from consumer.series import NONE, Health, Rows, Signal, Trend
-from consumer.trend import judge_trend
-from schemas.compiled import compiled
+from taskstream.consumer.eta import judge_eta
+from taskstream.consumer.minutes import MOST_WINDOWS, advance, complete_minutes, plus
+from taskstream.consumer.rates import US_PER_S, ewma, quiet_limit, typical_gap
+from taskstream.consumer.series import NONE, Health, Rows, Signal, Trend
+from taskstream.consumer.trend import judge_trend
+from taskstream.schemas.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 MOST_SIGNALS = 3

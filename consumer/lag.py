@@ -8,10 +8,10 @@ from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 
-from consumer.errors import KafkaFailed, StreamGap
-from consumer.passage import Passage
-from consumer.quiet_admin import QuietAdmin
-from consumer.span import EARLIEST, LATEST, Cluster, Span
+from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.consumer.span import EARLIEST, LATEST, Cluster, Span
 
 _CALL_S = 10.0
 _GLANCE = {"queued.min.messages": 1, "queued.max.messages.kbytes": 4_096, "max.partition.fetch.bytes": 65_536}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from consumer.series import MINUTES, Rows
-from schemas.compiled import compiled
+from taskstream.consumer.series import MINUTES, Rows
+from taskstream.schemas.compiled import compiled
 
 LARGEST = 9_223_372_036_854_775_807
 MOST_WINDOWS = MINUTES + 2

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from consumer.records import signal_batch, state_batch, window_batch
-from consumer.series import SIGNAL, WINDOW
-from consumer.table import Folded, SeriesTable
-from consumer.transaction import Transaction
-from schemas.catalog import newest
-from schemas.columns import ColumnWriter, Rejected
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.consumer.records import signal_batch, state_batch, window_batch
+from taskstream.consumer.series import SIGNAL, WINDOW
+from taskstream.consumer.table import Folded, SeriesTable
+from taskstream.consumer.transaction import Transaction
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnWriter, Rejected
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 Ints = npt.NDArray[np.int64]
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from consumer.errors import KafkaFailed, StreamGap
-from consumer.span import Span
+from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.span import Span
 
 _WAIT_S = 0.2
 _STALLED_S = 60.0

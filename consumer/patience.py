@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed
 
 T = TypeVar("T")
 PATIENCE_S = 60.0

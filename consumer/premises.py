@@ -7,10 +7,10 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
-from consumer.errors import TopicsUnfit
-from consumer.patience import patiently
-from consumer.quiet_admin import QuietAdmin
-from schemas.topics import Topics
+from taskstream.consumer.errors import TopicsUnfit
+from taskstream.consumer.patience import patiently
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.schemas.topics import Topics
 
 _CALL_S = 10.0
 

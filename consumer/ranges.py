@@ -1,6 +1,6 @@
 """What part of a topic is meant: words such as 2026-11-23T08:00, PT15M, earliest, latest or @offsets.csv, as bounds.
 
-It reads words and files' text; what offsets they come to, only a cluster can tell (`consumer.span`).
+It reads words and files' text; what offsets they come to, only a cluster can tell (`taskstream.consumer.span`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from consumer.errors import BadRange
+from taskstream.consumer.errors import BadRange
 
 _DURATION = re.compile(
     r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"

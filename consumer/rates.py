@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from schemas.compiled import compiled
+from taskstream.schemas.compiled import compiled
 
 US_PER_S = 1_000_000
 

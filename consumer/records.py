@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.series import MINUTES, NONE, ROW, Health, Rows, Signal, Trend
-from consumer.table import SeriesTable, identity
-from schemas.catalog import newest
-from schemas.plan import Column, columns_of
+from taskstream.consumer.series import MINUTES, NONE, ROW, Health, Rows, Signal, Trend
+from taskstream.consumer.table import SeriesTable, identity
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.plan import Column, columns_of
 
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]

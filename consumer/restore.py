@@ -18,14 +18,14 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from consumer.errors import KafkaFailed
-from consumer.patience import FINAL, patiently
-from consumer.records import rows_of, strings_of
-from consumer.span import EARLIEST, LATEST
-from consumer.states import newest_of, states_of, unreadable
-from consumer.table import SeriesTable
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.patience import FINAL, patiently
+from taskstream.consumer.records import rows_of, strings_of
+from taskstream.consumer.span import EARLIEST, LATEST
+from taskstream.consumer.states import newest_of, states_of, unreadable
+from taskstream.consumer.table import SeriesTable
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
 
 _BATCH = 20_000
 _STALLED_S = 60.0

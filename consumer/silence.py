@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from consumer.rates import US_PER_S
-from consumer.series import NONE, SIGNAL, Health, Rows, Signal
-from consumer.table import SeriesTable
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.series import NONE, SIGNAL, Health, Rows, Signal
+from taskstream.consumer.table import SeriesTable
 
 Ints = npt.NDArray[np.int64]
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from consumer.errors import ConsumerError, KafkaFailed
-from consumer.patience import FINAL
-from consumer.starts import Starts
+from taskstream.consumer.errors import ConsumerError, KafkaFailed
+from taskstream.consumer.patience import FINAL
+from taskstream.consumer.starts import Starts
 
 Ints = npt.NDArray[np.int64]
 _GLANCE_S = 1.0

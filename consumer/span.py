@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from consumer.errors import BadRange, KafkaFailed
-from consumer.quiet_admin import QuietAdmin
-from consumer.ranges import Bound, Earliest, Latest, Offsets, Since
+from taskstream.consumer.errors import BadRange, KafkaFailed
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.consumer.ranges import Bound, Earliest, Latest, Offsets, Since
 
 _CALL_S = 15.0
 _PAUSE_S = 0.1

@@ -7,8 +7,8 @@ from functools import partial
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from consumer.errors import StreamGap
-from consumer.patience import patiently
+from taskstream.consumer.errors import StreamGap
+from taskstream.consumer.patience import patiently
 
 _CALL_S = 5.0
 

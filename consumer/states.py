@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 from confluent_kafka import Message
 
-from consumer.errors import StateUnreadable
-from schemas.columns import ColumnReader
+from taskstream.consumer.errors import StateUnreadable
+from taskstream.schemas.columns import ColumnReader
 
 
 def key_of(message: Message) -> str:

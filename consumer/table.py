@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumer.fold import MOST_SIGNALS, fold_events
-from consumer.minutes import MOST_WINDOWS
-from consumer.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
+from taskstream.consumer.fold import MOST_SIGNALS, fold_events
+from taskstream.consumer.minutes import MOST_WINDOWS
+from taskstream.consumer.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]

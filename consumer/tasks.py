@@ -11,11 +11,11 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from consumer.rates import US_PER_S
-from consumer.series import NONE, Health, Rows
-from consumer.silence import quiet_limits_s
-from consumer.table import SeriesTable, identity
-from schemas.topics import task_key
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.series import NONE, Health, Rows
+from taskstream.consumer.silence import quiet_limits_s
+from taskstream.consumer.table import SeriesTable, identity
+from taskstream.schemas.topics import task_key
 
 Ints = npt.NDArray[np.int64]
 Health8 = npt.NDArray[np.int8]

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
-from consumer.watchdog import Watchdog
+from taskstream.consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.watchdog import Watchdog
 
 _CALL_S = 15.0
 _PATIENCE_S = 60.0

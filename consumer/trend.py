@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from consumer.series import MINUTES, Rows, Trend
-from schemas.compiled import compiled
+from taskstream.consumer.series import MINUTES, Rows, Trend
+from taskstream.schemas.compiled import compiled
 
 LEAST = 8
 """Complete minutes before there is a trend at all."""

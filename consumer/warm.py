@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from consumer.records import rows_of, signal_batch, state_batch, window_batch
-from consumer.series import SIGNAL, WINDOW
-from consumer.table import EVENT_COLUMNS, SeriesTable
-from schemas.catalog import newest
-from schemas.columns import ColumnReader, ColumnWriter
-from schemas.ids import SchemaIds
+from taskstream.consumer.records import rows_of, signal_batch, state_batch, window_batch
+from taskstream.consumer.series import SIGNAL, WINDOW
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.ids import SchemaIds
 
 _EVENT = {
     "event_id": "warm",

@@ -17,25 +17,25 @@ import pyarrow as pa
 import structlog
 from confluent_kafka import KafkaException
 
-from consumer.age import expired
-from consumer.breaker import Breaker
-from consumer.errors import KafkaFailed, OffsetsGone, ProducerLost, TooManyRejected, TransactionAborted
-from consumer.garbage import collected_by_hand
-from consumer.instruments import Instruments
-from consumer.kafka_log import kafka_logger
-from consumer.orphans import Orphans
-from consumer.outbox import Outbox
-from consumer.premises import check_topics
-from consumer.restore import StateReader
-from consumer.silence import mark_silent, silent
-from consumer.source import Batch, Source
-from consumer.table import EVENT_COLUMNS, SeriesTable
-from consumer.transaction import Transaction
-from consumer.warm import warm_up
-from consumer.watchdog import Watchdog
-from consumer.worker_settings import WorkerSettings
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
+from taskstream.consumer.age import expired
+from taskstream.consumer.breaker import Breaker
+from taskstream.consumer.errors import KafkaFailed, OffsetsGone, ProducerLost, TooManyRejected, TransactionAborted
+from taskstream.consumer.garbage import collected_by_hand
+from taskstream.consumer.instruments import Instruments
+from taskstream.consumer.kafka_log import kafka_logger
+from taskstream.consumer.orphans import Orphans
+from taskstream.consumer.outbox import Outbox
+from taskstream.consumer.premises import check_topics
+from taskstream.consumer.restore import StateReader
+from taskstream.consumer.silence import mark_silent, silent
+from taskstream.consumer.source import Batch, Source
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.consumer.transaction import Transaction
+from taskstream.consumer.warm import warm_up
+from taskstream.consumer.watchdog import Watchdog
+from taskstream.consumer.worker_settings import WorkerSettings
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
 
 _POLL_S = 0.05
 _JUDGE_EVERY_S = 1.0
@@ -103,7 +103,7 @@ class Worker:
                 self._settle()
 
     def assigned(self, partitions: Sequence[int], unread: Collection[int]) -> None:
-        """See `consumer.source.Holder`: read the state of these partitions back."""
+        """See `taskstream.consumer.source.Holder`: read the state of these partitions back."""
         self._settle()
         self._read_back(partitions)
         slots = self.table.of_partitions(list(unread))
@@ -118,13 +118,13 @@ class Worker:
         self._instruments.ready = True
 
     def revoked(self, partitions: Sequence[int]) -> None:
-        """See `consumer.source.Holder`: commit what is open while these are still ours."""
+        """See `taskstream.consumer.source.Holder`: commit what is open while these are still ours."""
         self._settle()
         self._forget(partitions)
         _log.info("revoked", partitions=sorted(partitions), series=len(self.table))
 
     def lost(self, partitions: Sequence[int]) -> None:
-        """See `consumer.source.Holder`: what is open must come to nothing."""
+        """See `taskstream.consumer.source.Holder`: what is open must come to nothing."""
         self._go_back("partitions lost")
         self._forget(partitions)
         _log.warning("lost", partitions=sorted(partitions))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consumer.table import Settings
-from schemas.topics import Topics
+from taskstream.consumer.table import Settings
+from taskstream.schemas.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)

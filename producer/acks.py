@@ -13,9 +13,9 @@ from typing import Any, Final, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from producer.delivery import Ack, AckCounts, Delivery, FutureWaiter, Waiter
-from producer.errors import NotAcked, QueueFull, RecordTooLarge
-from producer.event import Event
+from taskstream.producer.delivery import Ack, AckCounts, Delivery, FutureWaiter, Waiter
+from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
+from taskstream.producer.event import Event
 
 POLL_INTERVAL_S: Final = 0.001
 """How long an ack may lie in librdkafka's queue before it is seen, while any is awaited."""
@@ -139,7 +139,7 @@ class AckedProducer:
             self._loop.call_later(self._first_poll_s, self._poll)
 
     async def probe(self) -> str | None:
-        """See `producer.readiness.Probe`. Reports that were acknowledged since the last time prove it as well."""
+        """See `readiness.Probe`. Reports that were acknowledged since the last time prove it as well."""
         acked, failed = self.counts.acked, self.counts.failed
         before, self._at_last_probe = self._at_last_probe, (acked, failed)
         if acked > before[0] and failed == before[1]:

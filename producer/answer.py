@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from producer.errors import CallerRefused, EdgeUnavailable, RequestRefused
+from taskstream.producer.errors import CallerRefused, EdgeUnavailable, RequestRefused
 
 
 @dataclass(frozen=True, slots=True)

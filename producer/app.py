@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-from producer.acks import AckedProducer
-from producer.batch import BatchEndpoint
-from producer.express import ExpressLane
-from producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
-from producer.metrics import CONTENT_TYPE, Metrics
-from producer.openapi import openapi_document
-from producer.progress import ProgressEndpoint
-from producer.readiness import Readiness, Watch
-from producer.refusals import Refusals
-from schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.batch import BatchEndpoint
+from taskstream.producer.express import ExpressLane
+from taskstream.producer.incoming import Answer, Disconnected, Incoming, Receive, Scope, Send
+from taskstream.producer.metrics import CONTENT_TYPE, Metrics
+from taskstream.producer.openapi import openapi_document
+from taskstream.producer.progress import ProgressEndpoint
+from taskstream.producer.readiness import Readiness, Watch
+from taskstream.producer.refusals import Refusals
+from taskstream.schemas.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 
 _PREFIX: Final = b"/v3/tasks/"
 _SUFFIX: Final = b"/progress"

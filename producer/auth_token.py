@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from producer.errors import TokenUnusable
+from taskstream.producer.errors import TokenUnusable
 
 _SENDABLE = re.compile(r"[\x21-\x7e]{1,16384}")
 

@@ -12,18 +12,26 @@ from typing import Annotated, Any, Final
 from pydantic import Field, ValidationError
 from pydantic_core import from_json
 
-from producer.acks import AckedProducer
-from producer.admission import TASK_ID_CHARS, Limits
-from producer.callers.signature import signed_key
-from producer.delivery import Ack
-from producer.encoding import JSON, JSON_LINES, demand_media
-from producer.errors import NotAcked, RecordTooLarge
-from producer.event import EventWriter, Receipt, fresh_event_id, recorded, same_event_id
-from producer.incoming import Answer, Incoming, wants_validation
-from producer.intake import Intake
-from producer.progress import now_us, task_id_problem, traceparent
-from producer.report import ProgressReport, refusal
-from schemas.api_error import INVALID_FIELD, MALFORMED, TOO_LARGE, UNAVAILABLE, ApiError, ErrorAnswer, FieldError
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.admission import TASK_ID_CHARS, Limits
+from taskstream.producer.callers.signature import signed_key
+from taskstream.producer.delivery import Ack
+from taskstream.producer.encoding import JSON, JSON_LINES, demand_media
+from taskstream.producer.errors import NotAcked, RecordTooLarge
+from taskstream.producer.event import EventWriter, Receipt, fresh_event_id, recorded, same_event_id
+from taskstream.producer.incoming import Answer, Incoming, wants_validation
+from taskstream.producer.intake import Intake
+from taskstream.producer.progress import now_us, task_id_problem, traceparent
+from taskstream.producer.report import ProgressReport, refusal
+from taskstream.schemas.api_error import (
+    INVALID_FIELD,
+    MALFORMED,
+    TOO_LARGE,
+    UNAVAILABLE,
+    ApiError,
+    ErrorAnswer,
+    FieldError,
+)
 
 TaskId = Annotated[str, Field(max_length=TASK_ID_CHARS, description="The migration task.")]
 Key = Annotated[str, Field(min_length=1, max_length=255)]

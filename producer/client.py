@@ -19,12 +19,12 @@ import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 from urllib3.exceptions import TimeoutError as HTTPTimeout
 
-from producer.answer import Answer, exhaustion, plain, refusal
-from producer.auth_token import AuthToken
-from producer.clock import Clock
-from producer.endpoint import checked
-from producer.errors import AnswerUnreadable, EdgeUnavailable
-from producer.retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
+from taskstream.producer.answer import Answer, exhaustion, plain, refusal
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.clock import Clock
+from taskstream.producer.endpoint import checked
+from taskstream.producer.errors import AnswerUnreadable, EdgeUnavailable
+from taskstream.producer.retry import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
 
 _WORTH_ANOTHER_TRY = (NewConnectionError, HTTPTimeout, ProtocolError)
 _LONGEST_ANSWER = 4 * 1024 * 1024

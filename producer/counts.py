@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from schemas.api_error import Kind
+from taskstream.schemas.api_error import Kind
 
 
 @dataclass(slots=True)

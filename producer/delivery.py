@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, Message
 
-from producer.errors import NotAcked
+from taskstream.producer.errors import NotAcked
 
 LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 

@@ -6,8 +6,8 @@ import functools
 import zlib
 from typing import Final
 
-from producer.incoming import CLOSE, Incoming, too_large
-from schemas.api_error import MALFORMED, UNSUPPORTED_MEDIA, ApiError
+from taskstream.producer.incoming import CLOSE, Incoming, too_large
+from taskstream.schemas.api_error import MALFORMED, UNSUPPORTED_MEDIA, ApiError
 
 JSON: Final = frozenset({"application/json"})
 JSON_LINES: Final = frozenset(

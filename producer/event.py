@@ -7,10 +7,10 @@ import time
 import uuid
 from typing import Any, Final, NamedTuple
 
-from producer.report import ProgressReport
-from producer.reported import ReportedWriter
-from schemas.ids import SchemaIds
-from schemas.topics import task_key
+from taskstream.producer.report import ProgressReport
+from taskstream.producer.reported import ReportedWriter
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import task_key
 
 _EVENT_NAMESPACE: Final = uuid.UUID("4f6c3f2e-6a0b-5d1c-9c57-2a1f6c1f0d57")
 _FIXED_HEADERS: Final = (

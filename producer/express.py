@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from producer.acks import AckedProducer
-from producer.errors import NotAcked, RecordTooLarge
-from producer.incoming import Incoming, Message
-from producer.intake import Intake
-from producer.progress import ProgressEndpoint
-from producer.refusals import Refusals
-from schemas.api_error import TOO_LARGE, ApiError
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.errors import NotAcked, RecordTooLarge
+from taskstream.producer.incoming import Incoming, Message
+from taskstream.producer.intake import Intake
+from taskstream.producer.progress import ProgressEndpoint
+from taskstream.producer.refusals import Refusals
+from taskstream.schemas.api_error import TOO_LARGE, ApiError
 
 _PLAIN_URL: Final = re.compile(rb"/v3/tasks/([!\"$-.0->@-~]*)/progress")  # no slash, query or fragment within
 _MOST_LENGTH_DIGITS: Final = 9
@@ -86,13 +86,13 @@ class ExpressReport:
             self.failed(error)
 
     def acked(self, partition: int, offset: int) -> None:
-        """See `producer.delivery.Waiter`."""
+        """See `taskstream.producer.delivery.Waiter`."""
         self._lane.intake.counts.taken += 1
         name = self._event_id
         self._reply.send(200, _TAKEN % (self._incoming.request_id.encode() or name, name, partition, offset))
 
     def failed(self, failure: NotAcked) -> None:
-        """See `producer.delivery.Waiter`."""
+        """See `taskstream.producer.delivery.Waiter`."""
         if isinstance(failure, RecordTooLarge):
             self._refuse(ApiError(TOO_LARGE, str(failure)))
         else:

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, NamedTuple
 
-from producer.admission import TOKEN_CHARS
-from schemas.api_error import HEADERS_TOO_LARGE, MALFORMED, TOO_LARGE, ApiError
-from schemas.caller import Request
+from taskstream.producer.admission import TOKEN_CHARS
+from taskstream.schemas.api_error import HEADERS_TOO_LARGE, MALFORMED, TOO_LARGE, ApiError
+from taskstream.schemas.caller import Request
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

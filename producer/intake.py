@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from producer.acks import AckedProducer
-from producer.admission import TOKEN_CHARS, Limits
-from producer.callers.row import Row, demand
-from producer.counts import EdgeCounts
-from producer.encoding import plain_body
-from producer.incoming import Incoming
-from producer.quota import Quotas
-from producer.readiness import Readiness
-from schemas.api_error import THROTTLED, UNAVAILABLE, ApiError
-from schemas.caller import Role
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.admission import TOKEN_CHARS, Limits
+from taskstream.producer.callers.row import Row, demand
+from taskstream.producer.counts import EdgeCounts
+from taskstream.producer.encoding import plain_body
+from taskstream.producer.incoming import Incoming
+from taskstream.producer.quota import Quotas
+from taskstream.producer.readiness import Readiness
+from taskstream.schemas.api_error import THROTTLED, UNAVAILABLE, ApiError
+from taskstream.schemas.caller import Role
 
 
 class Taken(NamedTuple):

@@ -18,10 +18,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from producer.acks import AckedProducer
-from producer.counts import EdgeCounts
-from producer.delivery import LATENCY_BOUNDS_S
-from producer.readiness import Readiness
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.counts import EdgeCounts
+from taskstream.producer.delivery import LATENCY_BOUNDS_S
+from taskstream.producer.readiness import Readiness
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 LEAVE_INTERVAL_S: Final = 2.0

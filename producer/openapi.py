@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import Any, Final
 
-from producer.admission import TASK_ID_CHARS
-from producer.openapi_schemas import components, reference
-from producer.progress import TASK_ID_PATTERN
-from schemas.api_error import (
+from taskstream.producer.admission import TASK_ID_CHARS
+from taskstream.producer.openapi_schemas import components, reference
+from taskstream.producer.progress import TASK_ID_PATTERN
+from taskstream.schemas.api_error import (
     FORBIDDEN,
     HEADERS_TOO_LARGE,
     INVALID_FIELD,

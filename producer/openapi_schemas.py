@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from producer.batch import RelayedReport
-from producer.progress import TASK_ID_PATTERN
-from producer.report import ProgressReport
+from taskstream.producer.batch import RelayedReport
+from taskstream.producer.progress import TASK_ID_PATTERN
+from taskstream.producer.report import ProgressReport
 
 
 def components() -> dict[str, Any]:

@@ -10,16 +10,16 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Final
 
-from producer.acks import AckedProducer
-from producer.admission import TASK_ID_CHARS, Limits
-from producer.callers.signature import signed_key
-from producer.encoding import JSON, demand_media
-from producer.errors import NotAcked, RecordTooLarge
-from producer.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
-from producer.incoming import Answer, Incoming, wants_validation
-from producer.intake import Intake
-from producer.report import ProgressReport, read_report
-from schemas.api_error import MALFORMED, TOO_LARGE, ApiError
+from taskstream.producer.acks import AckedProducer
+from taskstream.producer.admission import TASK_ID_CHARS, Limits
+from taskstream.producer.callers.signature import signed_key
+from taskstream.producer.encoding import JSON, demand_media
+from taskstream.producer.errors import NotAcked, RecordTooLarge
+from taskstream.producer.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
+from taskstream.producer.incoming import Answer, Incoming, wants_validation
+from taskstream.producer.intake import Intake
+from taskstream.producer.report import ProgressReport, read_report
+from taskstream.schemas.api_error import MALFORMED, TOO_LARGE, ApiError
 
 _EMPTY: Final = (b"content-length", b"0")
 TASK_ID_PATTERN: Final = "^[^\\x00-\\x1f\\x7f]*$"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
-from producer.counts import EdgeCounts
-from producer.incoming import Answer, Incoming
-from schemas.api_error import ApiError, ErrorAnswer
+from taskstream.producer.counts import EdgeCounts
+from taskstream.producer.incoming import Answer, Incoming
+from taskstream.schemas.api_error import ApiError, ErrorAnswer
 
 LINES_PER_S = 10
 _log = structlog.get_logger("taskstream.edge")

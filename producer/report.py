@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.api_error import INVALID_FIELD, MALFORMED, ApiError, FieldError
-from schemas.subtasks import SUBTASKS
+from taskstream.schemas.api_error import INVALID_FIELD, MALFORMED, ApiError, FieldError
+from taskstream.schemas.subtasks import SUBTASKS
 
 LONG_MAX: Final = 2**63 - 1
 if TYPE_CHECKING:

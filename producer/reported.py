@@ -9,9 +9,9 @@ import operator
 import struct
 from typing import Any, Final
 
-from schemas import wire
-from schemas.catalog import named
-from schemas.ids import SchemaIds
+from taskstream.schemas import wire
+from taskstream.schemas.catalog import named
+from taskstream.schemas.ids import SchemaIds
 
 TITLE: Final = "ProgressReported.v2"
 _NONE: Final = b"\0"

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from importlib import metadata, resources
 from typing import Any, Final
 
-from schemas.catalog import Schema, released
-from schemas.ids import TableIds
-from schemas.topics import Topic, Topics
-from schemas.wire import Reason
+from taskstream.schemas.catalog import Schema, released
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topic, Topics
+from taskstream.schemas.wire import Reason
 
 AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
 _TOMBSTONE: Final = "SeriesForgotten"
@@ -172,7 +172,7 @@ def _key(topic: Topic) -> dict[str, Any]:
 
 
 def _example(schema: Schema) -> dict[str, Any]:
-    path = resources.files("schemas").joinpath(f"examples/{schema.title}.json")
+    path = resources.files("taskstream.schemas").joinpath(f"examples/{schema.title}.json")
     typical: dict[str, Any] = json.loads(path.read_text("utf-8"))["typical"]
     return typical
 

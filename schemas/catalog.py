@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from schemas.errors import UnknownSchema
+from taskstream.schemas.errors import UnknownSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Schema:
 def released() -> tuple[Schema, ...]:
     """Every released schema, by name and version."""
     found = []
-    for entry in resources.files("schemas").joinpath("avro").iterdir():
+    for entry in resources.files("taskstream.schemas").joinpath("avro").iterdir():
         if entry.name.endswith(".avsc"):
             name, version, _ = entry.name.split(".")
             found.append(Schema(name, int(version.removeprefix("v")), entry.read_text("utf-8")))

@@ -12,12 +12,12 @@ from typing import Any
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
-from schemas import wire
-from schemas.catalog import Schema, newest
-from schemas.errors import Unencodable
-from schemas.ids import SchemaIds
-from schemas.plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, Column, ReadPlan, columns_of, plan_for
-from schemas.walk import INT_BOUND, LONG_BOUND, walk
+from taskstream.schemas import wire
+from taskstream.schemas.catalog import Schema, newest
+from taskstream.schemas.errors import Unencodable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, Column, ReadPlan, columns_of, plan_for
+from taskstream.schemas.walk import INT_BOUND, LONG_BOUND, walk
 
 
 class RecordWriter:

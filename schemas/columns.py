@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas import loops, wire
-from schemas.catalog import Schema, newest
-from schemas.errors import BatchTooLarge, Undecodable, Unencodable
-from schemas.ids import SchemaIds
-from schemas.plan import BOOLEAN, INT, LONGS, STRING, Column, ReadPlan, columns_of, plan_for, read_plan
-from schemas.wire import HEADER_SIZE, Reason
+from taskstream.schemas import loops, wire
+from taskstream.schemas.catalog import Schema, newest
+from taskstream.schemas.errors import BatchTooLarge, Undecodable, Unencodable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.plan import BOOLEAN, INT, LONGS, STRING, Column, ReadPlan, columns_of, plan_for, read_plan
+from taskstream.schemas.wire import HEADER_SIZE, Reason
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -6,8 +6,8 @@ import json
 from importlib import resources
 from typing import Protocol
 
-from schemas.catalog import Schema, named
-from schemas.errors import UnknownSchema
+from taskstream.schemas.catalog import Schema, named
+from taskstream.schemas.errors import UnknownSchema
 
 
 class SchemaIds(Protocol):
@@ -36,7 +36,9 @@ class TableIds:
     """The numbers in `avro/ids.json`, which are ours for ever."""
 
     def __init__(self) -> None:
-        table: dict[str, str] = json.loads(resources.files("schemas").joinpath("avro/ids.json").read_text("utf-8"))
+        table: dict[str, str] = json.loads(
+            resources.files("taskstream.schemas").joinpath("avro/ids.json").read_text("utf-8")
+        )
         self._schemas = {int(number): named(title) for number, title in table.items()}
         self._numbers = {schema: number for number, schema in self._schemas.items()}
 

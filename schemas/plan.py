@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from schemas.catalog import Schema
-from schemas.errors import Undecodable, UnknownSchema, Unresolvable
-from schemas.ids import SchemaIds
-from schemas.wire import Reason
+from taskstream.schemas.catalog import Schema
+from taskstream.schemas.errors import Undecodable, UnknownSchema, Unresolvable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.wire import Reason
 
 INT: Final = 0
 LONG: Final = 1

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.catalog import Schema, released
-from schemas.registry import Registry
-from schemas.registry_ids import subject_of
-from schemas.topics import Topics
+from taskstream.schemas.catalog import Schema, released
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import subject_of
+from taskstream.schemas.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)

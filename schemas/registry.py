@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from confluent_kafka.schema_registry import Schema as Submitted
 from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistryError
 
-from schemas.catalog import Schema
-from schemas.errors import RegistryFailed
+from taskstream.schemas.catalog import Schema
+from taskstream.schemas.errors import RegistryFailed
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ import json
 import time
 from collections.abc import Callable
 
-from schemas.catalog import Schema, released
-from schemas.errors import UnknownSchema
-from schemas.registry import Registry
-from schemas.topics import Topics
+from taskstream.schemas.catalog import Schema, released
+from taskstream.schemas.errors import UnknownSchema
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.topics import Topics
 
 UNKNOWN_REMEMBERED_S = 30.0
 UNKNOWN_REMEMBERED = 1000
@@ -32,7 +32,7 @@ def subject_of(topics: Topics, schema: Schema) -> str:
 
 
 class RegistryIds:
-    """`schemas.ids.SchemaIds` from a registry, for the subjects of these topics."""
+    """`taskstream.schemas.ids.SchemaIds` from a registry, for the subjects of these topics."""
 
     def __init__(self, registry: Registry, topics: Topics, clock: Callable[[], float] = time.monotonic) -> None:
         self._registry = registry

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from schemas.errors import Undecodable
-from schemas.plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, NOT_NULLABLE, STRING, ReadPlan
-from schemas.wire import HEADER_SIZE, Reason
+from taskstream.schemas.errors import Undecodable
+from taskstream.schemas.plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, NOT_NULLABLE, STRING, ReadPlan
+from taskstream.schemas.wire import HEADER_SIZE, Reason
 
 INT_BOUND = 1 << 31
 LONG_BOUND = 1 << 63

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import struct
 
-from schemas.errors import Undecodable
+from taskstream.schemas.errors import Undecodable
 
 MAGIC = 0
 HEADER_SIZE = 5

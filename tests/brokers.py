@@ -12,9 +12,9 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from compose.kafka import LocalKafka
-from compose.kafka_jars import default_cache_dir
-from compose.librdkafka import KafkaClient
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.compose.librdkafka import KafkaClient
 
 GIVEN = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"

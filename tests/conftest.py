@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from consumer.warm import warm_up
-from schemas.ids import TableIds
+from taskstream.consumer.warm import warm_up
+from taskstream.schemas.ids import TableIds
 
 pytest_plugins = ["tests.brokers", "tests.chromium"]
 

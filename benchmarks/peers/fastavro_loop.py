@@ -13,8 +13,8 @@ from typing import Any
 import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from schemas.codec import RecordReader
-from schemas.ids import TableIds
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.ids import TableIds
 
 COMMIT_S = 1.0
 PART = 0.1

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import click
 
-from compose.errors import ComposeError
-from consumer.errors import ConsumerError
-from producer.errors import ProducerError
-from schemas.errors import SchemasError
+from taskstream.compose.errors import ComposeError
+from taskstream.consumer.errors import ConsumerError
+from taskstream.producer.errors import ProducerError
+from taskstream.schemas.errors import SchemasError
 
 COMMANDS = {
     "agent": "what runs on a migrated server: copy a tree and report it",
@@ -45,7 +45,7 @@ class _Noun(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"compose.cli.{cmd_name}")
+        module = importlib.import_module(f"taskstream.compose.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

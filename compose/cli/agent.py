@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Display
 
-from compose.cli.quantities import bytes_of, seconds_of
-from compose.cli.stopping import INTERRUPTED, stopped_by_signals
-from compose.cli.token import token_of
-from producer.agent import CopyJob, CopyResult, Progress, copy_tree
-from producer.client import ProgressClient
-from producer.errors import CopyRefused, DestinationUnusable
+from taskstream.compose.cli.quantities import bytes_of, seconds_of
+from taskstream.compose.cli.stopping import INTERRUPTED, stopped_by_signals
+from taskstream.compose.cli.token import token_of
+from taskstream.producer.agent import CopyJob, CopyResult, Progress, copy_tree
+from taskstream.producer.client import ProgressClient
+from taskstream.producer.errors import CopyRefused, DestinationUnusable
 
 _PROBLEMS_SHOWN = 20
 

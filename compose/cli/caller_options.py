@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from compose.callers import CallerSettings, is_loopback
+from taskstream.compose.callers import CallerSettings, is_loopback
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)

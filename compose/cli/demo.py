@@ -1,4 +1,4 @@
-"""`taskstream demo`: shows one real migration, live and at its end. What it means lies in `compose.demo`."""
+"""`taskstream demo`: shows one real migration, live and at its end. What it means lies in `taskstream.compose.demo`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
-from compose.cli.options import cache_dir_option
-from compose.cli.quantities import bytes_of as bytes_option
-from compose.cli.up import addresses, say, tell, until_stopped
-from compose.demo import Figure, Migration, bytes_of, compare, migrate
-from compose.errors import DemoError
-from compose.local_stack import LocalStack, StackSettings
-from compose.ports import is_free
-from producer.agent import CopyJob
+from taskstream.compose.cli.options import cache_dir_option
+from taskstream.compose.cli.quantities import bytes_of as bytes_option
+from taskstream.compose.cli.up import addresses, say, tell, until_stopped
+from taskstream.compose.demo import Figure, Migration, bytes_of, compare, migrate
+from taskstream.compose.errors import DemoError
+from taskstream.compose.local_stack import LocalStack, StackSettings
+from taskstream.compose.ports import is_free
+from taskstream.producer.agent import CopyJob
 
 Show = Callable[[dict[str, Any] | None], None]
 _LINE_EVERY_S = 5.0

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import click
 
-from compose.cli.options import optional_kafka_options
-from compose.cli.quantities import seconds_of
-from compose.cli.registry_option import registry_option
-from compose.cli.rows import output_option
-from compose.cli.token import token_of
-from compose.cli.topic_options import topics_options
-from compose.doctor.examination import Examination, Patient
-from compose.doctor.finding import Finding, Verdict
-from compose.librdkafka import KafkaClient
-from producer.endpoint import checked
-from schemas.topics import Topics
+from taskstream.compose.cli.options import optional_kafka_options
+from taskstream.compose.cli.quantities import seconds_of
+from taskstream.compose.cli.registry_option import registry_option
+from taskstream.compose.cli.rows import output_option
+from taskstream.compose.cli.token import token_of
+from taskstream.compose.cli.topic_options import topics_options
+from taskstream.compose.doctor.examination import Examination, Patient
+from taskstream.compose.doctor.finding import Finding, Verdict
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.producer.endpoint import checked
+from taskstream.schemas.topics import Topics
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -14,21 +14,21 @@ from typing import Any, TypeVar
 
 import click
 
-from compose.callers import CallerSettings
-from compose.cli.caller_options import caller_options
-from compose.cli.logs import log_to_standard_error
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.topic_options import prefix_option
-from compose.edge import EdgeSettings, build_edge
-from compose.http import HttpBounds
-from compose.librdkafka import KafkaClient
-from compose.serve import Serving, Tls, address, bind, serve
-from compose.workers import run_workers
-from producer.admission import Limits
-from producer.app import Edge
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.callers import CallerSettings
+from taskstream.compose.cli.caller_options import caller_options
+from taskstream.compose.cli.logs import log_to_standard_error
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.edge import EdgeSettings, build_edge
+from taskstream.compose.http import HttpBounds
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.serve import Serving, Tls, address, bind, serve
+from taskstream.compose.workers import run_workers
+from taskstream.producer.admission import Limits
+from taskstream.producer.app import Edge
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 Tracing = Callable[[Edge], Any]
 """Makes of an edge one that tells what it does to a collector; called after a fork."""
@@ -143,7 +143,7 @@ def _tracing(endpoint: str | None) -> Tracing | None:
     if endpoint is None:
         return None
     try:
-        tracing = importlib.import_module("compose.tracing")
+        tracing = importlib.import_module("taskstream.compose.tracing")
     except ImportError as error:
         raise click.UsageError(f"--otel-endpoint needs the extra: pip install 'taskstream[otel]' ({error})") from error
     return lambda app: tracing.Traced(app, tracing.collector(endpoint))

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import click
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.errors import BadRange, ExportUnusable
-from consumer.export.batches import MOST, TopicBatches, topic_of
-from consumer.export.job import PIECE_ROWS, Export, Note
-from consumer.ranges import bound_of
-from consumer.span import Cluster, Span
-from schemas.errors import Unresolvable
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.errors import BadRange, ExportUnusable
+from taskstream.consumer.export.batches import MOST, TopicBatches, topic_of
+from taskstream.consumer.export.job import PIECE_ROWS, Export, Note
+from taskstream.consumer.ranges import bound_of
+from taskstream.consumer.span import Cluster, Span
+from taskstream.schemas.errors import Unresolvable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 INCOMPLETE = 3
 

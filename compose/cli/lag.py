@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from compose.cli.options import kafka_options
-from compose.cli.rows import output_option, print_rows
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.lag import Groups, PartitionLag
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.rows import output_option, print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.lag import Groups, PartitionLag
+from taskstream.schemas.topics import Topics
 
 
 @click.command()

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from compose.errors import KafkaPropertyError
-from compose.kafka_jars import default_cache_dir
-from compose.librdkafka import KafkaClient, kafka_client, parse_assignments, read_properties
+from taskstream.compose.errors import KafkaPropertyError
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.compose.librdkafka import KafkaClient, kafka_client, parse_assignments, read_properties
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

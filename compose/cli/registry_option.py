@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from schemas.ids import SchemaIds, TableIds
-from schemas.topics import Topics
+from taskstream.schemas.ids import SchemaIds, TableIds
+from taskstream.schemas.topics import Topics
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def schema_ids_option(command: Command) -> Command:
 def _ids(url: str | None, topics: Topics) -> SchemaIds:
     if url is None:
         return TableIds()
-    from schemas.registry import Registry  # noqa: PLC0415 (half a second, for those who have a registry)
-    from schemas.registry_ids import RegistryIds  # noqa: PLC0415 (as above)
+    from taskstream.schemas.registry import Registry  # noqa: PLC0415 (half a second, for those who have a registry)
+    from taskstream.schemas.registry_ids import RegistryIds  # noqa: PLC0415 (as above)
 
     return RegistryIds(click.get_current_context().with_resource(Registry(url)), topics)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from compose.cli.rejected_list import list_rejects
-from compose.cli.rejected_redrive import redrive_rejects
-from compose.cli.rejected_show import show
+from taskstream.compose.cli.rejected_list import list_rejects
+from taskstream.compose.cli.rejected_redrive import redrive_rejects
+from taskstream.compose.cli.rejected_show import show
 
 
 @click.group

@@ -9,17 +9,17 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.replay_answer import first_of, output_option, print_json, write_parquet
-from compose.cli.replay_options import BOUND, interruptible, meter
-from compose.cli.rows import print_rows
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.ranges import Bound
-from consumer.rejects.reading import Judged, Rejects
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.replay_answer import first_of, output_option, print_json, write_parquet
+from taskstream.compose.cli.replay_options import BOUND, interruptible, meter
+from taskstream.compose.cli.rows import print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.ranges import Bound
+from taskstream.consumer.rejects.reading import Judged, Rejects
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _LONGEST_KEY = 60
 

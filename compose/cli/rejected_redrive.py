@@ -6,23 +6,23 @@ import contextlib
 
 import click
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.rejected_show import PLACE
-from compose.cli.replay_answer import print_json
-from compose.cli.replay_options import BOUND, INTERRUPTED, interruptible, meter, wish_to_stop
-from compose.cli.rows import output_option, print_rows
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.ranges import Bound
-from consumer.rejects.choice import Choice
-from consumer.rejects.drive import Drive
-from consumer.rejects.reading import Rejects
-from consumer.rejects.redrive import Account, redrive
-from consumer.replay.selection import Selection
-from consumer.span import Cluster
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.rejected_show import PLACE
+from taskstream.compose.cli.replay_answer import print_json
+from taskstream.compose.cli.replay_options import BOUND, INTERRUPTED, interruptible, meter, wish_to_stop
+from taskstream.compose.cli.rows import output_option, print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.ranges import Bound
+from taskstream.consumer.rejects.choice import Choice
+from taskstream.consumer.rejects.drive import Drive
+from taskstream.consumer.rejects.reading import Rejects
+from taskstream.consumer.rejects.redrive import Account, redrive
+from taskstream.consumer.replay.selection import Selection
+from taskstream.consumer.span import Cluster
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 
 @click.command("redrive")

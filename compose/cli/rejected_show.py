@@ -9,20 +9,20 @@ from typing import Any
 
 import click
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.replay_answer import print_json
-from compose.cli.replay_options import interruptible
-from compose.cli.rows import output_option
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.rejects.reading import Rejects
-from consumer.rejects.reject import driven_by, is_note, ranges_of, reject_of, shown_headers
-from consumer.replay.carried import Carried
-from schemas.codec import RecordReader
-from schemas.errors import Undecodable
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.replay_answer import print_json
+from taskstream.compose.cli.replay_options import interruptible
+from taskstream.compose.cli.rows import output_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.rejects.reading import Rejects
+from taskstream.consumer.rejects.reject import driven_by, is_note, ranges_of, reject_of, shown_headers
+from taskstream.consumer.replay.carried import Carried
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.errors import Undecodable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _LINE = 16
 

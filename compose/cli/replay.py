@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from compose.cli.replay_copy import copy, load
-from compose.cli.replay_diff import diff, rebuild
-from compose.cli.replay_state import state
+from taskstream.compose.cli.replay_copy import copy, load
+from taskstream.compose.cli.replay_diff import diff, rebuild
+from taskstream.compose.cli.replay_state import state
 
 
 @click.group

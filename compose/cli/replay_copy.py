@@ -12,20 +12,20 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from compose.cli.options import kafka_options
-from compose.cli.replay_answer import output_option, print_json, write_parquet
-from compose.cli.replay_options import BOUND, INTERRUPTED, interruptible, meter, wish_to_stop
-from compose.cli.rows import print_rows
-from compose.cli.topic_options import prefix_option
-from compose.errors import KafkaPropertyError
-from compose.librdkafka import KafkaClient, kafka_client, read_properties
-from consumer.ranges import Bound
-from consumer.replay.archive import ArchiveReader, ArchiveWriter, Origin
-from consumer.replay.copying import ArchivePart, Carrier, Nowhere, Tally, Target, TopicPart, batch_for
-from consumer.replay.selection import Selection
-from consumer.replay.target import TopicTarget, refuse_itself, refuse_other_homes, stamps_itself
-from consumer.span import Cluster, Span
-from schemas.topics import Topic, Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.replay_answer import output_option, print_json, write_parquet
+from taskstream.compose.cli.replay_options import BOUND, INTERRUPTED, interruptible, meter, wish_to_stop
+from taskstream.compose.cli.rows import print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.errors import KafkaPropertyError
+from taskstream.compose.librdkafka import KafkaClient, kafka_client, read_properties
+from taskstream.consumer.ranges import Bound
+from taskstream.consumer.replay.archive import ArchiveReader, ArchiveWriter, Origin
+from taskstream.consumer.replay.copying import ArchivePart, Carrier, Nowhere, Tally, Target, TopicPart, batch_for
+from taskstream.consumer.replay.selection import Selection
+from taskstream.consumer.replay.target import TopicTarget, refuse_itself, refuse_other_homes, stamps_itself
+from taskstream.consumer.span import Cluster, Span
+from taskstream.schemas.topics import Topic, Topics
 
 INCOMPLETE = 3
 _rate_option = click.option(

@@ -11,24 +11,24 @@ from typing import Any
 import click
 import pyarrow as pa
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.replay_answer import counted, output_option, print_json, write_parquet
-from compose.cli.replay_options import BOUND, fold_options, interruptible, keep_option, meter
-from compose.cli.rows import print_rows
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.errors import RebuildRefused
-from consumer.premises import check_topics
-from consumer.ranges import Bound, Earliest, Latest
-from consumer.replay.comparing import Compared, Comparison, Told
-from consumer.replay.difference import Excuse, told
-from consumer.replay.group import Group
-from consumer.replay.rebuild import Rebuild, refuse_lost, refuse_members
-from consumer.span import Cluster
-from consumer.table import Settings
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.replay_answer import counted, output_option, print_json, write_parquet
+from taskstream.compose.cli.replay_options import BOUND, fold_options, interruptible, keep_option, meter
+from taskstream.compose.cli.rows import print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.errors import RebuildRefused
+from taskstream.consumer.premises import check_topics
+from taskstream.consumer.ranges import Bound, Earliest, Latest
+from taskstream.consumer.replay.comparing import Compared, Comparison, Told
+from taskstream.consumer.replay.difference import Excuse, told
+from taskstream.consumer.replay.group import Group
+from taskstream.consumer.replay.rebuild import Rebuild, refuse_lost, refuse_members
+from taskstream.consumer.span import Cluster
+from taskstream.consumer.table import Settings
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _group_option = click.option("--group", "group_name", help="The workers' consumer group.  [default: PREFIX.worker]")
 _limit_option = click.option(

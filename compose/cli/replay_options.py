@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.progress import Task as Counted
 from rich.text import Text
 
-from consumer.errors import BadRange
-from consumer.ranges import Bound, bound_of
-from consumer.table import Settings
+from taskstream.consumer.errors import BadRange
+from taskstream.consumer.ranges import Bound, bound_of
+from taskstream.consumer.table import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 INTERRUPTED = 130

@@ -8,26 +8,26 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.replay_answer import counted, output_option, print_json, write_parquet
-from compose.cli.replay_options import BOUND, fold_options, interruptible, keep_option, meter
-from compose.cli.rows import print_rows
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.age import expired
-from consumer.garbage import collected_by_hand
-from consumer.passage import Passage
-from consumer.ranges import Bound, Earliest, Latest, Offsets, Since
-from consumer.records import state_batch
-from consumer.replay.comparing import BATCH
-from consumer.replay.refold import Refold
-from consumer.replay.selection import Selection
-from consumer.silence import mark_silent, silent
-from consumer.span import Cluster, Span
-from consumer.table import Settings
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.replay_answer import counted, output_option, print_json, write_parquet
+from taskstream.compose.cli.replay_options import BOUND, fold_options, interruptible, keep_option, meter
+from taskstream.compose.cli.rows import print_rows
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.age import expired
+from taskstream.consumer.garbage import collected_by_hand
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.ranges import Bound, Earliest, Latest, Offsets, Since
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.replay.comparing import BATCH
+from taskstream.consumer.replay.refold import Refold
+from taskstream.consumer.replay.selection import Selection
+from taskstream.consumer.silence import mark_silent, silent
+from taskstream.consumer.span import Cluster, Span
+from taskstream.consumer.table import Settings
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 
 @click.command

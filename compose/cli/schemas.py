@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 import click
 
-from compose.cli.registry_option import required_registry_option
-from compose.cli.rows import output_option, print_rows
-from compose.cli.topic_options import prefix_option, topics_options
-from schemas import registration
-from schemas.asyncapi import document
-from schemas.catalog import named, released
-from schemas.errors import UnknownSchema
-from schemas.ids import TableIds
-from schemas.registration import Standing, standings
-from schemas.registry import Registry
-from schemas.topics import Topics
+from taskstream.compose.cli.registry_option import required_registry_option
+from taskstream.compose.cli.rows import output_option, print_rows
+from taskstream.compose.cli.topic_options import prefix_option, topics_options
+from taskstream.schemas import registration
+from taskstream.schemas.asyncapi import document
+from taskstream.schemas.catalog import named, released
+from taskstream.schemas.errors import UnknownSchema
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.registration import Standing, standings
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.topics import Topics
 
 
 @click.group

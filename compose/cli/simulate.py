@@ -9,23 +9,23 @@ from typing import Any
 
 import click
 
-from compose.cli.options import optional_kafka_options
-from compose.cli.quantities import seconds_of
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.rows import output_option
-from compose.cli.simulate_account import Account
-from compose.cli.stopping import INTERRUPTED, stopped_by_signals
-from compose.cli.token import token_of
-from compose.cli.topic_options import prefix_option
-from compose.errors import TopicsError
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import found_topics
-from producer.client import ProgressClient
-from producer.fleet import Fleet, Tally, drive
-from producer.fleet.by_http import HttpWay
-from producer.fleet.by_topic import TopicWay
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.options import optional_kafka_options
+from taskstream.compose.cli.quantities import seconds_of
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.rows import output_option
+from taskstream.compose.cli.simulate_account import Account
+from taskstream.compose.cli.stopping import INTERRUPTED, stopped_by_signals
+from taskstream.compose.cli.token import token_of
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.errors import TopicsError
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import found_topics
+from taskstream.producer.client import ProgressClient
+from taskstream.producer.fleet import Fleet, Tally, drive
+from taskstream.producer.fleet.by_http import HttpWay
+from taskstream.producer.fleet.by_topic import TopicWay
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _TELL_S = 5.0
 _NO_PAST_S = 0.0

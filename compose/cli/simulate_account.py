@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from compose.cli.rows import print_rows
-from producer.fleet import Fleet, Run, SubtaskTally, Tally, TaskTally
+from taskstream.compose.cli.rows import print_rows
+from taskstream.producer.fleet import Fleet, Run, SubtaskTally, Tally, TaskTally
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,21 @@ import time
 
 import click
 
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.stopping import stopped_by_signals
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.errors import BadRange
-from consumer.ranges import Latest, bound_of
-from consumer.series import Signal
-from consumer.span import Cluster
-from consumer.tail.following import Following
-from consumer.tail.seen import Taker
-from consumer.tail.telling import json_line, line
-from consumer.tail.wanted import Wanted
-from schemas.ids import SchemaIds
-from schemas.topics import Topic, Topics
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.stopping import stopped_by_signals
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.errors import BadRange
+from taskstream.consumer.ranges import Latest, bound_of
+from taskstream.consumer.series import Signal
+from taskstream.consumer.span import Cluster
+from taskstream.consumer.tail.following import Following
+from taskstream.consumer.tail.seen import Taker
+from taskstream.consumer.tail.telling import json_line, line
+from taskstream.consumer.tail.wanted import Wanted
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topic, Topics
 
 _TOPICS = ("progress", "state", "rates", "signals", "rejected")
 

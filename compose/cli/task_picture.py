@@ -10,8 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from compose.cli.task_rows import STYLES, health_of, moment, printable, rate, row_of, size, span
-from compose.watch import Watched
+from taskstream.compose.cli.task_rows import STYLES, health_of, moment, printable, rate, row_of, size, span
+from taskstream.compose.watch import Watched
 
 _FIRST_TO_GO: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
 """Columns that a narrow terminal does without, in this order."""

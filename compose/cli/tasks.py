@@ -13,14 +13,14 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from compose.cli.rows import print_rows
-from compose.cli.task_picture import page_of, picture_of, table_of
-from compose.cli.task_rows import row_of
-from compose.cli.view_options import view_options
-from compose.errors import ViewError, ViewRefused
-from compose.view_client import Event, Lost, ViewClient
-from compose.watch import Snapshot, Watched, passes_by
-from consumer.series import Health, Trend
+from taskstream.compose.cli.rows import print_rows
+from taskstream.compose.cli.task_picture import page_of, picture_of, table_of
+from taskstream.compose.cli.task_rows import row_of
+from taskstream.compose.cli.view_options import view_options
+from taskstream.compose.errors import ViewError, ViewRefused
+from taskstream.compose.view_client import Event, Lost, ViewClient
+from taskstream.compose.watch import Snapshot, Watched, passes_by
+from taskstream.consumer.series import Health, Trend
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANY: Final = 1_000_000

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from producer.auth_token import AuthToken
-from producer.errors import TokenUnusable
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.errors import TokenUnusable
 
 
 def token_of(file: Path | None, value: str | None, variable: str) -> AuthToken:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from producer.callers.token_file import project_id, token_line
-from producer.errors import CredentialsUnusable
-from schemas.caller import Role
+from taskstream.producer.callers.token_file import project_id, token_line
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.caller import Role
 
 
 @click.group()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from schemas.topics import Topics
+from taskstream.schemas.topics import Topics
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _DEFAULT = Topics()

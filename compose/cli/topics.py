@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from compose.cli.options import kafka_options, optional_kafka_options
-from compose.cli.rows import output_option, print_rows
-from compose.cli.topic_options import replication_option, topics_options
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import CLUSTER_DEFAULT, create_topics, found_topics
-from schemas.topics import DAY_MS, Difference, Topic, Topics, differences
+from taskstream.compose.cli.options import kafka_options, optional_kafka_options
+from taskstream.compose.cli.rows import output_option, print_rows
+from taskstream.compose.cli.topic_options import replication_option, topics_options
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import CLUSTER_DEFAULT, create_topics, found_topics
+from taskstream.schemas.topics import DAY_MS, Difference, Topic, Topics, differences
 
 
 @click.group

@@ -13,12 +13,12 @@ from types import FrameType
 
 import click
 
-from compose.cli.options import cache_dir_option, optional_kafka_options
-from compose.cli.topic_options import topics_options
-from compose.librdkafka import KafkaClient
-from compose.local_stack import LocalStack, StackSettings
-from compose.service import Died, Happening, Ready
-from schemas.topics import Topics
+from taskstream.compose.cli.options import cache_dir_option, optional_kafka_options
+from taskstream.compose.cli.topic_options import topics_options
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.local_stack import LocalStack, StackSettings
+from taskstream.compose.service import Died, Happening, Ready
+from taskstream.schemas.topics import Topics
 
 PORT = click.IntRange(0, 65_535)
 ONE_WISH_S = 0.5

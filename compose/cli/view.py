@@ -6,18 +6,18 @@ import sys
 
 import click
 
-from compose.callers import CallerSettings
-from compose.cli.caller_options import caller_options
-from compose.cli.logs import log_to_standard_error
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from compose.serve import Serving, address, bind, serve
-from compose.view import ViewSettings, build_view
-from consumer.table import Settings
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.callers import CallerSettings
+from taskstream.compose.cli.caller_options import caller_options
+from taskstream.compose.cli.logs import log_to_standard_error
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.serve import Serving, address, bind, serve
+from taskstream.compose.view import ViewSettings, build_view
+from taskstream.consumer.table import Settings
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 
 @click.command()

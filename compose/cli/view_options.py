@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from compose.cli.token import token_of
-from compose.view_client import ViewClient
+from taskstream.compose.cli.token import token_of
+from taskstream.compose.view_client import ViewClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)

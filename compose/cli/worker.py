@@ -12,19 +12,19 @@ from collections.abc import Iterator
 
 import click
 
-from compose.cli.logs import log_to_standard_error
-from compose.cli.options import kafka_options
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.topic_options import prefix_option
-from compose.librdkafka import KafkaClient
-from consumer.errors import ConsumerError
-from consumer.instruments import Instruments, InstrumentsServer
-from consumer.table import Settings
-from consumer.worker import Worker
-from consumer.worker_settings import WorkerSettings
-from schemas.errors import SchemasError
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.compose.cli.logs import log_to_standard_error
+from taskstream.compose.cli.options import kafka_options
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.errors import ConsumerError
+from taskstream.consumer.instruments import Instruments, InstrumentsServer
+from taskstream.consumer.table import Settings
+from taskstream.consumer.worker import Worker
+from taskstream.consumer.worker_settings import WorkerSettings
+from taskstream.schemas.errors import SchemasError
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _PART = click.FloatRange(min=0, min_open=True)

@@ -10,12 +10,12 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from compose.doctor.finding import Finding, bad, good, unknown
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import found_topics
-from consumer.lag import Groups
-from consumer.quiet_admin import QuietAdmin
-from schemas.topics import Topics, differences
+from taskstream.compose.doctor.finding import Finding, bad, good, unknown
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import found_topics
+from taskstream.consumer.lag import Groups
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.schemas.topics import Topics, differences
 
 ANSWER_S = 5.0
 _SPEAKS = re.compile(r"ApiKey \S+ \((\d+)\) Versions \d+\.\.(\d+)")

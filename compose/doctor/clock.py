@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compose.doctor.finding import Finding, bad, good
+from taskstream.compose.doctor.finding import Finding, bad, good
 
 MOST_S = 5.0
 """Rates are made of times of receipt: edges that differ by more than this blur them."""

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import urllib3
 
-from compose.doctor.broker import broker, group_on, topics_on
-from compose.doctor.finding import Finding, Verdict, good, looked_at, unknown
-from compose.doctor.http_face import face_at
-from compose.doctor.journey import Stations, followed
-from compose.doctor.registered import schemas_in
-from compose.doctor.transaction import transaction_on
-from compose.librdkafka import KafkaClient
-from schemas.ids import SchemaIds, TableIds
-from schemas.registry import Registry
-from schemas.registry_ids import RegistryIds
-from schemas.topics import Topics
+from taskstream.compose.doctor.broker import broker, group_on, topics_on
+from taskstream.compose.doctor.finding import Finding, Verdict, good, looked_at, unknown
+from taskstream.compose.doctor.http_face import face_at
+from taskstream.compose.doctor.journey import Stations, followed
+from taskstream.compose.doctor.registered import schemas_in
+from taskstream.compose.doctor.transaction import transaction_on
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.ids import SchemaIds, TableIds
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import RegistryIds
+from taskstream.schemas.topics import Topics
 
 _NO_KAFKA = "give --bootstrap-servers HOST:PORT"
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import urllib3
 from confluent_kafka import KafkaException
 
-from compose.errors import ComposeError
-from consumer.errors import ConsumerError
-from producer.errors import ProducerError
-from schemas.errors import SchemasError
+from taskstream.compose.errors import ComposeError
+from taskstream.consumer.errors import ConsumerError
+from taskstream.producer.errors import ProducerError
+from taskstream.schemas.errors import SchemasError
 
 
 class Verdict(enum.StrEnum):

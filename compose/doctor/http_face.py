@@ -10,8 +10,8 @@ from typing import Any
 
 import urllib3
 
-from compose.doctor.clock import clock_finding
-from compose.doctor.finding import Finding, bad, good, unknown
+from taskstream.compose.doctor.clock import clock_finding
+from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 
 ANSWER_S = 5.0
 DATE_STEP_S = 2.0

@@ -11,16 +11,16 @@ from typing import Any, Final, TypeVar
 import urllib3
 from confluent_kafka import Message
 
-from compose.doctor.finding import Finding, bad, good, unknown
-from compose.doctor.http_face import object_of
-from compose.librdkafka import KafkaClient
-from consumer.ranges import Latest
-from consumer.span import Cluster, Span
-from consumer.tail.following import Following
-from schemas.codec import RecordReader
-from schemas.errors import Undecodable
-from schemas.ids import SchemaIds
-from schemas.topics import Topic, Topics, series_key
+from taskstream.compose.doctor.finding import Finding, bad, good, unknown
+from taskstream.compose.doctor.http_face import object_of
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.ranges import Latest
+from taskstream.consumer.span import Cluster, Span
+from taskstream.consumer.tail.following import Following
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.errors import Undecodable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topic, Topics, series_key
 
 TASK: Final = "taskstream-doctor"
 REPORT: Final[Mapping[str, Any]] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compose.doctor.finding import Finding, bad, good
-from schemas.registration import standings
-from schemas.registry import Registry
-from schemas.topics import Topics
+from taskstream.compose.doctor.finding import Finding, bad, good
+from taskstream.schemas.registration import standings
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.topics import Topics
 
 
 def schemas_in(registry: Registry, topics: Topics) -> Iterator[Finding]:

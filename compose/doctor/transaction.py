@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from compose.doctor.clock import clock_finding
-from compose.doctor.finding import Finding, bad, good, unknown
-from compose.librdkafka import KafkaClient
-from schemas.topics import Topics
+from taskstream.compose.doctor.clock import clock_finding
+from taskstream.compose.doctor.finding import Finding, bad, good, unknown
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.topics import Topics
 
 _CALL_S = 10.0
 _NEWEST: OffsetSpec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from consumer.errors import BadRange
-from consumer.passage import Passage, Records
-from consumer.ranges import bound_of
-from consumer.span import Cluster, Span
-from schemas.columns import ColumnReader, Rejected
-from schemas.ids import SchemaIds, TableIds
-from schemas.topics import Topic, Topics
+from taskstream.consumer.errors import BadRange
+from taskstream.consumer.passage import Passage, Records
+from taskstream.consumer.ranges import bound_of
+from taskstream.consumer.span import Cluster, Span
+from taskstream.schemas.columns import ColumnReader, Rejected
+from taskstream.schemas.ids import SchemaIds, TableIds
+from taskstream.schemas.topics import Topic, Topics
 
 MOST = 50_000
 """Records in one batch, at the most."""

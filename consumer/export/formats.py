@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from consumer.export.text import flat, json_lines
+from taskstream.consumer.export.text import flat, json_lines
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from consumer.errors import ExportUnusable
-from consumer.export.batches import TopicBatches
-from consumer.export.formats import FORMATS
-from consumer.span import Span
+from taskstream.consumer.errors import ExportUnusable
+from taskstream.consumer.export.batches import TopicBatches
+from taskstream.consumer.export.formats import FORMATS
+from taskstream.consumer.span import Span
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from consumer.rejects.reading import Judged
-from consumer.rejects.reject import missing_origin
-from consumer.replay.selection import Selection
+from taskstream.consumer.rejects.reading import Judged
+from taskstream.consumer.rejects.reject import missing_origin
+from taskstream.consumer.replay.selection import Selection
 
 
 class Kept(enum.StrEnum):

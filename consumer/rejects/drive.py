@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaException, Producer
 
-from consumer.errors import KafkaFailed
-from consumer.rejects.reject import DRIVES, Reject, note_of
-from consumer.replay.transactional import CALL_S, transactional
-from schemas.topics import Topics
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.rejects.reject import DRIVES, Reject, note_of
+from taskstream.consumer.replay.transactional import CALL_S, transactional
+from taskstream.schemas.topics import Topics
 
 PORTION = 1_000
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumer.errors import NoSuchRecord
-from consumer.passage import Passage
-from consumer.ranges import Bound, Earliest, Latest
-from consumer.rejects.reject import Reject, driven_by, is_note, reject_of
-from consumer.replay.carried import Carried, carried
-from consumer.span import Cluster, Span
-from consumer.table import EVENT_COLUMNS
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.consumer.errors import NoSuchRecord
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.ranges import Bound, Earliest, Latest
+from taskstream.consumer.rejects.reject import Reject, driven_by, is_note, reject_of
+from taskstream.consumer.replay.carried import Carried, carried
+from taskstream.consumer.span import Cluster, Span
+from taskstream.consumer.table import EVENT_COLUMNS
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _MOST = 2_000
 

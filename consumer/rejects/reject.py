@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from consumer.replay.carried import Carried, Headers
+from taskstream.consumer.replay.carried import Carried, Headers
 
 NOTE = "taskstream_note"
 """The header that makes a record a note; its value says what it is of."""

@@ -18,9 +18,9 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from consumer.errors import ArchiveUnusable
-from consumer.replay.carried import Carried
-from consumer.span import Span
+from taskstream.consumer.errors import ArchiveUnusable
+from taskstream.consumer.replay.carried import Carried
+from taskstream.consumer.span import Span
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(

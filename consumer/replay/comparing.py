@@ -12,16 +12,16 @@ from typing import Any
 
 from confluent_kafka import IsolationLevel
 
-from consumer.errors import KafkaFailed
-from consumer.garbage import collected_by_hand
-from consumer.passage import Passage
-from consumer.replay.difference import Excuse, Rules, Verdict, judge
-from consumer.replay.group import Group
-from consumer.replay.refold import Published, Refold
-from consumer.span import EARLIEST, LATEST, Cluster, Span
-from consumer.table import SeriesTable, Settings
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.garbage import collected_by_hand
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.replay.difference import Excuse, Rules, Verdict, judge
+from taskstream.consumer.replay.group import Group
+from taskstream.consumer.replay.refold import Published, Refold
+from taskstream.consumer.span import EARLIEST, LATEST, Cluster, Span
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 BATCH = 20_000
 ROUNDS = 12

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from consumer.passage import Passage
-from consumer.replay.archive import ArchiveReader
-from consumer.replay.carried import Carried, carried
-from consumer.replay.selection import Selection
-from consumer.span import Span
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.replay.archive import ArchiveReader
+from taskstream.consumer.replay.carried import Carried, carried
+from taskstream.consumer.replay.selection import Selection
+from taskstream.consumer.span import Span
 
 BATCH = 2_000
 _PAUSE_S = 0.25

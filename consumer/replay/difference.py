@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from consumer.records import state_batch
-from consumer.series import NONE, ROW, Rows
-from consumer.table import SeriesTable, identity
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.series import NONE, ROW, Rows
+from taskstream.consumer.table import SeriesTable, identity
 
 Ints = npt.NDArray[np.int64]
 _BLOCK = 50_000

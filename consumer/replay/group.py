@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException, TopicPartition
 
-from consumer.errors import KafkaFailed
-from consumer.patience import patiently
-from consumer.quiet_admin import QuietAdmin
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.patience import patiently
+from taskstream.consumer.quiet_admin import QuietAdmin
 
 _CALL_S = 15.0
 _GONE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)

@@ -12,16 +12,16 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from consumer.errors import KafkaFailed, RebuildRefused
-from consumer.records import state_batch
-from consumer.replay.comparing import Compared
-from consumer.replay.difference import Excuse
-from consumer.replay.group import Group
-from consumer.replay.transactional import CALL_S, transactional
-from schemas.catalog import newest
-from schemas.columns import ColumnWriter
-from schemas.ids import SchemaIds
-from schemas.topics import Topics
+from taskstream.consumer.errors import KafkaFailed, RebuildRefused
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.replay.comparing import Compared
+from taskstream.consumer.replay.difference import Excuse
+from taskstream.consumer.replay.group import Group
+from taskstream.consumer.replay.transactional import CALL_S, transactional
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
 _BLOCK = 20_000
 _SLOWEST_ROWS_A_S = 5_000

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from consumer.records import rows_of, strings_of
-from consumer.replay.selection import Selection
-from consumer.states import newest_of, states_of
-from consumer.table import EVENT_COLUMNS, SeriesTable, Settings
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
+from taskstream.consumer.records import rows_of, strings_of
+from taskstream.consumer.replay.selection import Selection
+from taskstream.consumer.states import newest_of, states_of
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable, Settings
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
 
 Numbers = npt.NDArray[np.int32]
 EVERYTHING = Selection()

@@ -9,9 +9,9 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
-from consumer.errors import CopyRefused, KafkaFailed
-from consumer.quiet_admin import QuietAdmin
-from consumer.replay.carried import Carried
+from taskstream.consumer.errors import CopyRefused, KafkaFailed
+from taskstream.consumer.quiet_admin import QuietAdmin
+from taskstream.consumer.replay.carried import Carried
 
 _CALL_S = 15.0
 _STALLED_S = 60.0

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed
 
 CALL_S = 30.0
 _TRIES = 4

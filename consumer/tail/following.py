@@ -7,10 +7,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from consumer.errors import KafkaFailed, StreamGap
-from consumer.passage import Passage
-from consumer.patience import FINAL
-from consumer.span import Span
+from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.passage import Passage
+from taskstream.consumer.patience import FINAL
+from taskstream.consumer.span import Span
 
 _AT_ONCE = 500
 _WAIT_S = 0.2

@@ -10,16 +10,16 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from schemas.catalog import newest
-from schemas.codec import RecordReader
-from schemas.errors import RegistryFailed, Undecodable
-from schemas.ids import SchemaIds
-from schemas.topics import Topic
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.errors import RegistryFailed, Undecodable
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topic
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REJECTED = "taskstream_"
 NO_REGISTRY = "registry_failed"
-"""The reason of a record whose schema could not be asked for; beside those of `schemas.wire.Reason`."""
+"""The reason of a record whose schema could not be asked for; beside those of `taskstream.schemas.wire.Reason`."""
 
 
 @dataclass(frozen=True, slots=True)

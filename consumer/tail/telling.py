@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from consumer.tail.seen import Seen
+from taskstream.consumer.tail.seen import Seen
 
 Record = Mapping[str, Any]
 _SHOWN_BYTES = 48

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consumer.tail.seen import Seen
+from taskstream.consumer.tail.seen import Seen
 
 
 @dataclass(frozen=True, slots=True)

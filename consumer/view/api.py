@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from consumer.rates import US_PER_S
-from consumer.view import listing
-from consumer.view.board import Board
-from consumer.view.exchange import bounded
-from consumer.view.fleet import fleet
-from consumer.view.listing import Names, chosen, page_of, parse_filter
-from consumer.view.shown import task_line
-from schemas.caller import Caller
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.view import listing
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.exchange import bounded
+from taskstream.consumer.view.fleet import fleet
+from taskstream.consumer.view.listing import Names, chosen, page_of, parse_filter
+from taskstream.consumer.view.shown import task_line
+from taskstream.schemas.caller import Caller
 
 LIST_PARAMETERS: Final = listing.FILTERS | {"sort", "limit", "cursor"}
 

@@ -10,23 +10,34 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from consumer.view import api, listing, sdk
-from consumer.view.board import Board
-from consumer.view.changes import Changes
-from consumer.view.exchange import Answer, Asked, Receive, Scope, Send, asked, error_answer, json_answer, reader, tell
-from consumer.view.follow import Follower
-from consumer.view.listing import Names
-from consumer.view.metrics import CONTENT_TYPE, Metrics
-from consumer.view.openapi import document as openapi_document
-from consumer.view.shown import task_page
-from consumer.view.signal_reader import Heard
-from consumer.view.signals import SignalLog
-from consumer.view.static import PageFiles
-from consumer.view.stream import Feed
-from consumer.view.streaming import Streaming
-from consumer.view.upkeep import Upkeep
-from schemas.api_error import NOT_FOUND, UNAVAILABLE, ApiError
-from schemas.caller import Authenticator, Caller, Role
+from taskstream.consumer.view import api, listing, sdk
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.changes import Changes
+from taskstream.consumer.view.exchange import (
+    Answer,
+    Asked,
+    Receive,
+    Scope,
+    Send,
+    asked,
+    error_answer,
+    json_answer,
+    reader,
+    tell,
+)
+from taskstream.consumer.view.follow import Follower
+from taskstream.consumer.view.listing import Names
+from taskstream.consumer.view.metrics import CONTENT_TYPE, Metrics
+from taskstream.consumer.view.openapi import document as openapi_document
+from taskstream.consumer.view.shown import task_page
+from taskstream.consumer.view.signal_reader import Heard
+from taskstream.consumer.view.signals import SignalLog
+from taskstream.consumer.view.static import PageFiles
+from taskstream.consumer.view.stream import Feed
+from taskstream.consumer.view.streaming import Streaming
+from taskstream.consumer.view.upkeep import Upkeep
+from taskstream.schemas.api_error import NOT_FOUND, UNAVAILABLE, ApiError
+from taskstream.schemas.caller import Authenticator, Caller, Role
 
 
 class View:

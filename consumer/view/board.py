@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from consumer.series import Rows
-from consumer.table import SeriesTable, Settings
-from consumer.tasks import Tasks, health_of
-from consumer.view.changes import Changes
+from taskstream.consumer.series import Rows
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.consumer.tasks import Tasks, health_of
+from taskstream.consumer.view.changes import Changes
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from consumer.records import rows_of, strings_of
-from consumer.series import ROW, Rows
-from consumer.states import key_of, newest_of
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
+from taskstream.consumer.records import rows_of, strings_of
+from taskstream.consumer.series import ROW, Rows
+from taskstream.consumer.states import key_of, newest_of
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Changes:
 
 
 class StateReader:
-    """Makes `Changes` of batches; see `consumer.view.follow.Taker`."""
+    """Makes `Changes` of batches; see `taskstream.consumer.view.follow.Taker`."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SeriesState")

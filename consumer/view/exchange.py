@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from schemas.api_error import (
+from taskstream.schemas.api_error import (
     FORBIDDEN,
     HEADERS_TOO_LARGE,
     INVALID_FIELD,
@@ -21,7 +21,7 @@ from schemas.api_error import (
     ErrorAnswer,
     FieldError,
 )
-from schemas.caller import Authenticator, Caller, Request, Role
+from taskstream.schemas.caller import Authenticator, Caller, Request, Role
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

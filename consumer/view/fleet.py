@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from consumer.series import Health, Trend
-from consumer.view.board import Board
-from consumer.view.shown import number
+from taskstream.consumer.series import Health, Trend
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.shown import number
 
 
 def fleet(board: Board, tasks: npt.NDArray[np.int64], now_us: int) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 
 from confluent_kafka import Message
 
-from consumer.view.progress import Progress
-from consumer.view.topic import FollowedTopic
-from schemas.errors import RegistryFailed
+from taskstream.consumer.view.progress import Progress
+from taskstream.consumer.view.topic import FollowedTopic
+from taskstream.schemas.errors import RegistryFailed
 
 RETRY_S: Final = 0.5
 """Between two attempts to decode a batch for which the schema registry did not answer."""

@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from consumer.series import NONE, Health, Trend
-from consumer.view.board import Board
-from consumer.view.exchange import refused
-from schemas.api_error import ApiError
-from schemas.caller import Caller, Role
+from taskstream.consumer.series import NONE, Health, Trend
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.exchange import refused
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.caller import Caller, Role
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -8,11 +8,11 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from consumer.view.board import Board
-from consumer.view.fleet import fleet
-from consumer.view.progress import Progress
-from consumer.view.signals import SignalLog
-from consumer.view.stream import Feed
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.fleet import fleet
+from taskstream.consumer.view.progress import Progress
+from taskstream.consumer.view.signals import SignalLog
+from taskstream.consumer.view.stream import Feed
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from consumer.series import GAUGES, MINUTES, Health, Signal, Trend
-from consumer.view import listing, sdk
-from consumer.view.signals import OF_ONE_TASK
+from taskstream.consumer.series import GAUGES, MINUTES, Health, Signal, Trend
+from taskstream.consumer.view import listing, sdk
+from taskstream.consumer.view.signals import OF_ONE_TASK
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
 _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from consumer.rates import US_PER_S, quiet_limit
-from consumer.series import Health, Trend
-from consumer.trend import LEAST, RECENT
+from taskstream.consumer.rates import US_PER_S, quiet_limit
+from taskstream.consumer.series import Health, Trend
+from taskstream.consumer.trend import LEAST, RECENT
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from consumer.series import GAUGES, NONE, Health, Rows
-from consumer.table import identity
-from consumer.tasks import health_of, state_of, unheard
-from consumer.view.board import Board
-from consumer.view.exchange import bounded, refused
-from consumer.view.shown import number
-from schemas.caller import Caller, Role
+from taskstream.consumer.series import GAUGES, NONE, Health, Rows
+from taskstream.consumer.table import identity
+from taskstream.consumer.tasks import health_of, state_of, unheard
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.exchange import bounded, refused
+from taskstream.consumer.view.shown import number
+from taskstream.schemas.caller import Caller, Role
 
 STATES = frozenset(
     {"READY", "RUNNING", "SYNCING", "MIGRATE_SUCCESS", "SYNC_SUCCESS", "MIGRATE_FAIL", "SYNC_FAIL", "ABORTING", "ABORT"}

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from consumer.rates import US_PER_S
-from consumer.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
-from consumer.table import identity
-from consumer.tasks import health_of, state_of
-from consumer.view.board import Board
-from consumer.view.reason import reason
-from consumer.view.signal_text import signal_line
-from consumer.view.signals import Raised
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
+from taskstream.consumer.table import identity
+from taskstream.consumer.tasks import health_of, state_of
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.reason import reason
+from taskstream.consumer.view.signal_text import signal_line
+from taskstream.consumer.view.signals import Raised
 
 _NAMES = ROW.names or ()
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 from confluent_kafka import Message
 
-from consumer.view.signals import Raised
-from schemas.columns import ColumnReader
-from schemas.ids import SchemaIds
+from taskstream.consumer.view.signals import Raised
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import SchemaIds
 
 _NAMES = tuple(each.name for each in fields(Raised))
 
@@ -25,7 +25,7 @@ class Heard:
 
 
 class SignalReader:
-    """Makes `Heard` of batches; see `consumer.view.follow.Taker`."""
+    """Makes `Heard` of batches; see `taskstream.consumer.view.follow.Taker`."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SignalRaised", frozenset(_NAMES))

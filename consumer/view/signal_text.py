@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from consumer.rates import US_PER_S
-from consumer.trend import RECENT
-from consumer.view.reason import rate, size, span
-from consumer.view.signals import Raised
+from taskstream.consumer.rates import US_PER_S
+from taskstream.consumer.trend import RECENT
+from taskstream.consumer.view.reason import rate, size, span
+from taskstream.consumer.view.signals import Raised
 
 
 def signal_line(signal: Raised, bucket_us: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 from importlib import resources
 from typing import Final
 
-from consumer.view.exchange import Answer, Asked
+from taskstream.consumer.view.exchange import Answer, Asked
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -36,7 +36,7 @@ class PageFiles:
 
     def load(self) -> None:
         """Read them."""
-        for entry in resources.files("consumer.view").joinpath("page").iterdir():
+        for entry in resources.files("taskstream.consumer.view").joinpath("page").iterdir():
             kind = _TYPES.get("." + entry.name.rpartition(".")[2])
             if kind is not None:
                 body = entry.read_bytes()

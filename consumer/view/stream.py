@@ -16,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from consumer.view.board import Board
-from consumer.view.exchange import refused
-from consumer.view.listing import Filter, Names, chosen
-from consumer.view.shown import task_line
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.exchange import refused
+from taskstream.consumer.view.listing import Filter, Names, chosen
+from taskstream.consumer.view.shown import task_line
 
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest waits until that has gone out."""

@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from consumer.view.board import Board
-from consumer.view.exchange import Asked, Receive, Send
-from consumer.view.listing import FILTERS, Names, parse_filter
-from consumer.view.stream import Feed, events
-from schemas.api_error import UNAVAILABLE, ApiError
-from schemas.caller import Caller
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.exchange import Asked, Receive, Send
+from taskstream.consumer.view.listing import FILTERS, Names, parse_filter
+from taskstream.consumer.view.stream import Feed, events
+from taskstream.schemas.api_error import UNAVAILABLE, ApiError
+from taskstream.schemas.caller import Caller
 
 PARAMETERS: Final = FILTERS | {"last_event_id"}
 MOST_LISTENERS: Final = 200

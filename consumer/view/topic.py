@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from consumer.view.progress import Progress
+from taskstream.consumer.view.progress import Progress
 
 BATCH: Final = 5_000
 WAIT_S: Final = 0.05

@@ -13,13 +13,13 @@ from typing import Any, Final, Self
 
 import structlog
 
-from consumer.view.board import Board
-from consumer.view.changes import Changes
-from consumer.view.follow import Follower
-from consumer.view.progress import Progress
-from consumer.view.signal_reader import Heard
-from consumer.view.signals import SignalLog
-from consumer.view.stream import Feed
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.changes import Changes
+from taskstream.consumer.view.follow import Follower
+from taskstream.consumer.view.progress import Progress
+from taskstream.consumer.view.signal_reader import Heard
+from taskstream.consumer.view.signals import SignalLog
+from taskstream.consumer.view.stream import Feed
 
 JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is held against the clock."""

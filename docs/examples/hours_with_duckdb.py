@@ -10,7 +10,7 @@ import sys
 
 import duckdb
 
-from consumer.export import batches
+from taskstream import batches
 
 QUERY = """
     select

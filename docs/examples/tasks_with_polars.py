@@ -10,7 +10,7 @@ import sys
 
 import polars as pl
 
-from consumer.export import batches
+from taskstream import batches
 
 COLUMNS = ["project_id", "task_id", "subtask_name", "received_at", "progress", "replicatesize"]
 

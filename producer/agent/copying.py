@@ -7,18 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from producer.agent.figures import ProcessUsage, to_report
-from producer.agent.job import CopyJob, CopyResult
-from producer.agent.meter import Meter, Progress
-from producer.agent.place import claimed
-from producer.agent.replica import Replica
-from producer.agent.reporter import Reporter
-from producer.agent.tally import Count, Tally
-from producer.agent.throttle import Throttle
-from producer.agent.transfer import Stopped, Transfer
-from producer.agent.tree import Entry, Kind, Listing, readable, scan
-from producer.client import ProgressClient, Report
-from producer.clock import Clock
+from taskstream.producer.agent.figures import ProcessUsage, to_report
+from taskstream.producer.agent.job import CopyJob, CopyResult
+from taskstream.producer.agent.meter import Meter, Progress
+from taskstream.producer.agent.place import claimed
+from taskstream.producer.agent.replica import Replica
+from taskstream.producer.agent.reporter import Reporter
+from taskstream.producer.agent.tally import Count, Tally
+from taskstream.producer.agent.throttle import Throttle
+from taskstream.producer.agent.transfer import Stopped, Transfer
+from taskstream.producer.agent.tree import Entry, Kind, Listing, readable, scan
+from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.clock import Clock
 
 ATTACH = "ATTACH_AGENT_IMAGE"
 MIGRATE = "MIGRATE_LINUX_FILE"

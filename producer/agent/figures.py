@@ -5,9 +5,9 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from producer.agent.meter import Progress
-from producer.client import Report
-from producer.clock import Clock
+from taskstream.producer.agent.meter import Progress
+from taskstream.producer.client import Report
+from taskstream.producer.clock import Clock
 
 LONGEST_TRACE = 2048
 MOST_MBIT_S = 10_000.0

@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 
-from producer.agent.job import Subtask
-from producer.clock import Clock
+from taskstream.producer.agent.job import Subtask
+from taskstream.producer.clock import Clock
 
 SPEED_WINDOW_S = 10.0
 _SAMPLE_EVERY_S = 0.25

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from producer.agent.tree import readable
-from producer.errors import CopyRefused, DestinationUnusable
+from taskstream.producer.agent.tree import readable
+from taskstream.producer.errors import CopyRefused, DestinationUnusable
 
 
 @contextmanager

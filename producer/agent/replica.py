@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from producer.agent.meter import Meter
-from producer.agent.transfer import Stopped, Transfer
-from producer.agent.tree import Entry, Kind
+from taskstream.producer.agent.meter import Meter
+from taskstream.producer.agent.transfer import Stopped, Transfer
+from taskstream.producer.agent.tree import Entry, Kind
 
 # Clocks that file systems round down to: none, NTFS and SMB, some NFS, ext3 and tar.
 _ROUNDED_TO_NS = (1, 100, 1_000, 1_000_000_000)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from producer.agent.job import ReportCounts
-from producer.client import ProgressClient, Report
-from producer.errors import EdgeError, EdgeUnavailable, ProducerError
+from taskstream.producer.agent.job import ReportCounts
+from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.errors import EdgeError, EdgeUnavailable, ProducerError
 
 
 class Reporter:

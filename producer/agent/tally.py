@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from producer.agent.job import CopyResult, Problem, ReportCounts, Subtask
-from producer.agent.tree import Entry, Kind, readable
+from taskstream.producer.agent.job import CopyResult, Problem, ReportCounts, Subtask
+from taskstream.producer.agent.tree import Entry, Kind, readable
 
 
 @dataclass(slots=True)

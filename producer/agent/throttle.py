@@ -1,6 +1,6 @@
 """A token bucket that holds a stream of bytes to an average rate; it knows nothing of files."""
 
-from producer.clock import Clock
+from taskstream.producer.clock import Clock
 
 
 class Throttle:

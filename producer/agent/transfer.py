@@ -4,8 +4,8 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from producer.agent.meter import Meter
-from producer.agent.throttle import Throttle
+from taskstream.producer.agent.meter import Meter
+from taskstream.producer.agent.throttle import Throttle
 
 _COMPARE_CHUNK = 1024 * 1024
 

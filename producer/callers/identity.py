@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import urllib3
 
-from producer.callers.keystone_file import KeystoneSettings
-from producer.errors import IdentityUnavailable
+from taskstream.producer.callers.keystone_file import KeystoneSettings
+from taskstream.producer.errors import IdentityUnavailable
 
 TIMEOUT_S: Final = 3.0
 _NO_TOKEN: Final = frozenset({400, 404, 413, 414, 431})

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from producer.callers.token_file import roles
-from producer.errors import CredentialsUnusable
-from schemas.caller import Role
+from taskstream.producer.callers.token_file import roles
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.caller import Role
 
 CACHE_S: Final = 300.0
 """A revoked token lives on that long, as with keystonemiddleware."""

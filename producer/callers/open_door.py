@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.caller import Caller, Request, Role
+from taskstream.schemas.caller import Caller, Request, Role
 
 PROJECT = "default"
 
@@ -11,5 +11,5 @@ class OpenDoor:
     """Takes every token, for the project `default` and with every role."""
 
     async def authenticate(self, request: Request) -> Caller | None:
-        """See `schemas.caller.Authenticator`."""
+        """See `taskstream.schemas.caller.Authenticator`."""
         return Caller(PROJECT, frozenset(Role)) if request.headers.get("x-auth-token") else None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from producer.callers.token_file import TokenFile
-from schemas.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
-from schemas.caller import Authenticator, Caller, Request, Role
+from taskstream.producer.callers.token_file import TokenFile
+from taskstream.schemas.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
+from taskstream.schemas.caller import Authenticator, Caller, Request, Role
 
 
 class Row:

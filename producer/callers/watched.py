@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from producer.errors import CredentialsUnusable
+from taskstream.producer.errors import CredentialsUnusable
 
 CHECK_INTERVAL_S = 1.0
 Entry = TypeVar("Entry")

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from producer.client import ProgressClient
-from producer.errors import CallerRefused, EdgeError, EdgeUnavailable, ProducerError, TokenUnusable
-from producer.fleet.fleet import Order
-from producer.fleet.tally import Tally
+from taskstream.producer.client import ProgressClient
+from taskstream.producer.errors import CallerRefused, EdgeError, EdgeUnavailable, ProducerError, TokenUnusable
+from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.tally import Tally
 
 TRY_FOR_S = 10.0
 """How long a report is tried; meanwhile its lane stands."""
@@ -21,7 +21,7 @@ _LOOK_S = 0.2
 
 
 class HttpWay:
-    """`with HttpWay(...) as way:`; see `producer.fleet.way.Way`.
+    """`with HttpWay(...) as way:`; see `taskstream.producer.fleet.way.Way`.
 
     At the end it waits until all is answered. Once `hurry` is set, what waits is not sent and nothing is tried again.
     """

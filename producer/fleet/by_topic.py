@@ -11,12 +11,12 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from producer.acks import producer_config
-from producer.event import EventWriter, Receipt, fresh_event_id
-from producer.fleet.fleet import Order
-from producer.fleet.tally import Tally
-from producer.report import read_report
-from schemas.ids import SchemaIds
+from taskstream.producer.acks import producer_config
+from taskstream.producer.event import EventWriter, Receipt, fresh_event_id
+from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.tally import Tally
+from taskstream.producer.report import read_report
+from taskstream.schemas.ids import SchemaIds
 
 ACK_TIMEOUT_S = 30.0
 QUEUE_LIMIT = 50_000
@@ -25,7 +25,7 @@ _LAST_S = 2.0
 
 
 class TopicWay:
-    """`with TopicWay(...) as way:`; see `producer.fleet.way.Way`. `config` is librdkafka's.
+    """`with TopicWay(...) as way:`; see `taskstream.producer.fleet.way.Way`. `config` is librdkafka's.
 
     A report is received when it is said. At the end it waits until Kafka has answered for all, or `hurry` is set; what
     then is left has no answer.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from producer.clock import Clock
-from producer.fleet.fleet import Fleet
-from producer.fleet.tally import Tally
-from producer.fleet.way import Way
+from taskstream.producer.clock import Clock
+from taskstream.producer.fleet.fleet import Fleet
+from taskstream.producer.fleet.tally import Tally
+from taskstream.producer.fleet.way import Way
 
 ON_TIME_S = 0.5
 """A report that leaves later than so much after its moment is late."""

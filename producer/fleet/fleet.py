@@ -7,9 +7,9 @@ import math
 import random
 from typing import NamedTuple
 
-from producer.client import Report
-from producer.fleet.migration import Migration
-from producer.fleet.temper import Temper, temper_of
+from taskstream.producer.client import Report
+from taskstream.producer.fleet.migration import Migration
+from taskstream.producer.fleet.temper import Temper, temper_of
 
 _JITTER = 0.15
 

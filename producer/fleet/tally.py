@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from producer.client import Report
-from producer.fleet.fleet import Order
+from taskstream.producer.client import Report
+from taskstream.producer.fleet.fleet import Order
 
 
 @dataclass(slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from producer.fleet.fleet import Order
-from producer.fleet.tally import Tally
+from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.tally import Tally
 
 
 class Way(Protocol):

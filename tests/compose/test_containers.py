@@ -24,7 +24,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from compose.cli import cli
+from taskstream.compose.cli import cli
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "compose"

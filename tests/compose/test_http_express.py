@@ -8,7 +8,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from compose.http import QUIET_S, HttpBounds, bounded_by
+from taskstream.compose.http import QUIET_S, HttpBounds, bounded_by
 
 SHORT = b"PUT /short HTTP/1.1\r\nContent-Length: 2\r\n%b\r\n{}"
 LONG = b"GET /long HTTP/1.1\r\n\r\n"

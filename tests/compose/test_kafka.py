@@ -12,10 +12,10 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from compose.errors import BrokerStartError, PortInUseError
-from compose.kafka import LocalKafka
-from compose.kafka_jars import default_cache_dir
-from compose.librdkafka import KafkaClient
+from taskstream.compose.errors import BrokerStartError, PortInUseError
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.compose.librdkafka import KafkaClient
 from tests.processes import eventually, is_alive
 
 
@@ -108,7 +108,7 @@ def test_a_broker_ends_with_a_parent_that_is_killed(tmp_path):
     parent_program = f"""
 import sys, time
 from pathlib import Path
-from compose.kafka import LocalKafka
+from taskstream.compose.kafka import LocalKafka
 kafka = LocalKafka(Path({str(tmp_path)!r}), cache_dir=Path({str(default_cache_dir(os.environ))!r}))
 kafka.start()
 print(kafka.pid, flush=True)

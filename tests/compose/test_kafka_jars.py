@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compose.errors import KafkaInstallError, MissingProgramError
-from compose.kafka_jars import bring_jars, default_cache_dir, find_program
+from taskstream.compose.errors import KafkaInstallError, MissingProgramError
+from taskstream.compose.kafka_jars import bring_jars, default_cache_dir, find_program
 
 GIVES_JARS = 'for last; do :; done; sleep 0.3; mkdir -p "${last#*=}"; touch "${last#*=}/kafka_2.13-4.3.1.jar"'
 
@@ -66,7 +66,7 @@ def test_jars_that_are_there_need_no_maven(tmp_path, programs):
 def test_processes_that_race_bring_them_once(tmp_path, programs):
     path = install_mvn(programs, GIVES_JARS)
     program = (
-        "from pathlib import Path; from compose.kafka_jars import bring_jars; "
+        "from pathlib import Path; from taskstream.compose.kafka_jars import bring_jars; "
         f"print(bring_jars(Path({str(tmp_path / 'cache')!r}), len, {path!r}))"
     )
     racers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(3)]

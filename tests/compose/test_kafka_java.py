@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from compose.kafka_jars import bring_jars, default_cache_dir, find_program
-from compose.kafka_java import KafkaJava, explain
+from taskstream.compose.kafka_jars import bring_jars, default_cache_dir, find_program
+from taskstream.compose.kafka_java import KafkaJava, explain
 
 
 @pytest.fixture

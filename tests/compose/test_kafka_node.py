@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compose.kafka_node import KafkaNode
+from taskstream.compose.kafka_node import KafkaNode
 
 
 def properties(path):

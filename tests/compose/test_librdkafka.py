@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient
 
-from compose.cli.options import kafka_options, optional_kafka_options
-from compose.errors import KafkaPropertyError
-from compose.librdkafka import (
+from taskstream.compose.cli.options import kafka_options, optional_kafka_options
+from taskstream.compose.errors import KafkaPropertyError
+from taskstream.compose.librdkafka import (
     HIDDEN,
     KafkaClient,
     check_properties,

@@ -6,10 +6,10 @@ import stat
 
 import pytest
 
-from compose.local_token import PROJECT, local_token
-from producer.callers.token_file import hashed, parse_tokens
-from producer.errors import CredentialsUnusable
-from schemas.caller import Role
+from taskstream.compose.local_token import PROJECT, local_token
+from taskstream.producer.callers.token_file import hashed, parse_tokens
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.caller import Role
 
 
 def callers(path):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from compose.process import OUTPUT_LIMIT_BYTES, GuardedProcess
+from taskstream.compose.process import OUTPUT_LIMIT_BYTES, GuardedProcess
 from tests.processes import eventually, is_alive
 
 STUBBORN = (
@@ -102,7 +102,7 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path, program):
     parent_program = f"""
 import sys, time
 from pathlib import Path
-from compose.process import GuardedProcess
+from taskstream.compose.process import GuardedProcess
 command = [sys.executable, "-c", {program!r}]
 child = GuardedProcess(command, Path({str(tmp_path / "output")!r}), orphan_grace_s=0.2)
 child.start()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 from click.testing import CliRunner
 
-from compose.cli.registry_option import schema_ids_option
-from compose.cli.topic_options import prefix_option
-from schemas.catalog import newest
-from schemas.ids import SchemaIds
+from taskstream.compose.cli.registry_option import schema_ids_option
+from taskstream.compose.cli.topic_options import prefix_option
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.ids import SchemaIds
 from tests.schemas.registry_server import serving
 
 

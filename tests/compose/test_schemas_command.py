@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from click.testing import CliRunner, Result
 
-from compose.cli import cli
-from compose.ports import free_port
-from schemas.catalog import named
+from taskstream.compose.cli import cli
+from taskstream.compose.ports import free_port
+from taskstream.schemas.catalog import named
 from tests.schemas.records import altered
 from tests.schemas.registry_server import RegistryServer, serving
 

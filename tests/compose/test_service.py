@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from compose.service import Backoff, Died, KeptService, Ready, Service, Stopped
+from taskstream.compose.service import Backoff, Died, KeptService, Ready, Service, Stopped
 
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {FOREVER}"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from compose.errors import ProcessStartError
-from compose.readiness import http_answers
-from compose.service import Backoff, Died, Ready, Service, Stopped
-from compose.stack import Supervisor
+from taskstream.compose.errors import ProcessStartError
+from taskstream.compose.readiness import http_answers
+from taskstream.compose.service import Backoff, Died, Ready, Service, Stopped
+from taskstream.compose.stack import Supervisor
 from tests.processes import eventually, is_alive
 
 # Says in a file when it comes up and when it goes down.
@@ -147,7 +147,7 @@ import contextlib, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_stack import Diary
-from compose.stack import Supervisor
+from taskstream.compose.stack import Supervisor
 diary = Diary(Path(sys.argv[1]))
 with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambda happening: None) as supervisor:
     supervisor.start(diary.child("kafka"), diary.child("edge"))

@@ -16,8 +16,8 @@ import urllib3
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from compose.cli import cli
-from compose.kafka_jars import default_cache_dir
+from taskstream.compose.cli import cli
+from taskstream.compose.kafka_jars import default_cache_dir
 from tests.processes import eventually, is_alive
 
 ANY_PORTS = ["--kafka-port", "0", "--edge-port", "0", "--view-port", "0", "--worker-metrics-port", "0"]
@@ -28,7 +28,7 @@ class Running:
 
     def __init__(self, data_dir: Path, *options: str) -> None:
         self.told = data_dir.with_name("told")
-        command = [sys.executable, "-m", "compose", "up", "--data-dir", str(data_dir)]
+        command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(data_dir)]
         with self.told.open("a") as told:
             self.process = subprocess.Popen(
                 [*command, *ANY_PORTS, *options], stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
@@ -139,7 +139,7 @@ def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_t
 def test_signals_that_come_together_are_one_wish_and_a_later_one_hurries(tmp_path):
     program = """
 import os, signal, time
-from compose.cli.up import ONE_WISH_S, until_stopped
+from taskstream.compose.cli.up import ONE_WISH_S, until_stopped
 with until_stopped() as is_in_hurry:
     try:
         os.kill(os.getpid(), signal.SIGINT)
@@ -195,7 +195,7 @@ def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_
     ).values():
         topic.result(timeout=30)
     options = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
-    command = [sys.executable, "-m", "compose", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
+    command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, because")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from compose.cli.task_picture import fitting
-from compose.cli.task_rows import ends_of, printable, rate_of, size, span, spark, trend_of
-from compose.errors import ViewRefused, ViewUnreachable
-from compose.view_client import Event, Lost
-from compose.watch import Snapshot, Watched
+from taskstream.compose.cli.task_picture import fitting
+from taskstream.compose.cli.task_rows import ends_of, printable, rate_of, size, span, spark, trend_of
+from taskstream.compose.errors import ViewRefused, ViewUnreachable
+from taskstream.compose.view_client import Event, Lost
+from taskstream.compose.watch import Snapshot, Watched
 
 
 def task(task_id: str, progress: int = 0) -> dict[str, object]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from producer.callers.token_file import token_line
-from schemas.caller import Role
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.caller import Role
+from taskstream.schemas.topics import Topics
 from tests.processes import eventually
 from tests.producer.edges import REPORT
 
@@ -59,13 +61,54 @@ def test_it_holds_every_file_of_the_four_rooms_and_no_other(installed):
     kept = {name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
     found = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
 
-    assert {name for name in found if ".dist-info/" not in name} == kept
+    own = {"taskstream/__init__.py", "taskstream/__main__.py", "taskstream/py.typed"}
+    assert {name for name in found if ".dist-info/" not in name} == {f"taskstream/{name}" for name in kept} | own
+
+
+def test_its_only_top_level_name_is_taskstream(installed):
+    assert {path.name for path in installed.iterdir() if path.suffix != ".dist-info"} == {"taskstream"}
+
+
+FOREIGN = """
+import schemas
+import taskstream
+from taskstream import ProgressClient, batches
+
+assert schemas.MINE and batches and ProgressClient, "both are found"
+print(taskstream.__file__)
+"""
+
+
+def test_a_script_beside_foreign_packages_of_the_same_names_finds_ours(installed, tmp_path):
+    for name in (*ROOMS, "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("MINE = True\n")
+    (tmp_path / "script.py").write_text(FOREIGN)
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(done.stdout.strip()).is_relative_to(installed)
+
+
+def test_a_strict_type_check_of_a_script_sees_our_types(installed, tmp_path):
+    (tmp_path / "script.py").write_text("from taskstream import RetryPolicy\n\nreveal_type(RetryPolicy().deadline_s)\n")
+    python = environment_with(installed, tmp_path / "venv")
+    options = ["--strict", "--python-executable", str(python), "--cache-dir", str(tmp_path / "cache")]
+    command = [sys.executable, "-m", "mypy", *options, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert re.search(r'Revealed type is "(builtins\.)?float"', done.stdout), done.stdout
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_schemas_and_the_page_are_found_in_it(installed):
-    tell = "import json, schemas; from schemas.catalog import released; from importlib import resources; "
-    tell += "page = sorted(each.name for each in resources.files('consumer.view').joinpath('page').iterdir()); "
-    tell += "print(json.dumps([schemas.__file__, [each.title for each in released()], page]))"
+    tell = "import json, taskstream; from taskstream.schemas.catalog import released; from importlib import resources; "
+    tell += (
+        "page = sorted(each.name for each in resources.files('taskstream.consumer.view').joinpath('page').iterdir()); "
+    )
+    tell += "print(json.dumps([taskstream.__file__, [each.title for each in released()], page]))"
 
     where, titles, page = json.loads(run(installed, "-c", tell).stdout)
 
@@ -74,8 +117,16 @@ def test_the_schemas_and_the_page_are_found_in_it(installed):
     assert page == sorted(path.name for path in (ROOT / "consumer" / "view" / "page").iterdir())
 
 
+def environment_with(installed: Path, folder: Path) -> Path:
+    """The Python of an environment that has the wheel and nothing else."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    shutil.copytree(installed / "taskstream", packages / "taskstream")
+    return folder / "bin" / "python"
+
+
 def test_its_command_line_tells_what_it_can_do(installed):
-    done = run(installed, "-m", "compose", "--help")
+    done = run(installed, "-m", "taskstream", "--help")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "edge " in done.stdout
@@ -84,7 +135,7 @@ def test_its_command_line_tells_what_it_can_do(installed):
 def test_its_edge_takes_reports(installed, broker: KafkaClient, topic_prefix, tmp_path):
     create_topics(broker.config(), Topics(topic_prefix, partitions=1))
     (tmp_path / "tokens").write_text(token_line("secret", "p", [Role.REPORT]) + "\n")
-    command = [sys.executable, "-P", "-m", "compose", "edge", "--port", "0", "--tokens", str(tmp_path / "tokens")]
+    command = [sys.executable, "-P", "-m", "taskstream", "edge", "--port", "0", "--tokens", str(tmp_path / "tokens")]
     command += ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
     log = tmp_path / "log"
     with log.open("wb") as out:

@@ -16,7 +16,7 @@ from tests.processes import eventually, is_alive
 PARENT = """
 import os, signal, sys, time
 from pathlib import Path
-from compose.workers import run_workers
+from taskstream.compose.workers import run_workers
 
 def work(number):
     asked = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from consumer.series import MINUTES, ROW
-from consumer.trend import judge_trend
+from taskstream.consumer.series import MINUTES, ROW
+from taskstream.consumer.trend import judge_trend
 
 
 def judged(minute_bytes: list[int]) -> np.void:

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.records import held_minutes
-from consumer.series import GAUGES, NONE, ROW, Health, Signal, Trend
-from consumer.silence import mark_silent, silent
-from consumer.table import EVENT_COLUMNS, SeriesTable
-from schemas.catalog import newest
-from schemas.plan import columns_of
+from taskstream.consumer.records import held_minutes
+from taskstream.consumer.series import GAUGES, NONE, ROW, Health, Signal, Trend
+from taskstream.consumer.silence import mark_silent, silent
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.plan import columns_of
 from tests.consumer.oracle import Oracle
 from tests.consumer.oracle_series import Event, Series
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.table import EVENT_COLUMNS
-from schemas.catalog import newest
-from schemas.plan import columns_of
+from taskstream.consumer.table import EVENT_COLUMNS
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.plan import columns_of
 
 US = 1_000_000
 START = 1_790_000_000 * US

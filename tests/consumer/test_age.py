@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.age import expired
-from consumer.table import SeriesTable
+from taskstream.consumer.age import expired
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, series_name, streams

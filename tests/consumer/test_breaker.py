@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.breaker import Breaker
+from taskstream.consumer.breaker import Breaker
 
 
 def test_a_batch_that_is_mostly_unreadable_trips_it():

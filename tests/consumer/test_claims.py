@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from consumer.series import Rows, Trend
-from consumer.table import SeriesTable
+from taskstream.consumer.series import Rows, Trend
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.simulation import RATE_BPS, START, US, Copies, Shape, simulate
 
 COPIES = 150

@@ -8,8 +8,8 @@ import math
 import numpy as np
 from hypothesis import given, settings
 
-from consumer.series import Health
-from consumer.table import SeriesTable
+from taskstream.consumer.series import Health
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import LARGEST, streams

@@ -8,8 +8,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.series import Trend
-from consumer.table import SeriesTable, Settings
+from taskstream.consumer.series import Trend
+from taskstream.consumer.table import SeriesTable, Settings
 from tests.consumer.judging import judged
 from tests.consumer.likeness import Telling, differences, expected_rows, rows_of, told_by
 from tests.consumer.oracle import Oracle

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from consumer.series import Health
-from consumer.table import SeriesTable
+from taskstream.consumer.series import Health
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling, rows_of
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import US, series_name

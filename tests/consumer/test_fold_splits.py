@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.table import SeriesTable
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling, exactly
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import Chapter, jumbles, lives, stream_of

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.rates import ewma, typical_gap
-from consumer.series import Trend
-from consumer.table import SeriesTable
+from taskstream.consumer.rates import ewma, typical_gap
+from taskstream.consumer.series import Trend
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.judging import judged
 from tests.consumer.likeness import Telling
 from tests.consumer.oracle_series import Event

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from consumer.garbage import collected_by_hand
+from taskstream.consumer.garbage import collected_by_hand
 
 
 class Interrupting:

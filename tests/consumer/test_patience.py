@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from consumer.errors import KafkaFailed
-from consumer.patience import patiently
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.patience import patiently
 
 
 def failing(times: int, code: int):

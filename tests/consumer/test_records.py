@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from consumer.records import signal_batch, window_batch
-from consumer.table import SeriesTable, Settings
-from schemas.catalog import newest
-from schemas.codec import RecordReader
-from schemas.columns import ColumnWriter
-from schemas.ids import TableIds
+from taskstream.consumer.records import signal_batch, window_batch
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.ids import TableIds
 from tests.consumer.likeness import Telling, batch_of, partitions_of
 from tests.consumer.streams import stream_of
 

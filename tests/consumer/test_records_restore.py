@@ -7,11 +7,11 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.records import rows_of, state_batch, strings_of
-from consumer.table import SeriesTable, Settings
-from schemas.catalog import newest
-from schemas.columns import ColumnReader, ColumnWriter
-from schemas.ids import TableIds
+from taskstream.consumer.records import rows_of, state_batch, strings_of
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.ids import TableIds
 from tests.consumer.likeness import Telling, exactly
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, stream_of, streams

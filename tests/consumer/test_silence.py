@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.rates import quiet_limit
-from consumer.records import signal_batch
-from consumer.series import Health
-from consumer.silence import mark_silent, silent
-from consumer.table import SeriesTable
+from taskstream.consumer.rates import quiet_limit
+from taskstream.consumer.records import signal_batch
+from taskstream.consumer.series import Health
+from taskstream.consumer.silence import mark_silent, silent
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling, exactly
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, series_name, stream_of, streams

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.table import SeriesTable
+from taskstream.consumer.table import SeriesTable
 from tests.consumer.likeness import Telling, exactly
 from tests.consumer.oracle_series import Event
 from tests.consumer.streams import START, US, stream_of, streams

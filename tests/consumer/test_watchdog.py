@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 
-from consumer.watchdog import STUCK, Watchdog
+from taskstream.consumer.watchdog import STUCK, Watchdog
 
 
 class Bitten:
@@ -51,7 +51,7 @@ def test_calls_that_return_are_left_alone():
 
 def test_a_bite_ends_the_process_with_its_own_code_and_a_last_line():
     code = (
-        "import time; from consumer.watchdog import Watchdog\n"
+        "import time; from taskstream.consumer.watchdog import Watchdog\n"
         "with Watchdog(every_s=0.01) as dog, dog.watch('commit', 0.05): time.sleep(60)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 from tests.producer.edges import RunningEdge, running_edge
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from schemas.topics import Topics, series_key
+from taskstream.schemas.topics import Topics, series_key
 from tests.consumer.likeness import Told, differences, expected_rows, rows_of, told_by
 from tests.consumer.oracle import Oracle
 from tests.consumer.oracle_series import Event

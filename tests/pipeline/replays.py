@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from click.testing import CliRunner, Result
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from consumer.records import state_batch
-from consumer.table import EVENT_COLUMNS, SeriesTable
-from schemas.columns import ColumnReader
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import (
     IDS,
     Fleet,

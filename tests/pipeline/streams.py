@@ -21,13 +21,13 @@ import numpy as np
 import urllib3
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from consumer.records import rows_of, strings_of
-from consumer.table import SeriesTable, Settings
-from schemas.catalog import newest
-from schemas.codec import RecordReader, RecordWriter
-from schemas.columns import ColumnReader
-from schemas.ids import TableIds
-from schemas.topics import Topics, task_key
+from taskstream.consumer.records import rows_of, strings_of
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics, task_key
 
 IDS = TableIds()
 
@@ -139,7 +139,7 @@ def worker(
     bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str, named: bool = True
 ) -> Iterator[subprocess.Popen]:
     """A worker process; what is left of it is ended. Its words are in folder/instance.log; `named`: Kafka knows it."""
-    command = [sys.executable, "-m", "compose", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
+    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
     command += ["--prefix", topics.prefix, *(("--instance", instance) if named else ()), *more]
     log = folder / f"{instance}.log"
     with log.open("ab") as words:

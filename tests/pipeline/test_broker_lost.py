@@ -13,14 +13,14 @@ from typing import IO
 
 from click.testing import CliRunner
 
-from compose.cli import cli
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import read_all, records
 
 
 def command(kafka, topics: Topics, *words: str) -> subprocess.Popen:
-    whole = [sys.executable, "-m", "compose", *words]
+    whole = [sys.executable, "-m", "taskstream", *words]
     whole += ["--bootstrap-servers", kafka.client.bootstrap_servers, "--prefix", topics.prefix]
     return subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

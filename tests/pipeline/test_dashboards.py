@@ -13,8 +13,8 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumer.instruments import Instruments
-from schemas.topics import Topics
+from taskstream.consumer.instruments import Instruments
+from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
 from tests.producer.edges import RunningEdge
 

@@ -13,18 +13,18 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from compose.cli import cli
-from compose.doctor.clock import clock_finding
-from compose.doctor.finding import Verdict
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
-from compose.topics_admin import create_topics
-from producer.callers.token_file import token_line
-from schemas.caller import Role
-from schemas.catalog import named
-from schemas.registration import register
-from schemas.registry import Registry
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.doctor.clock import clock_finding
+from taskstream.compose.doctor.finding import Verdict
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
+from taskstream.compose.topics_admin import create_topics
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.caller import Role
+from taskstream.schemas.catalog import named
+from taskstream.schemas.registration import register
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
 from tests.pipeline.streams import ask, await_true, worker
 from tests.producer.edges import running_edge

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from confluent_kafka import Consumer, TopicPartition
 
-from compose.librdkafka import KafkaClient
-from schemas.codec import RecordReader
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, running_edge
 
 

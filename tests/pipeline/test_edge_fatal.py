@@ -11,8 +11,8 @@ from typing import Any
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, RunningEdge, running_edge, until
 
 RECORD_BYTES = 1_500

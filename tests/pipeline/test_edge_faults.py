@@ -14,10 +14,10 @@ from typing import Self
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from compose.topics_admin import create_topics
-from schemas.codec import RecordReader
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, RunningEdge, running_edge, until
 
 ACK_TIMEOUT_S = 3.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hostile_clients import Hostile
-from compose.serve import raise_file_limit
+from taskstream.compose.serve import raise_file_limit
 from tests.producer.edges import REPORT, RunningEdge
 
 IDLE = 5_000

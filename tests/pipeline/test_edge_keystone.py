@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from compose.kafka_jars import default_cache_dir
-from producer.callers.identity import IdentityService
-from producer.callers.keystone_file import KeystoneSettings
-from producer.errors import IdentityUnavailable
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.producer.callers.identity import IdentityService
+from taskstream.producer.callers.keystone_file import KeystoneSettings
+from taskstream.producer.errors import IdentityUnavailable
 from tests.keystone.environment import KeystoneMissing, bring_keystone
 from tests.keystone.service import Keystone
 from tests.producer.edges import running_edge, until

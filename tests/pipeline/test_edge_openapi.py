@@ -11,9 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from consumer.view.openapi import document as view_document
-from producer.openapi import openapi_document
-from producer.openapi_schemas import components
+from taskstream.consumer.view.openapi import document as view_document
+from taskstream.producer.openapi import openapi_document
+from taskstream.producer.openapi_schemas import components
 from tests.producer.edges import REPORT, RunningEdge
 
 HERE = Path(__file__).parent

@@ -134,7 +134,7 @@ def told(tmp_path: Path, *options: str) -> tuple[int, str]:
     """The exit code and the words of an edge that cannot start."""
     tokens = tmp_path / "tokens"
     tokens.touch()
-    program = [sys.executable, "-c", "from compose.cli import main; main()", "edge", "--bootstrap-servers"]
+    program = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "edge", "--bootstrap-servers"]
     done = subprocess.run(
         [*program, "127.0.0.1:1", "--port", "0", "--tokens", tokens, *options],
         capture_output=True,

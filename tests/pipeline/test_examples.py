@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from compose.librdkafka import KafkaClient
-from schemas.catalog import named
-from schemas.codec import RecordWriter
-from schemas.ids import SchemaIds
-from schemas.registration import register
-from schemas.registry import Registry
-from schemas.registry_ids import RegistryIds
-from schemas.topics import Topics, task_key
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.catalog import named
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.registration import register
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import RegistryIds
+from taskstream.schemas.topics import Topics, task_key
 from tests.pipeline.streams import IDS, producer
 from tests.schemas.registry_server import RegistryServer, serving
 
@@ -165,6 +165,6 @@ def test_an_example_needs_nothing_of_ours_that_it_does_not_name():
     """Whoever has only Confluent's client can run the one with only Confluent's client."""
     text = (EXAMPLES / "reports_with_confluent.py").read_text("utf-8")
 
-    assert not {"schemas", "producer", "consumer", "compose"} & {
+    assert "taskstream" not in {
         line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
     }

@@ -17,12 +17,12 @@ from click.testing import CliRunner, Result
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from consumer.export import batches
-from schemas.catalog import named
-from schemas.codec import RecordWriter
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.export import batches
+from taskstream.schemas.catalog import named
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all, records
 from tests.processes import eventually
 
@@ -139,7 +139,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_right_count(broker, topics, tmp_
     fill(broker, topics, 30_000)
     path = tmp_path / f"events.{ending}"
     note = tmp_path / f"{path.name}.partial.json"
-    command = [sys.executable, "-m", "compose", *arguments(broker, topics, path, "--piece-rows", "100")]
+    command = [sys.executable, "-m", "taskstream", *arguments(broker, topics, path, "--piece-rows", "100")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         assert eventually(

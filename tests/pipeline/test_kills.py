@@ -10,11 +10,11 @@ from pathlib import Path
 
 import urllib3
 
-from compose.kafka_jars import default_cache_dir
-from producer.auth_token import AuthToken
-from producer.client import ProgressClient, Report
-from producer.event import same_event_id
-from schemas.topics import Topics
+from taskstream.compose.kafka_jars import default_cache_dir
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.event import same_event_id
+from taskstream.schemas.topics import Topics
 from tests.compose.test_up import Running
 from tests.pipeline.streams import await_true, newest_by_key, read_all, records
 
@@ -86,8 +86,8 @@ def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path
 
 
 def records_of(state: dict[str, bytes]) -> list[dict]:
-    from schemas.codec import RecordReader
-    from schemas.ids import TableIds
+    from taskstream.schemas.codec import RecordReader
+    from taskstream.schemas.ids import TableIds
 
     reader = RecordReader(TableIds(), "SeriesState")
     return [reader.read(value) for value in state.values()]

@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import await_true, committed, measured, producer, worker
 
 AGO_MS = 90_000

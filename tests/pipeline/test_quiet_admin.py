@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
 
-from compose.ports import free_port
-from consumer.quiet_admin import QuietAdmin
+from taskstream.compose.ports import free_port
+from taskstream.consumer.quiet_admin import QuietAdmin
 
 
 def told(config: dict) -> str:

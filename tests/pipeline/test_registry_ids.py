@@ -6,14 +6,14 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.codec import RecordReader
-from schemas.registration import register
-from schemas.registry import Registry
-from schemas.registry_ids import RegistryIds
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.registration import register
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import RegistryIds
+from taskstream.schemas.topics import Topics
 from tests.pipeline.test_edge import record_at
 from tests.producer.edges import running_edge
 from tests.schemas.registry_server import serving

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Message
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.topics import Topics
 from tests.pipeline.replays import folded, put
 from tests.pipeline.streams import await_true, producer, read_all, report, worker
 
@@ -251,7 +251,7 @@ def test_killed_at_any_moment_nothing_is_driven_twice_or_left(broker, topics):
     for _ in range(3):
         before = len(read_all(broker.bootstrap_servers, topics.progress.name, "read_uncommitted"))
         with subprocess.Popen(
-            [sys.executable, "-m", "compose", *words, "--execute"], stderr=subprocess.PIPE
+            [sys.executable, "-m", "taskstream", *words, "--execute"], stderr=subprocess.PIPE
         ) as process:
             await_true(
                 lambda process=process, before=before: (

@@ -14,10 +14,10 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from compose.librdkafka import KafkaClient
-from schemas.catalog import named
-from schemas.codec import RecordWriter
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.catalog import named
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.topics import Topics
 from tests.pipeline.replays import answer, fill, folded, more, published, put, replay, worked
 from tests.pipeline.streams import IDS, await_true, committed, read_all, worker
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from consumer.replay.archive import ArchiveWriter, Origin
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.consumer.replay.archive import ArchiveWriter, Origin
+from taskstream.schemas.topics import Topics
 from tests.pipeline.replays import answer, command, fill, more, put, replay
 from tests.pipeline.streams import await_true, read_all
 from tests.pipeline.test_replay import delete_before
@@ -300,7 +300,7 @@ def test_a_rate_is_kept_to_and_a_stopped_copy_tells_the_rest(broker, topics, oth
     words = command(broker, topics, "copy", "--to-topic", other, "--rate", "200", "--execute")
     began = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "compose", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "taskstream", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         while not on(broker, other) and time.monotonic() < began + 60:
             time.sleep(0.1)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.topics import Topics, task_key
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics, task_key
 from tests.pipeline.replays import command, folded, published, worked
 from tests.pipeline.streams import Fleet, newest_by_key, producer, read_all, send
 
@@ -79,7 +79,7 @@ def expected_keys(broker: KafkaClient, topics: Topics) -> list[set[str]]:
 def rebuilding(broker: KafkaClient, topics: Topics) -> subprocess.Popen:
     words = command(broker, topics, "rebuild", "--execute", "--until", "latest")
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "compose", *words], **silent, text=True)
+    return subprocess.Popen([sys.executable, "-m", "taskstream", *words], **silent, text=True)
 
 
 def when_written(broker: KafkaClient, topics: Topics, process: subprocess.Popen, more: int) -> None:

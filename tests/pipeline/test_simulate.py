@@ -11,10 +11,10 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner, Result
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
-from schemas.topics import Topics, series_key
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
+from taskstream.schemas.topics import Topics, series_key
 from tests.pipeline.streams import await_true, committed, newest_by_key, read_all, records, worker
 from tests.producer.edges import running_edge
 
@@ -96,7 +96,7 @@ def test_the_same_seed_sends_the_same_twice(broker, topics):
 
 
 def test_interrupted_it_tells_what_was_sent_so_far(broker, topics):
-    command = [sys.executable, "-m", "compose", "simulate", "-o", "json", "--seed", "7", "--for", "1h"]
+    command = [sys.executable, "-m", "taskstream", "simulate", "-o", "json", "--seed", "7", "--for", "1h"]
     process = subprocess.Popen(
         [*command, *to_topic(broker, topics)],
         stdout=subprocess.PIPE,

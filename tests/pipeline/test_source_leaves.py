@@ -5,10 +5,10 @@ from __future__ import annotations
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from consumer.source import Source
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.consumer.source import Source
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import await_true
 
 

@@ -16,13 +16,13 @@ from click.testing import CliRunner, Result
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
-from schemas.asyncapi import document
-from schemas.catalog import named, newest
-from schemas.codec import RecordWriter
-from schemas.topics import Topic, Topics
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
+from taskstream.schemas.asyncapi import document
+from taskstream.schemas.catalog import named, newest
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.topics import Topic, Topics
 from tests.pipeline.streams import IDS, await_true, committed, producer, report, worker
 
 T = 1_795_421_400_000_000
@@ -69,8 +69,8 @@ def test_both_schema_versions_as_the_newest(broker, topics):
 @pytest.mark.parametrize("kind", ["typical", "least", "extreme"])
 @pytest.mark.parametrize("output", ["line", "ndjson"])
 def test_every_example_of_every_record_is_one_line(title, kind, output):
-    from consumer.tail.seen import Seen
-    from consumer.tail.telling import json_line, line
+    from taskstream.consumer.tail.seen import Seen
+    from taskstream.consumer.tail.telling import json_line, line
 
     said = json.loads((Path("schemas/examples") / f"{title}.json").read_text("utf-8"))[kind]
     seen = Seen("t", 0, 0, T // 1000, "k", {}, b"", said["project_id"], said["task_id"], said["subtask_name"], said)
@@ -179,7 +179,7 @@ def test_what_the_worker_makes_of_reports_can_be_followed_on_every_topic(broker,
 @contextmanager
 def following(broker: KafkaClient, topics: Topics, *more: str) -> Iterator[subprocess.Popen]:
     """A tail that knows where it begins."""
-    command = [sys.executable, "-m", "compose", "tail", *options(broker, topics), "-o", "ndjson", *more]
+    command = [sys.executable, "-m", "taskstream", "tail", *options(broker, topics), "-o", "ndjson", *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None

@@ -14,9 +14,9 @@ from signal import SIGINT
 import pytest
 from click.testing import CliRunner, Result
 
-from compose.cli import cli
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
+from taskstream.compose.cli import cli
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.producer.edges import until
@@ -158,7 +158,7 @@ def watching(view: RunningView, *options: str, **streams) -> subprocess.Popen[by
         "TASKSTREAM_TASKS_TOKEN": view.tokens["operator"],
         "TERM": "xterm-256color",
     }
-    command = [sys.executable, "-c", "from compose.cli import main; main()", "tasks", "watch", *options]
+    command = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "tasks", "watch", *options]
     return subprocess.Popen(command, env=env, **streams)
 
 

@@ -9,12 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from compose.cli import cli
-from compose.errors import TopicsError
-from compose.librdkafka import KafkaClient
-from compose.ports import free_port
-from compose.topics_admin import create_topics, found_topics
-from schemas.topics import Topics, differences
+from taskstream.compose.cli import cli
+from taskstream.compose.errors import TopicsError
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.ports import free_port
+from taskstream.compose.topics_admin import create_topics, found_topics
+from taskstream.schemas.topics import Topics, differences
 
 
 def test_created_topics_are_found_as_declared(broker: KafkaClient, topic_prefix: str):

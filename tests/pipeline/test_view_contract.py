@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from prometheus_client.parser import text_string_to_metric_families
 
-from compose.librdkafka import KafkaClient
-from consumer.series import Signal
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.consumer.series import Signal
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.producer.edges import until

@@ -10,9 +10,9 @@ from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
 from huaweicloudsdksms.v3 import ListTasksRequest, ShowTaskRequest, SmsClient
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.producer.edges import until
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from compose.librdkafka import KafkaClient
+from taskstream.compose.librdkafka import KafkaClient
 from tests.consumer.view.fleets import HOSTILE, fleet
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.producer.edges import until

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import expect
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from schemas.registration import register
-from schemas.registry import Registry
-from schemas.registry_ids import RegistryIds
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.registration import register
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import RegistryIds
+from taskstream.schemas.topics import Topics
 from tests.consumer.view.fleets import HOSTILE
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.producer.edges import until

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from consumer.instruments import Instruments
-from consumer.worker import Worker
-from consumer.worker_settings import WorkerSettings
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.consumer.instruments import Instruments
+from taskstream.consumer.worker import Worker
+from taskstream.consumer.worker_settings import WorkerSettings
+from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import (
     IDS,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from compose.kafka import LocalKafka
-from compose.topics_admin import create_topics
-from schemas.topics import Topics
+from taskstream.compose.kafka import LocalKafka
+from taskstream.compose.topics_admin import create_topics
+from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, await_true, committed, kill, worker
 

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from compose.librdkafka import KafkaClient
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, ask, await_true, committed, measured, send, words, worker
 

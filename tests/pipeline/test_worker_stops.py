@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from compose.librdkafka import KafkaClient
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import Fleet, await_true, committed, producer, read_all, send, words, worker
 
 
@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_stops_it(broker, topics, tmp_path):
     ids=" ".join,
 )
 def test_a_wrong_option_is_wrong_usage(option):
-    command = [sys.executable, "-m", "compose", "worker", "--bootstrap-servers", "127.0.0.1:1", *option]
+    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", "127.0.0.1:1", *option]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

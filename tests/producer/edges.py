@@ -17,9 +17,9 @@ from typing import Any
 
 import urllib3
 
-from compose.librdkafka import KafkaClient
-from producer.callers.token_file import token_line
-from schemas.caller import Role
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.caller import Role
 
 REPORT: dict[str, Any] = {
     "subtask_name": "MIGRATE_LINUX_FILE",
@@ -87,7 +87,7 @@ def running_edge(
             [
                 sys.executable,
                 "-c",
-                "from compose.cli import main; main()",
+                "from taskstream.compose.cli import main; main()",
                 *arguments,
                 "--tokens",
                 tokens,

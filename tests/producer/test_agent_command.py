@@ -13,12 +13,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from compose.cli import cli
-from compose.cli.quantities import bytes_of, seconds_of
+from taskstream.compose.cli import cli
+from taskstream.compose.cli.quantities import bytes_of, seconds_of
 from tests.producer.moody_edge import MoodyEdge, error
 from tests.producer.trees import contents, plant, size_of
 
-COMMAND = [sys.executable, "-c", "from compose.cli import main; main()", "agent", "copy"]
+COMMAND = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "agent", "copy"]
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from producer.agent import CopyJob, CopyResult, Progress, Subtask, copy_tree
-from producer.agent.copying import ON_REQUEST
-from producer.auth_token import AuthToken
-from producer.client import ProgressClient
-from producer.clock import SteppedClock
-from producer.errors import CopyRefused, DestinationUnusable
+from taskstream.producer.agent import CopyJob, CopyResult, Progress, Subtask, copy_tree
+from taskstream.producer.agent.copying import ON_REQUEST
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.client import ProgressClient
+from taskstream.producer.clock import SteppedClock
+from taskstream.producer.errors import CopyRefused, DestinationUnusable
 from tests.producer.moody_edge import MoodyEdge
 from tests.producer.trees import contents, names_in, plant, size_of
 

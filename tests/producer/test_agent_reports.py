@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from producer.agent import CopyJob, CopyResult, copy_tree
-from producer.agent.figures import shortened
-from producer.agent.meter import Meter
-from producer.agent.reporter import Reporter
-from producer.agent.throttle import Throttle
-from producer.agent.tree import readable
-from producer.auth_token import AuthToken
-from producer.client import ProgressClient, Report
-from producer.clock import SteppedClock
-from producer.report import read_report
-from producer.retry import RetryPolicy
+from taskstream.producer.agent import CopyJob, CopyResult, copy_tree
+from taskstream.producer.agent.figures import shortened
+from taskstream.producer.agent.meter import Meter
+from taskstream.producer.agent.reporter import Reporter
+from taskstream.producer.agent.throttle import Throttle
+from taskstream.producer.agent.tree import readable
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.clock import SteppedClock
+from taskstream.producer.report import read_report
+from taskstream.producer.retry import RetryPolicy
 from tests.producer.moody_edge import MoodyEdge, Says, error
 from tests.producer.trees import contents, plant, size_of
 

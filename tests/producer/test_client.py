@@ -10,10 +10,10 @@ from email.utils import formatdate
 
 import pytest
 
-from producer.auth_token import AuthToken
-from producer.client import ProgressClient, Report
-from producer.clock import SteppedClock
-from producer.errors import (
+from taskstream.producer.auth_token import AuthToken
+from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.clock import SteppedClock
+from taskstream.producer.errors import (
     AnswerUnreadable,
     CallerRefused,
     EdgeError,
@@ -21,7 +21,7 @@ from producer.errors import (
     RequestRefused,
     TokenUnusable,
 )
-from producer.retry import RetryPolicy, retry_after_s
+from taskstream.producer.retry import RetryPolicy, retry_after_s
 from tests.producer.moody_edge import MoodyEdge, Says, error
 
 SECRET = "gAAAA-secret-token"

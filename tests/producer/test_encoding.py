@@ -7,8 +7,8 @@ import zlib
 
 import pytest
 
-from producer.encoding import inflated, media_type
-from schemas.api_error import ApiError
+from taskstream.producer.encoding import inflated, media_type
+from taskstream.schemas.api_error import ApiError
 
 
 def test_a_gzip_body_is_read():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 
-from producer.event import EventWriter, Receipt, fresh_event_id, same_event_id
-from producer.report import ProgressReport
-from schemas.ids import TableIds
+from taskstream.producer.event import EventWriter, Receipt, fresh_event_id, same_event_id
+from taskstream.producer.report import ProgressReport
+from taskstream.schemas.ids import TableIds
 
 REPORT = ProgressReport(subtask_name="CLONE_VM", progress=5, replicatesize=1, totalsize=2, process_trace="")
 

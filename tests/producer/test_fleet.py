@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from producer.clock import SteppedClock
-from producer.fleet import Fleet, Order, Tally, drive
-from producer.fleet.temper import Temper
-from producer.fleet.way import Nowhere
-from producer.report import read_report
+from taskstream.producer.clock import SteppedClock
+from taskstream.producer.fleet import Fleet, Order, Tally, drive
+from taskstream.producer.fleet.temper import Temper
+from taskstream.producer.fleet.way import Nowhere
+from taskstream.producer.report import read_report
 
 HORIZON_S = 3_600.0
 RATE = 10.0

@@ -8,12 +8,12 @@ import threading
 
 import pytest
 
-from producer.callers.identity import TokenFacts
-from producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneTokens
-from producer.callers.keystone_file import CACHE_S, DEFAULT_ROLES, read_keystone_settings
-from producer.errors import CredentialsUnusable, IdentityUnavailable
-from schemas.api_error import ApiError
-from schemas.caller import Request, Role
+from taskstream.producer.callers.identity import TokenFacts
+from taskstream.producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneTokens
+from taskstream.producer.callers.keystone_file import CACHE_S, DEFAULT_ROLES, read_keystone_settings
+from taskstream.producer.errors import CredentialsUnusable, IdentityUnavailable
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.caller import Request, Role
 
 
 class FakeIdentity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producer.quota import MAX_PROJECTS, Quotas
+from taskstream.producer.quota import MAX_PROJECTS, Quotas
 
 
 def test_a_burst_passes_and_what_follows_waits():

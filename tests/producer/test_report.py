@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from producer.report import LONG_MAX, read_report
-from schemas.api_error import ApiError
-from schemas.subtasks import SUBTASKS
+from taskstream.producer.report import LONG_MAX, read_report
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.subtasks import SUBTASKS
 
 GOOD = {
     "subtask_name": "CLONE_VM",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.reported import TITLE, ReportedWriter
-from schemas.catalog import named, newest
-from schemas.codec import RecordWriter
-from schemas.ids import TableIds
+from taskstream.producer.reported import TITLE, ReportedWriter
+from taskstream.schemas.catalog import named, newest
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.ids import TableIds
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=100)
 LONG = st.integers(0, 2**63 - 1)

@@ -11,11 +11,11 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from producer.callers.replay import USES, SignatureUses
-from producer.callers.signature import SignatureKeys, parse_keys, signed_key
-from producer.errors import CredentialsUnusable
-from schemas.api_error import ApiError
-from schemas.caller import Request
+from taskstream.producer.callers.replay import USES, SignatureUses
+from taskstream.producer.callers.signature import SignatureKeys, parse_keys, signed_key
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.caller import Request
 
 NOW = dt.datetime(2026, 11, 23, 9, 0, 0, tzinfo=dt.UTC)
 LINE = {"access": "AK", "secret": "sesame", "project": "p", "roles": ["report"]}

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from producer.callers.token_file import TokenFile, parse_tokens, token_line
-from producer.errors import CredentialsUnusable
-from schemas.caller import Request, Role
+from taskstream.producer.callers.token_file import TokenFile, parse_tokens, token_line
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.caller import Request, Role
 
 
 class Clock:

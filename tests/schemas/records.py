@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from schemas.catalog import Schema, newest, released
-from schemas.ids import TableIds
-from schemas.wire import header
+from taskstream.schemas.catalog import Schema, newest, released
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.wire import header
 
 IDS = TableIds()
 NAMES = sorted({schema.name for schema in released()})

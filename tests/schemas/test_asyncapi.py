@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 from fastavro import parse_schema
 
-from compose.cli import cli
-from producer.event import EventWriter, Receipt
-from producer.report import ProgressReport
-from schemas.asyncapi import AVRO, document
-from schemas.catalog import named, newest, released
-from schemas.codec import RecordWriter
-from schemas.ids import TableIds
-from schemas.topics import Topics
+from taskstream.compose.cli import cli
+from taskstream.producer.event import EventWriter, Receipt
+from taskstream.producer.report import ProgressReport
+from taskstream.schemas.asyncapi import AVRO, document
+from taskstream.schemas.catalog import named, newest, released
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.topics import Topics
 
 OTHER = Topics("fleet-7", partitions=3, retention_days=0.5)
 

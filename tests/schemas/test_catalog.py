@@ -7,11 +7,11 @@ import hashlib
 import fastavro
 import pytest
 
-from schemas.catalog import Schema, named, newest, released
-from schemas.errors import UnknownSchema
-from schemas.ids import TableIds
-from schemas.plan import columns_of, read_plan
-from schemas.subtasks import SUBTASKS
+from taskstream.schemas.catalog import Schema, named, newest, released
+from taskstream.schemas.errors import UnknownSchema
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.plan import columns_of, read_plan
+from taskstream.schemas.subtasks import SUBTASKS
 from tests.schemas.records import IDS
 
 RELEASED = {

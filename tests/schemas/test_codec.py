@@ -9,11 +9,11 @@ import fastavro
 import numpy as np
 import pytest
 
-from schemas.catalog import named, newest
-from schemas.codec import RecordReader, RecordWriter
-from schemas.errors import Unencodable
-from schemas.ids import TableIds
-from schemas.wire import HEADER_SIZE
+from taskstream.schemas.catalog import named, newest
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.errors import Unencodable
+from taskstream.schemas.ids import TableIds
+from taskstream.schemas.wire import HEADER_SIZE
 from tests.schemas.records import IDS, minimal
 
 V1, V2, STATE = named("ProgressReported.v1"), named("ProgressReported.v2"), newest("SeriesState")

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog import named, newest, released
-from schemas.codec import RecordReader, RecordWriter
-from schemas.columns import ColumnReader
-from schemas.errors import Undecodable
-from schemas.wire import HEADER_SIZE, Reason, header
+from taskstream.schemas.catalog import named, newest, released
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.errors import Undecodable
+from taskstream.schemas.wire import HEADER_SIZE, Reason, header
 from tests.schemas.records import IDS, NAMES, Ids, altered, comparable, encode, minimal, records, rows_of, varint
 
 WRITERS = {schema: RecordWriter(IDS, schema) for schema in released()}

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog import named, newest, released
-from schemas.codec import RecordReader, RecordWriter
-from schemas.columns import LARGEST_BATCH, ColumnReader
-from schemas.errors import BatchTooLarge, Unresolvable
+from taskstream.schemas.catalog import named, newest, released
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.columns import LARGEST_BATCH, ColumnReader
+from taskstream.schemas.errors import BatchTooLarge, Unresolvable
 from tests.schemas.records import (
     IDS,
     NAMES,

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.catalog import newest, released
-from schemas.codec import RecordWriter
-from schemas.columns import ColumnReader, ColumnWriter
-from schemas.errors import Unencodable
+from taskstream.schemas.catalog import newest, released
+from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.errors import Unencodable
 from tests.schemas.records import IDS, NAMES, Ids, altered, batch_of, comparable, encode, minimal, records, rows_of
 
 COLUMNS = {schema: ColumnWriter(IDS, schema) for schema in released()}

@@ -1,27 +1,71 @@
-"""Where machine code is kept, asked of processes that import it afresh."""
+"""Where machine code is kept, and that a changed source never runs with old machine code."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-TELL = "import numba, schemas.compiled; print(numba.config.CACHE_DIR)"
+import numba
+import pytest
+
+import taskstream
+from taskstream.schemas.compiled import cache_folder, compiled
+
+FOLD = "consumer/fold.py"
+ROOT = Path(taskstream.__file__).parent
 
 
-def kept_in(environment: dict[str, str]) -> Path:
-    told = subprocess.run(
-        [sys.executable, "-c", TELL], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    return Path(told.stdout.strip())
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """A copy of the package, whose files may be changed."""
+    copy = tmp_path / "taskstream"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
 
 
-def test_it_lies_beside_the_sources():
-    assert kept_in({"NUMBA_CACHE_DIR": ""}).parent == Path("schemas/__pycache__").absolute()
+def digest(package: Path) -> str:
+    """Of the fold's loops, as a process with this package computes it."""
+    ask = "import sys; from pathlib import Path; from taskstream.schemas.compiled import sources_digest as digest; "
+    ask += f"import taskstream; print(digest(Path(taskstream.__file__).parent / {FOLD!r}))"
+    environment = os.environ | {"PYTHONPATH": str(package.parent)}
+    return subprocess.run(
+        [sys.executable, "-c", ask], env=environment, cwd=package.parent, capture_output=True, text=True, check=True
+    ).stdout
 
 
-def test_it_lies_where_the_compiler_was_told_to_keep_it_and_is_named_after_the_sources(tmp_path):
-    beside = kept_in({"NUMBA_CACHE_DIR": ""})
+def test_it_is_kept_beside_the_sources():
+    assert cache_folder(ROOT / FOLD).parent == ROOT / "schemas" / "__pycache__"
 
-    assert kept_in({"NUMBA_CACHE_DIR": str(tmp_path)}) == tmp_path / beside.name
+
+def test_it_is_kept_where_the_compiler_was_told_to_keep_it(tmp_path, monkeypatch):
+    beside = cache_folder(ROOT / FOLD)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    assert cache_folder(ROOT / FOLD) == tmp_path / beside.name
+
+
+@pytest.mark.parametrize("nested", ["consumer/series.py", "schemas/compiled.py"])
+def test_a_change_of_a_file_that_a_loop_imports_gives_it_another_folder(copied, nested):
+    before = digest(copied)
+    with (copied / nested).open("a") as source:
+        source.write("\n# a change\n")
+
+    assert digest(copied) != before
+
+
+def test_a_change_of_a_file_that_a_loop_has_nothing_to_do_with_compiles_nothing_again(copied):
+    before = digest(copied)
+    with (copied / "compose/cli/topics.py").open("a") as source:
+        source.write("\n# a change\n")
+
+    assert digest(copied) == before
+
+
+def test_decorating_a_loop_leaves_the_setting_of_the_process_as_it_was():
+    before = numba.config.CACHE_DIR
+    compiled(digest)
+
+    assert before == numba.config.CACHE_DIR

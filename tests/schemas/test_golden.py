@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from schemas.catalog import named, newest, released
-from schemas.codec import RecordReader, RecordWriter
-from schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.catalog import named, newest, released
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
 from tests.schemas.records import IDS, as_newest, batch_of, comparable, rows_of
 
 GOLDEN = Path(__file__).parent / "golden"

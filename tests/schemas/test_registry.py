@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from compose.ports import free_port
-from schemas.catalog import named, newest, released
-from schemas.codec import RecordReader, RecordWriter
-from schemas.columns import ColumnReader, ColumnWriter
-from schemas.errors import RegistryFailed, Undecodable, UnknownSchema
-from schemas.registration import register, standings
-from schemas.registry import Registry
-from schemas.registry_ids import RegistryIds, recognised, subject_of
-from schemas.topics import Topics
-from schemas.wire import Reason, header
+from taskstream.compose.ports import free_port
+from taskstream.schemas.catalog import named, newest, released
+from taskstream.schemas.codec import RecordReader, RecordWriter
+from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.errors import RegistryFailed, Undecodable, UnknownSchema
+from taskstream.schemas.registration import register, standings
+from taskstream.schemas.registry import Registry
+from taskstream.schemas.registry_ids import RegistryIds, recognised, subject_of
+from taskstream.schemas.topics import Topics
+from taskstream.schemas.wire import Reason, header
 from tests.schemas.records import IDS, altered, batch_of, minimal
 from tests.schemas.registry_server import RegistryServer, serving
 

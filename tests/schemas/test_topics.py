@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from schemas.catalog import newest
-from schemas.topics import Found, Topics, differences, series_key, task_key
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.topics import Found, Topics, differences, series_key, task_key
 
 TOPICS = Topics("p", partitions=4, retention_days=7)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.errors import Undecodable
-from schemas.wire import Reason, header, split
+from taskstream.schemas.errors import Undecodable
+from taskstream.schemas.wire import Reason, header, split
 
 
 def test_a_header_is_a_zero_byte_and_the_id_big_endian():

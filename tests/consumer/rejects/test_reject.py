@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumer.rejects.choice import Choice, Kept
-from consumer.rejects.drive import PORTION
-from consumer.rejects.reading import Judged
-from consumer.rejects.redrive import redrive
-from consumer.rejects.reject import DRIVES, NOTE, driven_by, is_note, note_of, ranges_of, reject_of
-from consumer.replay.carried import Carried, Headers
-from consumer.replay.selection import Selection
+from taskstream.consumer.rejects.choice import Choice, Kept
+from taskstream.consumer.rejects.drive import PORTION
+from taskstream.consumer.rejects.reading import Judged
+from taskstream.consumer.rejects.redrive import redrive
+from taskstream.consumer.rejects.reject import DRIVES, NOTE, driven_by, is_note, note_of, ranges_of, reject_of
+from taskstream.consumer.replay.carried import Carried, Headers
+from taskstream.consumer.replay.selection import Selection
 
 TOPIC = "taskstream.progress"
 ORIGIN: Headers = [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from consumer.replay.difference import Excuse, Rules, judge, told
-from consumer.replay.refold import Published, Refold
-from consumer.series import NONE
-from consumer.silence import mark_silent
-from consumer.table import SeriesTable, Settings
-from schemas.catalog import newest
-from schemas.codec import RecordWriter
+from taskstream.consumer.replay.difference import Excuse, Rules, judge, told
+from taskstream.consumer.replay.refold import Published, Refold
+from taskstream.consumer.series import NONE
+from taskstream.consumer.silence import mark_silent
+from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec import RecordWriter
 from tests.pipeline.streams import IDS
 
 US = 1_000_000

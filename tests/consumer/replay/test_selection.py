@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.replay.selection import Selection
+from taskstream.consumer.replay.selection import Selection
 
 
 @pytest.mark.parametrize("key", [b"p/t", "p/t", b"q/a/b", b"", None, b"\xff"])

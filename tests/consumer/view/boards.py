@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from consumer.table import Settings
-from consumer.view.board import Board
-from consumer.view.changes import Changes
+from taskstream.consumer.table import Settings
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.changes import Changes
 from tests.consumer.view.views import S, series
 
 NOW = 1_795_435_200 * S

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.view.board import Board
-from consumer.view.listing import SORTS, Names, page_of
-from schemas.api_error import ApiError
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.listing import SORTS, Names, page_of
+from taskstream.schemas.api_error import ApiError
 from tests.consumer.view.boards import NOW, board, changes, names, row
 
 SORTED_BY = ("task_id", "-task_id", "project_id", "progress", "-progress", "ends_at_ms", "-trend_change_pct", "health")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from consumer.view.follow import Follower
-from consumer.view.progress import Progress
-from schemas.errors import RegistryFailed
+from taskstream.consumer.view.follow import Follower
+from taskstream.consumer.view.progress import Progress
+from taskstream.schemas.errors import RegistryFailed
 
 
 class Records:

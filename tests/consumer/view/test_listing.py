@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from consumer.series import Health, Trend
-from consumer.view.board import Board
-from consumer.view.listing import MOST, SORTS, Names, chosen, page_of, parse_filter
-from consumer.view.shown import task_line
-from schemas.api_error import ApiError
-from schemas.caller import Caller, Role
+from taskstream.consumer.series import Health, Trend
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.listing import MOST, SORTS, Names, chosen, page_of, parse_filter
+from taskstream.consumer.view.shown import task_line
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.caller import Caller, Role
 from tests.consumer.view.boards import NOW, board, names
 from tests.consumer.view.fleets import fleet
 

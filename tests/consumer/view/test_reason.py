@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consumer.series import ROW, Health
-from consumer.view.reason import rate, reason, size, span
+from taskstream.consumer.series import ROW, Health
+from taskstream.consumer.view.reason import rate, reason, size, span
 from tests.consumer.view.boards import NOW, row
 from tests.consumer.view.views import MB, S
 

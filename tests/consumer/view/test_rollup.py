@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.series import Health, Trend
-from consumer.table import Settings
-from consumer.view.board import Board
-from consumer.view.fleet import fleet
-from consumer.view.shown import task_page
+from taskstream.consumer.series import Health, Trend
+from taskstream.consumer.table import Settings
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.fleet import fleet
+from taskstream.consumer.view.shown import task_page
 from tests.consumer.view.boards import NOW, changes, row
 from tests.consumer.view.views import MB, S
 

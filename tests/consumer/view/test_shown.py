@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.series import MINUTES
-from consumer.view.shown import task_line, task_page
+from taskstream.consumer.series import MINUTES
+from taskstream.consumer.view.shown import task_line, task_page
 from tests.consumer.view.boards import NOW, board, row
 from tests.consumer.view.views import S
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.view.signal_text import sentence, signal_line
-from consumer.view.signals import Raised, SignalLog
+from taskstream.consumer.view.signal_text import sentence, signal_line
+from taskstream.consumer.view.signals import Raised, SignalLog
 from tests.consumer.view.views import MB, S, signal
 
 MINUTE_US = 60 * S

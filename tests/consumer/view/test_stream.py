@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from consumer.view.board import GONE_KEPT, Board
-from consumer.view.exchange import Asked
-from consumer.view.listing import Filter, Names
-from consumer.view.stream import MOST_AT_ONCE, Feed, events
-from consumer.view.streaming import MOST_LISTENERS, Streaming
-from schemas.api_error import ApiError
-from schemas.caller import Caller, Role
+from taskstream.consumer.view.board import GONE_KEPT, Board
+from taskstream.consumer.view.exchange import Asked
+from taskstream.consumer.view.listing import Filter, Names
+from taskstream.consumer.view.stream import MOST_AT_ONCE, Feed, events
+from taskstream.consumer.view.streaming import MOST_LISTENERS, Streaming
+from taskstream.schemas.api_error import ApiError
+from taskstream.schemas.caller import Caller, Role
 from tests.consumer.view.boards import NOW, board, changes, row
 
 OPERATOR = Caller("operations", frozenset({Role.OPERATE}))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
-from consumer.table import Settings
-from consumer.view.app import View
-from consumer.view.board import Board
-from consumer.view.follow import Follower
-from consumer.view.progress import Progress
-from schemas.caller import Caller, Role
+from taskstream.consumer.table import Settings
+from taskstream.consumer.view.app import View
+from taskstream.consumer.view.board import Board
+from taskstream.consumer.view.follow import Follower
+from taskstream.consumer.view.progress import Progress
+from taskstream.schemas.caller import Caller, Role
 
 
 class Records:

@@ -19,17 +19,17 @@ import pyarrow as pa
 import urllib3
 from confluent_kafka import Producer
 
-from compose.librdkafka import KafkaClient
-from compose.topics_admin import create_topics
-from consumer.records import state_batch
-from consumer.series import ROW
-from consumer.table import SeriesTable
-from producer.callers.token_file import token_line
-from schemas.caller import Role
-from schemas.catalog import newest
-from schemas.columns import ColumnWriter
-from schemas.ids import SchemaIds, TableIds
-from schemas.topics import Topics
+from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.topics_admin import create_topics
+from taskstream.consumer.records import state_batch
+from taskstream.consumer.series import ROW
+from taskstream.consumer.table import SeriesTable
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.caller import Role
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.ids import SchemaIds, TableIds
+from taskstream.schemas.topics import Topics
 from tests.producer.edges import until
 
 MB = 1_000_000
@@ -229,7 +229,7 @@ def running_view(
     command = [
         sys.executable,
         "-c",
-        "from compose.cli import main; main()",
+        "from taskstream.compose.cli import main; main()",
         *arguments,
         "--tokens",
         str(file),

@@ -1,0 +1,65 @@
+"""Server-migration progress as an event stream: what analysts and authors of agents import.
+
+Only the names in `__all__` are promised from one release to the next; every other module may move.
+
+- `batches` reads a part of a topic as Arrow record batches; `TopicBatches` is what it gives, and `Unreadable` describes
+  a record that it left out.
+- `ProgressClient` reports progress to an edge and reads a task back; `Report` is one report, `Acknowledgement` what the
+  edge answered, `RetryPolicy` how long the client tries, `AuthToken` the credentials.
+- `ConsumerError`, `ProducerError` and `SchemasError` are the roots of what these raise.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taskstream.consumer.errors import ConsumerError
+    from taskstream.consumer.export.batches import TopicBatches, Unreadable, batches
+    from taskstream.producer.auth_token import AuthToken
+    from taskstream.producer.client import Acknowledgement, ProgressClient, Report
+    from taskstream.producer.errors import ProducerError
+    from taskstream.producer.retry import RetryPolicy
+    from taskstream.schemas.errors import SchemasError
+
+__all__ = [
+    "Acknowledgement",
+    "AuthToken",
+    "ConsumerError",
+    "ProducerError",
+    "ProgressClient",
+    "Report",
+    "RetryPolicy",
+    "SchemasError",
+    "TopicBatches",
+    "Unreadable",
+    "batches",
+]
+
+_HOMES = {
+    "Acknowledgement": "producer.client",
+    "AuthToken": "producer.auth_token",
+    "ConsumerError": "consumer.errors",
+    "ProducerError": "producer.errors",
+    "ProgressClient": "producer.client",
+    "Report": "producer.client",
+    "RetryPolicy": "producer.retry",
+    "SchemasError": "schemas.errors",
+    "TopicBatches": "consumer.export.batches",
+    "Unreadable": "consumer.export.batches",
+    "batches": "consumer.export.batches",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command line does not wait for what it does not need."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taskstream' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"taskstream.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
