@@ -15,15 +15,15 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.aio import AIOProducer
 
-from taskstream.compose.callers import CallerSettings
-from taskstream.compose.edge import EdgeSettings, build_edge
-from taskstream.compose.librdkafka import KafkaClient
-from taskstream.compose.serve import Serving, bind, serve
-from taskstream.producer.acks import AckedProducer
-from taskstream.producer.admission import Limits
-from taskstream.producer.app import Edge
-from taskstream.producer.delivery import Delivery
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.server.callers import CallerSettings
+from taskstream.compose.server.edge import EdgeSettings, build_edge
+from taskstream.compose.server.serve import Serving, bind, serve
+from taskstream.producer.acks.acked_producer import AckedProducer
+from taskstream.producer.acks.delivery import Delivery
+from taskstream.producer.admission.limits import Limits
 from taskstream.producer.errors import NotAcked
+from taskstream.producer.http.application import Edge
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

@@ -18,11 +18,11 @@ import fastavro
 import pyarrow as pa
 
 from taskstream.schemas.catalog import Schema, named, newest
-from taskstream.schemas.codec import RecordWriter, plain
-from taskstream.schemas.columns import ColumnReader, ColumnWriter
+from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
+from taskstream.schemas.codec.record_codec import RecordWriter, plain
+from taskstream.schemas.codec.wire_format import HEADER_SIZE
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.subtasks import SUBTASKS
-from taskstream.schemas.wire import HEADER_SIZE
 
 SECTION = "codec"
 RECORDS = 20_000

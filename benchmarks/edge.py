@@ -21,8 +21,8 @@ import uvloop
 
 from benchmarks.edge_load import TOKEN, Figures, measure
 from benchmarks.local import local_kafka, token_file
-from taskstream.compose.ports import free_port
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.local.ports import free_port
+from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SECTION = "edge"

@@ -8,10 +8,10 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from taskstream.compose.serve import Serving, bind, serve
-from taskstream.producer.report import ProgressReport
+from taskstream.compose.server.serve import Serving, bind, serve
+from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import TableIds
 
 
@@ -30,7 +30,7 @@ async def empty(scope, receive, send):
 
 
 class Short:
-    """Says 200 on the short way, see `taskstream.compose.http_express`."""
+    """Says 200 on the short way, see `taskstream.compose.server.express_http`."""
 
     def begin(self, _method, _url, _headers):
         return self

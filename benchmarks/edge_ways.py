@@ -22,9 +22,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.edge_load import TOKEN, Figures, Seen, connect, measure, until_ready
 from benchmarks.local import local_kafka, token_file
-from taskstream.compose.ports import free_port
-from taskstream.compose.topics_admin import create_topics
-from taskstream.schemas.codec import RecordReader
+from taskstream.compose.local.ports import free_port
+from taskstream.compose.topic_admin import create_topics
+from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.fold import MOST_SIGNALS, fold_events
-from taskstream.consumer.minutes import MOST_WINDOWS
-from taskstream.consumer.series import SIGNAL, WINDOW
-from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable
+from taskstream.consumer.state.fold import MOST_SIGNALS, fold_events
+from taskstream.consumer.state.minutes import MOST_WINDOWS
+from taskstream.consumer.state.series import SIGNAL, WINDOW
+from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.plan import columns_of
+from taskstream.schemas.codec.read_plan import columns_of
 
 SECTION = "fold"
 EVENTS = 10_000

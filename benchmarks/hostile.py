@@ -17,9 +17,9 @@ from benchmarks.edge_load import TOKEN, Seen, connect, until_ready
 from benchmarks.hostile_clients import Hostile
 from benchmarks.local import local_kafka, token_file
 from benchmarks.processes import cpu_of, memory_mib
-from taskstream.compose.ports import free_port
-from taskstream.compose.serve import raise_file_limit
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.local.ports import free_port
+from taskstream.compose.server.serve import raise_file_limit
+from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SECTION = "hostile"

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.worker_events import prepare
-from taskstream.compose.kafka import LocalKafka
-from taskstream.compose.kafka_jars import default_cache_dir
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.local.local_kafka import LocalKafka
+from taskstream.compose.topic_admin import create_topics
 from taskstream.producer.callers.token_file import token_line
-from taskstream.schemas.caller import Role
+from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
 
 

@@ -19,8 +19,8 @@ from benchmarks.worker_events import prepare
 from benchmarks.worker_latency import latency
 from benchmarks.worker_process import Reached, catching_up, worker_command
 from benchmarks.worker_rows import million
-from taskstream.compose.kafka_jars import default_cache_dir
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SECTION = "worker"

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from confluent_kafka import Producer
 
 from benchmarks.fold import EVENTS, Reports
-from taskstream.consumer.records import state_batch
-from taskstream.consumer.table import SeriesTable
+from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

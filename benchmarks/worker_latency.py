@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.worker_events import PROJECT, Reporter, loader, send
 from benchmarks.worker_process import process, worker_command
-from taskstream.compose.kafka import LocalKafka
-from taskstream.compose.topics_admin import create_topics
-from taskstream.schemas.codec import RecordReader
+from taskstream.compose.local.local_kafka import LocalKafka
+from taskstream.compose.topic_admin import create_topics
+from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

@@ -11,9 +11,9 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.processes import cpu_of, memory_mib
 from benchmarks.worker_events import prepare_rows
 from benchmarks.worker_process import process, worker_command
-from taskstream.compose.kafka import LocalKafka
-from taskstream.compose.ports import free_ports
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.local.local_kafka import LocalKafka
+from taskstream.compose.local.ports import free_ports
+from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SERIES = 1_000_000

@@ -18,8 +18,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionErro
 from urllib3.exceptions import TimeoutError as HttpTimeout
 
 from taskstream.compose.errors import ViewRefused, ViewUnreachable
-from taskstream.producer.auth_token import AuthToken
-from taskstream.producer.endpoint import checked
+from taskstream.producer.client.auth_token import AuthToken
+from taskstream.producer.client.endpoint import checked
 
 PAGE: Final = 500
 QUIET_S: Final = 7.0

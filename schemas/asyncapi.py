@@ -11,9 +11,9 @@ from importlib import metadata, resources
 from typing import Any, Final
 
 from taskstream.schemas.catalog import Schema, released
+from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topic, Topics
-from taskstream.schemas.wire import Reason
 
 AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
 _TOMBSTONE: Final = "SeriesForgotten"

@@ -17,7 +17,7 @@ class SchemasError(Exception):
 
 
 class Undecodable(SchemasError):
-    """These bytes are no record of ours; `reason` is one of `taskstream.schemas.wire.Reason`."""
+    """These bytes are no record of ours; `reason` is one of `taskstream.schemas.codec.wire_format.Reason`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

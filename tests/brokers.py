@@ -12,9 +12,9 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from taskstream.compose.kafka import LocalKafka
-from taskstream.compose.kafka_jars import default_cache_dir
-from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.local.local_kafka import LocalKafka
 
 GIVEN = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from taskstream.consumer.warm import warm_up
+from taskstream.consumer.worker.jit_warmup import warm_up
 from taskstream.schemas.ids import TableIds
 
 pytest_plugins = ["tests.brokers", "tests.chromium"]

@@ -35,7 +35,7 @@ def test_each_is_there_and_documented(name):
 
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'taskstream' has no attribute 'Nothing'"):
-        taskstream.Nothing
+        _ = taskstream.Nothing
 
 
 def test_importing_it_loads_nothing_heavy():

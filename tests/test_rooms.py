@@ -19,10 +19,26 @@ MAY_IMPORT = {
     "compose": set(ROOMS),
 }
 DECISIONS = (
-    *("consumer/age.py", "consumer/eta.py", "consumer/fold.py", "consumer/minutes.py", "consumer/rates.py"),
-    *("consumer/records.py", "consumer/series.py", "consumer/silence.py", "consumer/table.py"),
-    *("consumer/tasks.py", "consumer/trend.py"),
-    *("producer/report.py", "schemas/topics.py", "schemas/plan.py", "schemas/walk.py"),
+    *(
+        "consumer/state/expiry.py",
+        "consumer/state/eta.py",
+        "consumer/state/fold.py",
+        "consumer/state/minutes.py",
+        "consumer/state/rates.py",
+    ),
+    *(
+        "consumer/state/state_records.py",
+        "consumer/state/series.py",
+        "consumer/state/silence.py",
+        "consumer/state/series_table.py",
+    ),
+    *("consumer/state/task_rollup.py", "consumer/state/trend.py"),
+    *(
+        "producer/events/report_validation.py",
+        "schemas/topics.py",
+        "schemas/codec/read_plan.py",
+        "schemas/codec/record_walk.py",
+    ),
 )
 """Files that decide and do nothing else."""
 SHELLS_ONLY = {

@@ -13,7 +13,7 @@ from typing import Any
 import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 
-from taskstream.schemas.codec import RecordReader
+from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
 
 COMMIT_S = 1.0

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any, NoReturn
 
 import click
 
+from taskstream.compose.cli.commands import COMMANDS, load
 from taskstream.compose.errors import ComposeError
 from taskstream.consumer.errors import ConsumerError
 from taskstream.producer.errors import ProducerError
 from taskstream.schemas.errors import SchemasError
 
-COMMANDS = {
-    "agent": "what runs on a migrated server: copy a tree and report it",
-    "demo": "one real migration through the whole pipeline (`make run`)",
-    "doctor": "check a deployment from the outside, with remedies",
-    "edge": "serve the API that agents report to",
-    "export": "a part of a topic as one Parquet, Arrow, CSV or NDJSON file",
-    "lag": "records and seconds that groups are behind",
-    "rejected": "records that could not be read: list, show, drive back",
-    "replay": "fold the stream again: state as it was, compared, written anew; copy records",
-    "schemas": "the Avro schemas: list, check against a registry, register; AsyncAPI",
-    "simulate": "a believable fleet of migrations that report",
-    "tasks": "what the view knows of the migrations: list, show, watch",
-    "tail": "the records of a topic as they come, decoded",
-    "tokens": "who may speak to the edge and the view: make a token",
-    "topics": "the topics: list, create, check",
-    "up": "Kafka, topics, edge, worker and view on this machine",
-    "view": "serve what is known of every migration",
-    "worker": "fold the stream of reports into state, windows and signals",
-}
 FAILURES = (ComposeError, SchemasError, ProducerError, ConsumerError)
 """The roots of what a command may end with: one sentence for the person at the terminal, and exit code 1."""
 
@@ -45,13 +26,11 @@ class _Noun(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"taskstream.compose.cli.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
-        return command
+        return load(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (as above)
         with formatter.section("Commands"):
-            formatter.write_dl(sorted(COMMANDS.items()))
+            formatter.write_dl([(name, each.help) for name, each in sorted(COMMANDS.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

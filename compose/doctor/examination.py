@@ -9,16 +9,16 @@ from pathlib import Path
 
 import urllib3
 
-from taskstream.compose.doctor.broker import broker, group_on, topics_on
+from taskstream.compose.doctor.broker_check import broker, group_on, topics_on
 from taskstream.compose.doctor.finding import Finding, Verdict, good, looked_at, unknown
-from taskstream.compose.doctor.http_face import face_at
-from taskstream.compose.doctor.journey import Stations, followed
-from taskstream.compose.doctor.registered import schemas_in
-from taskstream.compose.doctor.transaction import transaction_on
-from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.doctor.http_check import face_at
+from taskstream.compose.doctor.registry_check import schemas_in
+from taskstream.compose.doctor.report_trace import Stations, followed
+from taskstream.compose.doctor.transaction_check import transaction_on
+from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.ids import SchemaIds, TableIds
-from taskstream.schemas.registry import Registry
-from taskstream.schemas.registry_ids import RegistryIds
+from taskstream.schemas.registry.registry_client import Registry
+from taskstream.schemas.registry.registry_ids import RegistryIds
 from taskstream.schemas.topics import Topics
 
 _NO_KAFKA = "give --bootstrap-servers HOST:PORT"

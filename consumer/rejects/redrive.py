@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from taskstream.consumer.rejects.choice import Choice, Kept
-from taskstream.consumer.rejects.drive import PORTION, Drive
-from taskstream.consumer.rejects.reading import Judged
-from taskstream.consumer.rejects.reject import Reject
+from taskstream.consumer.rejects.redrive_choice import Choice, Kept
+from taskstream.consumer.rejects.redrive_transaction import PORTION, Drive
+from taskstream.consumer.rejects.rejected_record import Reject
+from taskstream.consumer.rejects.rejects_reader import Judged
 
 PORTION_BYTES = 8 << 20
 

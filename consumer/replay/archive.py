@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskstream.consumer.errors import ArchiveUnusable
-from taskstream.consumer.replay.carried import Carried
-from taskstream.consumer.span import Span
+from taskstream.consumer.kafka.carried_record import Carried
+from taskstream.consumer.kafka.cluster import Span
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.records import state_batch
-from taskstream.consumer.series import NONE, ROW, Rows
-from taskstream.consumer.table import SeriesTable, identity
+from taskstream.consumer.state.series import NONE, ROW, Rows
+from taskstream.consumer.state.series_table import SeriesTable, identity
+from taskstream.consumer.state.state_records import state_batch
 
 Ints = npt.NDArray[np.int64]
 _BLOCK = 50_000

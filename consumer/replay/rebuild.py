@@ -13,13 +13,13 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, RebuildRefused
-from taskstream.consumer.records import state_batch
-from taskstream.consumer.replay.comparing import Compared
+from taskstream.consumer.kafka.consumer_group import Group
+from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
+from taskstream.consumer.replay.comparison import Compared
 from taskstream.consumer.replay.difference import Excuse
-from taskstream.consumer.replay.group import Group
-from taskstream.consumer.replay.transactional import CALL_S, transactional
+from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 

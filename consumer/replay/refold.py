@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from taskstream.consumer.records import rows_of, strings_of
-from taskstream.consumer.replay.selection import Selection
-from taskstream.consumer.states import newest_of, states_of
-from taskstream.consumer.table import EVENT_COLUMNS, SeriesTable, Settings
-from taskstream.schemas.columns import ColumnReader
+from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.state_decoder import newest_of, states_of
+from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable, Settings
+from taskstream.consumer.state.state_records import rows_of, strings_of
+from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
 Numbers = npt.NDArray[np.int32]

@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from taskstream.producer.agent.figures import ProcessUsage, to_report
+from taskstream.producer.agent.copy_counts import Count, Tally
+from taskstream.producer.agent.destination import claimed
 from taskstream.producer.agent.job import CopyJob, CopyResult
-from taskstream.producer.agent.meter import Meter, Progress
-from taskstream.producer.agent.place import claimed
+from taskstream.producer.agent.progress_meter import Meter, Progress
 from taskstream.producer.agent.replica import Replica
+from taskstream.producer.agent.report_fields import ProcessUsage, to_report
 from taskstream.producer.agent.reporter import Reporter
-from taskstream.producer.agent.tally import Count, Tally
 from taskstream.producer.agent.throttle import Throttle
 from taskstream.producer.agent.transfer import Stopped, Transfer
 from taskstream.producer.agent.tree import Entry, Kind, Listing, readable, scan
-from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.clock import Clock
 
 ATTACH = "ATTACH_AGENT_IMAGE"

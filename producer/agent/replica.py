@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from taskstream.producer.agent.meter import Meter
+from taskstream.producer.agent.progress_meter import Meter
 from taskstream.producer.agent.transfer import Stopped, Transfer
 from taskstream.producer.agent.tree import Entry, Kind
 

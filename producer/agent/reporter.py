@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from taskstream.producer.agent.job import ReportCounts
-from taskstream.producer.client import ProgressClient, Report
+from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.errors import EdgeError, EdgeUnavailable, ProducerError
 
 

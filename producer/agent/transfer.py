@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from taskstream.producer.agent.meter import Meter
+from taskstream.producer.agent.progress_meter import Meter
 from taskstream.producer.agent.throttle import Throttle
 
 _COMPARE_CHUNK = 1024 * 1024

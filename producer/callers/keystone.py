@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
-from taskstream.producer.callers.identity import TokenFacts
-from taskstream.producer.callers.keystone_file import CACHE_S, DEFAULT_ROLES
+from taskstream.producer.callers.identity_service import TokenFacts
+from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES
 from taskstream.producer.errors import IdentityUnavailable
-from taskstream.schemas.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ErrorAnswer
-from taskstream.schemas.caller import Caller, Request, Role
+from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ErrorAnswer
+from taskstream.schemas.http.caller import Caller, Request, Role
 
 NEGATIVE_CACHE_S: Final = 10.0
 CACHE_TOKENS: Final = 10_000
@@ -27,7 +27,7 @@ Outcome = Caller | ErrorAnswer
 
 
 class Identity(Protocol):
-    """Knows tokens; `taskstream.producer.callers.identity.IdentityService` is the real one. It may block."""
+    """Knows tokens; `taskstream.producer.callers.identity_service.IdentityService` is the real one. It may block."""
 
     def validate(self, token: str) -> TokenFacts | None:
         """What the token stands for, or None. Raises IdentityUnavailable."""
@@ -59,7 +59,7 @@ class KeystoneTokens:
         self._threads = ThreadPoolExecutor(THREADS, "identity")
 
     async def authenticate(self, request: Request) -> Caller | None:
-        """See `taskstream.schemas.caller.Authenticator`."""
+        """See `taskstream.schemas.http.caller.Authenticator`."""
         token = request.headers.get("x-auth-token")
         if not token:
             return None

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from taskstream.producer.callers.replay import SignatureUses
+from taskstream.producer.callers.signature_uses import SignatureUses
 from taskstream.producer.callers.token_file import project_id, roles
-from taskstream.producer.callers.watched import WatchedFile
+from taskstream.producer.callers.watched_file import WatchedFile
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
-from taskstream.schemas.caller import Caller, Request
+from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
+from taskstream.schemas.http.caller import Caller, Request
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 SKEW_S: Final = 900.0
@@ -71,7 +71,7 @@ class SignatureKeys:
         self._file.load()
 
     async def authenticate(self, request: Request) -> Caller | None:
-        """See `taskstream.schemas.caller.Authenticator`."""
+        """See `taskstream.schemas.http.caller.Authenticator`."""
         header = request.headers.get("authorization")
         if header is None or not header.startswith(ALGORITHM):
             return None

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from taskstream.producer.callers.watched import WatchedFile
+from taskstream.producer.callers.watched_file import WatchedFile
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.caller import Caller, Request, Role
+from taskstream.schemas.http.caller import Caller, Request, Role
 
 
 class TokenFile:
@@ -37,7 +37,7 @@ class TokenFile:
         self._file.load()
 
     async def authenticate(self, request: Request) -> Caller | None:
-        """See `taskstream.schemas.caller.Authenticator`. A token that is not here may be another authenticator's."""
+        """See `Authenticator`. A token that is not here may be another authenticator's."""
         token = request.headers.get("x-auth-token")
         return self._file.current().get(hashed(token)) if token else None
 

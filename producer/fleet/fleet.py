@@ -7,9 +7,9 @@ import math
 import random
 from typing import NamedTuple
 
-from taskstream.producer.client import Report
+from taskstream.producer.client.progress_client import Report
+from taskstream.producer.fleet.behaviour import Temper, temper_of
 from taskstream.producer.fleet.migration import Migration
-from taskstream.producer.fleet.temper import Temper, temper_of
 
 _JITTER = 0.15
 

@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from taskstream.producer.fleet.temper import Temper
+from taskstream.producer.fleet.behaviour import Temper
 
 _BEFORE = ("CREATE_CLOUD_SERVER", "SSL_CONFIG", "ATTACH_AGENT_IMAGE")
 _KINDS = (

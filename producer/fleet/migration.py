@@ -6,9 +6,9 @@ import math
 import random
 from datetime import UTC, datetime
 
-from taskstream.producer.client import Report
+from taskstream.producer.client.progress_client import Report
+from taskstream.producer.fleet.behaviour import Temper, quiet_s, rate_deviation, rate_part
 from taskstream.producer.fleet.journey import journey_of
-from taskstream.producer.fleet.temper import Temper, quiet_s, rate_deviation, rate_part
 
 _MEMORY_PART = 1 / 30
 """For how much of the simulation a rate that wandered off is remembered."""

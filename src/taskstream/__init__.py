@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskstream.consumer.errors import ConsumerError
-    from taskstream.consumer.export.batches import TopicBatches, Unreadable, batches
-    from taskstream.producer.auth_token import AuthToken
-    from taskstream.producer.client import Acknowledgement, ProgressClient, Report
+    from taskstream.consumer.export.topic_batches import TopicBatches, Unreadable, batches
+    from taskstream.producer.client.auth_token import AuthToken
+    from taskstream.producer.client.progress_client import Acknowledgement, ProgressClient, Report
+    from taskstream.producer.client.retry_policy import RetryPolicy
     from taskstream.producer.errors import ProducerError
-    from taskstream.producer.retry import RetryPolicy
     from taskstream.schemas.errors import SchemasError
 
 __all__ = [
@@ -38,17 +38,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Acknowledgement": "producer.client",
-    "AuthToken": "producer.auth_token",
+    "Acknowledgement": "producer.client.progress_client",
+    "AuthToken": "producer.client.auth_token",
     "ConsumerError": "consumer.errors",
     "ProducerError": "producer.errors",
-    "ProgressClient": "producer.client",
-    "Report": "producer.client",
-    "RetryPolicy": "producer.retry",
+    "ProgressClient": "producer.client.progress_client",
+    "Report": "producer.client.progress_client",
+    "RetryPolicy": "producer.client.retry_policy",
     "SchemasError": "schemas.errors",
-    "TopicBatches": "consumer.export.batches",
-    "Unreadable": "consumer.export.batches",
-    "batches": "consumer.export.batches",
+    "TopicBatches": "consumer.export.topic_batches",
+    "Unreadable": "consumer.export.topic_batches",
+    "batches": "consumer.export.topic_batches",
 }
 
 

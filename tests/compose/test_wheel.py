@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from taskstream.compose.librdkafka import KafkaClient
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.topic_admin import create_topics
 from taskstream.producer.callers.token_file import token_line
-from taskstream.schemas.caller import Role
+from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
 from tests.processes import eventually
 from tests.producer.edges import REPORT

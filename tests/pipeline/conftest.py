@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskstream.compose.librdkafka import KafkaClient
-from taskstream.compose.topics_admin import create_topics
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.producer.edges import RunningEdge, running_edge
 

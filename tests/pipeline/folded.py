@@ -9,9 +9,9 @@ from typing import Any
 from confluent_kafka import Message
 
 from taskstream.schemas.topics import Topics, series_key
-from tests.consumer.likeness import Told, differences, expected_rows, rows_of, told_by
-from tests.consumer.oracle import Oracle
-from tests.consumer.oracle_series import Event
+from tests.consumer.oracle.likeness import Told, differences, expected_rows, rows_of, told_by
+from tests.consumer.oracle.oracle import Oracle
+from tests.consumer.oracle.oracle_series import Event
 from tests.pipeline.streams import newest_by_key, read_all, records, table_of
 
 

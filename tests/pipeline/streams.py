@@ -21,11 +21,11 @@ import numpy as np
 import urllib3
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from taskstream.consumer.records import rows_of, strings_of
-from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.state_records import rows_of, strings_of
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.codec import RecordReader, RecordWriter
-from taskstream.schemas.columns import ColumnReader
+from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics, task_key
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import urllib3
 
-from taskstream.compose.librdkafka import KafkaClient
+from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
-from taskstream.schemas.caller import Role
+from taskstream.schemas.http.caller import Role
 
 REPORT: dict[str, Any] = {
     "subtask_name": "MIGRATE_LINUX_FILE",

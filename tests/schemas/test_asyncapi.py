@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from fastavro import parse_schema
 
 from taskstream.compose.cli import cli
-from taskstream.producer.event import EventWriter, Receipt
-from taskstream.producer.report import ProgressReport
+from taskstream.producer.events.event import EventWriter, Receipt
+from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.asyncapi import AVRO, document
 from taskstream.schemas.catalog import named, newest, released
-from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

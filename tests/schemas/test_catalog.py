@@ -8,11 +8,11 @@ import fastavro
 import pytest
 
 from taskstream.schemas.catalog import Schema, named, newest, released
+from taskstream.schemas.codec.read_plan import columns_of, read_plan
 from taskstream.schemas.errors import UnknownSchema
 from taskstream.schemas.ids import TableIds
-from taskstream.schemas.plan import columns_of, read_plan
 from taskstream.schemas.subtasks import SUBTASKS
-from tests.schemas.records import IDS
+from tests.schemas.codec.records import IDS
 
 RELEASED = {
     "ProgressReported.v1": (1, "3a05dfd7a6220a11811977790e68ea661825639c970bd829121b797a03b8ff9e"),

@@ -14,7 +14,7 @@ import pytest
 import taskstream
 from taskstream.schemas.compiled import cache_folder, compiled
 
-FOLD = "consumer/fold.py"
+FOLD = "consumer/state/fold.py"
 ROOT = Path(taskstream.__file__).parent
 
 
@@ -47,7 +47,7 @@ def test_it_is_kept_where_the_compiler_was_told_to_keep_it(tmp_path, monkeypatch
     assert cache_folder(ROOT / FOLD) == tmp_path / beside.name
 
 
-@pytest.mark.parametrize("nested", ["consumer/series.py", "schemas/compiled.py"])
+@pytest.mark.parametrize("nested", ["consumer/state/series.py", "schemas/compiled.py"])
 def test_a_change_of_a_file_that_a_loop_imports_gives_it_another_folder(copied, nested):
     before = digest(copied)
     with (copied / nested).open("a") as source:
@@ -58,7 +58,7 @@ def test_a_change_of_a_file_that_a_loop_imports_gives_it_another_folder(copied, 
 
 def test_a_change_of_a_file_that_a_loop_has_nothing_to_do_with_compiles_nothing_again(copied):
     before = digest(copied)
-    with (copied / "compose/cli/topics.py").open("a") as source:
+    with (copied / "compose/cli/topics/topics.py").open("a") as source:
         source.write("\n# a change\n")
 
     assert digest(copied) == before

@@ -6,11 +6,11 @@ import numpy as np
 
 from taskstream.consumer.replay.difference import Excuse, Rules, judge, told
 from taskstream.consumer.replay.refold import Published, Refold
-from taskstream.consumer.series import NONE
-from taskstream.consumer.silence import mark_silent
-from taskstream.consumer.table import SeriesTable, Settings
+from taskstream.consumer.state.series import NONE
+from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.silence import mark_silent
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.codec import RecordWriter
+from taskstream.schemas.codec.record_codec import RecordWriter
 from tests.pipeline.streams import IDS
 
 US = 1_000_000

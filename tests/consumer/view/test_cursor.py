@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskstream.consumer.view.board import Board
-from taskstream.consumer.view.listing import SORTS, Names, page_of
-from taskstream.schemas.api_error import ApiError
-from tests.consumer.view.boards import NOW, board, changes, names, row
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.task_list import SORTS, Names, page_of
+from taskstream.schemas.http.api_error import ApiError
+from tests.consumer.view.read_models import NOW, board, changes, names, row
 
 SORTED_BY = ("task_id", "-task_id", "project_id", "progress", "-progress", "ends_at_ms", "-trend_change_pct", "health")
 

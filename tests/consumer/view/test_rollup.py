@@ -9,12 +9,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskstream.consumer.series import Health, Trend
-from taskstream.consumer.table import Settings
-from taskstream.consumer.view.board import Board
-from taskstream.consumer.view.fleet import fleet
-from taskstream.consumer.view.shown import task_page
-from tests.consumer.view.boards import NOW, changes, row
+from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.view.json.task_json import task_page
+from taskstream.consumer.view.read_model.fleet_summary import fleet
+from taskstream.consumer.view.read_model.read_model import Board
+from tests.consumer.view.read_models import NOW, changes, row
 from tests.consumer.view.views import MB, S
 
 SUBTASKS = ("CREATE_CLOUD_SERVER", "MIGRATE_LINUX_FILE", "SYNC_LINUX_FILE")

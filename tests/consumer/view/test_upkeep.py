@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 
-from taskstream.consumer.table import Settings
-from taskstream.consumer.view.app import View
-from taskstream.consumer.view.board import Board
-from taskstream.consumer.view.follow import Follower
-from taskstream.consumer.view.progress import Progress
-from taskstream.schemas.caller import Caller, Role
+from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.http.application import View
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.schemas.http.caller import Caller, Role
 
 
 class Records:

@@ -19,15 +19,15 @@ import pyarrow as pa
 import urllib3
 from confluent_kafka import Producer
 
-from taskstream.compose.librdkafka import KafkaClient
-from taskstream.compose.topics_admin import create_topics
-from taskstream.consumer.records import state_batch
-from taskstream.consumer.series import ROW
-from taskstream.consumer.table import SeriesTable
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.state.series import ROW
+from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.state_records import state_batch
 from taskstream.producer.callers.token_file import token_line
-from taskstream.schemas.caller import Role
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.columns import ColumnWriter
+from taskstream.schemas.codec.column_codec import ColumnWriter
+from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
 from tests.producer.edges import until

@@ -1,0 +1,1 @@
+"""Commands of agents: the reference agent, a simulated fleet."""

@@ -1,0 +1,115 @@
+"""`taskstream doctor`: its options made into what is to be examined, each finding told as soon as it is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+
+from taskstream.compose.cli.options.kafka_options import optional_kafka_options
+from taskstream.compose.cli.options.quantities import seconds_of
+from taskstream.compose.cli.options.registry_option import registry_option
+from taskstream.compose.cli.options.token_option import token_of
+from taskstream.compose.cli.options.topic_options import topics_options
+from taskstream.compose.cli.output.rows import output_option
+from taskstream.compose.doctor.examination import Examination, Patient
+from taskstream.compose.doctor.finding import Finding, Verdict
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.producer.client.endpoint import checked
+from taskstream.schemas.topics import Topics
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _url(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return checked(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command()
+@click.option("--edge", metavar="URL", callback=_url, help="The edge: http(s)://host[:port].")
+@click.option("--view", metavar="URL", callback=_url, help="The view.")
+@click.option("--token-file", type=_FILE, help="A file that holds a token with the role report.")
+@click.option("--token", help="The token itself. Better give it as TASKSTREAM_DOCTOR_TOKEN: others see command lines.")
+@click.option(
+    "--view-token-file", type=_FILE, help="A file that holds a token with the role read.  [default: the same token]"
+)
+@click.option("--ca-file", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Trust this CA alone.")
+@click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
+@click.option("--max-lag", default="60s", metavar="TIME", callback=seconds_of, help="How far behind is still good.")
+@click.option(
+    "--wait", default="15s", metavar="TIME", callback=seconds_of, help="How long each step of a report may take."
+)
+@click.option("--strict", is_flag=True, help="Exit code 1 also when something is unknown.")
+@optional_kafka_options
+@registry_option
+@topics_options
+@output_option
+def doctor(
+    *,
+    edge: str | None,
+    view: str | None,
+    token_file: Path | None,
+    token: str | None,
+    view_token_file: Path | None,
+    ca_file: Path | None,
+    group: str | None,
+    max_lag: float,
+    wait: float,
+    strict: bool,
+    kafka: KafkaClient,
+    schema_registry: str | None,
+    topics: Topics,
+    output: str,
+) -> None:
+    """Check a deployment from the outside, and say what to do about what is wrong.
+
+    \b
+    taskstream doctor --bootstrap-servers 127.0.0.1:9092 --edge http://127.0.0.1:8080 --view http://127.0.0.1:8081 \\
+        --token-file data/token
+
+    Each line is good, bad or unknown: the broker, the topics, a transaction, the workers' group and its lag, the
+    schemas in a registry, the readiness of edge and view, the clocks, and a report followed from the edge to the view
+    with the time of each step. What is not named is unknown. The report is one of the task taskstream-doctor, in the
+    token's project, and complete; nothing else is written but an empty record on the probe topic.
+
+    Exit codes: 0 nothing is bad, 1 something is (with --strict: or unknown), 2 wrong usage.
+    """  # noqa: D301 (click takes a lone backspace for: keep these lines)
+    patient = Patient(
+        kafka=kafka,
+        topics=topics,
+        group=group or f"{topics.prefix}.worker",
+        registry_url=schema_registry,
+        edge_url=edge,
+        edge_token=_token(token_file, token),
+        view_url=view,
+        view_token=_token(view_token_file, None),
+        ca_file=ca_file,
+        max_lag_s=max_lag,
+        wait_s=wait,
+    )
+    found = []
+    for finding in Examination(patient).findings():
+        found.append(finding)
+        if output == "table":
+            _tell(finding)
+    if output == "json":
+        click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2, ensure_ascii=False))
+    fails = {Verdict.BAD, Verdict.UNKNOWN} if strict else {Verdict.BAD}
+    click.get_current_context().exit(int(any(each.verdict in fails for each in found)))
+
+
+def _tell(finding: Finding) -> None:
+    click.echo(f"{finding.verdict:<8} {finding.check:<13} {finding.what}")
+    if finding.verdict is not Verdict.GOOD:
+        click.echo(f"{'':<8} {'':<13} -> {finding.remedy}")
+
+
+def _token(file: Path | None, value: str | None) -> str | None:
+    return None if file is None and value is None else token_of(file, value, "TASKSTREAM_DOCTOR_TOKEN").read()

@@ -1,0 +1,1 @@
+"""How commands print, log and stop."""

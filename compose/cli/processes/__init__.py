@@ -1,0 +1,1 @@
+"""Commands that run a process of the pipeline, or all of them."""

@@ -1,0 +1,1 @@
+"""`taskstream rejected`: records that could not be read."""

@@ -1,0 +1,1 @@
+"""`taskstream replay`: the stream folded again, compared, rebuilt, copied."""

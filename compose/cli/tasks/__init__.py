@@ -1,0 +1,1 @@
+"""`taskstream tasks`: what the view knows, on a terminal."""

@@ -1,0 +1,122 @@
+"""Tasks as rich tables: colours, columns that fit the width, the fleet above them. It asks and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, printable, rate, row_of, size, span
+from taskstream.compose.task_watch import Watched
+
+_FIRST_TO_GO: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
+"""Columns that a narrow terminal does without, in this order."""
+_RIGHT: Final = frozenset({"done", "rate"})
+_LEAST_OF_WHY: Final = 38
+_GAP: Final = 2
+
+
+def table_of(tasks: Iterable[Mapping[str, Any]], now_ms: int, width: int) -> Table:
+    """A line a task, with the columns that fit."""
+    rows = [(each["health"], row_of(each, now_ms)) for each in tasks]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    widths = {name: max(len(name), *(cell_len(row[name]) for _, row in rows)) for name in (rows[0][1] if rows else ())}
+    names = fitting(widths, width)
+    for name in names:
+        justify: Any = "right" if name in _RIGHT else "left"
+        least = None if name == "why" else widths[name]
+        table.add_column(name.upper(), no_wrap=True, justify=justify, min_width=least, overflow="ellipsis")
+    for health, row in rows:
+        style = STYLES.get(health, "")
+        table.add_row(*(Text(row[name], style=style if name == "health" else "") for name in names))
+    return table
+
+
+def fitting(widths: Mapping[str, int], width: int) -> list[str]:
+    """The columns of these widths that a line has room for; the reason is cut before another column goes."""
+    names = list(widths)
+    for gone in _FIRST_TO_GO:
+        needed = sum(min(widths[name], _LEAST_OF_WHY) if name == "why" else widths[name] for name in names)
+        if needed + _GAP * len(names) <= width:
+            break
+        names = [name for name in names if name != gone]
+    return names
+
+
+def picture_of(watched: Watched, now_ms: int, width: int) -> RenderableType:
+    """The fleet, the tasks, and whether this is still true."""
+    return Group(fleet_line(watched.fleet), Text(), table_of(watched.tasks, now_ms, width), Text(), state_line(watched))
+
+
+def fleet_line(fleet: Mapping[str, Any]) -> Text:
+    """The sums in one line."""
+    if not fleet:
+        return Text("…")
+    line = Text()
+    for word in ("SILENT", "NO_PROGRESS", "SLOW", "OK", "COMPLETE"):
+        count = fleet["health"].get(word, 0)
+        line.append(f"{count:,} {health_of(word)}   ", style=STYLES[word] if count else "dim")
+    line.append(f"{rate(fleet['rate_bps'])}, {size(fleet['bytes_left'])} left")
+    if fleet["ends_at_ms"] is not None:
+        line.append(f", the last one ends in {span((fleet['ends_at_ms'] - fleet['now_ms']) / 1000)}")
+    return line
+
+
+def state_line(watched: Watched) -> Text:
+    """Live, behind, or lost and why."""
+    if watched.lost is not None:
+        return Text(f"not live: {printable(watched.lost)}", style="bold red")
+    if watched.lag_s > 2:
+        return Text(f"the view is {span(watched.lag_s)} behind Kafka", style="yellow")
+    return Text("live; Ctrl-C ends", style="dim")
+
+
+def page_of(task: Mapping[str, Any], now_ms: int) -> RenderableType:
+    """All of one task: what it is, its subtasks in time order, its signals."""
+    row = row_of(task, now_ms)
+    verdict = Text.assemble((row["health"], STYLES.get(task["health"], "")), f": {row['why']}")
+    best = max((each["rate_peak_bps"] or 0.0 for each in task["subtasks"]), default=0.0)
+    when = "" if task["health"] == "SILENT" else " now"
+    rates = f"{row['rate']}{when}, {rate(task['rate_slow_bps'])} over {span(10 * task['bucket_s'])}, "
+    facts = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("task", row["task"]),
+        ("project", row["project"]),
+        ("since", moment(task["health_since_ms"])),
+        ("copied", f"{row['bytes']}, {row['done']}"),
+        ("observed", f"{'' if task['health'] == 'COMPLETE' else rates}{rate(best)} at best"),
+        ("the agent says", rate(task["rate_reported_bps"])),
+        ("trend", row["trend"]),
+        ("last 30", row["last 30"]),
+        ("ends", row["ends"]),
+        ("last report", f"{span((now_ms - task['last_seen_ms']) / 1000)} ago"),
+        ("last byte", f"{span((now_ms - task['last_advance_ms']) / 1000)} ago"),
+    ):
+        facts.add_row(Text(name, style="dim"), Text(value))
+    parts: list[RenderableType] = [verdict, facts, Text(), Text("subtasks", style="bold")]
+    for each in task["subtasks"]:
+        own = row_of(task | each, now_ms)
+        parts.append(
+            Text.assemble(
+                (f"  {own['health']:<12}", STYLES.get(each["health"], "")),
+                f"{own['subtask']}  {own['done']}  {own['bytes']}  {own['why']}",
+            )
+        )
+        parts += [Text(f"      {printable(line)}", style="dim") for line in each["process_trace"].splitlines()[:20]]
+    parts += [Text(), Text("signals", style="bold")]
+    parts += [_signal(each) for each in task["signals"]] or [Text("  none", style="dim")]
+    if task["signals_problem"] is not None:
+        parts.append(Text(f"  some may be missing: {printable(task['signals_problem'])}", style="yellow"))
+    return Group(*parts)
+
+
+def _signal(signal: Mapping[str, Any]) -> Text:
+    return Text.assemble(
+        f"  {moment(signal['raised_at_ms'])}  ",
+        (f"{printable(signal['signal']).lower().replace('_', ' '):<12}", STYLES.get(signal["after"], "")),
+        f"{printable(signal['text'])}  ({printable(signal['subtask_name'])})",
+    )

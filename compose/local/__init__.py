@@ -1,0 +1,1 @@
+"""A pipeline on this machine: a Kafka of its own, processes that are kept up, ports, a token."""

@@ -1,0 +1,196 @@
+"""An Apache Kafka of our own: one node on this machine, its data in one folder.
+
+It knows how a broker is prepared, started, awaited and stopped; it must not know what its topics are for.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from taskstream.compose.errors import BrokerStartError, PortInUseError
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.guarded_process import GuardedProcess
+from taskstream.compose.local.kafka_jars import bring_jars, cache_lock, find_program
+from taskstream.compose.local.kafka_java import KafkaJava, explain
+from taskstream.compose.local.kafka_node import KafkaNode
+from taskstream.compose.local.ports import free_ports, is_free
+from taskstream.compose.local.readiness import kafka_answers
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 15.0
+HANDOVER_TIMEOUT_S = 8.0
+PROBE_TIMEOUT_S = 1.0
+
+
+def _unheard(_message: str) -> None:
+    """Nobody wants to be told."""
+
+
+class LocalKafka:
+    """One broker process. `with LocalKafka(folder, cache_dir=...) as kafka:` starts and stops it.
+
+    The ports are chosen once, free ones unless given, and kept over restarts. The broker ends with this process,
+    whatever ends this process. `notify` is told in a sentence what takes long.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        cache_dir: Path,
+        port: int | None = None,
+        controller_port: int | None = None,
+        heap: str = "1g",
+        handover_timeout_s: float = HANDOVER_TIMEOUT_S,
+        notify: Callable[[str], None] = _unheard,
+    ) -> None:
+        self.data_dir = data_dir
+        self.log_file = data_dir / "kafka.log"
+        self.lock_file = data_dir / "lock"
+        self._cache_dir = cache_dir
+        self._port = port
+        self._controller_port = controller_port
+        self._heap = heap
+        self._handover_timeout_s = handover_timeout_s
+        self._notify = notify
+        self._process: GuardedProcess | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the broker listens; known from `prepare` on."""
+        assert self._port, "the port is chosen by prepare() or start()"
+        return self._port
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """What clients are given."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> KafkaClient:
+        """How to speak to it."""
+        return KafkaClient(self.bootstrap_servers)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the broker's java."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the broker's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def prepare(self) -> list[str]:
+        """Everything but the start: jars, ports, files, storage. Gives the broker's command line.
+
+        The command must run with a lock on `lock_file`.
+        Raises MissingProgramError, KafkaInstallError, BrokerStartError.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        _refuse_if_held(self.lock_file, self._handover_timeout_s)
+        java = KafkaJava(find_program("java"), bring_jars(self._cache_dir, self._notify))
+        _archive_classes(java, self._cache_dir, self._notify)
+        free = free_ports(2)
+        self._port = self._port or free[0]
+        self._controller_port = self._controller_port or free[1]
+        node = KafkaNode(self.data_dir, self._port, self._controller_port)
+        node.write()
+        if not node.is_formatted:
+            java.format(node)
+        return java.broker(node, self._heap)
+
+    def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Start it, and return when it answers. Raises PortInUseError and what `prepare` raises."""
+        assert not self.is_running, "already started"
+        command = self.prepare()
+        if not is_free(self.port):
+            raise PortInUseError(f"port {self.port} is taken: Kafka cannot listen there, choose another one or 0")
+        self._process = GuardedProcess(command, self.log_file, lock=self.lock_file)
+        self._process.start()
+        try:
+            _await_answer(self._process, self.client, timeout_s)
+        except BaseException:
+            self._process.kill()
+            raise
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop it cleanly, by force after `timeout_s`; nothing happens when it does not run."""
+        if self._process is not None:
+            self._process.stop(timeout_s)
+            self._process = None
+
+    def kill(self) -> None:
+        """End it as a crash would: SIGKILL, nothing flushed, nobody told."""
+        assert self._process is not None, "not started"
+        self._process.kill()
+        self._process = None
+
+    def restart(self) -> None:
+        """Stop it if it runs, and start it with the same ports and data."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _await_answer(process: GuardedProcess, client: KafkaClient, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not kafka_answers(client, PROBE_TIMEOUT_S):
+        code = process.poll()
+        if code is not None or time.monotonic() > deadline:
+            raise BrokerStartError(explain(f"Kafka ({process.output})", code, process.last_lines()))
+
+
+def _refuse_if_held(lock_file: Path, timeout_s: float) -> None:
+    """Two brokers in one folder would ruin it; a predecessor that is just ending is waited for."""
+    deadline = time.monotonic() + timeout_s
+    with lock_file.open("a") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise BrokerStartError(
+                        f"another Kafka uses the folder {lock_file.parent}: stop it, or choose another folder"
+                    ) from error
+                time.sleep(0.05)
+            else:
+                return
+
+
+def _archive_classes(java: KafkaJava, cache_dir: Path, notify: Callable[[str], None]) -> None:
+    """Run a throwaway broker once, so that java remembers the classes it loads: later starts take half as long."""
+    if java.class_archive.exists():
+        return
+    with cache_lock(cache_dir), tempfile.TemporaryDirectory(prefix="classes.", dir=java.jars.parent) as scratch:
+        if java.class_archive.exists():
+            return
+        notify("recording Kafka's classes for a faster start (once, some 10 s)")
+        fresh = Path(scratch) / "classes.jsa"
+        node = KafkaNode(Path(scratch), *free_ports(2))
+        node.write()
+        java.format(node)
+        command = java.broker(node, "1g", [f"-XX:ArchiveClassesAtExit={fresh}"])
+        process = GuardedProcess(command, Path(scratch) / "kafka.log")
+        process.start()
+        try:
+            _await_answer(process, KafkaClient(f"127.0.0.1:{node.port}"), START_TIMEOUT_S)
+        finally:
+            process.stop(START_TIMEOUT_S)
+        fresh.touch()
+        fresh.rename(java.class_archive)

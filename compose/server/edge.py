@@ -1,0 +1,68 @@
+"""Puts the edge together from its settings. It knows every part of the edge and opens none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.producer.acks.acked_producer import AckedProducer, producer_config
+from taskstream.producer.admission.admission import Intake
+from taskstream.producer.admission.limits import Limits
+from taskstream.producer.events.event import EventWriter
+from taskstream.producer.http.application import Edge
+from taskstream.producer.http.batch_endpoint import BatchEndpoint
+from taskstream.producer.http.counts import EdgeCounts
+from taskstream.producer.http.express import ExpressLane
+from taskstream.producer.http.metrics import LibrdkafkaStats, Metrics
+from taskstream.producer.http.progress_endpoint import ProgressEndpoint
+from taskstream.producer.http.readiness import Readiness, Watch
+from taskstream.producer.http.refusals import Refusals
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """What an edge is made of."""
+
+    kafka: KafkaClient
+    topics: Topics
+    ids: SchemaIds
+    callers: CallerSettings
+    limits: Limits = field(default_factory=Limits)
+    metrics_folder: Path | None = None
+    """Where several workers leave their numbers for each other."""
+
+
+def build_edge(
+    settings: EdgeSettings, worker: int = 0, make_acks: Callable[..., AckedProducer] = AckedProducer
+) -> Edge:
+    """An edge that has not connected yet. `make_acks` is for measuring other ways to await acks.
+
+    Raises:
+        CredentialsUnusable: a file of credentials cannot be used.
+    """
+    limits, topics = settings.limits, settings.topics
+    config = producer_config(
+        settings.kafka.config(), ack_timeout_s=limits.ack_timeout_s, queue_limit=limits.queued_events
+    )
+    stats = LibrdkafkaStats()
+    acks = make_acks(
+        topics.progress.name,
+        topics.probe.name,
+        config,
+        ack_timeout_s=limits.ack_timeout_s,
+        on_stats=stats.take,
+    )
+    readiness, counts = Readiness(), EdgeCounts()
+    intake = Intake(build_callers(settings.callers), acks, readiness, limits, counts)
+    writer = EventWriter(settings.ids)
+    metrics = Metrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
+    progress = ProgressEndpoint(intake, writer, acks, limits)
+    batch = BatchEndpoint(intake, writer, acks, limits)
+    refusals = Refusals(counts)
+    express = ExpressLane(intake, progress, acks, refusals, limits.body_bytes)
+    return Edge(progress, batch, acks, readiness, Watch(readiness, acks), metrics, refusals, express)

@@ -1,0 +1,44 @@
+"""Puts the view together from its settings. It knows every part of the view and opens none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.view.follow.followed_topic import FollowedTopic
+from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.http.application import View
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.signal_decoder import SignalReader
+from taskstream.consumer.view.read_model.state_changes import StateReader
+from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
+
+SIGNALS_BACK_S: Final = 7 * 86_400.0
+"""How old signals may be that a view reads when it begins: as old as a series may be silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSettings:
+    """What a view is made of."""
+
+    kafka: KafkaClient
+    topics: Topics
+    ids: SchemaIds
+    callers: CallerSettings
+    fold: Settings = field(default_factory=Settings)
+
+
+def build_view(settings: ViewSettings) -> View:
+    """A view that has not connected yet.
+
+    Raises:
+        CredentialsUnusable: a file of credentials cannot be used.
+    """
+    config, topics = settings.kafka.config(), settings.topics
+    of_states = Follower(FollowedTopic(config, topics.state.name), StateReader(settings.ids))
+    of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalReader(settings.ids))
+    return View(Board(settings.fold), of_states, of_signals, build_callers(settings.callers))

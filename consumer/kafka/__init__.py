@@ -1,0 +1,1 @@
+"""Kafka as this room uses it: batches, offsets, transactions, retries and questions to the cluster."""

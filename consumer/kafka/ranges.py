@@ -1,0 +1,101 @@
+"""What part of a topic is meant: words such as 2026-11-23T08:00, PT15M, earliest, latest or @offsets.csv, as bounds.
+
+It reads words and files' text; what offsets they come to, only a cluster can tell (`consumer.kafka.cluster`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from taskstream.consumer.errors import BadRange
+
+_DURATION = re.compile(
+    r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
+    re.ASCII,
+)
+_UNITS_S = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+WORDS = "a time (2026-11-23T08:00, UTC unless it says otherwise), a duration back from now (PT15M), earliest, latest, "
+WORDS += "or @FILE of lines TOPIC,PARTITION,OFFSET"
+
+
+@dataclass(frozen=True, slots=True)
+class Earliest:
+    """The first record that a partition still has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The end of a partition as it is when it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """The first record of a partition whose timestamp is at or after this one."""
+
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """An offset a partition, by topic; a partition that is not named takes no part."""
+
+    by_topic: Mapping[str, Mapping[int, int]]
+
+
+Bound = Earliest | Latest | Since | Offsets
+
+
+def bound_of(text: str, now_ms: int) -> Bound:
+    """What one end of a range means; `@FILE` is read.
+
+    Raises:
+        BadRange: it is none of the words.
+    """
+    word = text.strip()
+    if word.lower() == "earliest":
+        return Earliest()
+    if word.lower() == "latest":
+        return Latest()
+    if word.startswith("@"):
+        return _offsets_file(Path(word[1:]))
+    length_s = seconds_of_duration(word)
+    if length_s is not None:
+        return Since(now_ms - round(length_s * 1000))
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError as error:
+        raise BadRange(f"{text!r} is no end of a range: give {WORDS}") from error
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return Since(round(moment.timestamp() * 1000))
+
+
+def seconds_of_duration(word: str) -> float | None:
+    """The length of an ISO 8601 duration of weeks, days, hours, minutes and seconds; None if it is not one."""
+    match = _DURATION.fullmatch(word.upper())
+    if match is None or not any(match.groups()):
+        return None
+    return sum(float(amount) * _UNITS_S[unit] for unit, amount in match.groupdict().items() if amount)
+
+
+def _offsets_file(path: Path) -> Offsets:
+    """The CSV that Kafka's own tools write and read: topic,partition,offset a line."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRange(f"@{path} cannot be read: {error}") from error
+    found: dict[str, dict[int, int]] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = re.fullmatch(r'\s*"?([A-Za-z0-9._-]+)"?\s*,\s*(\d+)\s*,\s*(\d+)\s*', line, re.ASCII)
+        if match is None:
+            raise BadRange(f"{path}:{number}: {line.strip()[:80]!r} should be TOPIC,PARTITION,OFFSET")
+        found.setdefault(match[1], {})[int(match[2])] = int(match[3])
+    if not found:
+        raise BadRange(f"@{path} holds no offsets: write lines TOPIC,PARTITION,OFFSET")
+    return Offsets(found)

@@ -1,0 +1,151 @@
+"""Writes carried records to a topic: key, value, headers and timestamp as they were, each partition in its order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import ConfigResource
+
+from taskstream.consumer.errors import CopyRefused, KafkaFailed
+from taskstream.consumer.kafka.carried_record import Carried
+from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+
+_CALL_S = 15.0
+_STALLED_S = 60.0
+_BY_KEY = -1
+
+
+def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[str, Any], topic: str) -> None:
+    """Return when these are two topics.
+
+    Raises:
+        CopyRefused: they are one: each record would come back behind the end, for ever.
+        KafkaFailed: a cluster did not answer.
+    """
+    if topic == source_topic and _cluster_id(source) == _cluster_id(target):
+        raise CopyRefused(f"{topic} would be copied onto itself: give another --to-topic, or another cluster")
+
+
+def refuse_other_homes(count: int, topic: str, there: int) -> None:
+    """Return when the target has as many partitions as the records come from.
+
+    Raises:
+        CopyRefused: a key's home would be another one.
+    """
+    if there != count:
+        raise CopyRefused(
+            f"{topic} has {there} partitions, and the records come from {count}: create it with {count}, or say "
+            "--by-key to send each record where its key belongs"
+        )
+
+
+def stamps_itself(config: Mapping[str, Any], topic: str) -> bool:
+    """Whether the topic gives records the time at which they come, whatever timestamp they bring.
+
+    Raises:
+        KafkaFailed: Kafka did not answer.
+    """
+    admin = QuietAdmin(config)
+    asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        found = admin.describe_configs([asked], request_timeout=_CALL_S)[asked].result()
+    except KafkaException as error:
+        raise KafkaFailed(f"{topic}: its settings cannot be asked: {admin.why(error)}") from error
+    return bool(found["message.timestamp.type"].value == "LogAppendTime")
+
+
+class TopicTarget:
+    """`with TopicTarget(config, topic) as target: target.take(records); target.settle()`."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, *, by_key: bool = False) -> None:
+        self._config = (
+            {"linger.ms": 20, "compression.type": "lz4"}
+            | dict(config)
+            | {
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",
+                "delivery.report.only.error": True,
+                "queue.buffering.max.messages": 100_000,
+                "queue.buffering.max.kbytes": 1 << 16,
+            }
+        )
+        self._topic = topic
+        self._by_key = by_key
+        self._failed: KafkaError | None = None
+
+    def __enter__(self) -> Self:
+        self._producer = Producer(self._config)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._producer.purge()
+        self._producer.close()
+
+    def take(self, records: Sequence[Carried]) -> None:
+        """Send these; they are on the topic when `settle` returns.
+
+        Raises:
+            KafkaFailed: Kafka does not take one of them.
+        """
+        for record in records:
+            while not self._sent(record):
+                self._producer.poll(0.1)
+                self._check()
+        self._producer.poll(0)
+        self._check()
+
+    def settle(self) -> None:
+        """Return when Kafka has acknowledged all that was taken.
+
+        Raises:
+            KafkaFailed: it has not.
+        """
+        left, moved = len(self._producer), time.monotonic()
+        while left:
+            now_left = self._producer.flush(1.0)
+            self._check()
+            if now_left < left:
+                left, moved = now_left, time.monotonic()
+            elif time.monotonic() - moved > _STALLED_S:
+                raise KafkaFailed(f"{self._topic}: {left:,} records were not acknowledged for {_STALLED_S:.0f} s")
+        self._check()
+
+    def _sent(self, record: Carried) -> bool:
+        more: dict[str, Any] = {} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}
+        partition = _BY_KEY if self._by_key else record.partition
+        try:
+            self._producer.produce(
+                self._topic,
+                record.value,
+                record.key,
+                partition,
+                on_delivery=self._delivered,
+                headers=record.headers,
+                **more,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            place = f"{record.topic}-{record.partition} offset {record.offset}"
+            raise KafkaFailed(f"{place} is not taken by {self._topic}: {error.args[0].str()}") from error
+        return True
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        self._failed = self._failed or error
+
+    def _check(self) -> None:
+        if self._failed is not None:
+            raise KafkaFailed(f"{self._topic} does not take a record: {self._failed.str()}")
+
+
+def _cluster_id(config: Mapping[str, Any]) -> str | None:
+    admin = QuietAdmin(config)
+    try:
+        found: str | None = admin.list_topics(timeout=_CALL_S).cluster_id
+    except KafkaException as error:
+        raise KafkaFailed(f"Kafka at {config.get('bootstrap.servers')} did not answer: {admin.why(error)}") from error
+    return found

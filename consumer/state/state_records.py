@@ -1,0 +1,136 @@
+"""Between the table's rows and the records of the contract: SeriesState both ways, RateWindow and SignalRaised out.
+
+Columns in, columns out; what is null on the wire is NaN or NONE in a row. It decides nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from taskstream.consumer.state.series import MINUTES, NONE, ROW, Health, Rows, Signal, Trend
+from taskstream.consumer.state.series_table import SeriesTable, identity
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.read_plan import Column, columns_of
+
+Ints = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
+
+_STATE = columns_of(newest("SeriesState"))
+_WINDOW = columns_of(newest("RateWindow"))
+_SIGNAL = columns_of(newest("SignalRaised"))
+
+
+def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
+    """SeriesState of these rows, one record a slot."""
+    rows = table.rows[slots]
+    made = _identity_columns(table, slots)
+    made["process_trace"] = pa.array(table.traces[slots], pa.string())
+    made["agent_time"] = pa.array(table.agent_times[slots], pa.string())
+    made["trend"] = _named(Trend, rows["trend"])
+    made["health"] = _named(Health, rows["health"])
+    made["minute_bytes"] = _minutes(rows, table.settings.bucket_us)
+    return _batch(_STATE, rows, made)
+
+
+def window_batch(table: SeriesTable, windows: npt.NDArray[np.void]) -> pa.RecordBatch:
+    """RateWindow records of [WINDOW]."""
+    made = _identity_columns(table, windows["slot"])
+    width_s = windows["minutes"] * table.settings.bucket_s
+    made["width_s"] = pa.array(width_s)
+    made["rate_bps"] = pa.array(windows["bytes"] / width_s)
+    return _batch(_WINDOW, windows, made)
+
+
+def signal_batch(table: SeriesTable, signals: npt.NDArray[np.void]) -> pa.RecordBatch:
+    """SignalRaised records of [SIGNAL]."""
+    made = _identity_columns(table, signals["slot"])
+    made["signal"] = _named(Signal, signals["signal"])
+    made["before"] = _named(Health, signals["before"])
+    made["after"] = _named(Health, signals["after"])
+    return _batch(_SIGNAL, signals, made)
+
+
+def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
+    """The rows that these SeriesState records were made of; `partitions` is where each was read from."""
+    rows = np.zeros(batch.num_rows, ROW)
+    rows["live"] = True
+    rows["partition"] = partitions
+    for column in _STATE:
+        if column.name not in (ROW.names or ()) or column.name in ("trend", "health", "minute_bytes"):
+            continue
+        array = batch.column(column.name)
+        if pa.types.is_timestamp(array.type):
+            array = array.cast(pa.int64())
+        if pa.types.is_boolean(array.type):
+            array = array.cast(pa.int8())
+        empty = np.nan if pa.types.is_floating(array.type) else NONE
+        rows[column.name] = (array.fill_null(empty) if array.null_count else array).to_numpy(zero_copy_only=False)
+    rows["trend"] = _numbered(Trend, batch.column("trend"))
+    rows["health"] = _numbered(Health, batch.column("health"))
+    ring = batch.column("minute_bytes")
+    items, lengths = np.asarray(ring.flatten()), np.diff(np.asarray(ring.offsets))
+    ends = np.cumsum(lengths)
+    row_numbers = np.repeat(np.arange(batch.num_rows), lengths)
+    places = np.arange(items.shape[0]) - np.repeat(ends - MINUTES, lengths)
+    rows["minute_bytes"][row_numbers, places] = items
+    return rows
+
+
+def strings_of(batch: pa.RecordBatch) -> tuple[Objects, Objects]:
+    """process_trace and agent_time of these SeriesState records, as the table keeps them."""
+    names = ("process_trace", "agent_time")
+    traces, agent_times = (batch.column(name).to_numpy(zero_copy_only=False) for name in names)
+    return traces, agent_times
+
+
+def held_minutes(rows: Rows, bucket_us: int) -> Ints:
+    """How many closed minutes each row has: those since its first report, 30 at most."""
+    first = rows["first_seen"] // bucket_us * bucket_us
+    held: Ints = np.clip((rows["open_minute"] - first) // bucket_us, 0, MINUTES)
+    return held
+
+
+def _identity_columns(table: SeriesTable, slots: Ints) -> dict[str, pa.Array]:
+    parts = [identity(key) for key in table.keys[slots]]
+    names = ("project_id", "task_id", "subtask_name")
+    return {name: pa.array([part[place] for part in parts], pa.string()) for place, name in enumerate(names)}
+
+
+def _batch(columns: tuple[Column, ...], rows: Rows, made: dict[str, pa.Array]) -> pa.RecordBatch:
+    arrays = [made[each.name] if each.name in made else _column(rows[each.name], each) for each in columns]
+    fields = [pa.field(each.name, each.arrow, each.nullable) for each in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _column(values: npt.NDArray[np.generic], column: Column) -> pa.Array:
+    values = np.ascontiguousarray(values)
+    if values.dtype == np.float64:
+        return pa.array(values, from_pandas=column.nullable)
+    mask = values == NONE if column.nullable else None
+    if pa.types.is_timestamp(column.arrow):
+        return pa.array(values, pa.int64(), mask=mask).cast(column.arrow)
+    if pa.types.is_boolean(column.arrow):
+        return pa.array(values == 1, pa.bool_(), mask=mask)
+    return pa.array(values, column.arrow, mask=mask)
+
+
+def _minutes(rows: Rows, bucket_us: int) -> pa.Array:
+    lengths = held_minutes(rows, bucket_us)
+    offsets = np.zeros(rows.shape[0] + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    newest_first = np.arange(MINUTES)[None, :] >= MINUTES - lengths[:, None]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows["minute_bytes"][newest_first]))
+
+
+def _named(kind: type[Trend | Health | Signal], values: npt.NDArray[np.int8]) -> pa.Array:
+    names = pa.array([each.name for each in sorted(kind)])
+    return names.take(pa.array(values.astype(np.int64)))
+
+
+def _numbered(kind: type[Trend | Health], names: pa.Array) -> Ints:
+    """The numbers of these words; 0 for one that only a newer worker knows."""
+    encoded = names.dictionary_encode()
+    numbers = np.array([int(kind.__members__.get(name, 0)) for name in encoded.dictionary.to_pylist()], np.int64)
+    return numbers[np.asarray(encoded.indices)] if len(names) else np.zeros(0, np.int64)

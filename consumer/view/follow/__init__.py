@@ -1,0 +1,1 @@
+"""How the view keeps up with the topics."""

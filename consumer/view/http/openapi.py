@@ -1,0 +1,206 @@
+"""The read API as an OpenAPI 3.1 document, made of the same names and bounds that the code uses. It serves nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from taskstream.consumer.state.series import GAUGES, MINUTES, Health, Signal, Trend
+from taskstream.consumer.view.http import v3_api
+from taskstream.consumer.view.read_model import task_list
+from taskstream.consumer.view.read_model.signal_log import OF_ONE_TASK
+
+_MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
+_BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
+_RATE: Final = {"type": ["number", "null"], "description": "Bytes a second."}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_NUMBER: Final = {"type": ["number", "null"]}
+_TEXT: Final = {"type": "string"}
+_AT_MOST: Final = {"type": "string", "maxLength": task_list.LONGEST_TEXT}
+_HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
+_TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
+
+_SERIES: Final[dict[str, Any]] = {
+    "subtask_name": _TEXT,
+    "state": {"type": "string", "description": "The API's word for a task whose current subtask this is."},
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent, as reported."},
+    "replicatesize": _BYTES,
+    "totalsize": _BYTES,
+    "rate_fast_bps": _RATE | {"description": "Observed bytes a second, half-life one bucket."},
+    "rate_slow_bps": _RATE | {"description": "Observed bytes a second, half-life ten buckets."},
+    "rate_reported_bps": _RATE | {"description": "The agent's own migrate_speed, in bytes a second."},
+    "trend": _TREND,
+    "trend_change_pct": _NUMBER | {"description": "The last 5 buckets against the up to 25 before, percent."},
+    "health": _HEALTH,
+    "health_since_ms": _MS,
+    "health_reason": {"type": "string", "description": "Why, in a sentence with the numbers that decided it."},
+    "ends_at_ms": _MS | {"description": "When it will end by the observed rates; null while that is withheld."},
+    "ends_from_ms": _MS | {"description": "The early end of the 80 percent interval."},
+    "ends_to_ms": _MS | {"description": "The late end of it."},
+    "remain_time_s": {"type": ["integer", "null"], "description": "Seconds left, as the agent says."},
+    "first_seen_ms": _MS,
+    "last_seen_ms": _MS,
+    "last_advance_ms": _MS | {"description": "When bytes or percent last grew."},
+    "minute_bytes": {
+        "type": "array",
+        "items": {"type": "integer"},
+        "minItems": MINUTES,
+        "maxItems": MINUTES,
+        "description": "Bytes in each closed bucket before open_minute_ms, oldest first.",
+    },
+    "open_minute_ms": _MS
+    | {"description": "Of a task, by the clock; of its subtasks, where the newest report has left it."},
+}
+_LINE: Final = {
+    "project_id": _TEXT,
+    "task_id": _TEXT,
+    **_SERIES,
+    "version": {"type": "integer", "description": "Grows with every change; see /stream."},
+}
+_SUBTASK: Final = {
+    **_SERIES,
+    "process_trace": {"type": "string", "description": "The agent's own words: text, to be shown as nothing else."},
+    "agent_time": {"type": ["string", "null"]},
+    "need_migration_test": {"type": ["boolean", "null"]},
+    **dict.fromkeys(("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes"), _COUNT),
+    "open_minute_bytes": _BYTES,
+    **dict.fromkeys(("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd"), _NUMBER),
+    **dict.fromkeys(("eta_s", "eta_low_s", "eta_high_s", *GAUGES), _NUMBER),
+    "rated_from_ms": _MS,
+    "partition": _COUNT,
+}
+_SIGNAL: Final = {
+    "signal": {"type": "string", "description": f"One of {', '.join(each.name for each in Signal)}."},
+    "text": {"type": "string", "description": "What it told, in a sentence with the numbers that decided it."},
+    "subtask_name": _TEXT,
+    "before": _TEXT,
+    "after": {"type": "string", "description": "The health from then on."},
+    **dict.fromkeys(("raised_at_ms", "since_ms", "before_since_ms", "last_seen_ms", "last_advance_ms"), _MS),
+    **dict.fromkeys(("eta_ms", "eta_before_ms"), _MS),
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
+    "replicatesize": _BYTES,
+    "totalsize": _BYTES,
+    "rate_fast_bps": _RATE,
+    "rate_slow_bps": _RATE,
+    **dict.fromkeys(("limit_s", "trend_change_pct"), _NUMBER),
+}
+_FLEET: Final = {
+    "tasks": _COUNT,
+    "health": {"type": "object", "additionalProperties": _COUNT},
+    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Of unfinished tasks."},
+    "bytes_done": _BYTES,
+    "bytes_left": _BYTES,
+    "rate_bps": _RATE | {"description": "The sum of the fast rates of tasks that are heard and unfinished."},
+    "ends_at_ms": _MS | {"description": "When the last task that has an ETA will end."},
+    "without_eta": _COUNT,
+    "oldest_silence_s": _NUMBER | {"description": "Since the oldest of the unfinished tasks' last reports."},
+    "now_ms": _MS,
+}
+_ERROR: Final = {
+    "error_code": _TEXT,
+    "error_msg": _TEXT,
+    "title": _TEXT,
+    "status": _COUNT,
+    "retriable": {"type": "boolean"},
+}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_PAGE: Final = {
+    "bucket_s": _NUMBER,
+    "subtasks": _list_of("Subtask"),
+    "signals": _list_of("Signal") | {"description": f"The last {OF_ONE_TASK} at most, the oldest first."},
+    "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, if they may."},
+}
+
+
+def document() -> dict[str, Any]:
+    """The document."""
+    filters = [
+        _query("project", _AT_MOST, "One project; without the role 'operate', the caller's own is the only one."),
+        _several("health", _HEALTH, "One or more, with commas in between."),
+        _several("trend", _TREND, "One or more, with commas in between."),
+        _query("subtask", _AT_MOST, "Names of subtasks, with commas in between."),
+        _query("q", _AT_MOST, "A part of the task's id, capital or not."),
+    ]
+    sorts = sorted([*task_list.SORTS, *(f"-{name}" for name in task_list.SORTS)])
+    paging = [
+        _query("sort", {"type": "string", "enum": sorts, "default": "health"}, "With a - before it: falling."),
+        _query("limit", _whole(0, task_list.MOST, task_list.DEFAULT), "Tasks on a page."),
+        _query("cursor", _TEXT, "next_cursor of the page before, with the same sort."),
+    ]
+    last_id = _query("last_event_id", _TEXT, "As the header Last-Event-ID, for those who cannot send it.")
+    states = {"type": "string", "enum": sorted(v3_api.STATES)}
+    vendors = [
+        _query("state", states, "The task's state."),
+        _query("id", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "The task's id."),
+        _query("name", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "A part of the task's id: reports tell no name."),
+        _query("limit", _whole(0, v3_api.MOST, v3_api.DEFAULT), "Tasks in the answer."),
+        _query("offset", _whole(0, v3_api.FARTHEST, 0), "Tasks left out before it."),
+    ]
+    one = [{"name": "task_id", "in": "path", "required": True, "schema": _TEXT}]
+    page = {"count": _COUNT, "tasks": _list_of("Task"), "next_cursor": {"type": ["string", "null"]}}
+    stream = "Server-sent events: task, left, reset (fetch /tasks again), beat (every two seconds)."
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "taskstream view",
+            "version": "1",
+            "description": "What is known of every migration. A parameter that is empty counts as not given.",
+        },
+        "security": [{"token": []}],
+        "paths": {
+            "/tasks": _get(
+                "A page of tasks, the worst first.",
+                [*filters, *paging],
+                _object(page | {"now_ms": _MS, "bucket_s": _NUMBER}),
+            ),
+            "/tasks/{task_id}": _get("All that is known of a task.", [*one, filters[0]], _ref("TaskPage")),
+            "/fleet": _get("The same tasks, summed up.", filters, _ref("Fleet")),
+            "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream"),
+            "/v3/tasks": _get("The vendor's list.", vendors, _object({"count": _COUNT, "tasks": {"type": "array"}})),
+            "/v3/tasks/{task_id}": _get("The vendor's task.", one, {"type": "object"}),
+        },
+        "components": {
+            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
+            "schemas": {
+                "Task": _object(_LINE),
+                "TaskPage": _object(_LINE | _PAGE),
+                "Signal": _object(_SIGNAL),
+                "Subtask": _object(_SUBTASK),
+                "Fleet": _object(_FLEET),
+                "Error": _object(_ERROR),
+            },
+        },
+    }
+
+
+def _get(summary: str, parameters: list[Any], schema: Any, kind: str = "application/json") -> dict[str, Any]:
+    lag = {"description": "Seconds since the view was known to hold all there is.", "schema": {"type": "number"}}
+    good = {"description": summary, "headers": {"X-View-Lag": lag}, "content": {kind: {"schema": schema}}}
+    bad = {"description": "Refused.", "content": {"application/json": {"schema": _ref("Error")}}}
+    responses = {"200": good, **dict.fromkeys(("400", "401", "403", "404", "503"), bad)}
+    return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
+
+
+def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": text, "schema": schema}
+
+
+def _several(name: str, one: dict[str, Any], text: str) -> dict[str, Any]:
+    several = {"type": "array", "minItems": 1, "items": one}
+    return _query(name, several, text) | {"style": "form", "explode": False}
+
+
+def _whole(least: int, most: int, default: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": sorted(properties)}

@@ -1,0 +1,89 @@
+"""One open stream from its request to its end: it writes events, notices who went away, and cuts who does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, Final
+
+from taskstream.consumer.view.http.http import Asked, Receive, Send
+from taskstream.consumer.view.http.sse_events import Feed, events
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.task_list import FILTERS, Names, parse_filter
+from taskstream.schemas.http.api_error import UNAVAILABLE, ApiError
+from taskstream.schemas.http.caller import Caller
+
+PARAMETERS: Final = FILTERS | {"last_event_id"}
+MOST_LISTENERS: Final = 200
+SEND_TIMEOUT_S: Final = 20.0
+
+
+class Streaming:
+    """Answers GET /stream."""
+
+    def __init__(
+        self,
+        board: Board,
+        names: Names,
+        feed: Feed,
+        state: Callable[[], dict[str, Any]],
+        now_us: Callable[[], int],
+        send_timeout_s: float = SEND_TIMEOUT_S,
+    ) -> None:
+        self._board = board
+        self._names = names
+        self._feed = feed
+        self._state = state
+        self._now_us = now_us
+        self._send_timeout_s = send_timeout_s
+
+    async def run(self, request: Asked, caller: Caller, receive: Receive, send: Send) -> None:
+        """Write events until the listener goes away, stops reading, or the view ends.
+
+        Raises:
+            ApiError: before anything was sent.
+        """
+        parameters = request.parameters(PARAMETERS)
+        wanted = parse_filter(parameters, caller)
+        given = request.headers.get("last-event-id") or parameters.get("last_event_id")
+        since = self._feed.version_of(given, self._board.version)
+        if self._feed.listeners >= MOST_LISTENERS:
+            raise ApiError(UNAVAILABLE, f"{MOST_LISTENERS} streams are open already", retry_after_s=5)
+        self._feed.listeners += 1
+        gone = asyncio.create_task(_until_gone(receive))
+        writing = asyncio.create_task(
+            self._write(
+                request, events(self._board, self._names, self._feed, wanted, since, self._state, self._now_us), send
+            )
+        )
+        try:
+            await asyncio.wait({gone, writing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._feed.listeners -= 1
+            for task in (gone, writing):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _write(self, request: Asked, parts: Any, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream"),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),
+            (b"x-request-id", request.request_id.encode()),
+        ]
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            async for part in parts:
+                async with asyncio.timeout(self._send_timeout_s):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+        except TimeoutError:
+            self._feed.cut += 1
+        else:
+            await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

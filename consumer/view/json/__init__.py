@@ -1,0 +1,1 @@
+"""Tasks, signals and reasons in the form that the API shows."""

@@ -1,0 +1,126 @@
+"""A task as our own API shows it: what is known of its current subtask, or of all. It knows names and units, no HTTP.
+
+Times are milliseconds since 1970 (`_ms`), rates bytes a second (`_bps`), spans seconds (`_s`); null is "not known".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from taskstream.consumer.state.rates import US_PER_S
+from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
+from taskstream.consumer.state.series_table import identity
+from taskstream.consumer.state.task_rollup import health_of, state_of
+from taskstream.consumer.view.json.health_reason import reason
+from taskstream.consumer.view.json.signal_json import signal_line
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.signal_log import Raised
+
+_NAMES = ROW.names or ()
+
+
+def task_line(board: Board, task: int, now_us: int) -> dict[str, Any]:
+    """One task, as lists and the stream show it: its current subtask."""
+    project_id, task_id = board.tasks.name_of(task)
+    slot = int(board.tasks.current[task])
+    health, since = Health(int(board.health[task])), int(board.health_since[task])
+    return {
+        "project_id": project_id,
+        "task_id": task_id,
+        **_series_line(board, slot, health, since, now_us),
+        **_until_now(board.table.rows[slot], now_us, board.bucket_us),
+        "version": int(board.changed[task]),
+    }
+
+
+def task_page(board: Board, task: int, signals: Sequence[Raised], now_us: int) -> dict[str, Any]:
+    """One task with everything that is known of its subtasks, in the order in which they were first heard.
+
+    `signals` are its own, the oldest first.
+    """
+    slots = board.tasks.series_of(task)
+    healths, sinces = health_of(board.table.rows, slots, now_us, board.bucket_us)
+    series = []
+    for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
+        shown = _series_line(board, slot, Health(health), since, now_us)
+        series.append(shown | _more(board, slot))
+    told = [signal_line(each, board.bucket_us) for each in signals]
+    more = {"bucket_s": board.bucket_us / US_PER_S, "subtasks": series, "signals": told}
+    return task_line(board, task, now_us) | more
+
+
+def _series_line(board: Board, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
+    row = dict(zip(_NAMES, board.table.rows[slot].tolist(), strict=True))
+    subtask_name = identity(board.table.keys[slot])[2]
+    ends = _ends(row) if health != Health.SILENT else (None, None, None)
+    return {
+        "subtask_name": subtask_name,
+        "state": state_of(subtask_name, row["progress"]),
+        "progress": row["progress"],
+        "replicatesize": row["replicatesize"],
+        "totalsize": row["totalsize"],
+        "rate_fast_bps": number(row["rate_fast_bps"]),
+        "rate_slow_bps": number(row["rate_slow_bps"]),
+        "rate_reported_bps": number(row["migrate_speed"] * 1e6 / 8),
+        "trend": Trend(row["trend"]).name,
+        "trend_change_pct": number(row["trend_change_pct"]),
+        "health": health.name,
+        "health_since_ms": since // 1000,
+        "health_reason": reason(health, row, now_us, board.bucket_us),
+        "ends_at_ms": ends[0],
+        "ends_from_ms": ends[1],
+        "ends_to_ms": ends[2],
+        "remain_time_s": None if row["remain_time"] == NONE else row["remain_time"],
+        "first_seen_ms": row["first_seen"] // 1000,
+        "last_seen_ms": row["last_seen"] // 1000,
+        "last_advance_ms": row["last_advance"] // 1000,
+        "minute_bytes": np.asarray(row["minute_bytes"]).tolist(),
+        "open_minute_ms": row["open_minute"] // 1000,
+    }
+
+
+def _more(board: Board, slot: int) -> dict[str, Any]:
+    """What only a task's own page shows of each series."""
+    row = board.table.rows[slot]
+    counts = ("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes", "open_minute_bytes")
+    numbers = ("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd", "eta_s", "eta_low_s", "eta_high_s")
+    return {
+        "process_trace": board.table.traces[slot],
+        "agent_time": board.table.agent_times[slot],
+        "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
+        **{name: int(row[name]) for name in counts},
+        **{name: number(row[name]) for name in (*numbers, *GAUGES)},
+        "rated_from_ms": int(row["rated_from"]) // 1000,
+        "partition": int(row["partition"]),
+    }
+
+
+def _until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, Any]:
+    """The last 30 minutes before now.
+
+    A row stands where its newest report left it. What has passed since is told as minutes without a byte: in a list,
+    what fell silent must not look as if it had moved until now.
+    """
+    passed = max(0, (now_us - int(row["open_minute"])) // bucket_us)
+    known = [*row["minute_bytes"].tolist(), int(row["open_minute_bytes"])] if passed else row["minute_bytes"].tolist()
+    return {
+        "minute_bytes": [*known, *[0] * min(passed - 1, MINUTES)][-MINUTES:],
+        "open_minute_ms": (int(row["open_minute"]) + passed * bucket_us) // 1000,
+    }
+
+
+def _ends(row: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
+    """When it will end, and between when and when: in ms."""
+    seen_ms = row["last_seen"] / 1000
+    spans = (row["eta_s"], row["eta_low_s"], row["eta_high_s"])
+    at, low, high = (None if math.isnan(each) else int(seen_ms + each * 1000) for each in spans)
+    return at, low, high
+
+
+def number(value: float) -> float | None:
+    """A number as JSON has it: null for none."""
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,49 @@
+"""What records of the signals topic say, as values. It knows the record, and neither the topic nor its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+from confluent_kafka import Message
+
+from taskstream.consumer.view.read_model.signal_log import Raised
+from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.schemas.ids import SchemaIds
+
+_NAMES = tuple(each.name for each in fields(Raised))
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one batch says."""
+
+    signals: Sequence[Raised]
+    unreadable: int
+    """Records left out because they could not be read."""
+
+
+class SignalReader:
+    """Makes `Heard` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
+
+    def __init__(self, ids: SchemaIds) -> None:
+        self._reader = ColumnReader(ids, "SignalRaised", frozenset(_NAMES))
+
+    def take(self, records: Sequence[Message]) -> Heard:
+        """What they say.
+
+        Raises:
+            RegistryFailed: a schema had to be looked up, and the registry did not answer.
+        """
+        decoded = self._reader.read([record.value() for record in records])
+        columns = (_plain(decoded.batch.column(name)) for name in _NAMES)
+        signals = [Raised(*values) for values in zip(*columns, strict=True)]
+        return Heard(signals, len(decoded.rejected))
+
+
+def _plain(column: pa.Array) -> list[object]:
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.int64())
+    values: list[object] = column.to_pylist()
+    return values

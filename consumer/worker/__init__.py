@@ -1,0 +1,1 @@
+"""The worker: batches in, one transaction out, and what only its loop uses."""

@@ -1,0 +1,49 @@
+"""Runs one made-up event through all that is compiled, so that no member of a group compiles while it should work.
+
+The machine code is kept on disk: only the first start after a change takes longer.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from taskstream.consumer.state.series import SIGNAL, WINDOW
+from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
+from taskstream.consumer.state.state_records import rows_of, signal_batch, state_batch, window_batch
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
+from taskstream.schemas.ids import SchemaIds
+
+_EVENT = {
+    "event_id": "warm",
+    "project_id": "warm",
+    "task_id": "warm",
+    "subtask_name": "WARM",
+    "received_at": 0,
+    "progress": 1,
+    "replicatesize": 1,
+    "totalsize": 2,
+    "process_trace": "",
+}
+
+
+def warm_up(ids: SchemaIds) -> None:
+    """Read, fold and write one event of a series that exists nowhere else."""
+    events = ColumnWriter(ids, newest("ProgressReported"))
+    columns = [pa.array([_EVENT.get(field.name)], field.type) for field in events.schema]
+    wires = events.write(pa.RecordBatch.from_arrays(columns, schema=events.schema))
+    table = SeriesTable()
+    table.fold(ColumnReader(ids, "ProgressReported", EVENT_COLUMNS).read(wires).batch, np.zeros(1, np.int32))
+    states = ColumnWriter(ids, newest("SeriesState")).write(state_batch(table, table.changed))
+    rows_of(ColumnReader(ids, "SeriesState").read(states).batch, np.zeros(1, np.int32))
+    ColumnWriter(ids, newest("RateWindow")).write(window_batch(table, _one(WINDOW)))
+    ColumnWriter(ids, newest("SignalRaised")).write(signal_batch(table, _one(SIGNAL)))
+
+
+def _one(kind: np.dtype[np.void]) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+    """One entry that is all zeros, but for windows the one minute that they have at least."""
+    made = np.zeros(1, kind)
+    if "minutes" in (kind.names or ()):
+        made["minutes"] = 1
+    return made

@@ -1,0 +1,53 @@
+"""What must be so before a worker may begin: the topics are there, and state lies in as many parts as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+
+from taskstream.consumer.errors import TopicsUnfit
+from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.retry import patiently
+from taskstream.schemas.topics import Topics
+
+_CALL_S = 10.0
+
+
+def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
+    """Return when a worker may fold `topics`: in how many partitions events and state lie.
+
+    Raises:
+        TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
+        KafkaFailed: Kafka did not answer.
+    """
+    admin = QuietAdmin(config)
+    used = (topics.progress, topics.state, topics.rates, topics.signals, topics.rejected)
+    names = [each.name for each in used]
+    counts = patiently("the topics cannot be looked at", lambda: _partition_counts(admin, names), why=admin.why)
+    missing = [name for name, count in counts.items() if not count]
+    if missing:
+        raise TopicsUnfit(
+            f"{', '.join(missing)} does not exist: run `taskstream topics create --prefix {topics.prefix}`"
+        )
+    events, rows = counts[topics.progress.name], counts[topics.state.name]
+    if events != rows:
+        raise TopicsUnfit(
+            f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: state lies where the "
+            "events lie, so start a new --prefix with equal counts and rebuild into it"
+        )
+    return events
+
+
+def _partition_counts(admin: QuietAdmin, names: list[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0: there is no such topic."""
+    counts = {}
+    for name, answer in admin.describe_topics(TopicCollection(names), request_timeout=_CALL_S).items():
+        try:
+            counts[name] = len(answer.result().partitions)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            counts[name] = 0
+    return counts

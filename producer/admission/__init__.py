@@ -1,0 +1,1 @@
+"""Whether a request is taken: credentials, quota and the limits of the edge."""

@@ -1,0 +1,1 @@
+"""A report: validated, then made the Avro event that is recorded."""

@@ -1,0 +1,123 @@
+"""What an agent says: the fields of a progress report, their bounds, and what is told to one that breaks them.
+
+It knows no HTTP and no Kafka, and nothing of who is speaking.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from taskstream.schemas.http.api_error import INVALID_FIELD, MALFORMED, ApiError, FieldError
+from taskstream.schemas.subtasks import SUBTASKS
+
+LONG_MAX: Final = 2**63 - 1
+if TYPE_CHECKING:
+    SubtaskName = str
+else:
+    SubtaskName = Literal[SUBTASKS]
+
+Size = Annotated[int, Field(ge=0, le=LONG_MAX)]
+Rate = Annotated[float, Field(ge=0, le=10_000)]
+
+
+class ProgressReport(BaseModel):
+    """The body of one report, bound by bound as the API has it.
+
+    Strict: 5.0 and "5" are no integers. A field that is not known here is kept apart in `model_extra`: agents may be
+    newer than we are. The fields from `total_cpu_usage` on came with the second version of the API, which publishes no
+    bounds for them: any finite number is taken.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
+
+    subtask_name: Annotated[SubtaskName, Field(description="The subtask that the agent is at.")]
+    progress: Annotated[int, Field(ge=0, le=100, description="Progress of the subtask in percent.")]
+    replicatesize: Annotated[Size, Field(description="Bytes replicated so far in the subtask.")]
+    totalsize: Annotated[Size, Field(description="Bytes to be migrated in the subtask.")]
+    process_trace: Annotated[str, Field(max_length=2048, description="Detailed progress, in the agent's words.")]
+    migrate_speed: Annotated[Rate | None, Field(description="The migration rate in Mbit/s.")] = None
+    compress_rate: Annotated[Rate | None, Field(description="The file compression rate.")] = None
+    remain_time: Annotated[
+        Annotated[int, Field(ge=0, le=2**31 - 1)] | None, Field(description="The remaining time in seconds.")
+    ] = None
+    total_cpu_usage: Annotated[float | None, Field(description="CPU of the source server in percent.")] = None
+    agent_cpu_usage: Annotated[float | None, Field(description="CPU of the agent in percent.")] = None
+    total_mem_usage: Annotated[float | None, Field(description="Memory of the source server in MB.")] = None
+    agent_mem_usage: Annotated[float | None, Field(description="Memory of the agent in MB.")] = None
+    total_disk_io: Annotated[float | None, Field(description="Disk I/O of the source server in Mbit/s.")] = None
+    agent_disk_io: Annotated[float | None, Field(description="Disk I/O of the agent in Mbit/s.")] = None
+    need_migration_test: Annotated[bool | None, Field(description="Whether a migration test is wanted.")] = None
+    agent_time: Annotated[
+        Annotated[str, Field(max_length=255)] | None, Field(description="The agent's clock, as it writes it.")
+    ] = None
+
+    @property
+    def unknown_fields(self) -> int:
+        """How many fields were sent that are not known here."""
+        return len(self.__pydantic_extra__ or ())
+
+
+_validate_json = ProgressReport.__pydantic_validator__.validate_json
+
+
+def read_report(body: bytes) -> ProgressReport:
+    """The report in a request's body.
+
+    Raises:
+        ApiError: MALFORMED if the body is no JSON object, else INVALID_FIELD naming every wrong field with its rule.
+    """
+    try:
+        report: ProgressReport = _validate_json(body)
+    except ValidationError as error:
+        raise refusal(error.errors(include_url=False, include_input=False), body) from error
+    return report
+
+
+def refusal(problems: list[ErrorDetails], body: bytes, model: type[ProgressReport] = ProgressReport) -> ApiError:
+    """What the sender of a body with these problems is told."""
+    first = problems[0]
+    if not body.strip():
+        return ApiError(MALFORMED, "the body is empty; send a JSON object")
+    if first["type"] == "json_invalid":
+        return ApiError(MALFORMED, f"the body is no JSON in UTF-8: {first['ctx']['error']}")
+    if not first["loc"]:
+        return ApiError(MALFORMED, "the body is JSON and no object; send a JSON object")
+    rules = rules_of(model)
+    fields = tuple(_field_error(problem, rules) for problem in problems)
+    told = "; ".join(f"{each.field}: {each.rule}" for each in fields)
+    return ApiError(INVALID_FIELD, told, fields=fields)
+
+
+@functools.cache
+def rules_of(model: type[ProgressReport]) -> dict[str, str]:
+    """The rule of each field, in words."""
+    return {name: _rule(schema) for name, schema in model.model_json_schema()["properties"].items()}
+
+
+def _field_error(problem: ErrorDetails, rules: dict[str, str]) -> FieldError:
+    name = str(problem["loc"][0])
+    rule = rules[name]
+    return FieldError(name, f"is mandatory: {rule}" if problem["type"] == "missing" else f"must be {rule}")
+
+
+def _rule(schema: dict[str, Any]) -> str:
+    """A field's rule in words, from its JSON schema: what is checked is what is told."""
+    branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
+    branch = branches[0]
+    optional = " or null" if "anyOf" in schema else ""
+    if "enum" in branch:
+        return "one of " + ", ".join(branch["enum"])
+    if branch["type"] == "string":
+        least = f"{branch['minLength']} to " if "minLength" in branch else "up to "
+        return f"a string of {least}{branch['maxLength']} characters{optional}"
+    if branch["type"] == "boolean":
+        return f"true or false{optional}"
+    noun = {"integer": "an integer", "number": "a finite number"}[branch["type"]]
+    bounds = f" from {branch['minimum']:.0f} to {branch['maximum']:.0f}" if "minimum" in branch else ""
+    if branch["type"] == "integer" and "minimum" in branch:
+        bounds = f" from {branch['minimum']} to {branch['maximum']}"
+    return f"{noun}{bounds}{optional}"

@@ -1,0 +1,102 @@
+"""What the bodies of the API hold, as JSON schemas: built from the models that check them. It knows no endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from taskstream.producer.events.report_validation import ProgressReport
+from taskstream.producer.http.batch_endpoint import RelayedReport
+from taskstream.producer.http.progress_endpoint import TASK_ID_PATTERN
+
+
+def components() -> dict[str, Any]:
+    """Every schema, by the name that `reference` takes."""
+    return {
+        "ProgressReport": _schema(ProgressReport),
+        "RelayedReport": _relayed(),
+        "WouldBe": _would_be(),
+        "Error": _error(),
+        "Result": _result(),
+        "Readiness": _readiness(),
+    }
+
+
+def reference(name: str) -> dict[str, str]:
+    """Points at one of `components`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schema(model: type[ProgressReport]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    schema.pop("description", None)
+    return schema
+
+
+def _relayed() -> dict[str, Any]:
+    schema = _schema(RelayedReport)
+    schema["properties"]["task_id"]["pattern"] = TASK_ID_PATTERN
+    return schema
+
+
+def _would_be() -> dict[str, Any]:
+    text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
+    received_at = {**count, "description": "Microseconds since 1970."}
+    event = {"event_id": text, "project_id": text, "task_id": text, "received_at": received_at}
+    members = {
+        "event": {
+            "description": "The event's fields: these, and those of the report with null for what was not sent.",
+            **_object(event),
+        },
+        "key": {**text, "description": "The record's key: project and task."},
+        "headers": {"type": "object", "additionalProperties": text, "description": "The record's headers."},
+        "timestamp": {**count, "description": "The record's time: milliseconds since 1970."},
+        "value_bytes": {**count, "description": "How long the record's value is."},
+        "unknown_fields": {"type": "array", "items": text, "description": "What was sent and is not known here."},
+    }
+    return {"description": "The answer to validate=true: nothing was produced.", **_object(members)}
+
+
+def _error() -> dict[str, Any]:
+    text = {"type": "string"}
+    field = _object({"field": text, "rule": text})
+    members = {
+        "error_code": {**text, "description": "For programs."},
+        "error_msg": {**text, "description": "For people; names every wrong field with its bound."},
+        "type": text,
+        "title": text,
+        "status": {"type": "integer"},
+        "detail": text,
+        "instance": {**text, "description": "The request's id, as a URN."},
+        "retriable": {"type": "boolean", "description": "Whether the same request may succeed later."},
+    }
+    schema = _object(members)
+    schema["properties"]["errors"] = {"type": "array", "items": field}
+    return schema
+
+
+def _result() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["status"],
+        "description": "200 with the receipt, or the members of Error.",
+        "properties": {
+            "number": {"type": "integer", "description": "Which report of the batch, from 0."},
+            "status": {"type": "integer"},
+            "event_id": {"type": "string"},
+            "partition": {"type": "integer"},
+            "offset": {"type": "integer"},
+            "event": {"type": "object", "description": "With validate=true: the event as it would be."},
+            "error_code": {"type": "string"},
+            "error_msg": {"type": "string"},
+            "retriable": {"type": "boolean"},
+        },
+    }
+
+
+def _readiness() -> dict[str, Any]:
+    checks = {"type": "object", "additionalProperties": {"type": "string"}, "description": "What was looked at."}
+    return _object({"status": {"type": "string", "enum": ["ready", "unready"]}, "checks": checks})
+
+
+def _object(members: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(members), "properties": members}

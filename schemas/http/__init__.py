@@ -1,0 +1,1 @@
+"""What both HTTP servers share: requests, responses, the error form, the caller."""

@@ -1,0 +1,141 @@
+"""A guarded process: it is what was started, and it does not outlive its parent."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from taskstream.compose.local.guarded_process import OUTPUT_LIMIT_BYTES, GuardedProcess
+from tests.processes import eventually, is_alive
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """Makes guarded Python processes that run a program; none is left after the test."""
+    started: list[GuardedProcess] = []
+
+    def start(program: str, *arguments: str, **options) -> GuardedProcess:
+        output = tmp_path / f"output-{len(started)}"
+        process = GuardedProcess([sys.executable, "-c", program, *arguments], output, **options)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def test_its_exit_code_and_its_output_are_its_own(guarded):
+    process = guarded("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)")
+    assert process.wait(20) == 7
+    assert set(process.last_lines().splitlines()) == {"out", "err"}
+
+
+def test_the_pid_is_the_commands(guarded):
+    process = guarded("import os; print(os.getpid())")
+    process.wait(20)
+    assert process.last_lines() == str(process.pid)
+
+
+def test_a_command_that_does_not_exist_says_so(tmp_path):
+    process = GuardedProcess(["no-such-program"], tmp_path / "output")
+    process.start()
+    assert process.wait(20) == 1
+    assert process.last_lines() == "no-such-program: No such file or directory"
+
+
+def test_it_has_a_session_of_its_own(guarded):
+    process = guarded("import os; print(os.getsid(0) == os.getpid())")
+    process.wait(20)
+    assert process.last_lines() == "True"
+
+
+def test_signals_have_their_default_meaning(tmp_path):
+    process = GuardedProcess(["sh", "-c", "kill -PIPE $$; echo survived"], tmp_path / "output")
+    process.start()
+    assert process.wait(20) == -signal.SIGPIPE
+
+
+def test_no_child_is_found_that_was_never_made(guarded):
+    process = guarded("import os; os.waitpid(-1, 0)")
+    process.wait(20)
+    assert "No child processes" in process.last_lines(1)
+
+
+def test_stop_is_polite(guarded):
+    program = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); print('up', flush=True); time.sleep(600)"
+    process = guarded(program)
+    assert eventually(lambda: process.last_lines() == "up")
+    assert process.stop(20) == 5
+
+
+def test_stop_is_firm_after_the_deadline(guarded):
+    process = guarded(STUBBORN)
+    assert eventually(lambda: process.last_lines() == "up")
+    assert process.stop(0.1) == -signal.SIGKILL
+
+
+def test_stopping_twice_gives_the_same_answer(guarded):
+    process = guarded("raise SystemExit(3)")
+    assert process.wait(20) == 3
+    assert process.stop(1) == 3
+
+
+def test_what_the_command_started_itself_ends_with_it(guarded):
+    program = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]).pid, flush=True); input()"
+    process = guarded(program)
+    assert process.wait(20) == 1  # it reads the end of an empty input
+    grandchild = int(next(line for line in process.last_lines().splitlines() if line.isdigit()))
+    assert eventually(lambda: not is_alive(grandchild))
+
+
+@pytest.mark.parametrize("program", ["import time; print('up', flush=True); time.sleep(600)", STUBBORN])
+def test_it_ends_with_a_parent_that_is_killed(tmp_path, program):
+    parent_program = f"""
+import sys, time
+from pathlib import Path
+from taskstream.compose.local.guarded_process import GuardedProcess
+command = [sys.executable, "-c", {program!r}]
+child = GuardedProcess(command, Path({str(tmp_path / "output")!r}), orphan_grace_s=0.2)
+child.start()
+while child.last_lines() != "up":
+    time.sleep(0.02)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", parent_program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert is_alive(child)
+        parent.send_signal(signal.SIGKILL)
+    assert eventually(lambda: not is_alive(child))
+
+
+def test_two_with_one_lock_do_not_run_at_once(guarded, tmp_path):
+    lock = tmp_path / "lock"
+    first = guarded("import time; print('first', flush=True); time.sleep(600)", lock=lock)
+    assert eventually(lambda: first.last_lines() == "first")
+    second = guarded("print('second')", lock=lock)
+    assert second.wait(0.5) is None
+    first.kill()
+    assert second.wait(20) == 0
+    assert second.last_lines() == "second"
+
+
+def test_a_large_output_is_set_aside(tmp_path):
+    output = tmp_path / "output"
+    with output.open("wb") as file:
+        file.truncate(OUTPUT_LIMIT_BYTES + 1)
+    process = GuardedProcess([sys.executable, "-c", "print('new')"], output)
+    process.start()
+    process.wait(20)
+    assert output.read_text() == "new\n"
+    assert (tmp_path / "output.old").stat().st_size > OUTPUT_LIMIT_BYTES

@@ -1,0 +1,58 @@
+"""The java command lines: a class archive is only ever used with what it was made with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from taskstream.compose.local.kafka_jars import bring_jars, default_cache_dir, find_program
+from taskstream.compose.local.kafka_java import KafkaJava, explain
+
+
+@pytest.fixture
+def kafka_java(tmp_path):
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "jars" / "a.jar").touch()
+    return KafkaJava(sys.executable, tmp_path / "jars")
+
+
+def test_the_archive_of_the_same_java_and_jars_is_the_same(kafka_java):
+    assert kafka_java.class_archive == KafkaJava(kafka_java.java, kafka_java.jars).class_archive
+
+
+def test_another_java_has_another_archive(kafka_java):
+    assert kafka_java.class_archive.name != KafkaJava("/bin/sh", kafka_java.jars).class_archive.name
+
+
+def test_other_jars_have_another_archive(kafka_java):
+    before = kafka_java.class_archive
+    (kafka_java.jars / "b.jar").touch()
+    assert kafka_java.class_archive != before
+
+
+def test_jars_that_moved_have_another_archive(kafka_java, tmp_path):
+    before = kafka_java.class_archive
+    kafka_java.jars.rename(tmp_path / "moved")
+    assert KafkaJava(kafka_java.java, tmp_path / "moved").class_archive.name != before.name
+
+
+def test_java_maps_the_archive_that_was_recorded(private_kafka):
+    java = KafkaJava(find_program("java"), bring_jars(default_cache_dir(os.environ), print))
+    archive = java.class_archive
+    command = [java.java, "-XX:+UseSerialGC", "-Xshare:on", f"-XX:SharedArchiveFile={archive}", "-Xlog:class+load"]
+    loaded = subprocess.run(
+        [*command, "-cp", f"{java.jars}/*", "kafka.tools.StorageTool", "random-uuid"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "shared objects file (top)" in loaded.stdout
+
+
+def test_a_java_that_is_too_old_is_told_in_one_line():
+    told = explain("Kafka", 1, "Exception in thread main java.lang.UnsupportedClassVersionError: kafka/Kafka\n\tat x")
+    assert "install Java 17 or newer" in told
+    assert "\n" not in told

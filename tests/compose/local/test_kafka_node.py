@@ -1,0 +1,44 @@
+"""The files of a Kafka node: what java reads back is what was meant, and storage is whole or absent."""
+
+from __future__ import annotations
+
+from taskstream.compose.local.kafka_node import KafkaNode
+
+
+def properties(path):
+    return dict(line.split("=", 1) for line in path.read_text("ascii").splitlines() if not line.startswith("#"))
+
+
+def test_the_ports_are_in_the_properties(tmp_path):
+    node = KafkaNode(tmp_path, 19092, 19093)
+    node.write()
+    written = properties(node.properties_file)
+    assert written["listeners"] == "PLAINTEXT://127.0.0.1:19092,CONTROLLER://127.0.0.1:19093"
+    assert written["advertised.listeners"] == "PLAINTEXT://127.0.0.1:19092"
+    assert written["auto.create.topics.enable"] == "false"
+
+
+def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
+    node = KafkaNode(tmp_path / "Ünï \\ 😀", 1, 2)
+    node.write()
+    written = properties(node.properties_file)["log.dirs"]
+    assert written == f"{tmp_path}/\\u00dcn\\u00ef\\u0020\\u005c\\u0020\\ud83d\\ude00/storage"
+
+
+def test_storage_is_there_only_when_a_format_was_finished(tmp_path):
+    node = KafkaNode(tmp_path, 1, 2)
+    node.write()
+    node.begin_format()
+    (tmp_path / "storage.new").mkdir()
+    assert not node.is_formatted
+    node.end_format()
+    assert node.is_formatted
+
+
+def test_what_an_unfinished_format_left_is_removed(tmp_path):
+    node = KafkaNode(tmp_path, 1, 2)
+    node.write()
+    (tmp_path / "storage.new").mkdir()
+    (tmp_path / "storage.new" / "meta.properties").touch()
+    node.begin_format()
+    assert not (tmp_path / "storage.new").exists()

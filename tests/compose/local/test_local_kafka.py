@@ -1,0 +1,140 @@
+"""The local Kafka: it starts, survives what a broker survives, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from taskstream.compose.errors import BrokerStartError, PortInUseError
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.local.local_kafka import LocalKafka
+from tests.processes import eventually, is_alive
+
+
+def create_topic(client: KafkaClient, name: str) -> None:
+    admin = AdminClient(client.config())
+    for created in admin.create_topics([NewTopic(name, 2, 1)]).values():
+        created.result(timeout=30)
+
+
+def write(client: KafkaClient, topic: str, value: bytes) -> None:
+    producer = Producer(client.config(acks="all"))
+    producer.produce(topic, value, partition=0)
+    assert producer.flush(30) == 0
+
+
+def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
+    consumer = Consumer(client.config(**{"group.id": group, "auto.offset.reset": "earliest"}))
+    consumer.subscribe([topic])
+    try:
+        (message,) = consumer.consume(1, timeout=30)
+        return message.value()
+    finally:
+        consumer.close()
+
+
+def test_what_is_written_can_be_read_through_a_group(broker, topic_prefix):
+    create_topic(broker, f"{topic_prefix}.t")
+    write(broker, f"{topic_prefix}.t", b"here")
+    assert read_one(broker, f"{topic_prefix}.t", topic_prefix) == b"here"
+
+
+def test_a_transaction_can_be_committed(broker, topic_prefix):
+    create_topic(broker, f"{topic_prefix}.t")
+    producer = Producer(broker.config(**{"transactional.id": topic_prefix}))
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(f"{topic_prefix}.t", b"once", partition=0)
+    producer.commit_transaction(30)
+    assert read_one(broker, f"{topic_prefix}.t", topic_prefix) == b"once"
+
+
+def test_a_topic_nobody_created_does_not_appear(private_kafka):
+    write_to_nowhere = Producer(private_kafka.client.config(**{"message.timeout.ms": 1000}))
+    write_to_nowhere.produce("nowhere", b"lost")
+    write_to_nowhere.flush(10)
+    assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=10).topics
+
+
+def test_a_killed_broker_comes_back_with_its_port_and_its_data(private_kafka):
+    create_topic(private_kafka.client, "t")
+    write(private_kafka.client, "t", b"kept")
+    address = private_kafka.bootstrap_servers
+    private_kafka.kill()
+    private_kafka.start()
+    assert private_kafka.bootstrap_servers == address
+    assert read_one(private_kafka.client, "t", "g") == b"kept"
+
+
+def test_a_stopped_broker_comes_back_with_its_data(private_kafka):
+    create_topic(private_kafka.client, "t")
+    write(private_kafka.client, "t", b"kept")
+    private_kafka.restart()
+    assert read_one(private_kafka.client, "t", "g") == b"kept"
+
+
+def test_a_folder_can_be_used_again_with_other_ports(private_kafka):
+    create_topic(private_kafka.client, "t")
+    write(private_kafka.client, "t", b"kept")
+    private_kafka.kill()
+    with LocalKafka(private_kafka.data_dir, cache_dir=default_cache_dir(os.environ)) as other:
+        assert other.port != private_kafka.port
+        assert read_one(other.client, "t", "g") == b"kept"
+
+
+def test_a_second_broker_in_the_same_folder_is_refused(private_kafka):
+    second = LocalKafka(private_kafka.data_dir, cache_dir=default_cache_dir(os.environ), handover_timeout_s=0)
+    with pytest.raises(BrokerStartError, match="another Kafka uses the folder"):
+        second.start()
+    assert private_kafka.is_running
+    assert not second.is_running
+
+
+def test_a_taken_port_is_named(private_kafka, tmp_path):
+    second = LocalKafka(tmp_path / "second", cache_dir=default_cache_dir(os.environ), port=private_kafka.port)
+    with pytest.raises(PortInUseError, match=str(private_kafka.port)):
+        second.start()
+
+
+def test_a_broker_ends_with_a_parent_that_is_killed(tmp_path):
+    parent_program = f"""
+import sys, time
+from pathlib import Path
+from taskstream.compose.local.local_kafka import LocalKafka
+kafka = LocalKafka(Path({str(tmp_path)!r}), cache_dir=Path({str(default_cache_dir(os.environ))!r}))
+kafka.start()
+print(kafka.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", parent_program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        broker_pid = int(parent.stdout.readline())
+        assert is_alive(broker_pid)
+        parent.send_signal(signal.SIGKILL)
+    assert eventually(lambda: not is_alive(broker_pid))
+
+
+def test_nothing_is_left_of_a_stopped_broker(tmp_path):
+    with LocalKafka(tmp_path, cache_dir=default_cache_dir(os.environ)) as kafka:
+        session = kafka.pid
+    assert eventually(lambda: not processes_of_session(session))
+
+
+def processes_of_session(session: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_bytes().rpartition(b")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == session and fields[0] != b"Z":
+            found.append(int(stat.parent.name))
+    return found

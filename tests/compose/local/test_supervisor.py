@@ -1,0 +1,208 @@
+"""Several processes under one supervisor: in order up, kept up, in the opposite order down, and none left over."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from taskstream.compose.errors import ProcessStartError
+from taskstream.compose.local.kept_service import Backoff, Died, Ready, Service, Stopped
+from taskstream.compose.local.readiness import http_answers
+from taskstream.compose.local.supervisor import Supervisor
+from tests.processes import eventually, is_alive
+
+# Says in a file when it comes up and when it goes down.
+CHILD = """
+import signal, sys, time
+name, diary = sys.argv[1:]
+def write(word):
+    with open(diary, "a") as file:
+        file.write(f"{name} {word}\\n")
+def end(*_):
+    write("down")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, lambda *_: write("interrupted"))
+write("up")
+time.sleep(600)
+"""
+
+
+class Diary:
+    """What the children wrote, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def lines(self) -> list[str]:
+        return self.path.read_text().splitlines() if self.path.exists() else []
+
+    def child(self, name: str) -> Service:
+        command = (sys.executable, "-c", CHILD, name, str(self.path))
+        return Service(name, command, lambda: f"{name} up" in self.lines())
+
+
+@pytest.fixture
+def diary(tmp_path):
+    return Diary(tmp_path / "diary")
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path, told):
+    with Supervisor(tmp_path / "logs", told.append, backoff=Backoff(first_s=0.05)) as supervisor:
+        yield supervisor
+
+
+def test_services_come_up_in_order_and_go_down_in_the_opposite_one(supervisor, diary, told):
+    supervisor.start(diary.child("kafka"))
+    supervisor.start(diary.child("worker"))
+    supervisor.start(diary.child("edge"))
+    supervisor.stop()
+    assert diary.lines() == ["kafka up", "worker up", "edge up", "edge down", "worker down", "kafka down"]
+    assert [(type(each), each.service) for each in told] == [
+        (Ready, "kafka"),
+        (Ready, "worker"),
+        (Ready, "edge"),
+        (Stopped, "edge"),
+        (Stopped, "worker"),
+        (Stopped, "kafka"),
+    ]
+
+
+def test_services_that_are_started_together_need_not_wait_for_each_other(supervisor, diary):
+    first, second = diary.child("first"), diary.child("second")
+    waits_for_second = Service("first", first.command, second.is_ready)
+    supervisor.start(waits_for_second, second)
+    assert set(supervisor.pids()) == {"first", "second"}
+
+
+def test_one_that_dies_comes_back_and_the_others_do_not_notice(supervisor, diary, told):
+    supervisor.start(diary.child("one"), diary.child("other"))
+    before = supervisor.pids()
+    os.kill(before["one"], signal.SIGKILL)
+
+    def is_back() -> bool:
+        supervisor.look(time.monotonic())
+        return isinstance(told[-1], Ready) and supervisor.pids().get("one") not in (None, before["one"])
+
+    assert eventually(is_back)
+    (death,) = [each for each in told if isinstance(each, Died)]
+    assert (death.service, death.code, death.was_ready) == ("one", -signal.SIGKILL, True)
+    assert supervisor.pids()["other"] == before["other"]
+
+
+def test_one_that_fails_at_its_first_start_is_reported_with_its_last_words(supervisor, tmp_path):
+    command = (sys.executable, "-c", "import sys; print('port 8080 is taken'); sys.exit(1)")
+    with pytest.raises(
+        ProcessStartError, match=r"edge ended with exit code 1 before it was ready .*edge\.log"
+    ) as failed:
+        supervisor.start(Service("edge", command, lambda: False))
+    assert "port 8080 is taken" in str(failed.value)
+
+
+def test_one_that_is_never_ready_is_reported_with_what_it_said(supervisor):
+    command = (sys.executable, "-c", "import time; print('waiting', flush=True); time.sleep(600)")
+    with pytest.raises(ProcessStartError, match=r"view was not ready after 1 s .*view\.log"):
+        supervisor.start(Service("view", command, lambda: False, ready_timeout_s=1.0))
+
+
+def test_a_failed_start_leaves_nothing_running(tmp_path, diary):
+    bad = Service("bad", (sys.executable, "-c", "raise SystemExit(1)"), lambda: False)
+    with Supervisor(tmp_path / "logs", lambda _: None) as supervisor:
+        supervisor.start(diary.child("good"))
+        pid = supervisor.pids()["good"]
+        with pytest.raises(ProcessStartError):
+            supervisor.start(bad)
+    assert not is_alive(pid)
+
+
+def test_each_one_s_output_is_kept_in_its_own_file(supervisor):
+    for name in ("a", "b"):
+        supervisor.start(
+            Service(
+                name,
+                (sys.executable, "-c", f"import time; print('I am {name}', flush=True); time.sleep(600)"),
+                lambda: True,
+            )
+        )
+    assert eventually(lambda: supervisor.log_file("a").read_text().startswith("I am a\n"))
+    assert eventually(lambda: supervisor.log_file("b").read_text().startswith("I am b\n"))
+
+
+SUPERVISING = """
+import contextlib, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from test_stack import Diary
+from taskstream.compose.local.supervisor import Supervisor
+diary = Diary(Path(sys.argv[1]))
+with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambda happening: None) as supervisor:
+    supervisor.start(diary.child("kafka"), diary.child("edge"))
+    print(*supervisor.pids().values(), flush=True)
+    supervisor.run()
+"""
+
+
+@pytest.fixture
+def supervising(tmp_path, diary):
+    """A whole process that supervises two children; gives it and their process ids."""
+    command = [sys.executable, "-c", SUPERVISING, str(diary.path), str(tmp_path / "logs"), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        pids = [int(pid) for pid in process.stdout.readline().split()]
+        yield process, pids
+        process.kill()
+
+
+def test_an_interrupt_from_the_terminal_reaches_the_supervisor_alone(supervising, diary):
+    process, pids = supervising
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 0
+    assert set(diary.lines()[:2]) == {"edge up", "kafka up"}
+    assert diary.lines()[2:] == ["edge down", "kafka down"]
+    assert not any(map(is_alive, pids))
+
+
+def test_the_children_of_a_killed_supervisor_end_too(supervising, diary):
+    process, pids = supervising
+    process.send_signal(signal.SIGKILL)
+    process.wait(20)
+    assert eventually(lambda: not any(map(is_alive, pids)))
+    assert sorted(diary.lines()[2:]) == ["edge down", "kafka down"]
+
+
+class _Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 503)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Nobody reads it."""
+
+
+def test_a_server_is_ready_when_it_answers_200_and_not_before():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
+    address = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        assert http_answers(f"{address}/readyz", 5)
+        assert not http_answers(f"{address}/not-ready", 5)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert not http_answers(f"{address}/readyz", 1)

@@ -1,0 +1,219 @@
+"""`taskstream up`: what it brings up, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import urllib3
+from click.testing import CliRunner
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from taskstream.compose.cli import cli
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from tests.processes import eventually, is_alive
+
+ANY_PORTS = ["--kafka-port", "0", "--edge-port", "0", "--view-port", "0", "--worker-metrics-port", "0"]
+
+
+class Running:
+    """A `taskstream up` in a process of its own, up already; ended by force if a test did not end it."""
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        self.told = data_dir.with_name("told")
+        command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(data_dir)]
+        with self.told.open("a") as told:
+            self.process = subprocess.Popen(
+                [*command, *ANY_PORTS, *options], stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        self.printed = []
+        for line in self.process.stdout:
+            self.printed.append(line.rstrip("\n"))
+            if self.printed[-2:-1] == ["read it back:"]:
+                break
+        else:
+            raise AssertionError(self.told.read_text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        assert eventually(lambda: not any(map(is_alive, self.all_pids())))
+
+    def address(self, name: str) -> str:
+        return next(line.split()[1] for line in self.printed if line.split()[0] == name)
+
+    def command(self, title: str) -> str:
+        return self.printed[self.printed.index(title) + 1].strip()
+
+    def token(self) -> str:
+        return self.command("read it back:").partition("X-Auth-Token: ")[2].rstrip("'")
+
+    def all_pids(self) -> list[int]:
+        """Of every process that was ever ready."""
+        return [
+            int(line.rpartition("pid ")[2].rstrip(")"))
+            for line in self.told.read_text().splitlines()
+            if "(pid " in line
+        ]
+
+    def pid(self, name: str) -> int:
+        """Of the last one of that name that was ready."""
+        lines = [line for line in self.told.read_text().splitlines() if line.startswith(f"{name}: ready")]
+        return int(lines[-1].rpartition("pid ")[2].rstrip(")"))
+
+    def report(self, size: int) -> int:
+        body = {
+            "subtask_name": "MIGRATE_LINUX_FILE",
+            "progress": 1,
+            "replicatesize": size,
+            "totalsize": 1000,
+            "process_trace": "",
+        }
+        url = f"{self.address('edge')}/v3/tasks/t-1/progress"
+        headers = {"X-Auth-Token": self.token(), "Content-Type": "application/json"}
+        try:
+            return urllib3.request("PUT", url, json=body, headers=headers, timeout=30, retries=False).status
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+    def read(self) -> dict:
+        url = f"{self.address('view')}/v3/tasks/t-1"
+        try:
+            answer = urllib3.request("GET", url, headers={"X-Auth-Token": self.token()}, timeout=30, retries=False)
+        except urllib3.exceptions.HTTPError:
+            return {}
+        return answer.json() if answer.status == 200 else {}
+
+
+@pytest.fixture
+def given_kafka(broker, topic_prefix):
+    return ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix, "--partitions", "2"]
+
+
+def paste(command: str) -> urllib3.BaseHTTPResponse:
+    """What curl does with the options that we print."""
+    curl = argparse.ArgumentParser()
+    curl.add_argument("curl")
+    curl.add_argument("-i", "-s", action="store_true")
+    curl.add_argument("-X", default="GET")
+    curl.add_argument("-H", action="append")
+    curl.add_argument("-d")
+    curl.add_argument("url")
+    given = curl.parse_args(shlex.split(command))
+    headers = dict(header.split(": ", 1) for header in given.H)
+    return urllib3.request(given.X, given.url, headers=headers, body=given.d, timeout=30, retries=False)
+
+
+def test_the_printed_lines_can_be_pasted(tmp_path, given_kafka):
+    with Running(tmp_path / "data", *given_kafka) as running:
+        assert paste(running.command("report progress:")).status == 200
+        assert eventually(lambda: b"MIGRATE_LINUX_FILE" in paste(running.command("read it back:")).data)
+
+
+def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_token(tmp_path, given_kafka):
+    with Running(tmp_path / "data", *given_kafka, "--workers", "2") as running:
+        token = running.token()
+        os.killpg(running.process.pid, signal.SIGINT)
+        assert running.process.wait(30) == 0
+        stopped = [line for line in running.told.read_text().splitlines() if line.endswith(": stopped")]
+        assert stopped == ["edge: stopped", "worker-2: stopped", "worker-1: stopped", "view: stopped"]
+        assert not any(map(is_alive, running.all_pids()))
+    with Running(tmp_path / "data", *given_kafka) as again:
+        assert again.token() == token
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(30) == 0
+
+
+def test_signals_that_come_together_are_one_wish_and_a_later_one_hurries(tmp_path):
+    program = """
+import os, signal, time
+from taskstream.compose.cli.processes.up import ONE_WISH_S, until_stopped
+with until_stopped() as is_in_hurry:
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print(is_in_hurry())
+        time.sleep(ONE_WISH_S * 1.1)
+        os.kill(os.getpid(), signal.SIGHUP)
+        print(is_in_hurry())
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\nTrue\n")
+
+
+def test_every_process_comes_back_from_a_kill(tmp_path):
+    with Running(tmp_path / "data", "--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ))) as running:
+        assert running.report(1) == 200
+        for size, name in enumerate(("edge", "worker-1", "view", "kafka"), 2):
+            dead = running.pid(name)
+            os.kill(dead, signal.SIGKILL)
+            assert eventually(lambda name=name, dead=dead: running.pid(name) != dead, 60), running.told.read_text()
+            assert eventually(lambda size=size: running.report(size) == 200, 60), running.told.read_text()
+        # A worker whose call into librdkafka hung is ended by its own watchdog after a minute.
+        assert eventually(lambda: running.read().get("id") == "t-1", 150), running.told.read_text()
+        assert running.told.read_text().count("killed by SIGKILL, starting it again in 0.5 s") >= 4
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(60) == 0
+
+
+def test_a_taken_port_is_one_line_that_names_it_and_its_option(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for option in ("--kafka-port", "--edge-port", "--view-port", "--worker-metrics-port"):
+            done = CliRunner().invoke(cli, ["up", "--data-dir", str(tmp_path), *ANY_PORTS, option, str(port)])
+            assert done.exit_code == 1
+            assert done.stderr.startswith(f"Error: port {port} is taken: ")
+            assert f"another one with {option} " in done.stderr
+            assert done.stderr.count("\n") == 1
+
+
+def test_one_port_for_two_is_refused(tmp_path):
+    done = CliRunner().invoke(
+        cli, ["up", "--data-dir", str(tmp_path), *ANY_PORTS, "--edge-port", "18080", "--view-port", "18080"]
+    )
+    assert done.exit_code == 1
+    assert "given to --edge-port and to --view-port" in done.stderr
+
+
+def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_path, broker, topic_prefix):
+    admin = AdminClient(broker.config())
+    for topic in admin.create_topics(
+        [NewTopic(f"{topic_prefix}.progress", 2), NewTopic(f"{topic_prefix}.state", 3)]
+    ).values():
+        topic.result(timeout=30)
+    options = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
+    command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, because")
+    assert "partitions" in done.stderr
+    assert not list((tmp_path / "data").glob("logs/*"))
+
+
+@pytest.mark.parametrize(
+    "options", [["--edge-port", "70000"], ["--workers", "0"], ["-X", "no.such=1"], ["--prefix", "a b"]]
+)
+def test_wrong_usage_is_exit_code_2(tmp_path, options):
+    assert CliRunner().invoke(cli, ["up", "--data-dir", str(tmp_path), *options]).exit_code == 2
+
+
+def test_secrets_reach_the_processes_in_a_file_and_not_on_their_command_lines(tmp_path, given_kafka):
+    with Running(tmp_path / "data", *given_kafka, "-X", "sasl.password=hunter2") as running:
+        for pid in running.all_pids():
+            assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        assert "hunter2" in (tmp_path / "data" / "kafka.properties").read_text()
+        logs = [log.read_text() for log in (tmp_path / "data" / "logs").iterdir()]
+        assert not any("hunter2" in text for text in (*logs, *running.printed, running.told.read_text()))

@@ -1,0 +1,85 @@
+"""Worker processes: replaced when they die, stopped together, and gone when their parent is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import eventually, is_alive
+
+PARENT = """
+import os, signal, sys, time
+from pathlib import Path
+from taskstream.compose.server.server_processes import run_workers
+
+def work(number):
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+    (Path(sys.argv[1]) / f"{os.getpid()}").touch()
+    while sys.argv[2] == "deaf" or not asked:
+        time.sleep(0.01)
+    return number
+
+sys.exit(run_workers(2, work, float(sys.argv[3])))
+"""
+
+
+class Family:
+    """A parent with two workers, each of which leaves its process id in the folder."""
+
+    def __init__(self, folder: Path, manner: str, stop_timeout_s: float) -> None:
+        self._folder = folder
+        self.parent = subprocess.Popen([sys.executable, "-c", PARENT, folder, manner, str(stop_timeout_s)])
+        assert eventually(lambda: len(self.workers()) == 2)
+
+    def workers(self) -> list[int]:
+        """Those that live."""
+        return [pid for pid in (int(path.name) for path in self._folder.iterdir()) if is_alive(pid)]
+
+
+@pytest.fixture
+def family(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Family]:
+    manner, stop_timeout_s = getattr(request, "param", ("willing", 20))
+    made = Family(tmp_path, manner, stop_timeout_s)
+    yield made
+    made.parent.kill()
+    made.parent.wait()
+    for pid in made.workers():
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_workers_end_when_their_parent_is_killed(family):
+    family.parent.kill()
+    assert eventually(lambda: not family.workers())
+
+
+@pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
+def test_a_worker_that_does_not_listen_is_ended_by_force(family):
+    family.parent.kill()
+    assert eventually(lambda: not family.workers())
+
+
+@pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
+def test_a_parent_ends_by_force_who_does_not_listen_and_says_so(family):
+    family.parent.terminate()
+    assert family.parent.wait(20) == 1
+    assert not family.workers()
+
+
+def test_a_worker_that_dies_is_replaced(family):
+    first = family.workers()
+    os.kill(first[0], signal.SIGKILL)
+    assert eventually(lambda: len(set(family.workers()) - set(first)) == 1)
+    assert len(family.workers()) == 2
+
+
+def test_a_parent_that_is_stopped_takes_its_workers_along_and_tells_the_worst_code(family):
+    family.parent.terminate()
+    assert family.parent.wait(20) == 1  # the second worker ends with its number
+    assert not family.workers()

@@ -1,0 +1,146 @@
+"""Tasks kept true by the stream; and the words in which a terminal is told of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from taskstream.compose.cli.tasks.task_tables import fitting
+from taskstream.compose.cli.tasks.task_text import ends_of, printable, rate_of, size, span, spark, trend_of
+from taskstream.compose.errors import ViewRefused, ViewUnreachable
+from taskstream.compose.task_watch import Snapshot, Watched
+from taskstream.compose.view_client import Event, Lost
+
+
+def task(task_id: str, progress: int = 0) -> dict[str, object]:
+    return {"project_id": "p", "task_id": task_id, "progress": progress}
+
+
+class Shelf:
+    """What a fetch brings, how often one was made, and the time."""
+
+    def __init__(self, *names: str) -> None:
+        self.tasks = [task(name) for name in names]
+        self.fetched = 0
+        self.now_s = 100.0
+        self.error: Exception | None = None
+
+    def fetch(self) -> Snapshot:
+        if self.error is not None:
+            raise self.error
+        self.fetched += 1
+        return Snapshot(list(self.tasks), {"tasks": len(self.tasks)})
+
+    def watched(self) -> Watched:
+        watched = Watched(self.fetch, lambda: self.now_s)
+        watched.refresh()
+        return watched
+
+
+def shown(watched: Watched) -> list[tuple[str, int]]:
+    return [(each["task_id"], each["progress"]) for each in watched.tasks]
+
+
+def test_a_change_of_a_shown_task_takes_its_place_and_others_are_passed_over():
+    watched = Shelf("a", "b").watched()
+    watched.take(Event("task", task("b", 7)))
+    watched.take(Event("task", task("c", 9)))
+    assert shown(watched) == [("a", 0), ("b", 7)]
+
+
+def test_a_task_that_left_is_gone():
+    watched = Shelf("a", "b").watched()
+    watched.take(Event("left", task("a")))
+    assert shown(watched) == [("b", 0)]
+
+
+def test_the_order_is_fetched_anew_after_a_while_and_not_before():
+    shelf = Shelf("a")
+    watched = shelf.watched()
+    watched.take(Event("beat"))
+    assert shelf.fetched == 1
+    shelf.now_s += 4
+    watched.take(Event("beat"))
+    assert shelf.fetched == 2
+
+
+@pytest.mark.parametrize("happening", [Event("reset"), Event("beat", {"lag_s": 3.5})])
+def test_what_was_missed_while_the_stream_was_lost_is_fetched_when_it_is_back(happening):
+    shelf = Shelf("a")
+    watched = shelf.watched()
+    watched.take(Lost("broke off", 2.0))
+    assert watched.lost == "broke off; next try in 2 s"
+    watched.take(happening)
+    assert (watched.lost, shelf.fetched) == (None, 2)
+
+
+def test_a_view_that_is_away_when_it_is_asked_is_told_and_asked_again():
+    shelf = Shelf("a")
+    watched = shelf.watched()
+    shelf.error = ViewUnreachable("cannot be reached")
+    watched.take(Event("reset"))
+    assert watched.lost == "cannot be reached"
+    shelf.error = None
+    watched.take(Event("beat"))
+    assert watched.lost is None
+
+
+def test_what_no_other_attempt_mends_is_raised():
+    shelf = Shelf("a")
+    watched = shelf.watched()
+    shelf.error = ViewRefused("no valid credentials", 401)
+    with pytest.raises(ViewRefused):
+        watched.take(Event("reset"))
+
+
+def test_nothing_that_a_terminal_obeys_gets_through():
+    assert printable("a\x1b[2J\x9b\r\n\u202eb\tü中") == "a\\x1b[2J\\x9b\\r\\n\\u202eb\\tü中"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (999_600, "1 MB"), (12_345_678, "12.3 MB"), (3e15, "3 PB")]
+)
+def test_bytes_have_three_digits_and_a_unit(count, text):
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(-3, "0 s"), (59.6, "1 min"), (3_661, "1 h 1 min"), (90_000, "1 d 1 h")])
+def test_a_span_has_its_two_largest_units(seconds, text):
+    assert span(seconds) == text
+
+
+def test_a_sparkline_leaves_empty_minutes_empty_and_fills_the_highest():
+    assert spark([0, 1, 50, 100]) == " ▁▄█"
+
+
+def test_ends_and_trend_say_nothing_of_what_is_over():
+    done = {"health": "COMPLETE", "trend": "STEADY", "trend_change_pct": None, "ends_at_ms": None}
+    assert (ends_of(done, 0), trend_of(done)) == ("done", "-")
+
+
+def test_ends_come_with_their_interval():
+    task = {"health": "OK", "ends_at_ms": 600_000, "ends_from_ms": 540_000, "ends_to_ms": 720_000}
+    assert ends_of(task, 0) == "in 10 min (9 min to 12 min)"
+
+
+WIDTHS = {"health": 11, "task": 20, "project": 10, "bytes": 18, "last 30": 30, "why": 60}
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, ["health", "task", "project", "bytes", "last 30", "why"]),
+        (139, ["health", "task", "project", "bytes", "last 30", "why"]),
+        (130, ["health", "task", "bytes", "last 30", "why"]),
+        (100, ["health", "task", "bytes", "why"]),
+        (80, ["health", "task", "why"]),
+        (20, ["health", "task", "why"]),
+    ],
+)
+def test_a_narrow_terminal_does_without_the_columns_that_matter_least(width, columns):
+    assert fitting(WIDTHS, width) == columns
+
+
+def test_a_rate_of_what_is_silent_is_what_it_was_and_of_what_is_done_is_none():
+    assert rate_of({"health": "SILENT", "rate_fast_bps": 5e6}) == "was 5 MB/s"
+    assert rate_of({"health": "COMPLETE", "rate_fast_bps": 5e6}) == "-"
+    assert rate_of({"health": "OK", "rate_fast_bps": None}) == "-"

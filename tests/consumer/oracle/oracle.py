@@ -1,0 +1,255 @@
+"""What becomes of a series, one report at a time, in plain Python: the design's rules, written from the design.
+
+It is slow on purpose, shares no code with the fold, and its whole numbers have no largest but where the contract does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any
+
+from tests.consumer.oracle.oracle_rates import (
+    A_HUNDRED_YEARS_S,
+    US,
+    eta_interval,
+    ewma,
+    judge,
+    quiet_limit,
+    typical_gap,
+)
+from tests.consumer.oracle.oracle_series import Event, Series
+
+LARGEST = 2**63 - 1
+
+
+class Oracle:
+    """All series, and what each gave off, in order."""
+
+    def __init__(self, bucket_us: int = 60 * US, eta_part: float = 0.25) -> None:
+        self.width = bucket_us
+        self.width_s = bucket_us / US
+        self.eta_part = eta_part
+        self.series: dict[str, Series] = {}
+        self.windows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.signals: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def fold(self, event: Event) -> None:
+        """One report, in its turn."""
+        row = self.series.get(event.series)
+        if row is None:
+            self._first(event)
+            return
+        row.reports += 1
+        fell = event.replicatesize < row.replicatesize
+        if fell and not row.held:
+            row.held = True
+            return
+        row.stale += row.held and not fell
+        row.held = False
+        row.skewed += event.received_at < row.last_seen
+        moment = max(event.received_at, row.last_seen)
+        step = moment - row.last_seen
+        if fell:
+            self._reset(event, row, moment)
+        else:
+            self._go_on(event, row, moment)
+        if step > 0:
+            row.typical_gap_s = typical_gap(row.typical_gap_s, step / US, self.width_s)
+        row.last_seen = moment
+        row.progress, row.replicatesize, row.totalsize = event.progress, event.replicatesize, event.totalsize
+        row.said = event.said
+        self._judge_rates(row)
+        if fell:
+            self._raise(event.series, row, "RESET", since=moment)
+        self._judge_health(event.series, row)
+        self._tell_eta(event.series, row)
+
+    def silence(self, series: str, now: int) -> None:
+        """What the clock says of a series that was found silent: nothing of it is the fold's."""
+        row = self.series[series]
+        before, before_since = row.health, row.health_since
+        limit_s = quiet_limit(row.typical_gap_s, self.width_s)
+        row.silent_since = row.last_seen
+        row.eta_s = row.eta_low_s = row.eta_high_s = None
+        self._raise(
+            series, row, "SILENT", since=row.last_seen, before=before, before_since=before_since, limit_s=limit_s
+        )
+        self.signals[series][-1]["raised_at"] = now
+
+    def _first(self, event: Event) -> None:
+        now = event.received_at
+        row = self.series[event.series] = Series(
+            first_seen=now,
+            last_seen=now,
+            last_advance=now,
+            rated_from=now,
+            rated_bytes=event.replicatesize,
+            open_minute=now - now % self.width,
+            health_since=now,
+            progress=event.progress,
+            replicatesize=event.replicatesize,
+            totalsize=event.totalsize,
+            said=event.said,
+        )
+        self._judge_health(event.series, row)
+
+    def _go_on(self, event: Event, row: Series, moment: int) -> None:
+        if event.replicatesize > row.replicatesize or event.progress > row.progress:
+            row.last_advance = moment
+        if event.progress < row.progress:
+            row.regressions += 1
+        step = moment - row.last_seen
+        if step == 0:
+            return  # no time, no sample: the bytes count towards the next one
+        gained = event.replicatesize - row.rated_bytes
+        self._pass_time(event.series, row, moment, gained, measured_to=moment)
+        sample, measured = gained / (step / US), moment - row.rated_from
+        row.rate_fast_bps = ewma(row.rate_fast_bps, sample, step, measured, self.width_s)
+        row.rate_slow_bps = ewma(row.rate_slow_bps, sample, step, measured, 10.0 * self.width_s)
+        row.rate_peak_bps = max(row.rate_peak_bps or 0.0, row.rate_fast_bps)
+        row.samples += 1
+        row.rated_bytes = event.replicatesize
+
+    def _reset(self, event: Event, row: Series, moment: int) -> None:
+        came_without_time = row.replicatesize - row.rated_bytes
+        row.open_minute_bytes = min(row.open_minute_bytes + came_without_time, LARGEST)
+        self._pass_time(event.series, row, moment, 0, measured_to=row.last_seen)
+        row.resets += 1
+        row.last_advance = row.rated_from = moment
+        row.rated_bytes = event.replicatesize
+        row.samples = 0
+        row.rate_fast_bps = row.rate_slow_bps = row.rate_peak_bps = None
+        row.eta_told = row.eta_told_at = None
+
+    def _pass_time(self, series: str, row: Series, moment: int, gained: int, measured_to: int) -> None:
+        """Close the minutes that ended, with what fell into each of the bytes gained since last_seen."""
+        told = 0
+        for start, minutes in self._ended(row.open_minute, moment):
+            end = start + minutes * self.width
+            come = gained if end == moment else int(gained * ((end - row.last_seen) / (moment - row.last_seen)))
+            in_it = min(come, gained) - told + (row.open_minute_bytes if start == row.open_minute else 0)
+            told = min(come, gained)
+            self._close(series, row, start, minutes, min(in_it, LARGEST), moment, end <= measured_to)
+        begun = moment - moment % self.width
+        kept = row.open_minute_bytes if begun == row.open_minute else 0
+        row.open_minute = begun
+        row.open_minute_bytes = min(kept + gained - told, LARGEST)
+
+    def _ended(self, open_minute: int, moment: int) -> list[tuple[int, int]]:
+        """Start and length in minutes of each window to close: of a long gap, what is older than 30 is one."""
+        ended = (moment - open_minute) // self.width
+        older = max(ended - 1 - 30, 0)
+        windows = [(open_minute, 1), (open_minute + self.width, older)]
+        windows += [(open_minute + place * self.width, 1) for place in range(1 + older, ended)]
+        return [window for window in windows if window[1] > 0] if ended else []
+
+    def _close(
+        self, series: str, row: Series, start: int, minutes: int, in_it: int, moment: int, measured: bool
+    ) -> None:
+        if minutes == 1:
+            row.minute_bytes = [*row.minute_bytes, in_it][-30:]
+        self.windows[series].append(
+            {
+                "window_start": start,
+                "minutes": minutes,
+                "bytes": in_it,
+                "complete": measured and start >= row.rated_from,
+                "progress": row.progress,
+                "replicatesize": row.replicatesize,
+                "totalsize": row.totalsize,
+                "closed_at": moment,
+            }
+        )
+
+    def _judge_rates(self, row: Series) -> None:
+        starts = [row.open_minute - age * self.width for age in range(len(row.minute_bytes), 0, -1)]
+        complete = [held for start, held in zip(starts, row.minute_bytes, strict=True) if start >= row.rated_from]
+        judged = judge(complete)
+        row.complete_minutes = len(complete)
+        row.trend, row.slow = judged.trend, judged.slow
+        row.trend_change_pct, row.trend_slope_pct = judged.change_pct, judged.slope_pct
+        row.log_rate_sd = judged.deviation
+        self._judge_eta(row)
+
+    def _judge_eta(self, row: Series) -> None:
+        row.eta_s = row.eta_low_s = row.eta_high_s = None
+        fast, slow = row.rate_fast_bps, row.rate_slow_bps
+        too_soon = row.samples < 3 or row.last_seen - row.rated_from < self.width
+        stuck = (row.last_seen - row.last_advance) / US > quiet_limit(row.typical_gap_s, self.width_s)
+        if row.progress == 100 or too_soon or stuck or not fast or not slow:
+            return
+        eta_s = float(max(row.totalsize - row.replicatesize, 0)) / (math.sqrt(fast) * math.sqrt(slow))
+        if eta_s > A_HUNDRED_YEARS_S:
+            return
+        row.eta_s = eta_s
+        if row.log_rate_sd is not None:
+            interval = eta_interval(eta_s, self.width_s, row.complete_minutes, row.log_rate_sd, fast, slow)
+            row.eta_low_s, row.eta_high_s = interval
+
+    def _judge_health(self, series: str, row: Series) -> None:
+        before, before_since = self._told(row)
+        limit_s = quiet_limit(row.typical_gap_s, self.width_s)
+        since = row.last_seen
+        if row.progress == 100:
+            health, says = "COMPLETE", "COMPLETE"
+        elif (row.last_seen - row.last_advance) / US > limit_s:
+            health, says, since = "NO_PROGRESS", "NO_PROGRESS", row.last_advance
+        elif row.slow:
+            health, says = "SLOW", "SLOW" if before == "OK" else "RESUMED"
+        else:
+            health, says = "OK", "RESUMED"
+        row.silent_since = None
+        if health != row.health:
+            row.health, row.health_since = health, since
+        if health != before:
+            self._raise(series, row, says, since=since, before=before, before_since=before_since, limit_s=limit_s)
+
+    def _tell_eta(self, series: str, row: Series) -> None:
+        if row.eta_s is None:
+            return
+        end = row.last_seen + int(row.eta_s * US)
+        if row.eta_told is not None and row.eta_told_at is not None:
+            left = max(row.eta_told - row.eta_told_at, 5 * self.width)
+            if abs(end - row.eta_told) <= self.eta_part * left:
+                return
+            self._raise(series, row, "ETA_MOVED", since=row.eta_told_at)
+        row.eta_told, row.eta_told_at = end, row.last_seen
+
+    def _told(self, row: Series) -> tuple[str, int]:
+        """The health that was last said, and since when."""
+        return (row.health, row.health_since) if row.silent_since is None else ("SILENT", row.silent_since)
+
+    def _raise(
+        self,
+        series: str,
+        row: Series,
+        says: str,
+        *,
+        since: int,
+        before: str | None = None,
+        before_since: int | None = None,
+        limit_s: float | None = None,
+    ) -> None:
+        health, health_since = self._told(row)
+        self.signals[series].append(
+            {
+                "signal": says,
+                "before": before or health,
+                "after": health,
+                "progress": row.progress,
+                "raised_at": row.last_seen,
+                "since": since,
+                "before_since": health_since if before_since is None else before_since,
+                "last_seen": row.last_seen,
+                "last_advance": row.last_advance,
+                "replicatesize": row.replicatesize,
+                "totalsize": row.totalsize,
+                "eta": None if row.eta_s is None else row.last_seen + int(row.eta_s * US),
+                "eta_before": row.eta_told,
+                "limit_s": limit_s,
+                "rate_fast_bps": row.rate_fast_bps,
+                "rate_slow_bps": row.rate_slow_bps,
+                "trend_change_pct": row.trend_change_pct,
+            }
+        )

@@ -1,0 +1,191 @@
+"""The rules of the fold by example, one at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from taskstream.consumer.state.series import Health
+from taskstream.consumer.state.series_table import SeriesTable
+from tests.consumer.oracle.likeness import Telling, rows_of
+from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.streams import US, series_name
+
+KEY = series_name(0)
+NOON = 1_790_000_040 * US
+"""A full minute."""
+
+
+def report(at_s: float, done: int, percent: int = 1, total: int = 10**6, trace: str = "") -> Event:
+    return Event(KEY, NOON + round(at_s * US), percent, done, total, {"process_trace": trace})
+
+
+def folded(*events: Event) -> tuple[dict[str, Any], Telling]:
+    telling = Telling(SeriesTable()).fold(events)
+    return rows_of(telling.table)[KEY], telling
+
+
+def rate(row: dict[str, Any]) -> float:
+    return float.fromhex(row["rate_fast_bps"])
+
+
+def test_a_first_fall_is_held_and_changes_nothing_else() -> None:
+    before, _ = folded(report(0, 100, trace="a"), report(10, 200, trace="b"))
+    after, _ = folded(report(0, 100, trace="a"), report(10, 200, trace="b"), report(5, 50, 90, 7, "c"))
+    assert {name for name in after if after[name] != before[name]} == {"reports", "held"}
+
+
+def test_a_fall_that_is_taken_back_was_stale_and_leaves_the_rate_alone() -> None:
+    with_stale, _ = folded(report(0, 0), report(10, 100), report(15, 50), report(20, 200))
+    without, _ = folded(report(0, 0), report(10, 100), report(20, 200))
+    assert {name for name in without if with_stale[name] != without[name]} == {"reports", "stale"}
+    assert rate(with_stale) == 10.0
+
+
+def test_a_second_fall_is_a_reset_and_the_rate_warms_up_anew() -> None:
+    row, telling = folded(report(0, 0), report(10, 1000), report(20, 10), report(30, 20))
+    assert (row["resets"], row["samples"], row["rate_fast_bps"]) == (1, 0, None)
+    assert (row["rated_from"], row["last_advance"]) == (NOON + 30 * US, NOON + 30 * US)
+    assert [signal["signal"] for signal in telling.signals[KEY]] == ["RESET"]
+    telling.fold([report(40, 120)])
+    assert rate(rows_of(telling.table)[KEY]) == 10.0
+
+
+def test_a_reset_forgets_the_eta_and_its_signal_tells_none() -> None:
+    copying = [report(10 * place, 1_000 * place) for place in range(20)]
+    row, telling = folded(*copying)
+    assert row["eta_told"] is not None
+    telling.fold([report(200, 5), report(210, 10)])
+    row, signal = rows_of(telling.table)[KEY], telling.signals[KEY][-1]
+    assert (signal["signal"], signal["eta"], signal["trend_change_pct"]) == ("RESET", None, None)
+    assert (row["eta_s"], row["eta_told"]) == (None, None)
+
+
+def test_bytes_that_came_in_no_time_before_a_reset_stay_in_their_minute() -> None:
+    _, telling = folded(report(0, 0), report(10, 100), report(10, 150), report(20, 0), report(70, 0))
+    assert telling.windows[KEY][0]["bytes"] == 150
+
+
+def test_a_report_from_before_the_last_one_is_clamped_and_counted() -> None:
+    row, _ = folded(report(0, 0), report(10, 100), report(4, 160))
+    assert (row["skewed"], row["last_seen"], row["replicatesize"]) == (1, NOON + 10 * US, 160)
+    assert (row["samples"], rate(row)) == (1, 10.0)
+
+
+def test_bytes_in_no_time_count_towards_the_next_sample() -> None:
+    row, _ = folded(report(0, 0), report(10, 100), report(10, 200), report(20, 200))
+    assert (row["samples"], rate(row)) == (2, 10.0)
+
+
+def test_an_identical_report_is_a_sample_of_no_bytes() -> None:
+    row, _ = folded(report(0, 0), report(60, 600), report(120, 600))
+    assert row["samples"] == 2
+    assert rate(row) == pytest.approx(10.0 / 3.0)
+
+
+def test_percent_that_falls_while_bytes_do_not_is_a_regression_and_the_latest_wins() -> None:
+    row, _ = folded(report(0, 0, 50), report(10, 100, 40))
+    assert (row["regressions"], row["progress"], row["held"]) == (1, 40, False)
+
+
+def test_a_total_is_taken_as_it_comes() -> None:
+    row, _ = folded(report(0, 0, total=5), report(10, 100, total=3))
+    assert row["totalsize"] == 3
+
+
+@pytest.mark.parametrize(("last_s", "health"), [(70, "OK"), (70.000001, "NO_PROGRESS")])
+def test_no_progress_is_no_growth_for_longer_than_a_minute(last_s: float, health: str) -> None:
+    same = [report(10 * place, 100) for place in range(1, 7)]
+    row, _ = folded(report(0, 0), *same, report(last_s, 100))
+    assert row["health"] == health
+
+
+@pytest.mark.parametrize(("last_s", "health"), [(200, "OK"), (240, "NO_PROGRESS")])
+def test_five_typical_gaps_are_the_limit_of_one_who_reports_rarely(last_s: int, health: str) -> None:
+    rarely = [report(40 * place - 400, 10 * place) for place in range(11)]
+    same = [report(at_s, 100) for at_s in range(40, last_s + 1, 40)]
+    row, _ = folded(*rarely, *same)
+    assert (row["health"], row["last_advance"]) == (health, NOON)
+
+
+def test_percent_alone_is_progress() -> None:
+    row, _ = folded(report(0, 0, 1), report(50, 0, 2), report(100, 0, 3))
+    assert (row["health"], row["last_advance"]) == ("OK", NOON + 100 * US)
+
+
+def test_a_stall_and_its_end_are_one_signal_each() -> None:
+    stalled = [report(10 * place, 100) for place in range(1, 12)]
+    _, telling = folded(report(0, 0), *stalled, report(120, 200), report(130, 300))
+    health = [each for each in telling.signals[KEY] if each["signal"] != "ETA_MOVED"]
+    told = [(each["signal"], each["before"], each["since"] - NOON) for each in health]
+    assert told == [("NO_PROGRESS", "OK", 10 * US), ("RESUMED", "NO_PROGRESS", 120 * US)]
+
+
+def test_a_hundred_percent_is_complete_once_and_anything_less_resumes() -> None:
+    _, telling = folded(report(0, 0, 1), report(10, 5, 100), report(20, 5, 100), report(30, 9, 99))
+    assert [each["signal"] for each in telling.signals[KEY]] == ["COMPLETE", "RESUMED"]
+
+
+def test_a_gap_of_hours_tells_its_older_part_as_one_window_and_the_newest_thirty_one_by_one() -> None:
+    row, telling = folded(report(0, 0), report(7200, 7200))
+    windows = telling.windows[KEY]
+    assert [each["minutes"] for each in windows] == [1, 89, *[1] * 30]
+    assert sum(each["bytes"] for each in windows) == 7200
+    assert (row["minute_bytes"], row["complete_minutes"]) == ([60] * 30, 30)
+
+
+def test_the_minute_of_a_reset_and_the_gap_before_it_are_not_complete() -> None:
+    _, telling = folded(report(0, 0), report(70, 70), report(250, 1), report(260, 2), report(400, 142))
+    assert [each["complete"] for each in telling.windows[KEY]] == [True, False, False, False, False, True]
+
+
+def test_an_eta_takes_three_samples_and_a_minute() -> None:
+    row, _ = folded(report(0, 0), report(20, 200), report(40, 400), report(59, 590))
+    assert row["eta_s"] is None
+    row, _ = folded(report(0, 0), report(20, 200), report(60, 600))
+    assert row["eta_s"] is None
+    row, _ = folded(report(0, 0), report(20, 200), report(40, 400), report(60, 600, total=1_600))
+    assert float.fromhex(row["eta_s"]) == pytest.approx(100.0)
+
+
+def test_the_interval_of_an_eta_below_a_minute_is_that_of_a_minute() -> None:
+    uneven = [report(30 * place, 300 * place + 90 * (place // 2 % 2)) for place in range(21)]
+    row, _ = folded(*uneven, report(640, 6_400, total=6_500))
+    m, low, fast, slow, s = (
+        float.fromhex(row[name]) for name in ("eta_s", "eta_low_s", "rate_fast_bps", "rate_slow_bps", "log_rate_sd")
+    )
+    assert m < 30.0
+    wide = 1.28 * math.sqrt(2.0 * s * s * (1 / 10 + 1.0) + math.log(fast / slow) ** 2)
+    assert low == pytest.approx(m * math.exp(-wide))
+
+
+def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:
+    steady = [report(10 * place, 1_000 * place) for place in range(30)]
+    slower = [report(300 + 10 * place, 30_000 + 100 * place) for place in range(30)]
+    row, telling = folded(*steady, *slower)
+    moved = [each for each in telling.signals[KEY] if each["signal"] == "ETA_MOVED"]
+    assert moved
+    assert all(each["eta"] > each["eta_before"] for each in moved)
+    assert [each["eta_before"] for each in moved[1:]] == [each["eta"] for each in moved[:-1]]
+    assert row["eta_told"] == moved[-1]["eta"]
+
+
+def test_no_end_is_told_while_nothing_grows() -> None:
+    steady = [report(10 * place, 1_000 * place) for place in range(30)]
+    stuck = [report(300 + 10 * place, 29_000) for place in range(60)]
+    row, telling = folded(*steady, *stuck)
+    said = [each["signal"] for each in telling.signals[KEY]]
+    assert said[-1] == "NO_PROGRESS"
+    assert (row["eta_s"], row["eta_low_s"], row["eta_high_s"]) == (None, None, None)
+    row, _ = folded(*steady, *stuck, report(900, 30_000))
+    assert row["eta_s"] is not None
+
+
+def test_a_new_row_begins_without_any_figure() -> None:
+    row, _ = folded(report(0, 500))
+    figures = [name for name, value in row.items() if value is None]
+    assert {"rate_fast_bps", "rate_slow_bps", "eta_s", "typical_gap_s", "log_rate_sd"} <= set(figures)
+    assert (row["health"], row["trend"], row["first_seen"]) == (Health.OK.name, "WARMING", NOON)
+    assert row["open_minute"] == NOON

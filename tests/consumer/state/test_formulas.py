@@ -1,0 +1,137 @@
+"""Each formula against its own definition, computed another way: what the fold and its oracle could both have wrong."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskstream.consumer.state.rates import ewma, typical_gap
+from taskstream.consumer.state.series import Trend
+from taskstream.consumer.state.series_table import SeriesTable
+from tests.consumer.oracle.judging import judged
+from tests.consumer.oracle.likeness import Telling
+from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.streams import START, US, series_name
+
+steps_us = st.integers(1, 3600 * US)
+samples = st.lists(st.tuples(steps_us, st.floats(0.0, 1e12)), min_size=1, max_size=30)
+minutes = st.lists(st.integers(1, 10**12), min_size=10, max_size=30)
+
+
+@settings(deadline=None)
+@given(samples, st.floats(1.0, 6000.0))
+def test_the_moving_mean_is_the_weighted_mean_of_all_samples(
+    measured: list[tuple[int, float]], half_life_s: float
+) -> None:
+    mean, total_us = 0.0, 0
+    for step_us, sample in measured:
+        total_us += step_us
+        mean = ewma(mean, sample, step_us, total_us, half_life_s) if total_us > step_us else sample
+    weights, age_us = [], 0
+    for step_us, _ in reversed(measured):
+        weights.append(weight_of(age_us, step_us, half_life_s))
+        age_us += step_us
+    weighted = math.fsum(weight * sample for weight, (_, sample) in zip(weights, reversed(measured), strict=True))
+    assert mean == pytest.approx(weighted / math.fsum(weights), rel=1e-9, abs=1e-3)
+
+
+def weight_of(age_us: int, step_us: int, half_life_s: float) -> float:
+    """What is left of the weight of a time `step_us` long that ended `age_us` ago: the integral of 2^(-age / h)."""
+    per_us = math.log(2.0) / (half_life_s * US)
+    return -math.exp(-age_us * per_us) * math.expm1(-step_us * per_us)
+
+
+def test_a_half_life_halves_the_distance_once_much_was_seen() -> None:
+    assert ewma(100.0, 0.0, 60 * US, 10**6 * US, 60.0) == pytest.approx(50.0)
+
+
+def test_typical_gaps_go_an_eighth_of_the_way_and_a_silence_counts_as_the_limit() -> None:
+    assert typical_gap(math.nan, 5.0, 60.0) == 5.0
+    assert typical_gap(8.0, 16.0, 60.0) == 9.0
+    assert typical_gap(8.0, 86_400.0, 60.0) == 8.0 + 52.0 / 8.0
+
+
+@settings(deadline=None)
+@given(minutes)
+def test_slope_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: list[int]) -> None:
+    row = judged(minute_bytes)
+    logs = np.log(minute_bytes)
+    slope = np.polynomial.polynomial.polyfit(np.arange(len(logs)), logs, 1)[1]
+    assert row["trend_slope_pct"] == pytest.approx(100.0 * math.expm1(slope), rel=1e-6, abs=1e-9)
+    change = statistics.fmean(logs[-5:]) - statistics.fmean(logs[:-5])
+    assert row["trend_change_pct"] == pytest.approx(100.0 * math.expm1(change), rel=1e-6, abs=1e-9)
+    assert row["log_rate_sd"] == pytest.approx(statistics.stdev(logs[-10:]), rel=1e-6, abs=1e-9)
+
+
+def test_a_minute_without_bytes_counts_as_a_hundredth_of_the_others_median() -> None:
+    with_gaps = judged([100, 300, 0, 200, 500, 0, 400, 300, 200, 300])
+    filled = judged([100, 300, 3, 200, 500, 3, 400, 300, 200, 300])
+    assert with_gaps == filled
+
+
+def test_no_bytes_at_all_are_steady() -> None:
+    assert judged([0] * 12)["trend"] == Trend.STEADY
+
+
+@pytest.mark.parametrize(
+    ("recent", "trend", "slow"),
+    [
+        (100, Trend.STEADY, False),
+        (87, Trend.STEADY, False),
+        (85, Trend.SLOWING, False),
+        (51, Trend.SLOWING, False),
+        (49, Trend.SLOWING, True),
+        (117, Trend.ACCELERATING, False),
+    ],
+)
+def test_the_last_five_minutes_against_those_before(recent: int, trend: Trend, slow: bool) -> None:
+    row = judged([100] * 25 + [recent] * 5)
+    assert (row["trend"], row["slow"]) == (trend, slow)
+
+
+@pytest.mark.parametrize(("count", "trend"), [(7, Trend.WARMING), (8, Trend.SLOWING)])
+def test_there_is_a_trend_from_eight_minutes_on(count: int, trend: Trend) -> None:
+    assert judged([round(1e9 * 0.9**place) for place in range(count)])["trend"] == trend
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**63 - 1), st.integers(0, 59 * US), st.integers(1, 20 * 60 * US))
+def test_bytes_are_spread_evenly_over_the_time_between_two_reports(gained: int, offset_us: int, gap_us: int) -> None:
+    begin = START // (60 * US) * 60 * US + offset_us
+    until = begin + gap_us
+    key = series_name(0)
+    told = Telling(SeriesTable()).fold([Event(key, begin, 0, 0, 0, {"process_trace": ""})])
+    told.fold([Event(key, until, 0, gained, 0, {"process_trace": ""})])
+    for window in told.windows[key]:
+        share = window["window_start"] + 60 * US - max(window["window_start"], begin)
+        assert abs(window["bytes"] - Fraction(gained) * share / gap_us) <= 1 + gained * 2.0**-50
+
+
+def test_the_eta_is_what_is_left_over_the_mean_of_both_rates_and_its_interval_that_of_the_design() -> None:
+    key = series_name(0)
+    steady = [
+        Event(key, START // (60 * US) * 60 * US + place * 10 * US, 1, place * 1_000, 10**6, {"process_trace": ""})
+        for place in range(61)
+    ]
+    told = Telling(SeriesTable()).fold(steady)
+    row = told.table.rows[told.table.find([key])[0]]
+    assert row["complete_minutes"] == 10
+    assert row["eta_s"] == pytest.approx((10**6 - 60_000) / 100.0)
+    assert row["eta_low_s"] == pytest.approx(row["eta_s"])
+    assert row["eta_high_s"] == pytest.approx(row["eta_s"])
+    slower = Event(key, int(row["last_seen"]) + 60 * US, 1, 62_000, 10**6, {"process_trace": ""})
+    told.fold([slower])
+    row = told.table.rows[told.table.find([key])[0]]
+    fast, slow = row["rate_fast_bps"], row["rate_slow_bps"]
+    left_s = (10**6 - 62_000) / math.sqrt(fast * slow)
+    learnt = 2.0 * row["log_rate_sd"] ** 2 * (1 / 10 + 60.0 / left_s)
+    wide = 1.28 * math.sqrt(learnt + math.log(fast / slow) ** 2)
+    assert row["eta_s"] == pytest.approx(left_s)
+    assert row["eta_low_s"] == pytest.approx(left_s * math.exp(-wide))
+    assert row["eta_high_s"] == pytest.approx(left_s * math.exp(wide))

@@ -1,0 +1,81 @@
+"""What the fold gives off, as records of the contract: written to the wire and read by the reference codec."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.state_records import signal_batch, window_batch
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.column_codec import ColumnWriter
+from taskstream.schemas.codec.record_codec import RecordReader
+from taskstream.schemas.ids import TableIds
+from tests.consumer.oracle.likeness import Telling, batch_of, partitions_of
+from tests.consumer.oracle.streams import stream_of
+
+IDS = TableIds()
+EVENTS = stream_of(
+    [[("copy", 60, 1), ("reset", 20, 2), *[("stall", 60, 3)] * 3, ("jump_ahead", 3, 5)], [("done", 40, 1)]]
+)
+
+
+def test_windows_are_told_by_name_with_their_rate() -> None:
+    table, windows, told = folded("windows", bucket_s=30.0)
+    records = on_the_wire("RateWindow", window_batch(table, windows))
+    assert len(records) == len(windows) > 10
+    for record, window in zip(records, windows, strict=True):
+        assert key_of(record) == table.keys[window["slot"]]
+        assert record["width_s"] == 30.0 * window["minutes"]
+        assert record["rate_bps"] == window["bytes"] / record["width_s"]
+        assert micros(record["window_start"]) == window["window_start"]
+        assert micros(record["closed_at"]) == window["closed_at"]
+        assert_same(record, window, ("minutes", "bytes", "complete", "progress", "replicatesize", "totalsize"))
+    assert sum(map(len, told.values())) == len(records)
+
+
+def test_signals_are_told_in_words_with_the_numbers_that_decided_them() -> None:
+    table, signals, told = folded("signals")
+    records = on_the_wire("SignalRaised", signal_batch(table, signals))
+    assert {record["signal"] for record in records} >= {"RESET", "NO_PROGRESS", "RESUMED", "COMPLETE"}
+    for key, expected in told.items():
+        ours = [record for record in records if key_of(record) == key]
+        assert [(each["signal"], each["before"], each["after"]) for each in ours] == [
+            (each["signal"], each["before"], each["after"]) for each in expected
+        ]
+        for record, signal in zip(ours, expected, strict=True):
+            for name in ("raised_at", "since", "before_since", "last_seen", "last_advance", "eta", "eta_before"):
+                assert micros(record[name]) == signal[name]
+            for name in ("limit_s", "rate_fast_bps", "rate_slow_bps", "trend_change_pct"):
+                assert (None if record[name] is None else record[name].hex()) == signal[name]
+            assert_same(record, signal, ("progress", "replicatesize", "totalsize"))
+
+
+def folded(kind: str, bucket_s: float = 60.0) -> tuple[SeriesTable, npt.NDArray[np.void], dict[str, Any]]:
+    """A table after all events, what it gave off of this kind, and the same in the words of the tests."""
+    table = SeriesTable(Settings(bucket_s=bucket_s))
+    given = getattr(table.fold(batch_of(EVENTS), partitions_of(EVENTS)), kind)
+    return table, given, getattr(Telling(SeriesTable(table.settings)).fold(EVENTS), kind)
+
+
+def on_the_wire(name: str, batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    wires = ColumnWriter(IDS, newest(name)).write(batch)
+    return [RecordReader(IDS, name).read(wire) for wire in wires]
+
+
+def key_of(record: dict[str, Any]) -> str:
+    return f"{record['project_id']}/{record['task_id']}/{record['subtask_name']}"
+
+
+def micros(time: datetime | int | None) -> int | None:
+    if isinstance(time, datetime):
+        return (time - datetime(1970, 1, 1, tzinfo=time.tzinfo)) // timedelta(microseconds=1)
+    return time
+
+
+def assert_same(record: dict[str, Any], other: Any, names: tuple[str, ...]) -> None:
+    assert [record[name] for name in names] == [other[name] for name in names]

@@ -1,0 +1,86 @@
+"""A row that was published and read back is the row that it was, and goes on as if it had never left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.state_records import rows_of, state_batch, strings_of
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
+from taskstream.schemas.ids import TableIds
+from tests.consumer.oracle.likeness import Telling, exactly
+from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.streams import START, US, stream_of, streams
+
+IDS = TableIds()
+STATE = newest("SeriesState")
+
+
+@settings(max_examples=80, deadline=None)
+@given(streams(), st.integers(0, 300), st.integers(0, 7200), st.sampled_from((60.0, 60.0, 1.0)))
+def test_a_restored_table_goes_on_as_if_it_had_never_been_away(
+    events: list[Event], moved: int, later_s: int, bucket_s: float
+) -> None:
+    stayed = SeriesTable(Settings(bucket_s=bucket_s))
+    Telling(stayed).fold(events[:moved]).judge_silence(START + later_s * US)
+    came_back = restored(stayed)
+    assert exactly(came_back) == exactly(stayed)
+    went_on, expected = Telling(came_back).fold(events[moved:]), Telling(stayed).fold(events[moved:])
+    assert exactly(came_back) == exactly(stayed)
+    assert went_on.windows == expected.windows
+    assert went_on.signals == expected.signals
+
+
+def test_the_newest_record_of_a_key_wins_when_several_are_read_back() -> None:
+    events = stream_of([[("copy", 50, 1), ("drift", 20, 2)], [("copy", 9, 3)]])
+    table = SeriesTable()
+    came_back = SeriesTable()
+    for begin in range(0, len(events), 10):
+        Telling(table).fold(events[begin : begin + 10])
+        put_back(table, table.changed, came_back)
+        table.commit()
+    assert exactly(came_back) == exactly(table)
+
+
+def test_of_several_records_of_a_key_read_at_once_the_newest_wins() -> None:
+    events = stream_of([[("copy", 50, 1), ("drift", 20, 2)], [("copy", 9, 3)]])
+    table = SeriesTable()
+    batches, keys = [], []
+    for begin in range(0, len(events), 10):
+        Telling(table).fold(events[begin : begin + 10])
+        batches.append(state_batch(table, table.changed))
+        keys += table.keys[table.changed].tolist()
+        table.commit()
+    together = pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+    homes = np.array([table.rows["partition"][table.find([key])[0]] for key in keys], np.int32)
+    came_back = SeriesTable()
+    came_back.put(keys, rows_of(together, homes), *strings_of(together))
+    assert exactly(came_back) == exactly(table)
+
+
+def test_a_part_of_a_batch_gives_its_own_rows() -> None:
+    table = SeriesTable()
+    Telling(table).fold(stream_of([[("copy", 40 * number, number)] for number in range(1, 6)]))
+    slots = np.arange(5)
+    whole = rows_of(state_batch(table, slots), table.rows["partition"][slots])
+    part = rows_of(state_batch(table, slots).slice(2, 2), table.rows["partition"][slots][2:4])
+    assert all(part[name].tobytes() == whole[2:4][name].tobytes() for name in whole.dtype.names or ())
+
+
+def restored(table: SeriesTable) -> SeriesTable:
+    """What a new worker would hold after reading these rows from the state topic."""
+    fresh = SeriesTable(table.settings)
+    put_back(table, np.flatnonzero(table.rows["live"]), fresh)
+    return fresh
+
+
+def put_back(table: SeriesTable, slots: np.ndarray, into: SeriesTable) -> None:
+    wire = ColumnWriter(IDS, STATE).write(state_batch(table, slots))
+    decoded = ColumnReader(IDS, STATE.name).read(wire)
+    assert decoded.rejected == []
+    rows = rows_of(decoded.batch, table.rows["partition"][slots])
+    into.put(table.keys[slots].tolist(), rows, *strings_of(decoded.batch))

@@ -1,0 +1,114 @@
+"""A transaction that aborts never was: its rows, strings, keys and series are put back as they were committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskstream.consumer.state.series_table import SeriesTable
+from tests.consumer.oracle.likeness import Telling, exactly
+from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.streams import START, US, stream_of, streams
+
+splits = st.lists(st.integers(0, 400), max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(), st.integers(0, 300), splits, st.integers(0, 7200))
+def test_a_rollback_puts_everything_back(events: list[Event], committed: int, cuts: list[int], later_s: int) -> None:
+    table = SeriesTable()
+    Telling(table).fold(events[:committed])
+    table.commit()
+    before = everything(table)
+    doomed = Telling(table)
+    doomed.fold(events[committed:], cuts)
+    doomed.judge_silence(START + later_s * US)
+    table.rollback()
+    assert everything(table) == before
+    assert table.changed.tolist() == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(streams(), st.integers(0, 300), st.integers(0, 300), splits)
+def test_after_a_rollback_the_fold_goes_on_as_if_nothing_had_been(
+    events: list[Event], committed: int, doomed: int, cuts: list[int]
+) -> None:
+    table, untroubled = SeriesTable(), SeriesTable()
+    Telling(table).fold(events[:committed])
+    Telling(untroubled).fold(events[:committed])
+    table.commit()
+    Telling(table).fold(events[committed : committed + doomed], cuts)
+    table.rollback()
+    again, expected = Telling(table).fold(events[committed:]), Telling(untroubled).fold(events[committed:])
+    assert exactly(table) == exactly(untroubled)
+    assert again.windows == expected.windows
+    assert again.signals == expected.signals
+
+
+def test_a_rollback_forgets_new_series_even_when_the_table_grew_for_them() -> None:
+    few = stream_of([[("copy", 20, number)] for number in range(5)])
+    many = stream_of([[("copy", 30, number)] for number in range(1_000)])
+    table = SeriesTable()
+    Telling(table).fold(few)
+    table.commit()
+    before = everything(table)
+    Telling(table).fold(many, range(0, len(many), 500))
+    assert len(table) == 1_000
+    table.rollback()
+    assert everything(table) == before
+    assert len(table) == 5
+
+
+def test_only_what_was_folded_after_the_last_commit_is_put_back() -> None:
+    events = stream_of([[("copy", 60, number), ("reset", 30, number)] for number in range(4)])
+    table = SeriesTable()
+    Telling(table).fold(events[:100])
+    table.commit()
+    Telling(table).fold(events[100:200])
+    table.commit()
+    before = everything(table)
+    Telling(table).fold(events[200:])
+    table.rollback()
+    table.rollback()
+    assert everything(table) == before
+
+
+def test_changed_names_each_touched_slot_once_until_the_commit() -> None:
+    events = stream_of([[("copy", 30, number)] for number in range(3)])
+    table = SeriesTable()
+    Telling(table).fold(events, range(0, len(events), 7))
+    assert sorted(table.keys[table.changed]) == sorted({event.series for event in events})
+    assert table.changed_count == 3
+    table.commit()
+    assert table.changed.tolist() == []
+    Telling(table).fold(events[-1:])
+    assert table.keys[table.changed].tolist() == [events[-1].series]
+
+
+def test_a_dropped_series_begins_anew() -> None:
+    events = stream_of([[("copy", 40, 1)]])
+    table, fresh = SeriesTable(), SeriesTable()
+    Telling(table).fold(events)
+    table.commit()
+    table.drop(table.find([events[0].series]))
+    assert len(table) == 0
+    assert table.find([events[0].series]).tolist() == []
+    Telling(table).fold(events[20:])
+    Telling(fresh).fold(events[20:])
+    assert exactly(table) == exactly(fresh)
+
+
+def everything(table: SeriesTable) -> Any:
+    """All that can be asked of a table."""
+    live = np.flatnonzero(table.rows["live"])
+    keys = table.keys[live].tolist()
+    assert sorted(table.find(keys).tolist()) == live.tolist()
+    assert len(table) == len(keys)
+    empty = np.flatnonzero(~table.rows["live"])
+    assert all(table.keys[slot] is None for slot in empty)
+    assert all(table.traces[slot] is None and table.agent_times[slot] is None for slot in empty)
+    assert not any(table.rows[name][empty].any() for name in table.rows.dtype.names or ())
+    return exactly(table)

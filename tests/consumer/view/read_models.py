@@ -1,0 +1,35 @@
+"""A board filled by hand, as if the rows had come from the state topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.state_changes import Changes
+from tests.consumer.view.views import S, series
+
+NOW = 1_795_435_200 * S
+
+
+def row(**columns) -> np.ndarray:
+    return series(NOW, **columns)
+
+
+def changes(rows: Mapping[str, np.ndarray], dropped: Iterable[str] = ()) -> Changes:
+    keys = list(rows)
+    held = np.concatenate(list(rows.values())) if keys else row()[:0]
+    return Changes(keys, held, np.full(len(keys), "copying", object), np.full(len(keys), None, object), tuple(dropped))
+
+
+def board(rows: Mapping[str, np.ndarray], now_us: int = NOW) -> Board:
+    made = Board(Settings())
+    made.apply(changes(rows), now_us)
+    return made
+
+
+def names(made: Board, tasks) -> list[str]:
+    """Ids of these tasks' numbers."""
+    return ["/".join(made.tasks.name_of(int(task))) for task in tasks]

@@ -1,0 +1,280 @@
+"""The stream of changes: told once however often they happened, taken up where it broke off, begun anew when it must."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
+
+from taskstream.consumer.view.http.http import Asked
+from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, Feed, events
+from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, Streaming
+from taskstream.consumer.view.read_model.read_model import GONE_KEPT, Board
+from taskstream.consumer.view.read_model.task_list import Filter, Names
+from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.http.caller import Caller, Role
+from tests.consumer.view.read_models import NOW, board, changes, row
+
+OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
+
+ALL = Filter()
+
+
+def key(task: str) -> str:
+    return f"{task}/MIGRATE_LINUX_FILE"
+
+
+class Told:
+    """What a listener was told, as a browser would read it."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict]] = []
+        self.last_id: str | None = None
+        self.bytes = 0
+
+    def take(self, part: bytes) -> None:
+        self.bytes += len(part)
+        for block in part.decode().split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in block.splitlines())
+            self.last_id = fields.get("id", self.last_id)
+            if "data" in fields:
+                self.events.append((fields["event"], json.loads(fields["data"])))
+
+    def named(self, *names: str) -> list[tuple[str, str | None]]:
+        return [(name, data.get("task_id")) for name, data in self.events if name in names]
+
+
+class Listening:
+    """A board with one listener, read as far as it is asked to be."""
+
+    def __init__(self, made: Board, feed: Feed, wanted: Filter = ALL, since: int | None = 0) -> None:
+        self.board, self.feed, self.told = made, feed, Told()
+        self._parts: AsyncIterator[bytes] = events(
+            made, Names(made), feed, wanted, since, lambda: {"lag_s": 0.0}, lambda: NOW
+        )
+
+    def put(self, *tasks: str, **columns) -> None:
+        self.board.apply(changes({key(task): row(**columns) for task in tasks}), NOW)
+        self.feed.wake()
+
+    def drop(self, tasks: Iterable[str]) -> None:
+        self.board.apply(changes({}, map(key, tasks)), NOW)
+        self.feed.wake()
+
+    async def read(self, until) -> Told:
+        """Reads on until the listener was told this."""
+        async with asyncio.timeout(20):
+            while not until(self.told):
+                self.told.take(await anext(self._parts))
+        return self.told
+
+
+def listening(*tasks: str, wanted: Filter = ALL, since: int | None = 0) -> Listening:
+    made = board({key(task): row() for task in tasks})
+    return Listening(made, Feed(), wanted, made.version if since == 0 else since)
+
+
+def test_a_change_is_told_with_the_whole_line_and_an_id_to_go_on_from():
+    async def story() -> None:
+        one = listening("p/a", "p/b")
+        one.put("p/a", progress=77)
+        told = await one.read(lambda told: told.named("task"))
+        assert [(name, data["progress"]) for name, data in told.events if name == "task"] == [("task", 77)]
+        assert told.last_id == one.feed.event_id(one.board.version)
+
+    asyncio.run(story())
+
+
+def test_a_task_that_changed_a_thousand_times_while_nobody_read_is_told_once():
+    async def story() -> None:
+        one = listening("p/a")
+        for step in range(1000):
+            one.put("p/a", progress=step % 100)
+        told = await one.read(lambda told: told.named("task"))
+        one.put("p/end")
+        told = await one.read(lambda told: ("task", "end") in told.named("task"))
+        assert told.named("task") == [("task", "a"), ("task", "end")]
+        assert told.events[1][1]["progress"] == 99
+
+    asyncio.run(story())
+
+
+def test_who_names_the_last_event_gets_what_came_after_it_and_nothing_else():
+    async def story() -> None:
+        first = listening("p/a", "p/b", "p/c")
+        first.put("p/a", progress=1)
+        told = await first.read(lambda told: told.named("task"))
+        first.put("p/b", progress=2)
+        first.drop(["p/c"])
+        since = first.feed.version_of(told.last_id, first.board.version)
+        again = Listening(first.board, first.feed, since=since)
+        told = await again.read(lambda told: len(told.named("task", "left")) == 2)
+        assert sorted(told.named("task", "left", "reset")) == [("left", "c"), ("task", "b")]
+
+    asyncio.run(story())
+
+
+def test_an_id_of_another_run_of_the_view_begins_anew():
+    async def story() -> None:
+        one = listening("p/a")
+        since = one.feed.version_of(Feed().event_id(1), one.board.version)
+        assert since is None
+        told = await Listening(one.board, one.feed, since=since).read(lambda told: told.named("beat"))
+        assert told.events[0][0] == "reset"
+
+    asyncio.run(story())
+
+
+def test_an_id_from_the_future_of_this_run_begins_anew_too():
+    feed = Feed()
+    assert feed.version_of(feed.event_id(8), 7) is None
+    assert feed.version_of(feed.event_id(7), 7) == 7
+    assert feed.version_of(None, 7) == 7
+
+
+@pytest.mark.parametrize("text", ["x", "12345678-", "12345678-x", "-1", "12345678-" + "9" * 30, "1234-5"])
+def test_what_is_no_id_is_refused(text):
+    with pytest.raises(ApiError, match="Last-Event-ID"):
+        Feed().version_of(text, 7)
+
+
+def test_more_changes_than_go_out_at_once_all_arrive_in_pieces():
+    async def story() -> None:
+        names = [f"p/{number:04d}" for number in range(2 * MOST_AT_ONCE + 7)]
+        one = listening(*names)
+        one.put(*names, progress=9)
+        told = await one.read(lambda told: len(told.named("task")) == len(names))
+        assert {f"p/{task}" for _, task in told.named("task")} == set(names)
+
+    asyncio.run(story())
+
+
+def test_one_that_is_no_longer_chosen_leaves_and_comes_back():
+    async def story() -> None:
+        one = listening("p/a", wanted=Filter(subtasks=frozenset({"MIGRATE_LINUX_FILE"})))
+        one.board.apply(changes({"p/a/SYNC_LINUX_FILE": row(last_seen=NOW)}), NOW)
+        told = await one.read(lambda told: told.named("left"))
+        assert told.named("task", "left") == [("left", "a")]
+        one.drop(["p/none"])
+        one.board.apply(changes({}, ["p/a/SYNC_LINUX_FILE"]), NOW)
+        one.feed.wake()
+        told = await one.read(lambda told: told.named("task"))
+        assert told.named("task", "left") == [("left", "a"), ("task", "a")]
+
+    asyncio.run(story())
+
+
+def test_a_project_hears_of_no_other():
+    async def story() -> None:
+        one = listening("p/a", "q/b", "q/c", wanted=Filter(project="p"))
+        one.put("q/b", progress=3)
+        one.drop(["q/c"])
+        one.put("p/a", progress=4)
+        told = await one.read(lambda told: told.named("task"))
+        assert told.named("task", "left") == [("task", "a")]
+        assert "q" not in {data.get("project_id") for _, data in told.events}
+
+    asyncio.run(story())
+
+
+def test_who_missed_more_departures_than_are_remembered_begins_anew():
+    async def story() -> None:
+        one = listening("p/a")
+        crowd = [f"p/{number}" for number in range(GONE_KEPT + 5)]
+        one.put(*crowd)
+        one.drop(crowd)
+        told = await one.read(lambda told: told.named("reset"))
+        assert told.named("left") == []
+        assert len(one.board.gone) == GONE_KEPT
+
+    asyncio.run(story())
+
+
+def test_a_signal_of_a_task_is_a_change_of_it():
+    async def story() -> None:
+        one = listening("p/a")
+        one.board.touch([("p", "a"), ("p", "gone")])
+        one.feed.wake()
+        assert (await one.read(lambda told: told.named("task"))).named("task") == [("task", "a")]
+
+    asyncio.run(story())
+
+
+class Line:
+    """An open connection whose reader takes as much as it wants; `gone` is set when it goes away."""
+
+    def __init__(self, takes: int) -> None:
+        self.sent: list[dict] = []
+        self.gone = asyncio.Event()
+        self.third = asyncio.Event()
+        self._takes = takes
+
+    async def send(self, message: dict) -> None:
+        if len(self.sent) >= self._takes:
+            await asyncio.Event().wait()
+        self.sent.append(message)
+        if len(self.sent) == 3:
+            self.third.set()
+
+    async def receive(self) -> dict:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+def streaming(made: Board, feed: Feed) -> Streaming:
+    return Streaming(made, Names(made), feed, dict, lambda: NOW, send_timeout_s=0.05)
+
+
+def test_a_reader_that_stops_is_cut_and_counted_and_its_place_is_free_again():
+    async def story() -> None:
+        made, feed = board({key("p/a"): row()}), Feed()
+        line = Line(takes=2)
+        async with asyncio.timeout(20):
+            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+        assert (feed.cut, feed.listeners) == (1, 0)
+        assert len(line.sent) == 2
+
+    asyncio.run(story())
+
+
+def test_a_reader_that_goes_away_frees_its_place_and_is_not_counted_as_cut():
+    async def story() -> None:
+        made, feed = board({key("p/a"): row()}), Feed()
+        line = Line(takes=100)
+        line.gone.set()
+        async with asyncio.timeout(20):
+            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+        assert (feed.cut, feed.listeners) == (0, 0)
+
+    asyncio.run(story())
+
+
+def test_no_more_streams_than_the_bound():
+    async def story() -> None:
+        made, feed = board({key("p/a"): row()}), Feed()
+        feed.listeners = MOST_LISTENERS
+        line = Line(takes=100)
+        with pytest.raises(ApiError, match="streams are open already"):
+            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+        assert line.sent == []
+
+    asyncio.run(story())
+
+
+def test_a_view_that_ends_ends_its_streams_in_order():
+    async def story() -> None:
+        made, feed = board({key("p/a"): row()}), Feed()
+        line = Line(takes=100)
+        open_stream = asyncio.create_task(
+            streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+        )
+        async with asyncio.timeout(20):
+            await line.third.wait()
+        feed.close()
+        async with asyncio.timeout(20):
+            await open_stream
+        assert line.sent[-1] == {"type": "http.response.body", "body": b""}
+
+    asyncio.run(story())

@@ -1,0 +1,136 @@
+"""Which tasks, in which order: whole columns against one task at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.view.json.task_json import task_line
+from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.task_list import MOST, SORTS, Names, chosen, page_of, parse_filter
+from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.http.caller import Caller, Role
+from tests.consumer.view.fleets import fleet
+from tests.consumer.view.read_models import NOW, board, names
+
+OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
+READER = Caller("project-1", frozenset({Role.READ}))
+
+
+@pytest.fixture(scope="module")
+def busy() -> Board:
+    return board(fleet(NOW, 120)[0])
+
+
+def found(made: Board, caller: Caller = OPERATOR, **parameters: str) -> set[str]:
+    return set(names(made, chosen(made, Names(made), parse_filter(parameters, caller))))
+
+
+def lines(made: Board) -> list[dict[str, Any]]:
+    return [task_line(made, task, NOW) for task in made.tasks.live.tolist()]
+
+
+def those(made: Board, true) -> set[str]:
+    return {f"{line['project_id']}/{line['task_id']}" for line in lines(made) if true(line)}
+
+
+def test_nothing_asked_is_all_for_an_operator_and_ones_own_for_a_project(busy):
+    assert len(found(busy)) == 120
+    assert found(busy, READER) == those(busy, lambda line: line["project_id"] == "project-1")
+
+
+def test_a_project_may_name_itself_and_no_other():
+    assert parse_filter({"project": "project-1"}, READER).project == "project-1"
+    with pytest.raises(ApiError, match="see project 'project-1' alone"):
+        parse_filter({"project": "project-2"}, READER)
+
+
+@pytest.mark.parametrize("word", [each.name for each in Health])
+def test_health_selects(busy, word):
+    assert found(busy, health=word) == those(busy, lambda line: line["health"] == word)
+
+
+@pytest.mark.parametrize("word", [each.name for each in Trend])
+def test_trend_selects(busy, word):
+    assert found(busy, trend=word) == those(busy, lambda line: line["trend"] == word)
+
+
+def test_several_words_are_either_and_several_parameters_are_both(busy):
+    either = found(busy, health="SLOW,SILENT")
+    assert either == found(busy, health="SLOW") | found(busy, health="SILENT")
+    assert found(busy, health="SLOW,SILENT", project="project-2") == {
+        each for each in either if each.startswith("project-2/")
+    }
+
+
+def test_subtask_is_the_current_one_and_one_never_heard_selects_nothing(busy):
+    assert found(busy, subtask="SYNC_LINUX_FILE") == those(busy, lambda line: line["subtask_name"] == "SYNC_LINUX_FILE")
+    assert found(busy, subtask="CREATE_CLOUD_SERVER") == set()
+    assert found(busy, subtask="NEVER_HEARD") == set()
+
+
+def test_text_is_a_part_of_the_id_whatever_its_case(busy):
+    one = lines(busy)[17]["task_id"]
+    assert {each.partition("/")[2] for each in found(busy, q=one[:6].upper())} >= {one}
+    assert found(busy, q="project-1") == set()
+    assert found(busy, q="%_.*") == set()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [({"health": "ILL"}, "health"), ({"trend": "OK"}, "trend"), ({"q": "x" * 256}, "q"), ({"health": "OK,"}, "health")],
+)
+def test_a_word_that_is_none_is_refused_by_name(parameters, field):
+    with pytest.raises(ApiError) as caught:
+        parse_filter(parameters, OPERATOR)
+    assert caught.value.answer.fields[0].field == field
+
+
+def key_of(line: dict[str, Any], sort: str) -> Any:
+    """The plain meaning of each sort: the shown value, nothing last."""
+    if sort == "health":
+        severity = {"SILENT": 0, "NO_PROGRESS": 0, "SLOW": 1, "OK": 2, "COMPLETE": 3}
+        return (severity[line["health"]], line["health_since_ms"])
+    if sort == "left":
+        return line["totalsize"] - line["replicatesize"]
+    if sort == "trend":
+        return Trend[line["trend"]]
+    return line[sort]
+
+
+@pytest.mark.parametrize("sort", sorted(set(SORTS) - {"reports", "remain_time_s"}))
+@pytest.mark.parametrize("falling", [False, True])
+def test_every_sort_is_the_order_of_what_is_shown_with_nothing_last(busy, sort, falling):
+    page = page_of(busy, Names(busy), busy.tasks.live, ("-" if falling else "") + sort, MOST, None)
+    values = [key_of(task_line(busy, task, NOW), sort) for task in page.tasks]
+    known = [each for each in values if each is not None]
+    assert values[: len(known)] == known, "nothing comes last"
+    assert known == sorted(known, reverse=falling)
+    assert page.count == len(page.tasks) == 120
+
+
+def test_a_sort_that_is_none_is_refused_with_those_there_are(busy):
+    with pytest.raises(ApiError, match="must be one of"):
+        page_of(busy, Names(busy), busy.tasks.live, "luck", 10, None)
+
+
+def test_the_worst_first_are_the_stuck_ones_by_how_long(busy):
+    page = page_of(busy, Names(busy), busy.tasks.live, "health", 500, None)
+    told = [task_line(busy, task, NOW) for task in page.tasks]
+    stuck = [line for line in told if line["health"] in ("SILENT", "NO_PROGRESS")]
+    assert told[: len(stuck)] == stuck
+    since = [line["health_since_ms"] for line in stuck]
+    assert since == sorted(since)
+
+
+def test_an_eta_of_a_silent_task_is_never_told_and_sorts_last(busy):
+    page = page_of(busy, Names(busy), busy.tasks.live, "ends_at_ms", MOST, None)
+    ends = [task_line(busy, task, NOW)["ends_at_ms"] for task in page.tasks]
+    healths = [task_line(busy, task, NOW)["health"] for task in page.tasks]
+    assert all(end is None for end, health in zip(ends, healths, strict=True) if health == "SILENT")
+    assert np.isfinite([end for end in ends if end is not None]).all()
+    assert not math.isnan(ends[0])

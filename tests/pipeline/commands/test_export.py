@@ -1,0 +1,205 @@
+"""Exports of a topic on a real broker: every format, both schema versions, broken records, gaps, and a kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from taskstream import batches
+from taskstream.compose.cli import cli
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.schemas.catalog import named
+from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.topics import Topics
+from tests.pipeline.streams import IDS, Fleet, producer, read_all, records
+from tests.processes import eventually
+
+
+def fill(broker: KafkaClient, topics: Topics, count: int) -> None:
+    sending, fleet = producer(broker.bootstrap_servers), Fleet(20, seed=1)
+    for _ in range(count):
+        key, value = fleet.event()
+        sending.produce(topics.progress.name, value, key)
+    assert sending.flush(30) == 0
+
+
+def put(broker: KafkaClient, topics: Topics, *values: bytes, partition: int = 0) -> None:
+    sending = producer(broker.bootstrap_servers)
+    for value in values:
+        sending.produce(topics.progress.name, value, b"p/t", partition)
+    assert sending.flush(30) == 0
+
+
+def arguments(broker: KafkaClient, topics: Topics, path: Path, *more: str) -> list[str]:
+    return [
+        "export",
+        "--bootstrap-servers",
+        broker.bootstrap_servers,
+        "--prefix",
+        topics.prefix,
+        "-o",
+        str(path),
+        *more,
+    ]
+
+
+def export(broker: KafkaClient, topics: Topics, path: Path, *more: str) -> Result:
+    return CliRunner().invoke(cli, arguments(broker, topics, path, *more))
+
+
+def rows_in(path: Path) -> list[dict]:
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".arrow":
+        return pa.ipc.open_file(str(path)).read_all().to_pylist()
+    if path.suffix == ".csv":
+        return pl.read_csv(path).to_dicts()
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
+def test_every_record_is_in_the_file_once(broker, topics, tmp_path, ending):
+    fill(broker, topics, 2_000)
+    path = tmp_path / f"events.{ending}"
+
+    result = export(broker, topics, path, "--piece-rows", "300")
+
+    assert result.exit_code == 0, result.output
+    there = read_all(broker.bootstrap_servers, topics.progress.name)
+    places = {
+        (message.partition(), message.offset()): each
+        for message, each in zip(there, records(there, "ProgressReported"), strict=True)
+    }
+    found = rows_in(path)
+    assert {
+        (row["partition"], row["offset"]): (row["event_id"], row["replicatesize"], row["process_trace"])
+        for row in found
+    } == {place: (each["event_id"], each["replicatesize"], each["process_trace"]) for place, each in places.items()}
+    assert len(found) == 2_000
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
+def test_an_empty_range_is_a_file_without_rows(broker, topics, tmp_path, ending):
+    path = tmp_path / f"none.{ending}"
+
+    assert export(broker, topics, path).exit_code == 0
+    assert rows_in(path) == []
+
+
+def test_both_schema_versions_and_a_broken_record_between_them(broker, topics, tmp_path):
+    example = json.loads((Path("schemas/examples") / "ProgressReported.v1.json").read_text("utf-8"))["typical"]
+    newer = json.loads((Path("schemas/examples") / "ProgressReported.v2.json").read_text("utf-8"))["typical"]
+    put(
+        broker,
+        topics,
+        RecordWriter(IDS, named("ProgressReported.v1")).write(example),
+        b"\x07 no record",
+        RecordWriter(IDS, named("ProgressReported.v2")).write(newer),
+    )
+    path = tmp_path / "both.parquet"
+
+    result = export(broker, topics, path)
+
+    assert result.exit_code == 3
+    assert "1 wrong_magic_byte" in result.stderr
+    assert [(row["offset"], row["agent_time"]) for row in rows_in(path)] == [(0, None), (2, newer["agent_time"])]
+
+
+def test_offsets_that_retention_took_are_told(broker, topics, tmp_path):
+    fill(broker, topics, 500)
+    name = topics.progress.name
+    admin = AdminClient(broker.config())
+    for answer in admin.delete_records([TopicPartition(name, 0, 10)]).values():
+        answer.result(30)
+    (tmp_path / "from.csv").write_text(f"{name},0,4\n{name},1,0\n", "utf-8")
+    path = tmp_path / "rest.parquet"
+
+    result = export(broker, topics, path, "--from", f"@{tmp_path / 'from.csv'}")
+
+    assert result.exit_code == 3
+    assert "6 offsets of the range are no longer on the topic" in result.stderr
+    assert len(rows_in(path)) == 490
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
+def test_killed_in_the_middle_it_goes_on_to_the_right_count(broker, topics, tmp_path, ending):
+    fill(broker, topics, 30_000)
+    path = tmp_path / f"events.{ending}"
+    note = tmp_path / f"{path.name}.partial.json"
+    command = [sys.executable, "-m", "taskstream", *arguments(broker, topics, path, "--piece-rows", "100")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        assert eventually(
+            lambda: (note.exists() and json.loads(note.read_text("utf-8"))["rows"] > 0) or path.exists(), 40
+        )
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert not path.exists(), "it ended before it could be killed"
+    with (tmp_path / f"{path.name}.partial").open("ab") as file:
+        file.write(b"half a piece")
+
+    result = export(broker, topics, path, "--piece-rows", "100")
+
+    assert result.exit_code == 0, result.output
+    assert "gone on with after a stop" in result.stderr
+    found = {(row["partition"], row["offset"]) for row in rows_in(path)}
+    assert len(found) == len(rows_in(path)) == 30_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--topic", "nonsense"], ["--from", "yesterday"], ["--column", "nothing"], ["--to", "@/nowhere"], ["--nonsense"]],
+)
+def test_wrong_words_are_wrong_usage(broker, topics, tmp_path, wrong):
+    assert export(broker, topics, tmp_path / "x.parquet", *wrong).exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_stays(broker, topics, tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("mine", "utf-8")
+
+    assert export(broker, topics, path).exit_code == 2
+    assert path.read_text("utf-8") == "mine"
+    assert export(broker, topics, path, "--overwrite").exit_code == 0
+
+
+def test_a_note_that_is_garbage_is_told_with_its_remedy(broker, topics, tmp_path):
+    path = tmp_path / "x.csv"
+    (tmp_path / "x.csv.partial.json").write_text("garbage", "utf-8")
+
+    result = export(broker, topics, path)
+
+    assert (result.exit_code, "--restart" in result.stderr) == (2, True)
+    assert export(broker, topics, path, "--restart").exit_code == 0
+
+
+def test_batches_in_python_are_what_polars_and_duckdb_take(broker, topics):
+    fill(broker, topics, 1_000)
+    columns = ["task_id", "replicatesize"]
+
+    frame = pl.concat(
+        [
+            pl.from_arrow(each)
+            for each in batches(broker.bootstrap_servers, prefix=topics.prefix, columns=columns, most=100)
+        ]
+    )
+    stream = batches(broker.bootstrap_servers, prefix=topics.prefix, columns=columns).reader()
+    total = duckdb.from_arrow(stream).aggregate("count(*), sum(replicatesize)").fetchall()[0]
+
+    assert frame.columns == ["partition", "offset", "timestamp", "task_id", "replicatesize"]
+    assert (frame.height, frame["replicatesize"].sum()) == total

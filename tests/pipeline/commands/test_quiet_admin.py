@@ -1,0 +1,42 @@
+"""What a question to Kafka that failed says: the reason behind a timeout, and what to look at."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaException, TopicCollection
+
+from taskstream.compose.local.ports import free_port
+from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+
+
+def told(config: dict) -> str:
+    admin = QuietAdmin(config)
+    with pytest.raises(KafkaException) as failed:
+        admin.list_topics(timeout=3)
+    return admin.why(failed.value)
+
+
+def test_where_nobody_listens_the_address_is_named_and_that_it_refuses():
+    address = f"127.0.0.1:{free_port()}"
+    said = told({"bootstrap.servers": address})
+    assert "Connection refused" in said
+    assert said.endswith(f"does Kafka listen at {address} (--bootstrap-servers), and by this security.protocol?")
+
+
+def test_tls_towards_a_listener_that_speaks_none_leads_to_the_protocol(broker):
+    said = told(broker.config(**{"security.protocol": "SSL"}))
+    assert "in state SSL_HANDSHAKE" in said
+    assert said.endswith("and by this security.protocol?")
+
+
+def test_a_refusal_of_the_broker_is_told_as_it_is(broker):
+    admin = QuietAdmin(broker.config())
+    answer = admin.describe_topics(TopicCollection(["nobody-s"]), request_timeout=10)["nobody-s"]
+    with pytest.raises(KafkaException) as failed:
+        answer.result()
+    assert admin.why(failed.value) == failed.value.args[0].str()
+
+
+def test_librdkafka_s_own_lines_stay_away_from_the_error_stream(capfd):
+    told({"bootstrap.servers": f"127.0.0.1:{free_port()}"})
+    assert capfd.readouterr().err == ""

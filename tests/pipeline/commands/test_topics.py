@@ -1,0 +1,127 @@
+"""The topics on a real broker: created once, found as they were created, differences told."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from taskstream.compose.cli import cli
+from taskstream.compose.errors import TopicsError
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.ports import free_port
+from taskstream.compose.topic_admin import create_topics, found_topics
+from taskstream.schemas.topics import Topics, differences
+
+
+def test_created_topics_are_found_as_declared(broker: KafkaClient, topic_prefix: str):
+    topics = Topics(topic_prefix, partitions=3, retention_days=2)
+
+    created = create_topics(broker.config(), topics)
+
+    assert sorted(created) == sorted(topic.name for topic in topics.all)
+    assert differences(topics, found_topics(broker.config(), topics)) == []
+
+
+def test_creating_again_changes_nothing(broker: KafkaClient, topic_prefix: str):
+    topics = Topics(topic_prefix, partitions=2)
+    create_topics(broker.config(), topics)
+    before = found_topics(broker.config(), topics)
+
+    assert create_topics(broker.config(), Topics(topic_prefix, partitions=5)) == []
+    assert found_topics(broker.config(), topics) == before
+
+
+def test_only_what_is_missing_is_created(broker: KafkaClient, topic_prefix: str):
+    topics = Topics(topic_prefix, partitions=2)
+    _create(broker, topics.rates.name, partitions=2)
+
+    created = create_topics(broker.config(), topics)
+
+    assert topics.rates.name not in created
+    assert len(created) == len(topics.all) - 1
+
+
+def test_no_topic_is_found_before_any_is_created(broker: KafkaClient, topic_prefix: str):
+    assert found_topics(broker.config(), Topics(topic_prefix)) == {}
+
+
+def test_a_state_topic_of_another_partition_count_is_found_out(broker: KafkaClient, topic_prefix: str):
+    topics = Topics(topic_prefix, partitions=2)
+    _create(broker, topics.state.name, partitions=3)
+    create_topics(broker.config(), topics)
+
+    worst = differences(topics, found_topics(broker.config(), topics))[0]
+
+    assert worst.fatal
+    assert worst.topic == topics.state.name
+
+
+def test_an_impossible_replication_factor_is_told_with_its_remedy(broker: KafkaClient, topic_prefix: str):
+    with pytest.raises(TopicsError, match="--replication-factor"):
+        create_topics(broker.config(), Topics(topic_prefix, partitions=1), replication_factor=99)
+
+
+def test_a_cluster_that_does_not_answer_is_told_in_time():
+    nowhere = KafkaClient(f"127.0.0.1:{free_port()}")
+
+    with pytest.raises(TopicsError, match="--bootstrap-servers"):
+        found_topics(nowhere.config(), Topics(), timeout_s=1)
+
+
+def test_the_command_creates_them_and_finds_nothing_to_say(broker: KafkaClient, topic_prefix: str):
+    created = run("create", broker, topic_prefix)
+    checked = run("check", broker, topic_prefix)
+
+    assert (created.exit_code, checked.exit_code) == (0, 0)
+    assert all(row["created"] for row in json.loads(created.stdout))
+    assert json.loads(checked.stdout) == []
+
+
+def test_check_of_topics_that_are_missing_fails_and_says_the_remedy(broker: KafkaClient, topic_prefix: str):
+    checked = run("check", broker, topic_prefix)
+
+    assert checked.exit_code == 1
+    assert {row["remedy"] for row in json.loads(checked.stdout)} == {"run `taskstream topics create`"}
+
+
+def test_check_passes_with_a_note_when_all_have_another_partition_count(broker: KafkaClient, topic_prefix: str):
+    run("create", broker, topic_prefix, "--partitions", "2")
+    checked = run("check", broker, topic_prefix, "--partitions", "4")
+
+    assert checked.exit_code == 0
+    assert "say --partitions 2" in checked.stdout
+
+
+def test_create_fails_on_a_state_topic_that_cannot_be_used(broker: KafkaClient, topic_prefix: str):
+    _create(broker, Topics(topic_prefix).state.name, partitions=3)
+    created = run("create", broker, topic_prefix)
+
+    assert created.exit_code == 1
+    assert "has 3 partitions" in created.stderr
+
+
+def test_list_shows_what_the_cluster_has(broker: KafkaClient, topic_prefix: str):
+    _create(broker, Topics(topic_prefix).rates.name, partitions=3)
+    listed = {row["topic"]: row["found_partitions"] for row in json.loads(run("list", broker, topic_prefix).stdout)}
+
+    assert listed[f"{topic_prefix}.rates"] == 3
+    assert listed[f"{topic_prefix}.progress"] is None
+
+
+def run(command: str, broker: KafkaClient, prefix: str, *options: str) -> Result:
+    """`taskstream topics COMMAND` on this broker, with 2 partitions unless the options say otherwise."""
+    arguments = ["topics", command, "--prefix", prefix, "--partitions", "2", "-o", "json", *options]
+    return CliRunner().invoke(cli, [*arguments, "--bootstrap-servers", broker.bootstrap_servers])
+
+
+def _create(broker: KafkaClient, name: str, partitions: int) -> None:
+    """Create a topic as a stranger would, and await that it is seen."""
+    admin = AdminClient(broker.config())
+    admin.create_topics([NewTopic(name, partitions)])[name].result(30)
+    deadline = time.monotonic() + 30
+    while name not in admin.list_topics(timeout=10).topics:
+        assert time.monotonic() < deadline

@@ -1,0 +1,93 @@
+"""kill -9 of each process of the stack while an agent reports: it heals, and what was acknowledged is on the topic."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+import urllib3
+
+from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.producer.client.auth_token import AuthToken
+from taskstream.producer.client.progress_client import ProgressClient, Report
+from taskstream.producer.events.event import same_event_id
+from taskstream.schemas.topics import Topics
+from tests.compose.local.test_up import Running
+from tests.pipeline.streams import await_true, newest_by_key, read_all, records
+
+TASK = "kills"
+
+
+class Reporting:
+    """An agent's reports, one after the other, each tried until it is acknowledged; it ends after the current one."""
+
+    def __init__(self, edge_url: str, token: str) -> None:
+        self.acknowledged: list[str] = []
+        self.retried = 0
+        self._stop = threading.Event()
+        self._client = ProgressClient(edge_url, AuthToken.of(token))
+        self._thread = threading.Thread(target=self._report)
+
+    def _report(self) -> None:
+        while not self._stop.wait(0.005):
+            number = len(self.acknowledged) + 1
+            report = Report(
+                "MIGRATE_LINUX_FILE", min(99, number // 100), number * 1000, 1_000_000_000, f"part {number}"
+            )
+            answer = self._client.report(TASK, report, deadline_s=120)
+            self.acknowledged.append(answer.event_id)
+            self.retried += answer.attempts - 1
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(150)
+        self._client.close()
+
+
+def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path) -> None:
+    options = ("--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ)))
+    with Running(tmp_path / "data", *options) as stack:
+        with Reporting(stack.address("edge"), stack.token()) as agent:
+            for name in ("edge", "worker-1", "view", "kafka", "edge"):
+                count = len(agent.acknowledged)
+                await_true(lambda count=count: len(agent.acknowledged) > count + 50, 120, f"no reports before {name}")
+                dead = stack.pid(name)
+                os.kill(dead, signal.SIGKILL)
+                await_true(lambda name=name, dead=dead: stack.pid(name) != dead, 60, f"{name} did not come back")
+        kafka = stack.address("kafka")
+        topics = Topics(partitions=2)
+        events = records(read_all(kafka, topics.progress.name), "ProgressReported")
+        copies = Counter(event["event_id"] for event in events)
+        project_id = events[0]["project_id"]
+        assert set(copies) == {same_event_id(project_id, TASK, key) for key in agent.acknowledged}
+        assert len(events) - len(copies) <= agent.retried, "more copies of a report than it was tried again"
+
+        def folded() -> int:
+            state = newest_by_key(read_all(kafka, topics.state.name))
+            return sum(row["reports"] for row in records_of(state))
+
+        # A transactional call may hang when the broker was killed: the watchdog ends the worker, and it starts again.
+        await_true(lambda: folded() == len(events), 180, f"the worker folded {folded()} of {len(events)} events")
+
+        def shown() -> list[int]:
+            url, headers = f"{stack.address('view')}/tasks/{TASK}", {"X-Auth-Token": stack.token()}
+            task = urllib3.request("GET", url, headers=headers, retries=False).json()
+            return [each["replicatesize"] for each in task["subtasks"]]
+
+        # The view follows the topic and may be behind it for a moment.
+        await_true(lambda: shown() == [len(agent.acknowledged) * 1000], 60, f"the view shows {shown()}")
+
+
+def records_of(state: dict[str, bytes]) -> list[dict]:
+    from taskstream.schemas.codec.record_codec import RecordReader
+    from taskstream.schemas.ids import TableIds
+
+    reader = RecordReader(TableIds(), "SeriesState")
+    return [reader.read(value) for value in state.values()]

@@ -1,0 +1,172 @@
+"""One worker on a real broker: what cannot be read, what falls silent, what is dropped, and what it tells of itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.worker.metrics import Instruments
+from taskstream.consumer.worker.settings import WorkerSettings
+from taskstream.consumer.worker.worker import Worker
+from taskstream.schemas.topics import Topics
+from tests.pipeline.folded import as_one_undisturbed_fold
+from tests.pipeline.streams import (
+    IDS,
+    Fleet,
+    ask,
+    await_true,
+    committed,
+    measured,
+    newest_by_key,
+    producer,
+    read_all,
+    records,
+    report,
+    send,
+    words,
+    worker,
+)
+
+T = 4_000_000_000_000_000
+S = 1_000_000
+
+
+class Clock:
+    """A clock that stands where it is put."""
+
+    now_us = T
+
+    def __call__(self) -> float:
+        return self.now_us / S
+
+
+@contextmanager
+def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]:
+    """A worker in a thread of its own, with a clock of ours."""
+    stop, failed = threading.Event(), []
+    settings = WorkerSettings(topics, f"{topics.prefix}.worker", "w", commit_interval_s=0.05, expire_interval_s=0.1)
+
+    def work() -> None:
+        try:
+            Worker(broker.config(), IDS, settings, Instruments(), clock).run(stop.is_set)
+        except Exception as error:  # noqa: BLE001 (told below, in the test's own thread)
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)
+        assert not failed, failed
+        assert not thread.is_alive()
+
+
+def test_what_cannot_be_read_is_kept_as_it_came_with_reason_and_origin(broker, topics, tmp_path):
+    bootstrap = broker.bootstrap_servers
+    fleet = Fleet(tasks=5, seed=1)
+    send(bootstrap, topics, (fleet.event() for _ in range(100)))
+    sender = producer(bootstrap)
+    bad = [(b"p/1", b"not ours", [("ce_id", b"1"), ("taskstream_reason", b"forged")]), (None, None, []), (b"", b"", [])]
+    for key, value, headers in bad:
+        sender.produce(topics.progress.name, value, key, 1, headers=headers, timestamp=1234)
+    assert sender.flush(30) == 0
+    with worker(bootstrap, topics, tmp_path):
+        await_true(lambda: committed(bootstrap, topics) == 103, 60, "not folded")
+        await_true(lambda: measured(tmp_path, "rejected_total") == 3, 10, "not counted")
+    kept = read_all(bootstrap, topics.rejected.name)
+    sent = {each.offset(): each for each in read_all(bootstrap, topics.progress.name) if each.partition() == 1}
+    assert len(kept) == 3
+    for message in kept:
+        headers = dict(message.headers())
+        origin = sent[int(headers["taskstream_offset"])]
+        assert (message.key(), message.value()) == (origin.key(), origin.value())
+        assert headers["taskstream_topic"].decode() == topics.progress.name
+        assert (headers["taskstream_partition"], headers["taskstream_timestamp_ms"]) == (b"1", b"1234")
+    by_key = {message.key(): dict(message.headers()) for message in kept}
+    assert by_key[b"p/1"]["ce_id"] == b"1"
+    assert by_key[b"p/1"]["taskstream_reason"] == b"wrong_magic_byte"
+    assert by_key[None]["taskstream_reason"] == by_key[b""]["taskstream_reason"] == b"empty"
+    assert [name for name, _ in next(m for m in kept if m.key() == b"p/1").headers()].count("taskstream_reason") == 1
+
+
+def test_it_tells_of_itself(broker, topics, tmp_path):
+    bootstrap = broker.bootstrap_servers
+    fleet = Fleet(tasks=50, seed=3)
+    send(bootstrap, topics, (fleet.event() for _ in range(2_000)))
+    with worker(bootstrap, topics, tmp_path) as process:
+        await_true(lambda: ask(tmp_path, "/readyz")[0] == 200, 60, "never ready")
+        await_true(lambda: measured(tmp_path, "events_total") == 2_000, 60, "not folded")
+        await_true(lambda: measured(tmp_path, "series") == 50, 10, "series are not told")
+        await_true(lambda: measured(tmp_path, "lag_records") == 0, 10, "lag is not told")
+        assert measured(tmp_path, "lag_seconds") == 0
+        assert measured(tmp_path, "rebalances_total") == 1
+        assert measured(tmp_path, "producers_total") == 1
+        assert measured(tmp_path, "commit_seconds_count") >= 1
+        assert measured(tmp_path, "rows_total") >= 50
+        assert measured(tmp_path, "batch_events_sum") == 2_000
+        assert ask(tmp_path, "/healthz")[0] == 200
+        assert ask(tmp_path, "/nothing")[0] == 404
+        process.terminate()
+        assert process.wait(30) == 0
+    assert "librdkafka" not in words(tmp_path)
+    as_one_undisturbed_fold(bootstrap, topics, 2_000, 60.0)
+
+
+def test_one_that_stands_by_is_ready(broker, topic_prefix, tmp_path):
+    topics = Topics(topic_prefix, partitions=1)
+    create_topics(broker.config(), topics)
+    with worker(broker.bootstrap_servers, topics, tmp_path, "a"):
+        await_true(lambda: ask(tmp_path, "/readyz", "a")[0] == 200, 60, "never ready")
+        with worker(broker.bootstrap_servers, topics, tmp_path, "b"):
+            await_true(lambda: ask(tmp_path, "/readyz", "b")[0] == 200, 60, "never ready")
+
+
+def test_silent_is_told_once_and_resumed_once_also_over_a_restart(broker, topics):
+    bootstrap, clock = broker.bootstrap_servers, Clock()
+
+    def told() -> list[str]:
+        return [each["signal"] for each in records(read_all(bootstrap, topics.signals.name), "SignalRaised")]
+
+    with working(broker, topics, clock):
+        send(bootstrap, topics, [report(1, T, 100)])
+        await_true(lambda: committed(bootstrap, topics) == 1, 60, "not folded")
+        clock.now_us = T + 61 * S
+        await_true(lambda: told() == ["SILENT"], 30, "SILENT is not told")
+        clock.now_us = T + 600 * S
+        time.sleep(2.5)  # two more looks at the clock, which must say nothing
+        assert told() == ["SILENT"]
+    with working(broker, topics, clock):
+        send(bootstrap, topics, [report(1, T + 610 * S, 200)])
+        await_true(lambda: committed(bootstrap, topics) == 2, 60, "not folded")
+        await_true(lambda: told() == ["SILENT", "RESUMED"], 30, "RESUMED is not told")
+        send(bootstrap, topics, [report(1, T + 611 * S, 300)])
+        await_true(lambda: committed(bootstrap, topics) == 3, 60, "not folded")
+    assert told() == ["SILENT", "RESUMED"]
+
+
+def test_a_series_unheard_for_a_week_leaves_a_tombstone_and_may_come_back(broker, topics):
+    bootstrap, clock = broker.bootstrap_servers, Clock()
+
+    def held() -> dict[str, bytes]:
+        return newest_by_key(read_all(bootstrap, topics.state.name))
+
+    with working(broker, topics, clock):
+        send(bootstrap, topics, [report(1, T, 100), report(1, T + S, 200), report(2, T + 7 * 86_400 * S, 100)])
+        await_true(lambda: committed(bootstrap, topics) == 3, 60, "not folded")
+        assert set(held()) == {"p/task-1/MIGRATE_LINUX_FILE", "p/task-2/MIGRATE_LINUX_FILE"}
+        clock.now_us = T + (7 * 86_400 + 2) * S
+        await_true(lambda: set(held()) == {"p/task-2/MIGRATE_LINUX_FILE"}, 30, "no tombstone")
+        send(bootstrap, topics, [report(1, clock.now_us, 300)])
+        await_true(lambda: committed(bootstrap, topics) == 4, 60, "not folded")
+    rows = newest_by_key(read_all(bootstrap, topics.state.name))
+    again = next(
+        each for each in read_all(bootstrap, topics.state.name)[::-1] if each.key() == b"p/task-1/MIGRATE_LINUX_FILE"
+    )
+    assert records([again], "SeriesState")[0]["reports"] == 1
+    assert len(rows) == 2

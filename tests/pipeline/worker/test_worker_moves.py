@@ -1,0 +1,119 @@
+"""Workers that come, go and fall asleep while events arrive: partitions move, and nothing is counted anew."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.schemas.topics import Topics
+from tests.pipeline.folded import as_one_undisturbed_fold
+from tests.pipeline.streams import Fleet, arriving, ask, await_true, committed, measured, send, words, worker
+
+BUCKET_S = 1.0
+
+
+@pytest.fixture
+def partitions() -> int:
+    return 6
+
+
+def all_folded(broker: KafkaClient, topics: Topics, fleet: Fleet) -> None:
+    await_true(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent, 90, "not all is folded")
+    as_one_undisturbed_fold(broker.bootstrap_servers, topics, fleet.sent, BUCKET_S)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["--instance", "no name"])
+def test_two_then_three_then_one_count_nothing_anew(broker, topics, tmp_path, named):
+    fleet = Fleet(tasks=60, seed=5, step_us=5_000)
+
+    def another(name: str):
+        return worker(broker.bootstrap_servers, topics, tmp_path, name, "--bucket", str(BUCKET_S), named=named)
+
+    def folds(name: str) -> bool:
+        return measured(tmp_path, "events_total", name) > 0
+
+    with ExitStack() as at_end, arriving(broker.bootstrap_servers, topics, fleet, rate=500):
+        first = at_end.enter_context(another("a"))
+        second = at_end.enter_context(another("b"))
+        await_true(lambda: folds("a") and folds("b"), 60, "two do not share the work")
+        at_end.enter_context(another("c"))
+        await_true(lambda: folds("c"), 60, "the third gets nothing")
+        for process in (first, second):
+            process.terminate()
+            assert process.wait(30) == 0
+        await_true(lambda: words(tmp_path, "c").count("assigned") >= 2, 60, "the last one does not take over")
+        seen = measured(tmp_path, "events_total", "c")
+        await_true(lambda: measured(tmp_path, "events_total", "c") > seen, 60, "the last one does not go on")
+    with another("d"):
+        all_folded(broker, topics, fleet)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["--instance", "no name"])
+def test_one_that_slept_while_another_took_over_spoils_nothing(broker, topics, tmp_path, named):
+    fleet = Fleet(tasks=60, seed=6, step_us=5_000)
+    options = ("--bucket", str(BUCKET_S), "-X", "session.timeout.ms=6000", "-X", "transaction.timeout.ms=5000")
+
+    def another(name: str):
+        return worker(broker.bootstrap_servers, topics, tmp_path, name, *options, named=named)
+
+    with ExitStack() as at_end:
+        sleeper = at_end.enter_context(another("a"))
+        at_end.enter_context(another("b"))
+        with arriving(broker.bootstrap_servers, topics, fleet, rate=500):
+            await_true(lambda: measured(tmp_path, "events_total", "a") > 0, 60, "the first gets nothing")
+            await_true(lambda: measured(tmp_path, "events_total", "b") > 0, 60, "the second gets nothing")
+            held = words(tmp_path, "b").count("assigned")
+            sleeper.send_signal(signal.SIGSTOP)
+            await_true(lambda: words(tmp_path, "b").count("assigned") > held, 60, "the second does not take over")
+            seen = measured(tmp_path, "events_total", "b")
+            await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second does not go on")
+            sleeper.send_signal(signal.SIGCONT)
+            await_true(lambda: sleeper.poll() is not None or " lost " in words(tmp_path, "a"), 60, "it sleeps on")
+            seen = measured(tmp_path, "events_total", "b")
+            await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second is disturbed")
+        assert sleeper.poll() in (None, 1)
+        assert ask(tmp_path, "/healthz", "b")[0] == 200
+        assert "Traceback" not in words(tmp_path, "a") + words(tmp_path, "b")
+        if sleeper.poll() is None:
+            all_folded(broker, topics, fleet)
+        else:
+            with another("a2"):
+                all_folded(broker, topics, fleet)
+
+
+_DIES_WHEN_IT_GIVES_UP = """
+import os, sys
+from confluent_kafka import Consumer
+bootstrap, group, topic = sys.argv[1:]
+consumer = Consumer({
+    "bootstrap.servers": bootstrap, "group.id": group, "group.instance.id": "b", "session.timeout.ms": 30000,
+    "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False,
+})
+def assigned(consumer, partitions):
+    consumer.incremental_assign(partitions)
+    print(len(partitions), flush=True)
+consumer.subscribe([topic], on_assign=assigned, on_revoke=lambda *_: os._exit(9))
+while True:
+    consumer.poll(0.1)
+"""
+
+
+def test_partitions_that_nobody_was_given_do_not_stay_alone(broker, topics, tmp_path):
+    """One dies between giving partitions up and telling so; started again, Kafka gives him the rest, and nobody those."""
+    bootstrap, group = broker.bootstrap_servers, f"{topics.prefix}.worker"
+    fleet = Fleet(tasks=60, seed=7, step_us=5_000)
+    send(bootstrap, topics, (fleet.event() for _ in range(500)))
+    command = [sys.executable, "-c", _DIES_WHEN_IT_GIVES_UP, bootstrap, group, topics.progress.name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as first, ExitStack() as at_end:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"6\n"
+        bucket = ("--bucket", str(BUCKET_S))
+        at_end.enter_context(worker(bootstrap, topics, tmp_path, "a", *bucket))
+        assert first.wait(60) == 9
+        at_end.enter_context(worker(bootstrap, topics, tmp_path, "b", *bucket))
+        all_folded(broker, topics, fleet)

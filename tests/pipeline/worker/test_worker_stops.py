@@ -1,0 +1,150 @@
+"""When a worker must stop by itself: exit code 1, one clear line at the end, and nothing of it on the topics."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, NewPartitions
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.schemas.topics import Topics
+from tests.pipeline.streams import Fleet, await_true, committed, producer, read_all, send, words, worker
+
+
+def stops(broker: KafkaClient, topics: Topics, folder: Path, *options: str) -> str:
+    """The last line of a worker that ends by itself with exit code 1."""
+    with worker(broker.bootstrap_servers, topics, folder, "w", *options) as process:
+        assert process.wait(60) == 1, words(folder)
+    said = words(folder)
+    assert "Traceback" not in said
+    last = said.strip().splitlines()[-1]
+    assert last.startswith(("taskstream worker: ", "Error: ")), said
+    return last
+
+
+def folds_and_leaves(broker: KafkaClient, topics: Topics, folder: Path, events: int) -> None:
+    fleet = Fleet(tasks=20, seed=1)
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(events)))
+    with worker(broker.bootstrap_servers, topics, folder, "before"):
+        await_true(lambda: committed(broker.bootstrap_servers, topics) == events, 60, "not folded")
+
+
+def test_too_many_unreadable_records_stop_it_before_any_is_drained(broker, topics, tmp_path):
+    send(broker.bootstrap_servers, topics, ((f"p/{number}", b"not ours") for number in range(300)))
+    said = stops(broker, topics, tmp_path)
+    assert "more than 50% of the last records cannot be read" in said
+    assert "--reject-share 1" in said
+    assert committed(broker.bootstrap_servers, topics) == 0
+    assert read_all(broker.bootstrap_servers, topics.rejected.name) == []
+
+
+def test_a_gap_in_the_topic_stops_it(broker, topics, tmp_path):
+    folds_and_leaves(broker, topics, tmp_path, 200)
+    fleet = Fleet(tasks=20, seed=2)
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(200)))
+    cut = [TopicPartition(topics.progress.name, partition, -1) for partition in range(topics.partitions)]
+    admin = AdminClient(broker.config())
+    for answer in admin.delete_records(cut).values():
+        answer.result()
+    said = stops(broker, topics, tmp_path)
+    assert "Retention ran past us" in said
+    assert f"kafka-consumer-groups --group {topics.prefix}.worker --reset-offsets --to-earliest" in said
+    assert committed(broker.bootstrap_servers, topics) == 200
+
+
+def test_offsets_that_were_forgotten_stop_it_where_there_is_state(broker, topics, tmp_path):
+    folds_and_leaves(broker, topics, tmp_path, 200)
+    group = f"{topics.prefix}.worker"
+
+    admin = AdminClient(broker.config())
+
+    def deleted() -> bool:
+        return admin.delete_consumer_groups([group])[group].exception() is None
+
+    await_true(deleted, 30, "the group does not become empty")
+    assert "would count everything twice" in stops(broker, topics, tmp_path)
+    assert committed(broker.bootstrap_servers, topics) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(b"p/t/MIGRATE_LINUX_FILE", b"not ours"), (b"\xff", b"\0\0\0\0\x01"), (b"no key of ours", b"")],
+)
+def test_a_record_of_the_state_topic_that_is_none_of_ours_stops_it(broker, topics, tmp_path, key, value):
+    sender = producer(broker.bootstrap_servers)
+    sender.produce(topics.state.name, value, key, 0)
+    assert sender.flush(30) == 0
+    assert f"{topics.state.name}-0 offset 0 is no state of ours" in stops(broker, topics, tmp_path)
+
+
+def test_state_under_another_key_than_its_own_stops_it(broker, topics, tmp_path):
+    folds_and_leaves(broker, topics, tmp_path, 10)
+    row = read_all(broker.bootstrap_servers, topics.state.name)[0]
+    sender = producer(broker.bootstrap_servers)
+    sender.produce(topics.state.name, row.value(), b"p/another/MIGRATE_LINUX_FILE", row.partition())
+    assert sender.flush(30) == 0
+    assert "its key is 'p/another/MIGRATE_LINUX_FILE'" in stops(broker, topics, tmp_path)
+
+
+def test_missing_topics_stop_it(broker, topic_prefix, tmp_path):
+    said = stops(broker, Topics(topic_prefix), tmp_path)
+    assert f"run `taskstream topics create --prefix {topic_prefix}`" in said
+
+
+def test_state_in_other_partitions_than_the_events_stops_it(broker, topics, tmp_path):
+    admin = AdminClient(broker.config())
+    for answer in admin.create_partitions([NewPartitions(topics.progress.name, 3)]).values():
+        answer.result()
+    assert "has 3 partitions and" in stops(broker, topics, tmp_path)
+
+
+def test_a_port_that_is_taken_stops_it(broker, topics, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        said = stops(broker, topics, tmp_path, "--metrics-port", str(taken.getsockname()[1]))
+    assert "Address already in use: choose another --metrics-port" in said
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--bucket", "0"),
+        ("--commit-interval", "-1"),
+        ("--reject-share", "2"),
+        ("--keep", "0"),
+        ("--metrics-port", "70000"),
+        ("-X", "no.such.setting=1"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_option_is_wrong_usage(option):
+    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", "127.0.0.1:1", *option]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_setting_that_no_transaction_can_have_is_told(broker, topics, tmp_path):
+    assert "librdkafka does not take the producer's settings" in stops(
+        broker, topics, tmp_path, "-X", "enable.idempotence=false"
+    )
+
+
+def test_the_second_of_a_name_shuts_out_the_first(broker, topics, tmp_path):
+    (tmp_path / "second").mkdir()
+    with worker(broker.bootstrap_servers, topics, tmp_path, "same") as first:
+        await_true(lambda: "assigned" in words(tmp_path, "same"), 60, "not assigned")
+        with worker(broker.bootstrap_servers, topics, tmp_path / "second", "same") as second:
+            assert first.wait(90) == 1
+            last = words(tmp_path, "same").strip().splitlines()[-1]
+            assert "same --instance" in last, last
+            fleet = Fleet(tasks=5, seed=1)
+            send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(50)))
+            await_true(lambda: committed(broker.bootstrap_servers, topics) == 50, 60, "the second does not fold")
+            assert second.poll() is None

@@ -1,0 +1,181 @@
+"""Signatures that the SDK's own signer makes, and what must not pass."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+from types import SimpleNamespace
+
+import pytest
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
+
+from taskstream.producer.callers.signature import SignatureKeys, parse_keys, signed_key
+from taskstream.producer.callers.signature_uses import USES, SignatureUses
+from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.http.caller import Request
+
+NOW = dt.datetime(2026, 11, 23, 9, 0, 0, tzinfo=dt.UTC)
+LINE = {"access": "AK", "secret": "sesame", "project": "p", "roles": ["report"]}
+
+
+@pytest.fixture
+def keys(tmp_path):
+    path = tmp_path / "keys"
+    path.write_text(json.dumps(LINE) + "\n")
+    made = SignatureKeys(path, print, clock_s=NOW.timestamp)
+    made.load()
+    return made
+
+
+def signed(body=b'{"a": 1}', path="/v3/tasks/t/progress", query=(), at=NOW, method="PUT", **headers):
+    sent = {"Content-Type": "application/json", "X-Sdk-Date": at.strftime("%Y%m%dT%H%M%SZ"), **headers}
+    request = SdkRequest(
+        method=method,
+        schema="http",
+        host="edge:80",
+        resource_path=path,
+        header_params=sent,
+        query_params=list(query),
+        body=body,
+    )
+    Signer(SimpleNamespace(ak="AK", sk="sesame")).sign(request)
+    uri, _, raw_query = request.uri.partition("?")
+    lowered = {name.lower(): value for name, value in request.header_params.items()}
+    return Request(method, uri, raw_query, lowered, body)
+
+
+def changed(request, **changes):
+    facts = {name: getattr(request, name) for name in ("method", "path", "query", "headers", "body")}
+    return Request(**(facts | changes))
+
+
+def authenticate(keys, request):
+    return asyncio.run(keys.authenticate(request))
+
+
+def test_the_sdks_signature_passes(keys):
+    assert authenticate(keys, signed()).project_id == "p"
+
+
+def test_a_query_is_signed_in_any_order(keys):
+    request = signed(method="GET", body=b"", query=[("b", "2 3"), ("a", "x&y"), ("a", "")])
+    assert authenticate(keys, request) is not None
+    pieces = request.query.split("&")
+    assert authenticate(keys, changed(request, query="&".join(reversed(pieces)))) is not None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"body": b'{"a": 2}'},
+        {"body": b""},
+        {"path": "/v3/tasks/u/progress"},
+        {"query": "a=1"},
+        {"method": "POST"},
+    ],
+)
+def test_nothing_of_what_was_signed_may_change(keys, change):
+    with pytest.raises(ApiError, match="does not match"):
+        authenticate(keys, changed(signed(), **change))
+
+
+def test_a_signed_header_may_not_change_or_vanish(keys):
+    request = signed()
+    with pytest.raises(ApiError, match="does not match"):
+        authenticate(keys, changed(request, headers={**request.headers, "content-type": "application/x+json"}))
+    with pytest.raises(ApiError, match="is signed and not there"):
+        authenticate(
+            keys,
+            changed(
+                request, headers={name: value for name, value in request.headers.items() if name != "content-type"}
+            ),
+        )
+
+
+@pytest.mark.parametrize("off_s", [-901, 901])
+def test_a_clock_that_is_off_is_told_so(keys, off_s):
+    with pytest.raises(ApiError, match="clock"):
+        authenticate(keys, signed(at=NOW + dt.timedelta(seconds=off_s)))
+
+
+@pytest.mark.parametrize("off_s", [-899, 899])
+def test_a_clock_may_be_off_by_a_quarter_of_an_hour(keys, off_s):
+    assert authenticate(keys, signed(at=NOW + dt.timedelta(seconds=off_s))) is not None
+
+
+def test_an_unsigned_body_is_not_taken(keys):
+    with pytest.raises(ApiError, match="unsigned bodies"):
+        authenticate(keys, signed(**{"Content-Type": "application/octet-stream"}))
+
+
+def test_host_and_date_must_be_signed(keys):
+    request = signed()
+    fewer = request.headers["Authorization".lower()].replace("host;", "")
+    with pytest.raises(ApiError, match="Host and X-Sdk-Date"):
+        authenticate(keys, changed(request, headers={**request.headers, "authorization": fewer}))
+
+
+def test_other_credentials_are_left_to_others(keys):
+    assert authenticate(keys, Request("PUT", "/", "", {"authorization": "Bearer x"}, b"")) is None
+    assert authenticate(keys, Request("PUT", "/", "", {}, b"")) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        "{}",
+        json.dumps(LINE | {"secret": ""}),
+        json.dumps(LINE | {"project": "a/b"}),
+        json.dumps(LINE | {"roles": ["root"]}),
+    ],
+)
+def test_a_wrong_line_is_told_by_its_number_and_shows_no_secret(line):
+    with pytest.raises(CredentialsUnusable, match="line 2") as refused:
+        parse_keys(["# keys", line], "keys")
+    assert "sesame" not in str(refused.value)
+
+
+def test_a_request_may_be_repeated_as_it_is_so_often_and_no_oftener(keys):
+    request = signed()
+    for _ in range(USES):
+        assert authenticate(keys, request) is not None
+    with pytest.raises(ApiError, match="sign anew"):
+        authenticate(keys, request)
+    assert authenticate(keys, signed(at=NOW + dt.timedelta(seconds=1))) is not None
+
+
+def test_reading_is_repeated_without_end(keys):
+    request = signed(method="GET", body=b"")
+    assert all(authenticate(keys, request) is not None for _ in range(2 * USES))
+
+
+def test_a_wrong_signature_takes_no_memory(keys):
+    with pytest.raises(ApiError):
+        authenticate(keys, changed(signed(), body=b"other"))
+    assert len(keys._uses) == 0
+
+
+def test_signatures_are_forgotten_after_their_time_and_past_their_number():
+    uses = SignatureUses(10, uses=1, remembered=3)
+    one, two = (digit * 64 for digit in "12")
+    assert uses.count(one, 0)
+    assert not uses.count(one, 9)
+    assert uses.count(two, 9)
+    assert uses.count(one, 10)
+    for digit in "3456789":
+        uses.count(digit * 64, 11)
+    assert len(uses) == 3
+
+
+def test_a_signed_request_is_named_by_its_signature_unless_its_own_key_is_signed():
+    headers = signed().headers
+    named = signed_key(headers)
+    assert named == f"signature {headers['authorization'][-64:]}"
+    assert signed_key({**headers, "idempotency-key": "slipped in"}) == named
+    assert signed_key(signed(**{"Idempotency-Key": "k"}).headers) is None
+    assert signed_key({"x-auth-token": "t"}) is None

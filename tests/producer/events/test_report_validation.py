@@ -1,0 +1,169 @@
+"""What is taken as a report and what is not: the decision table, row by row."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from taskstream.producer.events.report_validation import LONG_MAX, read_report
+from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.subtasks import SUBTASKS
+
+GOOD = {
+    "subtask_name": "CLONE_VM",
+    "progress": 5,
+    "replicatesize": 1,
+    "totalsize": 2,
+    "process_trace": "",
+}
+
+
+def body(**changes):
+    return json.dumps({**GOOD, **changes}).encode()
+
+
+def raw(old: str, new: str) -> bytes:
+    return json.dumps(GOOD).replace(old, new).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("name", SUBTASKS)
+def test_every_subtask_of_the_specification_is_taken(name):
+    assert read_report(body(subtask_name=name)).subtask_name == name
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("progress", 0),
+        ("progress", 100),
+        ("replicatesize", 0),
+        ("replicatesize", LONG_MAX),
+        ("totalsize", LONG_MAX),
+        ("process_trace", "x" * 2048),
+        ("process_trace", "\N{PILE OF POO}" * 2048),
+        ("process_trace", "a\0b"),
+        ("migrate_speed", 0),
+        ("migrate_speed", 10_000.0),
+        ("migrate_speed", None),
+        ("compress_rate", 10_000),
+        ("remain_time", 2**31 - 1),
+        ("remain_time", None),
+        ("total_cpu_usage", 99.5),
+        ("agent_cpu_usage", 1),
+        ("total_mem_usage", 65_536.25),
+        ("agent_mem_usage", 128.0),
+        ("total_disk_io", 800.5),
+        ("agent_disk_io", -0.5),
+        ("need_migration_test", True),
+        ("agent_time", "2026-11-23 10:00:00"),
+        ("agent_time", "x" * 255),
+    ],
+)
+def test_what_is_within_its_bounds_survives(field, value):
+    assert getattr(read_report(body(**{field: value})), field) == value
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("subtask_name", "MIGRATE"),
+        ("subtask_name", "clone_vm"),
+        ("subtask_name", ""),
+        ("subtask_name", None),
+        ("progress", -1),
+        ("progress", 101),
+        ("progress", 5.0),
+        ("progress", "5"),
+        ("progress", True),
+        ("progress", None),
+        ("replicatesize", -1),
+        ("replicatesize", LONG_MAX + 1),
+        ("totalsize", 1e3),
+        ("process_trace", "x" * 2049),
+        ("process_trace", 5),
+        ("migrate_speed", -0.1),
+        ("migrate_speed", 10_000.1),
+        ("migrate_speed", float("nan")),
+        ("migrate_speed", float("inf")),
+        ("migrate_speed", "1"),
+        ("compress_rate", 10_001),
+        ("remain_time", 2**31),
+        ("remain_time", 1.5),
+        ("agent_cpu_usage", float("-inf")),
+        ("agent_cpu_usage", "1"),
+        ("need_migration_test", 1),
+        ("need_migration_test", "true"),
+        ("agent_time", "x" * 256),
+    ],
+)
+def test_what_breaks_its_rule_is_named_with_the_rule(field, value):
+    with pytest.raises(ApiError) as refused:
+        read_report(body(**{field: value}))
+    answer = refused.value.answer
+    assert answer.kind.code == "TASKSTREAM.0400"
+    assert [each.field for each in answer.fields] == [field]
+    assert answer.fields[0].rule.startswith("must be ")
+
+
+@pytest.mark.parametrize("field", list(GOOD))
+def test_each_mandatory_field_is_missed_by_name(field):
+    with pytest.raises(ApiError) as refused:
+        read_report(json.dumps({name: value for name, value in GOOD.items() if name != field}).encode())
+    assert f"{field}: is mandatory" in str(refused.value)
+
+
+def test_all_wrong_fields_are_told_at_once():
+    with pytest.raises(ApiError) as refused:
+        read_report(body(progress=101, totalsize=-1, migrate_speed="fast"))
+    assert [each.field for each in refused.value.answer.fields] == ["progress", "totalsize", "migrate_speed"]
+
+
+def test_a_bound_is_told_in_digits():
+    with pytest.raises(ApiError, match="an integer from 0 to 9223372036854775807"):
+        read_report(body(totalsize=-1))
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        b"",
+        b"  \n",
+        b"\xef\xbb\xbf" + body(),
+        b"{",
+        body() + b"x",
+        b"[]",
+        b"null",
+        b'"report"',
+        raw('""', '"\\ud800"'),
+        raw('""', '"\ud800"'),
+        raw('""', '"\\udc00\\ud800"'),
+        b"\xff\xfe{}",
+        b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        raw("5", "9" * 5000),
+        raw("5", "05"),
+        raw("5", "+5"),
+        raw("5", "0x5"),
+        raw('"CLONE_VM"', "'CLONE_VM'"),
+    ],
+    ids=range(18),
+)
+def test_what_is_no_json_object_in_utf8_is_malformed(malformed):
+    with pytest.raises(ApiError) as refused:
+        read_report(malformed)
+    assert refused.value.answer.kind.code == "APIGW.0201"
+
+
+def test_of_a_repeated_name_the_last_one_counts():
+    assert read_report(raw('"progress": 5', '"progress": 5, "progress": 6')).progress == 6
+
+
+def test_unknown_fields_are_taken_and_counted():
+    report = read_report(body(new_field={"deep": [1]}, other=1))
+    assert report.unknown_fields == 2
+    assert report.progress == 5
+
+
+def test_a_number_too_large_for_a_double_is_refused():
+    with pytest.raises(ApiError, match="migrate_speed: must be a finite number"):
+        read_report(raw('"progress": 5', '"progress": 5, "migrate_speed": 1e999'))
