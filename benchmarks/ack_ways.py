@@ -112,7 +112,7 @@ class AioAcks(AckedProducer):
 WAYS = {"loop": AckedProducer, "thread": ThreadAcks, "aio": AioAcks}
 
 
-def edge_of(way: str, servers: str, prefix: str, tokens: str) -> Edge:
+def edge_of(sender: str, servers: str, prefix: str, tokens: str) -> Edge:
     settings = EdgeSettings(
         kafka=KafkaClient(servers),
         topics=Topics(prefix),
@@ -120,7 +120,7 @@ def edge_of(way: str, servers: str, prefix: str, tokens: str) -> Edge:
         callers=CallerSettings(tokens=Path(tokens)),
         limits=Limits(reports_per_s=0),
     )
-    return build_edge(settings, make_acks=WAYS[way])
+    return build_edge(settings, make_acks=WAYS[sender])
 
 
 def in_granian() -> Edge:
@@ -128,18 +128,18 @@ def in_granian() -> Edge:
     return edge_of(*os.environ[ARGUMENTS].split("\n"))
 
 
-def main(server: str, way: str, port: str, *edge: str) -> int:
+def main(server: str, sender: str, port: str, *edge: str) -> int:
     if server == "granian":
         from granian import Granian
         from granian.constants import HTTPModes, Interfaces, Loops
 
-        os.environ[ARGUMENTS] = "\n".join([way, *edge])
+        os.environ[ARGUMENTS] = "\n".join([sender, *edge])
         Granian(
             "benchmarks.ack_ways:in_granian", port=int(port), interface=Interfaces.ASGI, loop=Loops.uvloop,
             http=HTTPModes.http1, websockets=False, backlog=2048, factory=True, workers_kill_timeout=20,
         ).serve()  # fmt: skip
         return 0
-    app = edge_of(way, *edge)
+    app = edge_of(sender, *edge)
     serving = Serving(port=int(port))
     return serve(app, bind(serving), serving, app.drain, app.express if server == "short" else None)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taskstream.compose.errors import ViewError, ViewRefused
-from taskstream.compose.view_client import Event, Lost
+from taskstream.compose.view_client import StreamEvent, StreamLost
 
 REFRESH_S = 4.0
 """How often the order is fetched anew: the stream tells of tasks, not of their places."""
@@ -25,7 +25,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedTasks:
     """The newest known of the tasks shown. `fetch` brings a snapshot; `clock` is monotonic seconds."""
 
     fetch: Callable[[], Snapshot]
@@ -43,13 +43,13 @@ class Watched:
         """In the order of the last snapshot, with the changes since."""
         return list(self._rows.values())
 
-    def take(self, happening: Event | Lost) -> None:
+    def take(self, happening: StreamEvent | StreamLost) -> None:
         """Take in what the stream said; fetches anew when that is due.
 
         Raises:
             ViewRefused: the view will not answer this, now or later.
         """
-        if isinstance(happening, Lost):
+        if isinstance(happening, StreamLost):
             self.lost = f"{happening.reason}; next try in {happening.wait_s:.0f} s"
             return
         back = self.lost is not None

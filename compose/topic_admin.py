@@ -12,7 +12,7 @@ from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.errors import TopicsError
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.schemas.topics import Found, Topic, Topics
+from taskstream.schemas.topics import FoundTopic, Topic, Topics
 
 CLUSTER_DEFAULT = -1
 """As a replication factor: the one that the cluster's own configuration says."""
@@ -57,7 +57,7 @@ def create_topics(
 
 def found_topics(
     admin_config: Mapping[str, Any], topics: Topics, timeout_s: float = FIND_TIMEOUT_S
-) -> dict[str, Found]:
+) -> dict[str, FoundTopic]:
     """Those of the topics that the cluster has, by name.
 
     Raises:
@@ -72,7 +72,7 @@ def found_topics(
     for resource, answer in admin.describe_configs(resources, request_timeout=timeout_s).items():
         entries: dict[str, ConfigEntry] = _answer(admin, resource.name, "its configuration was not told", answer)
         config = {name: str(entry.value) for name, entry in entries.items()}
-        found[resource.name] = Found(len(described[resource.name]), config)
+        found[resource.name] = FoundTopic(len(described[resource.name]), config)
     return found
 
 

@@ -33,7 +33,7 @@ _REMEDIES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class StreamEvent:
     """One event of the stream: `task`, `left`, `reset` or `beat`."""
 
     name: str
@@ -41,7 +41,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class StreamLost:
     """The stream has ended; it is tried again in so many seconds."""
 
     reason: str
@@ -49,7 +49,7 @@ class Lost:
 
 
 @dataclass(slots=True)
-class _Place:
+class _StreamPlace:
     """How far a stream was heard: the id that the next connection goes on from."""
 
     last_id: str | None = None
@@ -94,13 +94,13 @@ class ViewClient:
 
     def stream(
         self, wanted: Mapping[str, str | None], pause: Callable[[float], bool], quiet_s: float = QUIET_S
-    ) -> Iterator[Event | Lost]:
+    ) -> Iterator[StreamEvent | StreamLost]:
         """Changes of the wanted tasks as they happen, taken up again after each loss where it broke off.
 
         `pause` waits so many seconds before another attempt, and says whether to make it. Raises as `task`, for
         what no other attempt can mend.
         """
-        place = _Place()
+        place = _StreamPlace()
         failures = 0
         while True:
             reason = "the view has ended the stream"
@@ -116,7 +116,7 @@ class ViewClient:
                 reason = str(error)
             wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(failures, 6))
             failures += 1
-            yield Lost(reason, wait_s)
+            yield StreamLost(reason, wait_s)
             if not pause(wait_s):
                 return
 
@@ -132,7 +132,7 @@ class ViewClient:
     ) -> None:
         self.close()
 
-    def _events(self, wanted: Mapping[str, str | None], place: _Place, quiet_s: float) -> Iterator[Event]:
+    def _events(self, wanted: Mapping[str, str | None], place: _StreamPlace, quiet_s: float) -> Iterator[StreamEvent]:
         """The events of one connection."""
         headers = {"Last-Event-ID": place.last_id} if place.last_id else {}
         answer = self._asked("/stream", wanted, headers, quiet_s, whole=False)
@@ -144,7 +144,7 @@ class ViewClient:
                     fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if ": " in line)
                     place.last_id = fields.get("id", place.last_id)
                     if "data" in fields:
-                        yield Event(fields.get("event", "message"), json.loads(fields["data"]))
+                        yield StreamEvent(fields.get("event", "message"), json.loads(fields["data"]))
         except (HTTPError, ValueError) as error:
             raise ViewUnreachable(f"the stream of the view at {self._endpoint} broke off") from error
         finally:

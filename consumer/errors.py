@@ -68,7 +68,7 @@ class RebuildRefused(ConsumerError):
     """The state must not be written anew now: what stands in the way, and how to go on."""
 
 
-class CopyRefused(ConsumerError):
+class RecordCopyRefused(ConsumerError):
     """Records must not be copied there: onto themselves, or into partitions that are not there."""
 
 

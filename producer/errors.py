@@ -25,11 +25,11 @@ class TokenUnusable(ProducerError):
     """The token or its file cannot be sent as a header; the message never shows the token."""
 
 
-class CopyRefused(ProducerError):
+class SourceUnusable(ProducerError):
     """The agent will not begin to copy: what and why is in the message."""
 
 
-class DestinationUnusable(CopyRefused):
+class DestinationUnusable(SourceUnusable):
     """The destination as it is now will not do: not writable, or another agent is at work there."""
 
 

@@ -85,7 +85,7 @@ class Topics:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundTopic:
     """One topic as the cluster has it; `config` holds at least what is declared."""
 
     partitions: int
@@ -102,7 +102,7 @@ class Difference:
     fatal: bool
 
 
-def differences(declared: Topics, found: Mapping[str, Found]) -> list[Difference]:
+def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Difference]:
     """What differs between the topics as declared and as found by name, the worst first."""
     seen = []
     for topic in declared.all:
@@ -123,13 +123,13 @@ def differences(declared: Topics, found: Mapping[str, Found]) -> list[Difference
     return sorted(seen, key=lambda each: not each.fatal)
 
 
-def _partitions_differ(topic: Topic, have: Found) -> Difference:
+def _partitions_differ(topic: Topic, have: FoundTopic) -> Difference:
     what = f"has {have.partitions} partitions, declared {topic.partitions}"
     remedy = f"say --partitions {have.partitions}; a topic's count is for life, more of them means a new --prefix"
     return Difference(topic.name, what, remedy, fatal=False)
 
 
-def _setting_differs(topic: Topic, name: str, have: Found) -> Difference:
+def _setting_differs(topic: Topic, name: str, have: FoundTopic) -> Difference:
     value = topic.config[name]
     what = f"{name} is {have.config.get(name)!r}, declared {value!r}"
     command = f"kafka-configs --bootstrap-server ... --alter --topic {topic.name} --add-config {name}={value}"

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from taskstream.consumer.worker.jit_warmup import warm_up
+from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.schemas.ids import TableIds
 
 pytest_plugins = ["tests.brokers", "tests.chromium"]
@@ -22,4 +22,4 @@ def pytest_configure() -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the loops while nobody waits for them: each process that came first would do it for itself."""
     if not hasattr(session.config, "workerinput"):  # pytest-xdist's word for: this process runs tests for another
-        warm_up(TableIds())
+        warm_up_jit(TableIds())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,28 +20,13 @@ MAY_IMPORT = {
     "compose": set(ROOMS),
 }
 DECISIONS = (
-    *(
-        "consumer/state/expiry.py",
-        "consumer/state/eta.py",
-        "consumer/state/fold.py",
-        "consumer/state/minutes.py",
-        "consumer/state/rates.py",
-    ),
-    *(
-        "consumer/state/state_records.py",
-        "consumer/state/series.py",
-        "consumer/state/silence.py",
-        "consumer/state/series_table.py",
-    ),
-    *("consumer/state/task_rollup.py", "consumer/state/trend.py"),
-    *(
-        "producer/events/report_validation.py",
-        "schemas/topics.py",
-        "schemas/codec/read_plan.py",
-        "schemas/codec/record_walk.py",
-    ),
+    *(f"consumer/state/{name}.py" for name in ("eta", "expiry", "fold", "minutes", "rates", "series", "series_table")),
+    *(f"consumer/state/{name}.py" for name in ("silence", "state_records", "task_rollup", "trend")),
+    "producer/events/report_validation.py",
+    *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_walk.py"),
 )
 """Files that decide and do nothing else."""
+FILES_AT_MOST = 15
 SHELLS_ONLY = {
     *("asyncio", "confluent_kafka", "http", "logging", "os", "pathlib", "random", "secrets", "socket", "structlog"),
     *("subprocess", "tempfile", "threading", "time", "urllib", "urllib3"),
@@ -135,6 +121,23 @@ def test_no_file_is_named_after_nothing():
     nothings = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
     assert [name_of(path) for path in sources(*ROOMS) if path.stem in nothings] == []
+
+
+def test_no_class_name_occurs_twice():
+    """Where a name is found, it is found once: a reader need not ask which one is meant."""
+    homes: dict[str, list[str]] = {}
+    for path in sources(*ROOMS):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(name_of(path))
+
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def test_no_folder_holds_more_files_than_one_can_take_in():
+    count = Counter(path.parent for path in sources(*ROOMS) if path.name != "__init__.py")
+
+    assert {name_of(folder): files for folder, files in count.items() if files > FILES_AT_MOST} == {}
 
 
 def test_nothing_names_a_package_index_or_a_place_of_one_machine():

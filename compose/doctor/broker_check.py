@@ -13,7 +13,7 @@ from confluent_kafka import KafkaException
 from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import found_topics
-from taskstream.consumer.kafka.group_lag import Groups
+from taskstream.consumer.kafka.group_lag import GroupLags
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.topics import Topics, differences
 
@@ -77,7 +77,7 @@ def topics_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
 
 def group_on(kafka: KafkaClient, topics: Topics, group: str, max_lag_s: float) -> Iterator[Finding]:
     """Whether somebody folds, and how far behind."""
-    asking = Groups(kafka.config())
+    asking = GroupLags(kafka.config())
     deadline = time.monotonic() + _MEMBERS_WITHIN_S
     while not (members := asking.members(group)) and time.monotonic() < deadline:  # it may be sharing out anew
         time.sleep(_PAUSE_S)

@@ -10,10 +10,10 @@ from pathlib import Path
 import urllib3
 
 from taskstream.compose.doctor.broker_check import broker, group_on, topics_on
-from taskstream.compose.doctor.finding import Finding, Verdict, good, looked_at, unknown
+from taskstream.compose.doctor.finding import Finding, FindingVerdict, good, looked_at, unknown
 from taskstream.compose.doctor.http_check import face_at
 from taskstream.compose.doctor.registry_check import schemas_in
-from taskstream.compose.doctor.report_trace import Stations, followed
+from taskstream.compose.doctor.report_trace import TraceTargets, followed
 from taskstream.compose.doctor.transaction_check import transaction_on
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.ids import SchemaIds, TableIds
@@ -25,7 +25,7 @@ _NO_KAFKA = "give --bootstrap-servers HOST:PORT"
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class ExaminedDeployment:
     """A deployment, as far as it is named: "" and None are not."""
 
     kafka: KafkaClient
@@ -44,7 +44,7 @@ class Patient:
 class Examination:
     """`for finding in Examination(patient).findings(): ...`; it ends, whatever is down."""
 
-    def __init__(self, patient: Patient) -> None:
+    def __init__(self, patient: ExaminedDeployment) -> None:
         self._patient = patient
         self._pool = urllib3.PoolManager(ca_certs=str(patient.ca_file) if patient.ca_file else None)
 
@@ -65,7 +65,7 @@ class Examination:
         remedy = "is it up, is its address right, are security.protocol and the like set? -X, --kafka-config"
         found = list(looked_at("broker", lambda: broker(kafka), remedy)) if named else []
         yield from found
-        answers = bool(found) and found[0].verdict is Verdict.GOOD
+        answers = bool(found) and found[0].verdict is FindingVerdict.GOOD
         why, remedy = ("Kafka does not answer", "see the broker") if named else ("no Kafka is named", _NO_KAFKA)
         looks: dict[str, Callable[[], Iterator[Finding]]] = {
             "topics": lambda: topics_on(kafka, topics),
@@ -79,7 +79,7 @@ class Examination:
                 continue
             told = list(looked_at(check, look, "may this user describe topics and groups?"))
             yield from told
-            if check == "topics" and any(each.verdict is Verdict.BAD for each in told):
+            if check == "topics" and any(each.verdict is FindingVerdict.BAD for each in told):
                 well, why, remedy = False, "the topics are not what they must be", "see the topics"
         return answers
 
@@ -95,7 +95,7 @@ class Examination:
         if patient.edge_url is None or patient.edge_token is None:
             yield unknown("report", "none was sent", "give --edge URL and --token-file FILE")
             return
-        stations = Stations(
+        stations = TraceTargets(
             edge_url=patient.edge_url,
             edge_token=patient.edge_token,
             kafka=kafka,

@@ -15,7 +15,7 @@ from taskstream.producer.errors import ProducerError
 from taskstream.schemas.errors import SchemasError
 
 
-class Verdict(enum.StrEnum):
+class FindingVerdict(enum.StrEnum):
     """What a check comes to."""
 
     GOOD = "good"
@@ -28,24 +28,24 @@ class Finding:
     """One line of the account. Whatever is not good has a remedy."""
 
     check: str
-    verdict: Verdict
+    verdict: FindingVerdict
     what: str
     remedy: str = ""
 
 
 def good(check: str, what: str) -> Finding:
     """As it should be."""
-    return Finding(check, Verdict.GOOD, what)
+    return Finding(check, FindingVerdict.GOOD, what)
 
 
 def bad(check: str, what: str, remedy: str) -> Finding:
     """Not as it should be."""
-    return Finding(check, Verdict.BAD, what, remedy)
+    return Finding(check, FindingVerdict.BAD, what, remedy)
 
 
 def unknown(check: str, what: str, remedy: str) -> Finding:
     """Nobody could say."""
-    return Finding(check, Verdict.UNKNOWN, what, remedy)
+    return Finding(check, FindingVerdict.UNKNOWN, what, remedy)
 
 
 FAILURES = (

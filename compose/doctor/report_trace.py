@@ -14,9 +14,9 @@ from confluent_kafka import Message
 from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.doctor.http_check import object_of
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.cluster import Cluster, Span
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import Latest
-from taskstream.consumer.tail.topic_tail import Following
+from taskstream.consumer.tail.topic_tail import TopicTail
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
 from taskstream.schemas.ids import SchemaIds
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Stations:
+class TraceTargets:
     """Where a report passes; what is None is not followed."""
 
     edge_url: str
@@ -49,7 +49,7 @@ class Stations:
     pool: urllib3.PoolManager
 
 
-def followed(stations: Stations) -> Iterator[Finding]:
+def followed(stations: TraceTargets) -> Iterator[Finding]:
     """Send a report and find it again, station by station."""
     here = stations
     state_before = None if here.kafka is None else _ends(here.kafka, here.topics.state)
@@ -92,7 +92,7 @@ def followed(stations: Stations) -> Iterator[Finding]:
         yield _in_the_view(here, event, heard_before, began_s)
 
 
-def _event(here: Stations, kafka: KafkaClient, partition: int, offset: int) -> dict[str, Any] | None:
+def _event(here: TraceTargets, kafka: KafkaClient, partition: int, offset: int) -> dict[str, Any] | None:
     """The event that lies there, if it is our report."""
     topic = here.topics.progress
 
@@ -102,11 +102,16 @@ def _event(here: Stations, kafka: KafkaClient, partition: int, offset: int) -> d
 
     if partition < 0 or offset < 0:
         return None
-    return _first(kafka, topic, partition, Span(offset, offset + 1), ours, here.wait_s)
+    return _first(kafka, topic, partition, OffsetRange(offset, offset + 1), ours, here.wait_s)
 
 
 def _in_the_state(
-    here: Stations, kafka: KafkaClient, event: Mapping[str, Any], partition: int, before: Span | None, began_s: float
+    here: TraceTargets,
+    kafka: KafkaClient,
+    event: Mapping[str, Any],
+    partition: int,
+    before: OffsetRange | None,
+    began_s: float,
 ) -> Finding:
     if before is None:
         return bad("in the state", f"{here.topics.state.name} has no partition {partition}", "see the topics")
@@ -122,7 +127,7 @@ def _in_the_state(
     return bad("in the state", what, "is a worker running, and how far behind is it? `taskstream lag` tells")
 
 
-def _in_the_view(here: Stations, event: Mapping[str, Any] | None, before: int | None, began_s: float) -> Finding:
+def _in_the_view(here: TraceTargets, event: Mapping[str, Any] | None, before: int | None, began_s: float) -> Finding:
     deadline = time.monotonic() + here.wait_s
     while time.monotonic() < deadline:
         heard = _heard(here, None if event is None else event["received_at"])
@@ -137,7 +142,7 @@ def _in_the_view(here: Stations, event: Mapping[str, Any] | None, before: int | 
     return bad("in the view", what, "does the view read the same --prefix, and is the token of the same project?")
 
 
-def _heard(here: Stations, received_at_us: int | None) -> int | None:
+def _heard(here: TraceTargets, received_at_us: int | None) -> int | None:
     """How many reports the view has of our series; None if none since `received_at_us`."""
     answer = _task(here)
     if answer.status != 200:
@@ -150,21 +155,26 @@ def _heard(here: Stations, received_at_us: int | None) -> int | None:
     return None
 
 
-def _task(here: Stations) -> urllib3.BaseHTTPResponse:
+def _task(here: TraceTargets) -> urllib3.BaseHTTPResponse:
     url, headers = f"{here.view_url}/tasks/{TASK}", {"X-Auth-Token": here.view_token}
     return here.pool.request("GET", url, headers=headers, timeout=here.wait_s, retries=False, redirect=False)
 
 
-def _ends(kafka: KafkaClient, topic: Topic) -> dict[int, Span]:
+def _ends(kafka: KafkaClient, topic: Topic) -> dict[int, OffsetRange]:
     return Cluster(kafka.config()).pinned(topic.name, Latest(), Latest())
 
 
 def _first(
-    kafka: KafkaClient, topic: Topic, partition: int, span: Span, wanted: Callable[[Message], T | None], within_s: float
+    kafka: KafkaClient,
+    topic: Topic,
+    partition: int,
+    span: OffsetRange,
+    wanted: Callable[[Message], T | None],
+    within_s: float,
 ) -> T | None:
     """What `wanted` makes of the first record, from the span's begin on, of which it makes anything."""
     deadline = time.monotonic() + within_s
-    following = Following(kafka.config(), topic.name, {partition: span}, to_the_end=False).batches()
+    following = TopicTail(kafka.config(), topic.name, {partition: span}, to_the_end=False).batches()
     try:
         for messages in following:
             for message in messages:

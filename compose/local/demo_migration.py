@@ -25,7 +25,7 @@ FIELDS = ("progress", "replicatesize", "totalsize")
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class ComparedFigure:
     """One number that both sides know: the agent's, and the view's (None where it has none)."""
 
     subtask: str
@@ -40,7 +40,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Migration:
+class DemoMigration:
     """A copy to be made and reported, and where."""
 
     job: CopyJob
@@ -49,10 +49,10 @@ class Migration:
     token: str
 
 
-class View:
+class DemoView:
     """What the view answers of one task."""
 
-    def __init__(self, migration: Migration) -> None:
+    def __init__(self, migration: DemoMigration) -> None:
         self._url = f"{migration.view_url}/tasks/{migration.job.task_id}"
         self._pool = urllib3.PoolManager(headers={"X-Auth-Token": migration.token}, timeout=5, retries=False)
 
@@ -69,7 +69,7 @@ class View:
 
 
 def migrate(
-    migration: Migration, show: Callable[[dict[str, Any] | None], None], look_after: Callable[[], None]
+    migration: DemoMigration, show: Callable[[dict[str, Any] | None], None], look_after: Callable[[], None]
 ) -> CopyResult:
     """Copy and report; meanwhile `show` what the view knows and `look_after` the processes, again and again.
 
@@ -87,7 +87,7 @@ def migrate(
             failures.append(error)
 
     stop = threading.Event()
-    view = View(migration)
+    view = DemoView(migration)
     thread = threading.Thread(target=copy, name="agent")
     thread.start()
     try:
@@ -103,9 +103,9 @@ def migrate(
     return results[0]
 
 
-def compare(migration: Migration, result: CopyResult, look_after: Callable[[], None]) -> list[Figure]:
+def compare(migration: DemoMigration, result: CopyResult, look_after: Callable[[], None]) -> list[ComparedFigure]:
     """Both sides' final numbers; asked until they agree, and for a while at most."""
-    view = View(migration)
+    view = DemoView(migration)
     deadline = time.monotonic() + SETTLE_WITHIN_S
     while True:
         figures = _figures(view.task(), result)
@@ -120,12 +120,12 @@ def bytes_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def _figures(task: dict[str, Any] | None, result: CopyResult) -> list[Figure]:
+def _figures(task: dict[str, Any] | None, result: CopyResult) -> list[ComparedFigure]:
     known = {each["subtask_name"]: each for each in (task or {}).get("subtasks", [])}
     figures = [
-        Figure(subtask.name, what, getattr(subtask, what), known.get(subtask.name, {}).get(what))
+        ComparedFigure(subtask.name, what, getattr(subtask, what), known.get(subtask.name, {}).get(what))
         for subtask in result.subtasks
         for what in FIELDS
     ]
     reports = sum(each["reports"] for each in known.values()) if known else None
-    return [*figures, Figure("all", "reports", result.reports.acknowledged, reports)]
+    return [*figures, ComparedFigure("all", "reports", result.reports.acknowledged, reports)]

@@ -29,7 +29,7 @@ class Service:
 
 
 @dataclass(frozen=True)
-class Ready:
+class ServiceReady:
     """A service answers, `after_s` seconds after its start."""
 
     service: str
@@ -38,7 +38,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Died:
+class ServiceDied:
     """A service ended by itself (a negative code: the signal), and is started again `restart_in_s` from now."""
 
     service: str
@@ -49,7 +49,7 @@ class Died:
 
 
 @dataclass(frozen=True)
-class Stopped:
+class ServiceStopped:
     """A service was stopped by us; `forced`: it had to be killed."""
 
     service: str
@@ -57,7 +57,7 @@ class Stopped:
     forced: bool
 
 
-Happening = Ready | Died | Stopped
+Happening = ServiceReady | ServiceDied | ServiceStopped
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class KeptService:
             return self._bury(self._process, code, now_s)
         if not self.is_ready and self.service.is_ready():
             self.is_ready = self.was_ready = True
-            return Ready(self.service.name, self._process.pid, time.monotonic() - self._started_at_s)
+            return ServiceReady(self.service.name, self._process.pid, time.monotonic() - self._started_at_s)
         return None
 
     def is_late(self, now_s: float) -> bool:
@@ -114,7 +114,7 @@ class KeptService:
         """The end of its output."""
         return self._process.last_lines() if self._process is not None else ""
 
-    def stop(self, hurry: Callable[[], bool]) -> Stopped | None:
+    def stop(self, hurry: Callable[[], bool]) -> ServiceStopped | None:
         """SIGTERM, and SIGKILL past its deadline or when `hurry` says so; None when it does not run."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
@@ -123,17 +123,17 @@ class KeptService:
         process.signal(signal.SIGTERM)
         while (code := process.wait(STOP_POLL_S)) is None:
             if hurry() or time.monotonic() > deadline_s:
-                return Stopped(self.service.name, process.kill(), forced=True)
-        return Stopped(self.service.name, code, forced=False)
+                return ServiceStopped(self.service.name, process.kill(), forced=True)
+        return ServiceStopped(self.service.name, code, forced=False)
 
     def _start(self, now_s: float) -> None:
         self._process = GuardedProcess(self.service.command, self._output, lock=self.service.lock)
         self._process.start()
         self._started_at_s = now_s
 
-    def _bury(self, process: GuardedProcess, code: int, now_s: float) -> Died:
+    def _bury(self, process: GuardedProcess, code: int, now_s: float) -> ServiceDied:
         lived_s = now_s - self._started_at_s
         self._deaths = 1 if lived_s >= self._backoff.forgiven_after_s else self._deaths + 1
         delay_s = self._backoff.delay_s(self._deaths)
         self._process, self.is_ready, self._restart_at_s = None, False, now_s + delay_s
-        return Died(self.service.name, code, process.last_lines(), self.was_ready, delay_s)
+        return ServiceDied(self.service.name, code, process.last_lines(), self.was_ready, delay_s)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Never, Self
 
 from taskstream.compose.errors import ProcessStartError
-from taskstream.compose.local.kept_service import Backoff, Died, Happening, KeptService, Service
+from taskstream.compose.local.kept_service import Backoff, Happening, KeptService, Service, ServiceDied
 
 POLL_S = 0.1
 
@@ -50,7 +50,7 @@ class Supervisor:
         while not all(kept.was_ready for kept in fresh):
             now_s = time.monotonic()
             for happening in self.look(now_s):
-                if isinstance(happening, Died) and not happening.was_ready:
+                if isinstance(happening, ServiceDied) and not happening.was_ready:
                     raise ProcessStartError(self._in_last_words(happening))
             for kept in fresh:
                 if kept.is_late(now_s):
@@ -70,7 +70,7 @@ class Supervisor:
         """
         happenings = [happening for kept in self._kept if (happening := kept.look(now_s)) is not None]
         for happening in happenings:
-            if not isinstance(happening, Died) or happening.was_ready:
+            if not isinstance(happening, ServiceDied) or happening.was_ready:
                 self._tell(happening)
         return happenings
 
@@ -97,7 +97,7 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def _in_last_words(self, died: Died) -> str:
+    def _in_last_words(self, died: ServiceDied) -> str:
         where = self.log_file(died.service)
         return f"{died.service} ended with exit code {died.code} before it was ready ({where}):\n{died.last_lines}"
 

@@ -14,8 +14,8 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from taskstream.compose.server.express_http import Express, ExpressReply, Held
-from taskstream.compose.server.lingering_close import Lingering
+from taskstream.compose.server.express_http import ExpressConnection, ExpressHandler, HeldRequest
+from taskstream.compose.server.lingering_close import LingeringClose
 from taskstream.schemas.http.api_error import (
     HEADERS_TOO_LARGE,
     MALFORMED,
@@ -48,7 +48,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     bounds = HttpBounds()
     """Set on a subclass, as `express` is, see `bounded_by`: uvicorn makes the instances."""
-    express: Express | None = None
+    express: ExpressHandler | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,15 +58,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._header_bytes = 0  # of chunks that did not complete them
         self._chunk_bytes = 0
         self._since_s = time.monotonic()  # of the request, or of being idle
-        self._held: Held | None = None  # a request on the short way, its body still to come
+        self._held: HeldRequest | None = None  # a request on the short way, its body still to come
         self._held_body = b""
-        self._whole: Held | None = None  # the same when it has come
+        self._whole: HeldRequest | None = None  # the same when it has come
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the connection, or answer at once that there are too many."""
-        self._transport = Lingering(transport, lambda: not self._in_request)
+        self._transport = LingeringClose(transport, lambda: not self._in_request)
         super().connection_made(self._transport)  # type: ignore[arg-type] # all of a transport that uvicorn uses
-        self._reply = ExpressReply(self._transport, self.server_state, self.on_response_complete)
+        self._reply = ExpressConnection(self._transport, self.server_state, self.on_response_complete)
         if len(self.connections) > self.bounds.connections:
             self._refuse(ErrorAnswer(UNAVAILABLE, "too many connections", retry_after_s=2))
 
@@ -222,6 +222,6 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded_by(bounds: HttpBounds, express: Express | None = None) -> type[BoundedHttp]:
+def bounded_by(bounds: HttpBounds, express: ExpressHandler | None = None) -> type[BoundedHttp]:
     """The protocol with these bounds, and with a short way past the application if it has one."""
     return type("BoundedHttp", (BoundedHttp,), {"bounds": bounds, "express": express})

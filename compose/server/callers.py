@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from taskstream.producer.callers.allow_any import OpenDoor
-from taskstream.producer.callers.authenticator_chain import Row
+from taskstream.producer.callers.allow_any import AllowAny
+from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.callers.identity_service import IdentityService
 from taskstream.producer.callers.keystone import KeystoneTokens
 from taskstream.producer.callers.keystone_settings import read_keystone_settings
@@ -31,7 +31,7 @@ class CallerSettings:
     insecure_open: bool = False
 
 
-def build_callers(settings: CallerSettings) -> Row:
+def build_callers(settings: CallerSettings) -> AuthenticatorChain:
     """The authenticators, the cheapest first.
 
     Raises:
@@ -51,10 +51,10 @@ def build_callers(settings: CallerSettings) -> Row:
         row.append(KeystoneTokens(IdentityService(service), service.roles, service.cache_s))
     if settings.insecure_open:
         _log.warning("insecure_open", meaning="ANY token is taken, for the project 'default', with every role")
-        row.append(OpenDoor())
+        row.append(AllowAny())
     if not row:
         raise CredentialsUnusable("nobody may call: give --tokens, --keys or --keystone")
-    return Row(row)
+    return AuthenticatorChain(row)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,16 +9,16 @@ from pathlib import Path
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
 from taskstream.producer.acks.acked_producer import AckedProducer, producer_config
-from taskstream.producer.admission.admission import Intake
+from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.limits import Limits
 from taskstream.producer.events.event import EventWriter
 from taskstream.producer.http.application import Edge
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.producer.http.counts import EdgeCounts
 from taskstream.producer.http.express import ExpressLane
-from taskstream.producer.http.metrics import LibrdkafkaStats, Metrics
+from taskstream.producer.http.metrics import EdgeMetrics, LibrdkafkaStats
 from taskstream.producer.http.progress_endpoint import ProgressEndpoint
-from taskstream.producer.http.readiness import Readiness, Watch
+from taskstream.producer.http.readiness import Readiness, ReadinessWatch
 from taskstream.producer.http.refusals import Refusals
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -58,11 +58,11 @@ def build_edge(
         on_stats=stats.take,
     )
     readiness, counts = Readiness(), EdgeCounts()
-    intake = Intake(build_callers(settings.callers), acks, readiness, limits, counts)
+    admission = Admission(build_callers(settings.callers), acks, readiness, limits, counts)
     writer = EventWriter(settings.ids)
-    metrics = Metrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
-    progress = ProgressEndpoint(intake, writer, acks, limits)
-    batch = BatchEndpoint(intake, writer, acks, limits)
+    metrics = EdgeMetrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
+    progress = ProgressEndpoint(admission, writer, acks, limits)
+    batch = BatchEndpoint(admission, writer, acks, limits)
     refusals = Refusals(counts)
-    express = ExpressLane(intake, progress, acks, refusals, limits.body_bytes)
-    return Edge(progress, batch, acks, readiness, Watch(readiness, acks), metrics, refusals, express)
+    express = ExpressLane(admission, progress, acks, refusals, limits.body_bytes)
+    return Edge(progress, batch, acks, readiness, ReadinessWatch(readiness, acks), metrics, refusals, express)

@@ -13,18 +13,18 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 
-class Held(Protocol):
+class HeldRequest(Protocol):
     """A request whose body is still to come."""
 
-    def complete(self, body: bytes, reply: ExpressReply) -> None:
+    def complete(self, body: bytes, reply: ExpressConnection) -> None:
         """Take the body; then, now or later, `reply.send` is called once."""
         ...
 
 
-class Express(Protocol):
+class ExpressHandler(Protocol):
     """What an application may offer beside itself."""
 
-    def begin(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Held | None:
+    def begin(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> HeldRequest | None:
         """Take the request, or leave it to the application. Its body is bounded by whoever takes it."""
         ...
 
@@ -41,7 +41,7 @@ class Transport(Protocol):
         ...
 
 
-class ExpressReply:
+class ExpressConnection:
     """The answers of one connection, one at a time. It has what uvicorn's protocol looks at in a request's cycle."""
 
     __slots__ = (

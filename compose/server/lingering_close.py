@@ -10,7 +10,7 @@ LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 
 
-class Lingering:
+class LingeringClose:
     """A transport whose `close` lets the other side read our answer while it still sends.
 
     To close a socket with unread bytes in it resets the connection, and the answer may be lost with it. So our side

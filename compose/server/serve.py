@@ -20,7 +20,7 @@ import uvicorn
 
 from taskstream.compose.errors import PortInUseError, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
-from taskstream.compose.server.express_http import Express
+from taskstream.compose.server.express_http import ExpressHandler
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -101,7 +101,7 @@ def serve(
     listener: socket.socket,
     serving: Serving,
     on_drain: Callable[[], None] = lambda: None,
-    express: Express | None = None,
+    express: ExpressHandler | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT. `on_drain` is called first. Gives 0 if everything was answered, else 1.
 

@@ -33,7 +33,7 @@ def collector(endpoint: str) -> SpanExporter:
     return OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces")
 
 
-class Traced:
+class TracedApplication:
     """An application with a span a report, below the caller's own where it sent a traceparent.
 
     What the application sees as traceparent is the span, so the record in Kafka hangs below it too. Make it after a

@@ -11,9 +11,9 @@ from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.http.application import View
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.signal_decoder import SignalReader
-from taskstream.consumer.view.read_model.state_changes import StateReader
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
+from taskstream.consumer.view.read_model.state_changes import StateChangeDecoder
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -39,6 +39,6 @@ def build_view(settings: ViewSettings) -> View:
         CredentialsUnusable: a file of credentials cannot be used.
     """
     config, topics = settings.kafka.config(), settings.topics
-    of_states = Follower(FollowedTopic(config, topics.state.name), StateReader(settings.ids))
-    of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalReader(settings.ids))
-    return View(Board(settings.fold), of_states, of_signals, build_callers(settings.callers))
+    of_states = Follower(FollowedTopic(config, topics.state.name), StateChangeDecoder(settings.ids))
+    of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
+    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers))

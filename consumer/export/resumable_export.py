@@ -19,19 +19,19 @@ import pyarrow as pa
 from taskstream.consumer.errors import ExportUnusable
 from taskstream.consumer.export.file_formats import FORMATS
 from taskstream.consumer.export.topic_batches import TopicBatches
-from taskstream.consumer.kafka.cluster import Span
+from taskstream.consumer.kafka.cluster import OffsetRange
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
-class Note:
+class ExportProgress:
     """What is done of an export; lies beside the file while it is not whole."""
 
     request: Mapping[str, Any]
     """What was asked for: an export goes on only with the same."""
-    spans: dict[int, Span]
+    spans: dict[int, OffsetRange]
     """Pinned when it began."""
     positions: dict[int, int]
     pieces: list[int] = field(default_factory=list)
@@ -40,9 +40,9 @@ class Note:
     tombstones: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
 
-    def rest(self) -> dict[int, Span]:
+    def rest(self) -> dict[int, OffsetRange]:
         """What is still to be read."""
-        return {each: Span(self.positions[each], span.end, span.gone) for each, span in self.spans.items()}
+        return {each: OffsetRange(self.positions[each], span.end, span.gone) for each, span in self.spans.items()}
 
 
 class Export:
@@ -72,10 +72,10 @@ class Export:
 
     def run(
         self,
-        spans_of: Callable[[], Mapping[int, Span]],
-        batches_of: Callable[[Mapping[int, Span]], TopicBatches],
-        told: Callable[[TopicBatches, Note], None] = lambda _batches, _note: None,
-    ) -> Note:
+        spans_of: Callable[[], Mapping[int, OffsetRange]],
+        batches_of: Callable[[Mapping[int, OffsetRange]], TopicBatches],
+        told: Callable[[TopicBatches, ExportProgress], None] = lambda _batches, _note: None,
+    ) -> ExportProgress:
         """Export all of the range, or what is left of it; gives the whole account. `told` is called now and then.
 
         Raises:
@@ -98,20 +98,24 @@ class Export:
             raise ExportUnusable(f"{self._path} cannot be written: {error}") from error
         return note
 
-    def _begin(self, file: BinaryIO, spans_of: Callable[[], Mapping[int, Span]]) -> Note:
+    def _begin(self, file: BinaryIO, spans_of: Callable[[], Mapping[int, OffsetRange]]) -> ExportProgress:
         """The note of an earlier run, the file cut to what it tells; or a new one."""
         note = None if self._restart else self._found()
         self.resumed = note is not None
         if note is None:
             spans = dict(spans_of())
-            note = Note(self._request, spans, {each: span.begin for each, span in spans.items()})
+            note = ExportProgress(self._request, spans, {each: span.begin for each, span in spans.items()})
         file.truncate(note.pieces[-1] if note.pieces else 0)
         file.seek(0, os.SEEK_END)
         self._write_note(note)
         return note
 
     def _read(
-        self, file: BinaryIO, note: Note, batches: TopicBatches, told: Callable[[TopicBatches, Note], None]
+        self,
+        file: BinaryIO,
+        note: ExportProgress,
+        batches: TopicBatches,
+        told: Callable[[TopicBatches, ExportProgress], None],
     ) -> None:
         before = note.rows, note.tombstones, Counter(note.rejected)
         held: list[pa.RecordBatch] = []
@@ -135,12 +139,12 @@ class Export:
         if held or not note.pieces or note.positions != batches.positions:
             write()
 
-    def _found(self) -> Note | None:
+    def _found(self) -> ExportProgress | None:
         try:
             kept = json.loads(self._note_path.read_text("utf-8"))
-            spans = {int(each): Span(**span) for each, span in kept.pop("spans").items()}
+            spans = {int(each): OffsetRange(**span) for each, span in kept.pop("spans").items()}
             positions = {int(each): offset for each, offset in kept.pop("positions").items()}
-            note = Note(spans=spans, positions=positions, **kept)
+            note = ExportProgress(spans=spans, positions=positions, **kept)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -154,7 +158,7 @@ class Export:
             raise ExportUnusable(f"{self._partial} is shorter than its note tells: --restart begins anew")
         return note
 
-    def _write_note(self, note: Note) -> None:
+    def _write_note(self, note: ExportProgress) -> None:
         new = self._note_path.with_name(self._note_path.name + ".new")
         with new.open("w", encoding="utf-8") as file:
             json.dump(asdict(note), file)

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from taskstream.consumer.errors import BadRange
-from taskstream.consumer.kafka.bounded_reader import Passage, Records
-from taskstream.consumer.kafka.cluster import Cluster, Span
+from taskstream.consumer.kafka.bounded_reader import BoundedReader, Records
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import bound_of
 from taskstream.schemas.codec.column_codec import ColumnReader, Rejected
 from taskstream.schemas.ids import SchemaIds, TableIds
@@ -95,7 +95,7 @@ class TopicBatches:
         config: Mapping[str, Any],
         topic: Topic,
         ids: SchemaIds,
-        spans: Mapping[int, Span],
+        spans: Mapping[int, OffsetRange],
         columns: Sequence[str] | None = None,
         most: int = MOST,
     ) -> None:
@@ -104,7 +104,7 @@ class TopicBatches:
         self._reader = ColumnReader(ids, topic.value, wanted)
         self.schema = pa.schema([*PLACE, *self._reader.schema])
         self._most = most
-        self._passage = Passage(config, topic.name, spans)
+        self._passage = BoundedReader(config, topic.name, spans)
         self.spans = spans
         self.rows = 0
         self.tombstones = 0

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed
-from taskstream.consumer.kafka.committed_offsets import Starts
+from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.retry import FINAL
 
 Ints = npt.NDArray[np.int64]
@@ -26,7 +26,7 @@ _GLANCE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class SourceBatch:
     """Records in the order of each partition; partitions and offsets: [records]."""
 
     messages: list[Message]
@@ -35,8 +35,8 @@ class Batch:
     offsets: Ints
 
 
-class Holder(Protocol):
-    """Who holds what a partition's records are folded into; called from within `Source.read`.
+class RebalanceListener(Protocol):
+    """Who holds what a partition's records are folded into; called from within `BatchSource.read`.
 
     After each call nothing may be open: it is committed, or gone back on.
     """
@@ -57,10 +57,10 @@ class Holder(Protocol):
         ...
 
 
-class Source:
+class BatchSource:
     """A member of the workers' group. `with Source(...) as source: source.read(...)`."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str, holder: Holder) -> None:
+    def __init__(self, config: Mapping[str, Any], topic: str, holder: RebalanceListener) -> None:
         self._config = dict(config)
         self._topic = topic
         self._holder = holder
@@ -96,7 +96,7 @@ class Source:
                 "partition.assignment.strategy": "cooperative-sticky",
             }
         )
-        self._starts = Starts(self.consumer, self._config["group.id"], self._topic)
+        self._starts = CommittedOffsets(self.consumer, self._config["group.id"], self._topic)
         self._subscribe()
         return self
 
@@ -117,7 +117,7 @@ class Source:
         """For each partition of ours the offset after the last record that was given."""
         return dict(self._next)
 
-    def read(self, most: int, timeout_s: float) -> Batch:
+    def read(self, most: int, timeout_s: float) -> SourceBatch:
         """Up to `most` records, waiting at most so long for the first; rebalances happen in here.
 
         Raises:
@@ -145,7 +145,7 @@ class Source:
             messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
         return self._ours(messages)
 
-    def _ours(self, messages: list[Message]) -> Batch:
+    def _ours(self, messages: list[Message]) -> SourceBatch:
         """Those of partitions that are held, from our positions on; the positions move behind them."""
         count = len(messages)
         partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
@@ -160,7 +160,7 @@ class Source:
         np.maximum.at(positions, partitions, offsets + 1)
         for partition in np.unique(partitions).tolist():
             self._next[partition] = int(positions[partition])
-        return Batch(messages, list(map(Message.value, messages)), partitions, offsets)
+        return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)
 
     def rejoin(self) -> None:
         """Leave the group and join it again, during the next reads: Kafka then distributes all partitions anew."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
-from taskstream.consumer.kafka.cluster import Span
+from taskstream.consumer.kafka.cluster import OffsetRange
 
 _WAIT_S = 0.2
 _STALLED_S = 60.0
@@ -30,13 +30,13 @@ class Records:
     offsets: npt.NDArray[np.int64]
 
 
-class Passage:
+class BoundedReader:
     """`with Passage(config, topic, spans) as passage: for records in passage.batches(most): ...`. No group.
 
     Each batch holds records of any partitions, each partition's in order.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, spans: Mapping[int, Span]) -> None:
+    def __init__(self, config: Mapping[str, Any], topic: str, spans: Mapping[int, OffsetRange]) -> None:
         self._config = {
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,

@@ -9,7 +9,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 Headers = list[tuple[str, str | bytes | None]]
 
 
-class Carried(NamedTuple):
+class CarriedRecord(NamedTuple):
     """One record, and where it lay."""
 
     topic: str
@@ -28,11 +28,11 @@ class Carried(NamedTuple):
         return len(self.key or b"") + len(self.value or b"") + headers
 
 
-def carried(message: Message) -> Carried:
+def carried(message: Message) -> CarriedRecord:
     """What a consumer gave, to be carried on."""
     kind, timestamp_ms = message.timestamp()
     found: Any = message  # no part of a record that was read is an error or a text
-    return Carried(
+    return CarriedRecord(
         found.topic(),
         found.partition(),
         found.offset(),

@@ -28,7 +28,7 @@ LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as a
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class OffsetRange:
     """Offsets of one partition: `begin` is in it, `end` is not."""
 
     begin: int
@@ -58,7 +58,7 @@ class Cluster:
             raise KafkaFailed(f"{topic}: {found.error.str()}; `taskstream topics list` tells what is there")
         return sorted(found.partitions)
 
-    def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, Span]:
+    def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, OffsetRange]:
         """The span of every partition that takes part, as a read_committed reader sees it now.
 
         Raises:
@@ -124,7 +124,7 @@ def _named(bound: Offsets, topic: str) -> Mapping[int, int]:
     return bound.by_topic[topic]
 
 
-def _span(begin: int, end: int, low: int, high: int) -> Span:
+def _span(begin: int, end: int, low: int, high: int) -> OffsetRange:
     """What of begin..end is there."""
     there = min(max(begin, low), high)
-    return Span(there, max(there, min(end, high)), max(0, min(low, end) - begin))
+    return OffsetRange(there, max(there, min(end, high)), max(0, min(low, end) - begin))

@@ -8,12 +8,12 @@ from functools import partial
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import StreamGap
-from taskstream.consumer.kafka.retry import patiently
+from taskstream.consumer.kafka.retry import with_retry
 
 _CALL_S = 5.0
 
 
-class Starts:
+class CommittedOffsets:
     """Asks for the places of one group on one topic, by the group's own `consumer`."""
 
     def __init__(self, consumer: Consumer, group: str, topic: str) -> None:
@@ -30,9 +30,9 @@ class Starts:
         """
         starts: list[TopicPartition] = []
         unread: set[int] = set()
-        for place in patiently("the group's offsets cannot be asked", partial(self._committed, partitions)):
+        for place in with_retry("the group's offsets cannot be asked", partial(self._committed, partitions)):
             ask = partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S)
-            low, high = patiently(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
+            low, high = with_retry(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
             offset = place.offset
             if offset < 0:
                 offset = low

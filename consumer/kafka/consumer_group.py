@@ -9,13 +9,13 @@ from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaExcep
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.consumer.kafka.retry import patiently
+from taskstream.consumer.kafka.retry import with_retry
 
 _CALL_S = 15.0
 _GONE = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
-class Group:
+class ConsumerGroup:
     """`with Group(config, name) as group: group.committed(...)`."""
 
     def __init__(self, config: Mapping[str, Any], name: str) -> None:
@@ -38,7 +38,7 @@ class Group:
             KafkaFailed: Kafka did not answer.
         """
         asked = [TopicPartition(topic, each) for each in partitions]
-        places = patiently(
+        places = with_retry(
             f"the offsets of group {self.name} cannot be asked",
             lambda: self.consumer.committed(asked, timeout=_CALL_S),
         )
@@ -59,7 +59,7 @@ class Group:
             return admin.describe_consumer_groups([self.name], request_timeout=_CALL_S)[self.name].result()
 
         try:
-            found = patiently(f"group {self.name} cannot be described", described, why=admin.why)
+            found = with_retry(f"group {self.name} cannot be described", described, why=admin.why)
         except KafkaFailed as error:
             cause = error.__cause__
             if isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:

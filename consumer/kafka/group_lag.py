@@ -9,8 +9,8 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
-from taskstream.consumer.kafka.bounded_reader import Passage
-from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, Span
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, OffsetRange
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 
 _CALL_S = 10.0
@@ -43,7 +43,7 @@ class PartitionLag:
         return 0.0 if self.oldest_ms is None else max(0.0, (now_ms - self.oldest_ms) / 1000)
 
 
-class Groups:
+class GroupLags:
     """Asks a cluster about consumer groups. `config` is librdkafka's."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -120,7 +120,7 @@ class Groups:
         lows = self._cluster.offsets(topic, partitions, EARLIEST)
         ends = self._cluster.offsets(topic, partitions, LATEST)
         begins = {each: min(ends[each], max(lows[each], committed.get(each, 0))) for each in partitions}
-        oldest = self._oldest(topic, {each: Span(begins[each], ends[each]) for each in partitions})
+        oldest = self._oldest(topic, {each: OffsetRange(begins[each], ends[each]) for each in partitions})
         return [
             PartitionLag(
                 group=group,
@@ -136,12 +136,12 @@ class Groups:
             for each in partitions
         ]
 
-    def _oldest(self, topic: str, spans: Mapping[int, Span]) -> dict[int, int]:
+    def _oldest(self, topic: str, spans: Mapping[int, OffsetRange]) -> dict[int, int]:
         """[partition] The timestamp of the first record of its span, where there is one."""
         wanted = {each: span for each, span in spans.items() if span.begin < span.end}
         found: dict[int, int] = {}
         try:
-            with Passage({**self._config, **_GLANCE}, topic, wanted) as passage:
+            with BoundedReader({**self._config, **_GLANCE}, topic, wanted) as passage:
                 for records in passage.batches(_AT_ONCE):
                     for message, partition in zip(records.messages, records.partitions.tolist(), strict=True):
                         found.setdefault(partition, message.timestamp()[1])
@@ -150,7 +150,9 @@ class Groups:
         except StreamGap:  # retention is passing by at this moment: asked once more, where it has come to
             partitions = list(wanted)
             lows = self._cluster.offsets(topic, partitions, EARLIEST)
-            return self._oldest(topic, {each: Span(min(lows[each], spans[each].end), spans[each].end) for each in lows})
+            return self._oldest(
+                topic, {each: OffsetRange(min(lows[each], spans[each].end), spans[each].end) for each in lows}
+            )
         return found
 
 

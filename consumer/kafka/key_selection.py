@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class KeySelection:
     """The records of one project, of one task (of any project, or of that one), or all."""
 
     project_id: str | None = None

@@ -30,7 +30,7 @@ FINAL = frozenset(
 """What asking again does not mend."""
 
 
-def patiently(
+def with_retry(
     what: str,
     ask: Callable[[], T],
     patience_s: float = PATIENCE_S,

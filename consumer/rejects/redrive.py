@@ -6,37 +6,37 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from taskstream.consumer.rejects.redrive_choice import Choice, Kept
-from taskstream.consumer.rejects.redrive_transaction import PORTION, Drive
-from taskstream.consumer.rejects.rejected_record import Reject
-from taskstream.consumer.rejects.rejects_reader import Judged
+from taskstream.consumer.rejects.redrive_choice import KeptReject, RedriveChoice
+from taskstream.consumer.rejects.redrive_transaction import PORTION, RedriveTransaction
+from taskstream.consumer.rejects.rejected_record import RejectedRecord
+from taskstream.consumer.rejects.rejects_reader import JudgedReject
 
 PORTION_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
-class Account:
+class RedriveCounts:
     """What was, or in a dry run would be, driven back, and what was not."""
 
     driven: int = 0
-    kept: Counter[Kept] = field(default_factory=Counter)
+    kept: Counter[KeptReject] = field(default_factory=Counter)
     places: set[str] = field(default_factory=set)
     """Those of the places that were asked for by name, that are there."""
 
 
 def redrive(
-    batches: Iterable[list[Judged]],
-    choice: Choice,
-    drive: Drive | None,
+    batches: Iterable[list[JudgedReject]],
+    choice: RedriveChoice,
+    drive: RedriveTransaction | None,
     stopping: Callable[[], bool] = lambda: False,
     told: Callable[[int], None] = lambda _count: None,
-) -> tuple[bool, Account]:
+) -> tuple[bool, RedriveCounts]:
     """Drive back what is chosen; no `drive`: only count it. Gives whether it went through all, and the account.
 
     Raises:
         ConsumerError: what was driven before is driven, and noted.
     """
-    account, held = Account(), dict[int, _Portion]()
+    account, held = RedriveCounts(), dict[int, _Portion]()
     for batch in batches:
         for judged in filter(choice.asked, batch):
             if choice.places:
@@ -64,11 +64,11 @@ def redrive(
 class _Portion:
     """What is driven back together."""
 
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: list[RejectedRecord] = field(default_factory=list)
     bytes: int = 0
 
 
-def _send(portion: list[Reject], drive: Drive | None, account: Account) -> None:
+def _send(portion: list[RejectedRecord], drive: RedriveTransaction | None, account: RedriveCounts) -> None:
     if drive is not None:
         drive.back(portion)
     account.driven += len(portion)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.rejects.rejected_record import missing_origin
-from taskstream.consumer.rejects.rejects_reader import Judged
+from taskstream.consumer.rejects.rejects_reader import JudgedReject
 
 
-class Kept(enum.StrEnum):
+class KeptReject(enum.StrEnum):
     """Why one is not driven back."""
 
     DRIVEN = "driven already"
@@ -21,7 +21,7 @@ class Kept(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RedriveChoice:
     """What was asked for; what is not of it is not counted either."""
 
     topic: str
@@ -33,23 +33,23 @@ class Choice:
     """Empty: any."""
     places: frozenset[str] = frozenset()
     """PARTITION:OFFSET on the rejected topic; empty: any."""
-    selection: Selection = field(default_factory=Selection)
+    selection: KeySelection = field(default_factory=KeySelection)
 
-    def asked(self, judged: Judged) -> bool:
+    def asked(self, judged: JudgedReject) -> bool:
         """Whether this one is meant."""
         reject = judged.reject
         if self.places and reject.place not in self.places:
             return False
         return (not self.reasons or reject.reason in self.reasons) and self.selection.takes(reject.record.key)
 
-    def kept(self, judged: Judged) -> Kept | None:
+    def kept(self, judged: JudgedReject) -> KeptReject | None:
         """Why this one is not driven back; None: it is."""
         if judged.driven:
-            return Kept.DRIVEN
+            return KeptReject.DRIVEN
         if missing_origin(judged.reject, self.topic, self.partitions) is not None:
-            return Kept.ELSEWHERE
+            return KeptReject.ELSEWHERE
         if judged.reject.drives >= self.max_drives:
-            return Kept.EXHAUSTED
+            return KeptReject.EXHAUSTED
         if not judged.readable and not self.unreadable_too:
-            return Kept.UNREADABLE
+            return KeptReject.UNREADABLE
         return None

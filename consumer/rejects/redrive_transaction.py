@@ -14,13 +14,13 @@ from confluent_kafka import KafkaException, Producer
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
-from taskstream.consumer.rejects.rejected_record import DRIVES, Reject, note_of
+from taskstream.consumer.rejects.rejected_record import DRIVES, RejectedRecord, note_of
 from taskstream.schemas.topics import Topics
 
 PORTION = 1_000
 
 
-class Drive:
+class RedriveTransaction:
     """`with Drive(config, topics) as drive: drive.back(rejects)`. Only one at a time: a new one ends an old one's."""
 
     def __init__(self, config: Mapping[str, Any], topics: Topics) -> None:
@@ -46,7 +46,7 @@ class Drive:
         self._producer.purge()
         self._producer.close()
 
-    def back(self, rejects: Sequence[Reject]) -> None:
+    def back(self, rejects: Sequence[RejectedRecord]) -> None:
         """Drive these back, all or none; all lie in one partition of the rejected topic, in this order.
 
         Raises:
@@ -65,7 +65,7 @@ class Drive:
         transactional("commit_transaction", lambda: self._producer.commit_transaction(CALL_S))
         self._open = False
 
-    def _send_back(self, reject: Reject) -> None:
+    def _send_back(self, reject: RejectedRecord) -> None:
         assert reject.topic is not None, "its origin is known"
         assert reject.partition is not None, "its origin is known"
         headers = [*reject.headers_as_received(), (DRIVES, str(reject.drives + 1).encode())]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from taskstream.consumer.kafka.carried_record import Carried, Headers
+from taskstream.consumer.kafka.carried_record import CarriedRecord, Headers
 
 NOTE = "taskstream_note"
 """The header that makes a record a note; its value says what it is of."""
@@ -23,10 +23,10 @@ _WORKERS = frozenset(f"taskstream_{each}" for each in _ORIGIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
+class RejectedRecord:
     """A rejected record, as its headers tell it."""
 
-    record: Carried
+    record: CarriedRecord
     """As it lies on the rejected topic."""
     reason: str
     detail: str
@@ -48,10 +48,10 @@ class Reject:
         return [each for each in self.record.headers if each[0] not in _WORKERS and each[0] != DRIVES]
 
 
-def reject_of(record: Carried) -> Reject:
+def reject_of(record: CarriedRecord) -> RejectedRecord:
     """What the headers tell; also a record that somebody else has put there is one, of reason `unknown`."""
     told = {name: _text(value) for name, value in record.headers}
-    return Reject(
+    return RejectedRecord(
         record,
         told.get("taskstream_reason") or "unknown",
         told.get("taskstream_detail") or "",
@@ -63,7 +63,7 @@ def reject_of(record: Carried) -> Reject:
     )
 
 
-def is_note(record: Carried) -> bool:
+def is_note(record: CarriedRecord) -> bool:
     """Whether this is a note; a rejected record always has a reason, whatever headers it came with."""
     names = {name for name, _ in record.headers}
     return NOTE in names and "taskstream_reason" not in names
@@ -75,7 +75,7 @@ def note_of(offsets: Iterable[int]) -> tuple[bytes, Headers]:
     return value, [(NOTE, DRIVEN), ("content-type", b"application/json")]
 
 
-def driven_by(record: Carried) -> set[int]:
+def driven_by(record: CarriedRecord) -> set[int]:
     """The offsets that a note names; none, if it is a note of something else or cannot be read."""
     try:
         told = json.loads(record.value or b"")
@@ -95,7 +95,7 @@ def ranges_of(offsets: Iterable[int]) -> list[list[int]]:
     return ranges
 
 
-def missing_origin(reject: Reject, topic: str, partitions: int) -> str | None:
+def missing_origin(reject: RejectedRecord, topic: str, partitions: int) -> str | None:
     """Why it cannot be driven back to `topic`; None: it can."""
     if reject.topic is None or reject.partition is None:
         return "no origin"

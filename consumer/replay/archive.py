@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskstream.consumer.errors import ArchiveUnusable
-from taskstream.consumer.kafka.carried_record import Carried
-from taskstream.consumer.kafka.cluster import Span
+from taskstream.consumer.kafka.carried_record import CarriedRecord
+from taskstream.consumer.kafka.cluster import OffsetRange
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(
@@ -53,7 +53,7 @@ class Origin:
     topic: str
     partitions: int
     """How many the topic has."""
-    spans: Mapping[int, Span]
+    spans: Mapping[int, OffsetRange]
     """What part of each partition was asked for."""
 
 
@@ -68,7 +68,7 @@ class ArchiveWriter:
         self._partial = path.with_name(path.name + ".partial")
         self._origin = origin
         self._overwrite = overwrite
-        self._held: list[Carried] = []
+        self._held: list[CarriedRecord] = []
         self._held_bytes = 0
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class ArchiveWriter:
             self._partial.unlink(missing_ok=True)
             self._file.close()
 
-    def take(self, records: Sequence[Carried]) -> None:
+    def take(self, records: Sequence[CarriedRecord]) -> None:
         """Write these, sooner or later.
 
         Raises:
@@ -177,12 +177,12 @@ class ArchiveReader:
         """
         try:
             told = json.loads((self._file.metadata.metadata or {})[_ORIGIN.encode()])
-            spans = {int(number): Span(*ends) for number, ends in told["spans"].items()}
+            spans = {int(number): OffsetRange(*ends) for number, ends in told["spans"].items()}
             return Origin(str(told["topic"]), int(told["partitions"]), spans)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise ArchiveUnusable(f"{self._path} does not tell which topic its records are of") from error
 
-    def batches(self, most: int) -> Iterator[list[Carried]]:
+    def batches(self, most: int) -> Iterator[list[CarriedRecord]]:
         """All records in the order in which they were written, up to `most` at once.
 
         Raises:
@@ -192,7 +192,7 @@ class ArchiveReader:
             for batch in self._file.iter_batches(most, use_threads=False):
                 *columns, headers = (column.to_pylist() for column in batch.columns)
                 pairs = ([(each["name"], each["value"]) for each in held] for held in headers)
-                yield [Carried(*row) for row in zip(*columns, pairs, strict=True)]
+                yield [CarriedRecord(*row) for row in zip(*columns, pairs, strict=True)]
         except (OSError, pa.ArrowException) as error:
             raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
 

@@ -13,13 +13,13 @@ from typing import Any
 from confluent_kafka import IsolationLevel
 
 from taskstream.consumer.errors import KafkaFailed
-from taskstream.consumer.kafka.bounded_reader import Passage
-from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, Span
-from taskstream.consumer.kafka.consumer_group import Group
-from taskstream.consumer.replay.difference import Excuse, Rules, Verdict, judge
-from taskstream.consumer.replay.refold import Published, Refold
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, OffsetRange
+from taskstream.consumer.kafka.consumer_group import ConsumerGroup
+from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, StateDifference, judge
+from taskstream.consumer.replay.refold import EventFold, PublishedRows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from taskstream.consumer.worker.gc_control import collected_by_hand
+from taskstream.consumer.worker.gc_control import manual_gc
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -45,7 +45,7 @@ class Compared:
     unreadable: Mapping[str, int]
     fold: SeriesTable
     found: SeriesTable
-    verdict: Verdict
+    verdict: StateDifference
 
 
 class Comparison:
@@ -77,22 +77,22 @@ class Comparison:
         Raises:
             ConsumerError: a topic could not be read.
         """
-        refold, published = Refold(self._ids, self._settings), Published(self._ids, self._settings)
+        refold, published = EventFold(self._ids, self._settings), PublishedRows(self._ids, self._settings)
         self._fold(refold, partition, begin, pin)
         self._read_state(published, partition, 0)
         verdict = judge(refold.table, published.table, self._rules(refold, begin))
         return self._compared(partition, begin, pin, refold, published, verdict, exact=True)
 
-    def following(self, partition: int, begin: int, group: Group) -> Compared:
+    def following(self, partition: int, begin: int, group: ConsumerGroup) -> Compared:
         """Fold from `begin` to where the group has come, and compare, also while it goes on.
 
         Raises:
             ConsumerError: a topic could not be read, or the group's offsets went back.
         """
-        refold, published = Refold(self._ids, self._settings), Published(self._ids, self._settings)
+        refold, published = EventFold(self._ids, self._settings), PublishedRows(self._ids, self._settings)
         first = pin = self._committed(group, partition, begin)
         self._fold(refold, partition, begin, pin)
-        verdict, read_to, only = Verdict(), 0, None
+        verdict, read_to, only = StateDifference(), 0, None
         for _ in range(ROUNDS):
             refold.table.commit()
             read_to = self._read_state(published, partition, read_to)
@@ -105,30 +105,30 @@ class Comparison:
             pin, only = after, verdict.moving
             if not only:
                 break
-        verdict.excused[Excuse.MOVING] += len(verdict.moving)
+        verdict.excused[DifferenceExcuse.MOVING] += len(verdict.moving)
         verdict.excused += type(verdict.excused)()  # without what counts nothing
         return self._compared(partition, begin, pin, refold, published, verdict, exact=pin == first)
 
-    def _rules(self, refold: Refold, begin: int) -> Rules:
-        return Rules(self._now_us, self._keep_us, begin == 0, refold.first_us)
+    def _rules(self, refold: EventFold, begin: int) -> FoldRules:
+        return FoldRules(self._now_us, self._keep_us, begin == 0, refold.first_us)
 
-    def _committed(self, group: Group, partition: int, begin: int) -> int:
+    def _committed(self, group: ConsumerGroup, partition: int, begin: int) -> int:
         """Where the group is; one that has never committed is before the first event."""
         place = group.committed(self._topics.progress.name, [partition])[partition]
         return begin if place is None else place
 
-    def _fold(self, refold: Refold, partition: int, begin: int, end: int, *, commit: bool = True) -> None:
+    def _fold(self, refold: EventFold, partition: int, begin: int, end: int, *, commit: bool = True) -> None:
         if end <= begin:
             return
-        span = {partition: Span(begin, end)}
-        with collected_by_hand(), Passage(self._config, self._topics.progress.name, span) as passage:
+        span = {partition: OffsetRange(begin, end)}
+        with manual_gc(), BoundedReader(self._config, self._topics.progress.name, span) as passage:
             for records in passage.batches(BATCH):
                 refold.take(records.messages, records.partitions)
                 if commit:
                     refold.table.commit()
                 self._told(len(records.messages))
 
-    def _read_state(self, published: Published, partition: int, begin: int) -> int:
+    def _read_state(self, published: PublishedRows, partition: int, begin: int) -> int:
         """Read rows on from `begin`, up to the end that undecided ones have: they are waited for."""
         name = self._topics.state.name
         low, end = (
@@ -137,14 +137,24 @@ class Comparison:
         )
         begin = max(begin, low)
         if begin < end:
-            with collected_by_hand(), Passage(self._config, name, {partition: Span(begin, end)}) as passage:
+            with (
+                manual_gc(),
+                BoundedReader(self._config, name, {partition: OffsetRange(begin, end)}) as passage,
+            ):
                 for records in passage.batches(BATCH):
                     published.take(records.messages)
         return end
 
     @staticmethod
     def _compared(
-        partition: int, begin: int, pin: int, refold: Refold, published: Published, verdict: Verdict, *, exact: bool
+        partition: int,
+        begin: int,
+        pin: int,
+        refold: EventFold,
+        published: PublishedRows,
+        verdict: StateDifference,
+        *,
+        exact: bool,
     ) -> Compared:
         return Compared(
             partition,

@@ -27,7 +27,7 @@ CLOCKS_DIFFER_US = 86_400_000_000
 """By no more than this do the clocks of edges differ: a series first seen later is in the range that begins then."""
 
 
-class Excuse(enum.StrEnum):
+class DifferenceExcuse(enum.StrEnum):
     """Why a series is not compared."""
 
     EXPIRED = "expired"
@@ -41,7 +41,7 @@ class Excuse(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class FoldRules:
     """What may be excused."""
 
     now_us: int
@@ -54,7 +54,7 @@ class Rules:
 
 
 @dataclass(slots=True)
-class Verdict:
+class StateDifference:
     """The keys of what differs, and counts of the rest."""
 
     differing: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Verdict:
     surplus: list[str] = field(default_factory=list)
     """The topic has it, and the fold has not."""
     same: int = 0
-    excused: Counter[Excuse] = field(default_factory=Counter)
+    excused: Counter[DifferenceExcuse] = field(default_factory=Counter)
     moving: list[str] = field(default_factory=list)
 
     @property
@@ -71,7 +71,7 @@ class Verdict:
         """How many series differ."""
         return len(self.differing) + len(self.missing) + len(self.surplus)
 
-    def add(self, other: Verdict) -> None:
+    def add(self, other: StateDifference) -> None:
         """Take in the verdict on other series; what moves is what the other one says."""
         self.differing += other.differing
         self.missing += other.missing
@@ -84,22 +84,22 @@ class Verdict:
 def judge(
     fold: SeriesTable,
     found: SeriesTable,
-    rules: Rules,
+    rules: FoldRules,
     moving: frozenset[str] = frozenset(),
     only: Iterable[str] | None = None,
-) -> Verdict:
+) -> StateDifference:
     """Compare all series, or `only` some. `moving`: what differs among these is no difference, but moved meanwhile.
 
     Rows of `fold` get the marks of silence that the same rows of `found` have: a clock gave them.
     """
-    verdict = Verdict()
+    verdict = StateDifference()
     fold_keys, found_keys = _keys(fold, only), _keys(found, only)
     _judge_common(fold, found, [key for key in found_keys if key in fold_keys], rules, moving, verdict)
     for key in fold_keys.keys() - found_keys.keys():
         if key in moving:
             verdict.moving.append(key)
         elif rules.now_us - int(fold.rows["last_seen"][fold_keys[key]]) > rules.keep_us:
-            verdict.excused[Excuse.EXPIRED] += 1
+            verdict.excused[DifferenceExcuse.EXPIRED] += 1
         else:
             verdict.missing.append(key)
     for key in found_keys.keys() - fold_keys.keys():
@@ -107,13 +107,13 @@ def judge(
         if key in moving:
             verdict.moving.append(key)
         elif not rules.complete and (rules.first_us is None or first_us < rules.first_us + CLOCKS_DIFFER_US):
-            verdict.excused[Excuse.BEFORE_RANGE] += 1
+            verdict.excused[DifferenceExcuse.BEFORE_RANGE] += 1
         else:
             verdict.surplus.append(key)
     return verdict
 
 
-def told(fold: SeriesTable, found: SeriesTable, verdict: Verdict) -> Iterator[dict[str, object]]:
+def told(fold: SeriesTable, found: SeriesTable, verdict: StateDifference) -> Iterator[dict[str, object]]:
     """Every difference: the series, what is wrong, and for each differing column what the topic has and the fold."""
     for start in range(0, len(verdict.differing), _TOLD):
         keys = verdict.differing[start : start + _TOLD]
@@ -132,9 +132,9 @@ def _judge_common(
     fold: SeriesTable,
     found: SeriesTable,
     keys: Sequence[str],
-    rules: Rules,
+    rules: FoldRules,
     moving: frozenset[str],
-    verdict: Verdict,
+    verdict: StateDifference,
 ) -> None:
     for start in range(0, len(keys), _BLOCK):
         block = keys[start : start + _BLOCK]
@@ -149,9 +149,9 @@ def _judge_common(
             if block[place] in moving:
                 verdict.moving.append(block[place])
             elif later_us[place] > rules.keep_us:
-                verdict.excused[Excuse.BEGUN_ANEW] += 1
+                verdict.excused[DifferenceExcuse.BEGUN_ANEW] += 1
             elif later_us[place] < 0 and not rules.complete:
-                verdict.excused[Excuse.BEFORE_RANGE] += 1
+                verdict.excused[DifferenceExcuse.BEFORE_RANGE] += 1
             else:
                 verdict.differing.append(block[place])
 

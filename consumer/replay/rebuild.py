@@ -13,10 +13,10 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, RebuildRefused
-from taskstream.consumer.kafka.consumer_group import Group
+from taskstream.consumer.kafka.consumer_group import ConsumerGroup
 from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
 from taskstream.consumer.replay.comparison import Compared
-from taskstream.consumer.replay.difference import Excuse
+from taskstream.consumer.replay.difference import DifferenceExcuse
 from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter
@@ -31,7 +31,7 @@ _LONGEST_MS = 900_000
 """Kafka's default for the longest transaction that it allows."""
 
 
-def refuse_members(group: Group) -> None:
+def refuse_members(group: ConsumerGroup) -> None:
     """Return when nobody is in the group.
 
     Raises:
@@ -51,7 +51,7 @@ def refuse_lost(compared: Compared, committed: int | None) -> None:
     Raises:
         RebuildRefused: rows whose events are gone would stay behind, and what lies between never be counted.
     """
-    left = sum(compared.verdict.excused[each] for each in (Excuse.BEFORE_RANGE, Excuse.BEGUN_ANEW))
+    left = sum(compared.verdict.excused[each] for each in (DifferenceExcuse.BEFORE_RANGE, DifferenceExcuse.BEGUN_ANEW))
     if left and compared.pinned != committed:
         raise RebuildRefused(
             f"partition {compared.partition}: {left:,} series began before the first event that is still there and "
@@ -62,7 +62,7 @@ def refuse_lost(compared: Compared, committed: int | None) -> None:
 class Rebuild:
     """`Rebuild(config, topics, ids, group).write(compared)`, partition by partition."""
 
-    def __init__(self, config: Mapping[str, Any], topics: Topics, ids: SchemaIds, group: Group) -> None:
+    def __init__(self, config: Mapping[str, Any], topics: Topics, ids: SchemaIds, group: ConsumerGroup) -> None:
         self._config = dict(config)
         self._topics = topics
         self._writer = ColumnWriter(ids, newest("SeriesState"))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from taskstream.consumer.kafka.bounded_reader import Passage
-from taskstream.consumer.kafka.carried_record import Carried, carried
-from taskstream.consumer.kafka.cluster import Span
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.carried_record import CarriedRecord, carried
+from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.replay.archive import ArchiveReader
 
 BATCH = 2_000
@@ -20,7 +20,7 @@ _PAUSE_S = 0.25
 class Target(Protocol):
     """Where records go."""
 
-    def take(self, records: Sequence[Carried]) -> None:
+    def take(self, records: Sequence[CarriedRecord]) -> None:
         """Take these, in their order."""
         ...
 
@@ -29,10 +29,10 @@ class Target(Protocol):
         ...
 
 
-class Nowhere:
+class NoTarget:
     """The target of a dry run."""
 
-    def take(self, records: Sequence[Carried]) -> None:
+    def take(self, records: Sequence[CarriedRecord]) -> None:
         """Forget them."""
 
     def settle(self) -> None:
@@ -40,7 +40,7 @@ class Nowhere:
 
 
 @dataclass(slots=True)
-class Tally:
+class PartitionCounts:
     """What was carried of one partition."""
 
     records: int = 0
@@ -49,7 +49,7 @@ class Tally:
     """The earliest timestamp."""
     last_ms: int | None = None
 
-    def add(self, record: Carried) -> None:
+    def add(self, record: CarriedRecord) -> None:
         """Count one more."""
         self.records += 1
         self.bytes += record.size
@@ -66,9 +66,14 @@ class TopicPart:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], topic: str, spans: Mapping[int, Span], selection: Selection, most: int = BATCH
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        spans: Mapping[int, OffsetRange],
+        selection: KeySelection,
+        most: int = BATCH,
     ) -> None:
-        self._passage = Passage(dict(config) | {"queued.min.messages": 20_000}, topic, spans)
+        self._passage = BoundedReader(dict(config) | {"queued.min.messages": 20_000}, topic, spans)
         self._spans = dict(spans)
         self._selection = selection
         self._most = most
@@ -83,7 +88,7 @@ class TopicPart:
         """How far that is, in offsets."""
         return sum(self.positions[number] - span.begin for number, span in self._spans.items())
 
-    def __iter__(self) -> Iterator[list[Carried]]:
+    def __iter__(self) -> Iterator[list[CarriedRecord]]:
         takes = self._selection.takes
         with self._passage as passage:
             for records in passage.batches(self._most):
@@ -104,20 +109,20 @@ class ArchivePart:
         self.moved = 0
         """Records given, and skipped."""
 
-    def __iter__(self) -> Iterator[list[Carried]]:
+    def __iter__(self) -> Iterator[list[CarriedRecord]]:
         for records in self._archive.batches(self._most):
             wanted = records[max(0, self._skip - self.moved) :]
             self.moved += len(records)
             yield wanted
 
 
-class Carrier:
-    """`Carrier(target, rate).carry(batches, ...)`; `tallies` is the account by partition."""
+class RecordCopy:
+    """`RecordCopy(target, rate).carry(batches, ...)`; `tallies` is the account by partition."""
 
     def __init__(self, target: Target, rate: float | None = None) -> None:
         self._target = target
         self._rate = rate
-        self.tallies: dict[int, Tally] = {}
+        self.tallies: dict[int, PartitionCounts] = {}
 
     @property
     def records(self) -> int:
@@ -126,7 +131,7 @@ class Carrier:
 
     def carry(
         self,
-        batches: Iterable[list[Carried]],
+        batches: Iterable[list[CarriedRecord]],
         stopping: Callable[[], bool] = lambda: False,
         told: Callable[[], None] = lambda: None,
     ) -> bool:
@@ -139,7 +144,7 @@ class Carrier:
         for batch in batches:
             self._target.take(batch)
             for record in batch:
-                self.tallies.setdefault(record.partition, Tally()).add(record)
+                self.tallies.setdefault(record.partition, PartitionCounts()).add(record)
             told()
             self._pause(began, stopping)
             if stopping():

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.state_decoder import newest_of, states_of
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable, Settings
 from taskstream.consumer.state.state_records import rows_of, strings_of
@@ -18,13 +18,13 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
 Numbers = npt.NDArray[np.int32]
-EVERYTHING = Selection()
+EVERYTHING = KeySelection()
 
 
-class Refold:
+class EventFold:
     """A table that events of `progress` are folded into; what the worker would have given off is left out."""
 
-    def __init__(self, ids: SchemaIds, settings: Settings, selection: Selection = EVERYTHING) -> None:
+    def __init__(self, ids: SchemaIds, settings: Settings, selection: KeySelection = EVERYTHING) -> None:
         self.table = SeriesTable(settings)
         self.events = 0
         self.unreadable: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Refold:
         self.events += decoded.batch.num_rows
 
 
-class Published:
+class PublishedRows:
     """A table of the rows that the `state` topic holds."""
 
     def __init__(self, ids: SchemaIds, settings: Settings) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
-from taskstream.consumer.errors import CopyRefused, KafkaFailed
-from taskstream.consumer.kafka.carried_record import Carried
+from taskstream.consumer.errors import KafkaFailed, RecordCopyRefused
+from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 
 _CALL_S = 15.0
@@ -26,7 +26,7 @@ def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[
         KafkaFailed: a cluster did not answer.
     """
     if topic == source_topic and _cluster_id(source) == _cluster_id(target):
-        raise CopyRefused(f"{topic} would be copied onto itself: give another --to-topic, or another cluster")
+        raise RecordCopyRefused(f"{topic} would be copied onto itself: give another --to-topic, or another cluster")
 
 
 def refuse_other_homes(count: int, topic: str, there: int) -> None:
@@ -36,7 +36,7 @@ def refuse_other_homes(count: int, topic: str, there: int) -> None:
         CopyRefused: a key's home would be another one.
     """
     if there != count:
-        raise CopyRefused(
+        raise RecordCopyRefused(
             f"{topic} has {there} partitions, and the records come from {count}: create it with {count}, or say "
             "--by-key to send each record where its key belongs"
         )
@@ -85,7 +85,7 @@ class TopicTarget:
         self._producer.purge()
         self._producer.close()
 
-    def take(self, records: Sequence[Carried]) -> None:
+    def take(self, records: Sequence[CarriedRecord]) -> None:
         """Send these; they are on the topic when `settle` returns.
 
         Raises:
@@ -114,7 +114,7 @@ class TopicTarget:
                 raise KafkaFailed(f"{self._topic}: {left:,} records were not acknowledged for {_STALLED_S:.0f} s")
         self._check()
 
-    def _sent(self, record: Carried) -> bool:
+    def _sent(self, record: CarriedRecord) -> bool:
         more: dict[str, Any] = {} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}
         partition = _BY_KEY if self._by_key else record.partition
         try:

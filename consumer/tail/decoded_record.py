@@ -23,7 +23,7 @@ NO_REGISTRY = "registry_failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DecodedRecord:
     """One record. Of `record`, `unreadable` and `rejected` one at the most is there; none: it is a tombstone."""
 
     topic: str
@@ -50,7 +50,7 @@ class Seen:
         return self.value is None and self.unreadable is None and self.rejected is None
 
 
-class Taker:
+class RecordDecoder:
     """Takes the records of one topic apart."""
 
     def __init__(self, topic: Topic, ids: SchemaIds) -> None:
@@ -58,7 +58,7 @@ class Taker:
         self._reader = None if topic.value is None else RecordReader(ids, topic.value)
         self._times = frozenset() if topic.value is None else _times_of(topic.value)
 
-    def take(self, message: Message) -> Seen:
+    def take(self, message: Message) -> DecodedRecord:
         """What the record is; whatever its bytes are."""
         value = _bytes(message.value())
         bare = self._bare(message, value)
@@ -83,14 +83,14 @@ class Taker:
             record={name: self._shown(name, each) for name, each in record.items()},
         )
 
-    def _bare(self, message: Message, value: bytes | None) -> Seen:
+    def _bare(self, message: Message, value: bytes | None) -> DecodedRecord:
         """What is known without reading the value."""
         headers: Any = message.headers() or ()  # confluent-kafka takes more kinds than it gives
         partition: Any = message.partition()
         offset: Any = message.offset()
         key = _text(_bytes(message.key()))
         project_id, task_id, subtask_name = self._identity(key)
-        return Seen(
+        return DecodedRecord(
             topic=self._topic.name,
             partition=partition,
             offset=offset,

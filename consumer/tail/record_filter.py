@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskstream.consumer.tail.decoded_record import Seen
+from taskstream.consumer.tail.decoded_record import DecodedRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordFilter:
     """Records of this project, task and subtask, and of these kinds of signal; None: of any.
 
     What cannot be read is taken by its key.
@@ -19,7 +19,7 @@ class Wanted:
     subtask_name: str | None = None
     signals: frozenset[str] | None = None
 
-    def takes(self, seen: Seen) -> bool:
+    def takes(self, seen: DecodedRecord) -> bool:
         """Whether it is one of them."""
         if self.signals is not None and (seen.record is None or seen.record.get("signal") not in self.signals):
             return False

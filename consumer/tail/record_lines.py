@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from taskstream.consumer.tail.decoded_record import Seen
+from taskstream.consumer.tail.decoded_record import DecodedRecord
 
 Record = Mapping[str, Any]
 _SHOWN_BYTES = 48
 _MOST_CHARACTERS = 200
 
 
-def json_line(seen: Seen) -> str:
+def json_line(seen: DecodedRecord) -> str:
     """The whole of it as one JSON object; moments are ISO 8601 in UTC, bytes that cannot be read hexadecimal."""
     document: dict[str, Any] = {
         "topic": seen.topic,
@@ -36,7 +36,7 @@ def json_line(seen: Seen) -> str:
     return json.dumps(document, ensure_ascii=False, default=_exact)
 
 
-def line(seen: Seen) -> str:
+def line(seen: DecodedRecord) -> str:
     """The most of it, for people."""
     names = [_plain(each) for each in (f"{seen.project_id}/{seen.task_id}", seen.subtask_name) if each]
     where = f"{_iso(seen.timestamp_ms)} {seen.partition}:{seen.offset} {' '.join(names)}"

@@ -8,8 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
-from taskstream.consumer.kafka.bounded_reader import Passage
-from taskstream.consumer.kafka.cluster import Span
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.retry import FINAL
 
 _AT_ONCE = 500
@@ -17,13 +17,15 @@ _WAIT_S = 0.2
 _SMALL = {"queued.min.messages": 1_000, "queued.max.messages.kbytes": 8_192, "log_level": 0}
 
 
-class Following:
+class TopicTail:
     """`for messages in Following(...).batches(): ...`. In no group; what is committed only.
 
     Each batch holds each partition's records in order, and is empty after a moment without any.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, spans: Mapping[int, Span], *, to_the_end: bool) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], topic: str, spans: Mapping[int, OffsetRange], *, to_the_end: bool
+    ) -> None:
         """`to_the_end`: it ends where the spans end; else it goes on with what comes."""
         self._config = {**_SMALL, **config}
         self._topic = topic
@@ -42,7 +44,7 @@ class Following:
         return self._to_their_ends() if self._to_the_end else self._on_and_on()
 
     def _to_their_ends(self) -> Generator[list[Message]]:
-        with Passage(self._config, self._topic, self._spans) as passage:
+        with BoundedReader(self._config, self._topic, self._spans) as passage:
             for records in passage.batches(_AT_ONCE):
                 yield records.messages
 

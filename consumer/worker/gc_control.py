@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def collected_by_hand() -> Iterator[None]:
+def manual_gc() -> Iterator[None]:
     """While this is open, cycles are looked for by `gc.collect()` alone, and not among what was there before."""
     _collect()
     gc.freeze()

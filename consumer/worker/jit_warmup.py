@@ -28,7 +28,7 @@ _EVENT = {
 }
 
 
-def warm_up(ids: SchemaIds) -> None:
+def warm_up_jit(ids: SchemaIds) -> None:
     """Read, fold and write one event of a series that exists nowhere else."""
     events = ColumnWriter(ids, newest("ProgressReported"))
     columns = [pa.array([_EVENT.get(field.name)], field.type) for field in events.schema]

@@ -15,7 +15,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 10, 100, 1_000, 5_000, 10_000, 50_000)
 
 
-class Instruments:
+class WorkerMetrics:
     """The worker's metrics; no label grows with tasks."""
 
     def __init__(self) -> None:
@@ -83,10 +83,10 @@ class Instruments:
             self._lag_s.labels(str(partition)).set(max(late_us, 0) / 1_000_000)
 
 
-class InstrumentsServer:
+class WorkerMetricsServer:
     """/metrics, /healthz and /readyz on a port of their own. `with InstrumentsServer(...) as server: server.port`."""
 
-    def __init__(self, instruments: Instruments, host: str, port: int) -> None:
+    def __init__(self, instruments: WorkerMetrics, host: str, port: int) -> None:
         self._instruments = instruments
         self.host = host
         self.port = port
@@ -119,7 +119,7 @@ class InstrumentsServer:
         self._thread.join()
 
 
-def _answer(path: str, instruments: Instruments) -> tuple[int, str, bytes]:
+def _answer(path: str, instruments: WorkerMetrics) -> tuple[int, str, bytes]:
     if path == "/metrics":
         return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(instruments.registry)
     if path == "/healthz":

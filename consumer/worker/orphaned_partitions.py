@@ -19,7 +19,7 @@ _EVERY_S = 3.0
 _log = structlog.get_logger("worker")
 
 
-class Orphans:
+class OrphanedPartitions:
     """Asks Kafka about the group now and then, without waiting for the answer. Call `left_alone` often."""
 
     def __init__(self, config: Mapping[str, Any], group: str, topic: str, partitions: int) -> None:

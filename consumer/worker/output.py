@@ -24,7 +24,7 @@ from taskstream.schemas.topics import Topics
 Ints = npt.NDArray[np.int64]
 
 
-class Outbox:
+class Output:
     """Filled while a transaction is open, sent when it is committed, thrown away when it is aborted."""
 
     def __init__(self, ids: SchemaIds, topics: Topics) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class Breaker:
+class RejectBreaker:
     """Counts over the last `window` records; trips when more than `share` of them, and `least` of them, were bad."""
 
     def __init__(self, share: float = 0.5, window: int = 10_000, least: int = 100) -> None:

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.cluster import EARLIEST, LATEST
-from taskstream.consumer.kafka.retry import FINAL, patiently
+from taskstream.consumer.kafka.retry import FINAL, with_retry
 from taskstream.consumer.kafka.state_decoder import newest_of, states_of, unreadable
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.state_records import rows_of, strings_of
@@ -34,7 +34,7 @@ _REMEDY = "start the program that wrote it, or rebuild the state into a new --pr
 _log = structlog.get_logger("restore")
 
 
-class StateReader:
+class StateRestore:
     """Brings partitions of the state topic into a table. One call may block for as long as there are rows to read."""
 
     def __init__(self, config: Mapping[str, Any], topic: str, ids: SchemaIds) -> None:
@@ -103,7 +103,7 @@ class StateReader:
             return {each.partition: answer.result().offset for each, answer in answers.items()}
 
         what = f"the ends of {self._topic} cannot be asked"
-        begins, ends = (patiently(what, partial(ask, spec)) for spec in (EARLIEST, LATEST))
+        begins, ends = (with_retry(what, partial(ask, spec)) for spec in (EARLIEST, LATEST))
         return {each: (begins[each], ends[each]) for each in partitions}
 
     def _put(self, messages: Sequence[Message], table: SeriesTable) -> None:

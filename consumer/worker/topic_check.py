@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from taskstream.consumer.errors import TopicsUnfit
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.consumer.kafka.retry import patiently
+from taskstream.consumer.kafka.retry import with_retry
 from taskstream.schemas.topics import Topics
 
 _CALL_S = 10.0
@@ -25,7 +25,7 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     admin = QuietAdmin(config)
     used = (topics.progress, topics.state, topics.rates, topics.signals, topics.rejected)
     names = [each.name for each in used]
-    counts = patiently("the topics cannot be looked at", lambda: _partition_counts(admin, names), why=admin.why)
+    counts = with_retry("the topics cannot be looked at", lambda: _partition_counts(admin, names), why=admin.why)
     missing = [name for name, count in counts.items() if not count]
     if missing:
         raise TopicsUnfit(

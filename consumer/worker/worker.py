@@ -18,20 +18,20 @@ import structlog
 from confluent_kafka import KafkaException
 
 from taskstream.consumer.errors import KafkaFailed, OffsetsGone, ProducerLost, TooManyRejected, TransactionAborted
-from taskstream.consumer.kafka.batch_source import Batch, Source
+from taskstream.consumer.kafka.batch_source import BatchSource, SourceBatch
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.transaction import Transaction
 from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.consumer.state.silence import mark_silent, silent
-from taskstream.consumer.worker.gc_control import collected_by_hand
-from taskstream.consumer.worker.jit_warmup import warm_up
-from taskstream.consumer.worker.metrics import Instruments
-from taskstream.consumer.worker.orphaned_partitions import Orphans
-from taskstream.consumer.worker.output import Outbox
-from taskstream.consumer.worker.reject_breaker import Breaker
+from taskstream.consumer.worker.gc_control import manual_gc
+from taskstream.consumer.worker.jit_warmup import warm_up_jit
+from taskstream.consumer.worker.metrics import WorkerMetrics
+from taskstream.consumer.worker.orphaned_partitions import OrphanedPartitions
+from taskstream.consumer.worker.output import Output
+from taskstream.consumer.worker.reject_breaker import RejectBreaker
 from taskstream.consumer.worker.settings import WorkerSettings
-from taskstream.consumer.worker.state_restore import StateReader
+from taskstream.consumer.worker.state_restore import StateRestore
 from taskstream.consumer.worker.topic_check import check_topics
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.codec.column_codec import ColumnReader
@@ -58,7 +58,7 @@ class Worker:
         kafka: Mapping[str, Any],
         ids: SchemaIds,
         settings: WorkerSettings,
-        instruments: Instruments,
+        instruments: WorkerMetrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kafka = dict(kafka) | {"logger": kafka_logger()}
@@ -67,8 +67,8 @@ class Worker:
         self._clock = clock
         self._ids = ids
         self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
-        self._restore = StateReader(self._kafka, settings.topics.state.name, ids)
-        self._breaker = Breaker(settings.reject_share)
+        self._restore = StateRestore(self._kafka, settings.topics.state.name, ids)
+        self._breaker = RejectBreaker(settings.reject_share)
         self._began: float | None = None
         self._aborts = 0
         self._rebuilds: list[float] = []
@@ -89,21 +89,21 @@ class Worker:
     def _work(self, stopping: Callable[[], bool]) -> None:
         settings = self._settings
         partitions = check_topics(self._kafka, settings.topics)
-        warm_up(self._ids)
+        warm_up_jit(self._ids)
         member = {"group.id": settings.group} | ({"group.instance.id": settings.instance} if settings.static else {})
         with ExitStack() as open_parts:
             self._watchdog = open_parts.enter_context(Watchdog())
             open_parts.callback(self._close_transaction)
             self._open_transaction()
             topic = settings.topics.progress.name
-            self._orphans = Orphans(self._kafka, settings.group, topic, partitions)
-            self._source = Source(self._kafka | member, topic, self)
-            with self._source, collected_by_hand():
+            self._orphans = OrphanedPartitions(self._kafka, settings.group, topic, partitions)
+            self._source = BatchSource(self._kafka | member, topic, self)
+            with self._source, manual_gc():
                 self._loop(stopping)
                 self._settle()
 
     def assigned(self, partitions: Sequence[int], unread: Collection[int]) -> None:
-        """See `taskstream.consumer.kafka.batch_source.Holder`: read the state of these partitions back."""
+        """See `batch_source.RebalanceListener`: read the state of these partitions back."""
         self._settle()
         self._read_back(partitions)
         slots = self.table.of_partitions(list(unread))
@@ -118,13 +118,13 @@ class Worker:
         self._instruments.ready = True
 
     def revoked(self, partitions: Sequence[int]) -> None:
-        """See `taskstream.consumer.kafka.batch_source.Holder`: commit what is open while these are still ours."""
+        """See `batch_source.RebalanceListener`: commit what is open while these are still ours."""
         self._settle()
         self._forget(partitions)
         _log.info("revoked", partitions=sorted(partitions), series=len(self.table))
 
     def lost(self, partitions: Sequence[int]) -> None:
-        """See `taskstream.consumer.kafka.batch_source.Holder`: what is open must come to nothing."""
+        """See `batch_source.RebalanceListener`: what is open must come to nothing."""
         self._go_back("partitions lost")
         self._forget(partitions)
         _log.warning("lost", partitions=sorted(partitions))
@@ -160,7 +160,7 @@ class Worker:
             except TransactionAborted as error:
                 self._go_back(str(error))
 
-    def _fold(self, batch: Batch) -> None:
+    def _fold(self, batch: SourceBatch) -> None:
         decoded = self._reader.read(batch.values)
         if self._breaker.trips(len(batch.values), len(decoded.rejected)):
             first = decoded.rejected[0] if decoded.rejected else None
@@ -172,8 +172,8 @@ class Worker:
             )
         folded = self.table.fold(decoded.batch, batch.partitions[decoded.kept])
         for each in decoded.rejected:
-            self._outbox.reject(batch.messages[each.index], each)
-        self._outbox.take(folded)
+            self._output.reject(batch.messages[each.index], each)
+        self._output.take(folded)
         newest = _newest(decoded.batch.column("received_at"), batch.partitions[decoded.kept])
         self._instruments.folded(len(batch.values), len(decoded.rejected), newest)
         self._begin()
@@ -194,7 +194,7 @@ class Worker:
         self._instruments.lag(self._source.lag(), len(self.table), now_us)
         slots = self._level(silent(self.table.rows, now_us, self.table.settings.bucket_us))
         if slots.size:
-            self._outbox.signal(mark_silent(self.table, slots, now_us))
+            self._output.signal(mark_silent(self.table, slots, now_us))
             self._begin()
 
     def _look_for_orphans(self, now: float) -> None:
@@ -206,7 +206,7 @@ class Worker:
         now_us = round(self._clock() * 1_000_000)
         slots = self._level(expired(self.table.rows, now_us, self._settings.keep_s))
         if slots.size:
-            self._outbox.bury(slots[: self._settings.commit_rows])
+            self._output.bury(slots[: self._settings.commit_rows])
             self._begin()
 
     def _level(self, slots: Ints) -> Ints:
@@ -227,17 +227,17 @@ class Worker:
         if self._began is None:
             return
         began = time.monotonic()
-        rows = self._outbox.send(self.table, self._transaction)
+        rows = self._output.send(self.table, self._transaction)
         topic = self._settings.topics.progress.name
         self._transaction.commit(self._source.positions, topic, self._source.consumer)
         self.table.commit()
-        self._outbox.settled(self.table)
+        self._output.settled(self.table)
         self._instruments.committed(rows, time.monotonic() - began)
         self._aborts = 0
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._outbox = Outbox(self._ids, self._settings.topics)
+        self._output = Output(self._ids, self._settings.topics)
         self._began = None
 
     def _go_back(self, why: str) -> None:

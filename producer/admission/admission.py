@@ -12,16 +12,16 @@ from typing import NamedTuple
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.limits import TOKEN_CHARS, Limits
 from taskstream.producer.admission.quota import Quotas
-from taskstream.producer.callers.authenticator_chain import Row, demand
+from taskstream.producer.callers.authenticator_chain import AuthenticatorChain, demand
 from taskstream.producer.http.body_encoding import plain_body
 from taskstream.producer.http.counts import EdgeCounts
 from taskstream.producer.http.readiness import Readiness
-from taskstream.producer.http.request import Incoming
+from taskstream.producer.http.request import EdgeRequest
 from taskstream.schemas.http.api_error import THROTTLED, UNAVAILABLE, ApiError
 from taskstream.schemas.http.caller import Role
 
 
-class Taken(NamedTuple):
+class Admitted(NamedTuple):
     """A request that may go on."""
 
     project_id: str
@@ -29,12 +29,12 @@ class Taken(NamedTuple):
     """Within its bound, without its content encoding."""
 
 
-class Intake:
+class Admission:
     """Lets requests in."""
 
     def __init__(
         self,
-        callers: Row,
+        callers: AuthenticatorChain,
         acks: AckedProducer,
         readiness: Readiness,
         limits: Limits,
@@ -49,21 +49,21 @@ class Intake:
         self._clock_s = clock_s
         self.counts = counts
 
-    async def take(self, incoming: Incoming, limit_bytes: int) -> Taken:
+    async def take(self, request: EdgeRequest, limit_bytes: int) -> Admitted:
         """The body and whose it is.
 
         Raises:
             ApiError: too large, not allowed, not readable.
             Disconnected: the caller went away.
         """
-        body = await incoming.body(limit_bytes)
-        caller = await self._callers.authenticate(incoming.to_authenticate(body))
+        body = await request.body(limit_bytes)
+        caller = await self._callers.authenticate(request.to_authenticate(body))
         demand(caller, Role.REPORT)
-        return Taken(caller.project_id, plain_body(incoming, body, limit_bytes))
+        return Admitted(caller.project_id, plain_body(request, body, limit_bytes))
 
-    def known_project(self, incoming: Incoming) -> str | None:
+    def known_project(self, request: EdgeRequest) -> str | None:
         """Whose request it is, if that is known without asking anybody and they may report; None: ask `take`."""
-        token = incoming.headers.raw.get(b"x-auth-token")
+        token = request.headers.raw.get(b"x-auth-token")
         if token is None or len(token) > TOKEN_CHARS:
             return None
         caller = self._callers.known(token)

@@ -2,6 +2,6 @@
 
 from taskstream.producer.agent.copying import copy_tree
 from taskstream.producer.agent.job import CopyJob, CopyResult, Problem, ReportCounts, Subtask
-from taskstream.producer.agent.progress_meter import Progress
+from taskstream.producer.agent.progress_meter import CopyProgress
 
-__all__ = ["CopyJob", "CopyResult", "Problem", "Progress", "ReportCounts", "Subtask", "copy_tree"]
+__all__ = ["CopyJob", "CopyProgress", "CopyResult", "Problem", "ReportCounts", "Subtask", "copy_tree"]

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from taskstream.producer.agent.job import CopyResult, Problem, ReportCounts, Subtask
-from taskstream.producer.agent.tree import Entry, Kind, readable
+from taskstream.producer.agent.tree import Entry, EntryKind, readable
 
 
 @dataclass(slots=True)
-class Count:
+class CopyCount:
     """Entries by kind, and the bytes of the files among them."""
 
     files: int = 0
@@ -18,18 +18,18 @@ class Count:
 
     def add(self, entry: Entry, size: int) -> None:
         """One more entry, of so many bytes."""
-        self.files += entry.kind is Kind.FILE
-        self.links += entry.kind is Kind.LINK
-        self.directories += entry.kind is Kind.DIRECTORY
+        self.files += entry.kind is EntryKind.FILE
+        self.links += entry.kind is EntryKind.LINK
+        self.directories += entry.kind is EntryKind.DIRECTORY
         self.bytes += size
 
 
 @dataclass(slots=True)
-class Tally:
+class CopyCounts:
     """`there` is at the destination, `found` was there already; `undone` counts this subtask's failures."""
 
-    there: Count = field(default_factory=Count)
-    found: Count = field(default_factory=Count)
+    there: CopyCount = field(default_factory=CopyCount)
+    found: CopyCount = field(default_factory=CopyCount)
     specials: int = 0
     undone: int = 0
     problems: dict[str, str] = field(default_factory=dict)

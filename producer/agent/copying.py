@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from taskstream.producer.agent.copy_counts import Count, Tally
+from taskstream.producer.agent.copy_counts import CopyCount, CopyCounts
 from taskstream.producer.agent.destination import claimed
 from taskstream.producer.agent.job import CopyJob, CopyResult
-from taskstream.producer.agent.progress_meter import Meter, Progress
+from taskstream.producer.agent.progress_meter import CopyProgress, ProgressMeter
 from taskstream.producer.agent.replica import Replica
 from taskstream.producer.agent.report_fields import ProcessUsage, to_report
 from taskstream.producer.agent.reporter import Reporter
 from taskstream.producer.agent.throttle import Throttle
-from taskstream.producer.agent.transfer import Stopped, Transfer
-from taskstream.producer.agent.tree import Entry, Kind, Listing, readable, scan
+from taskstream.producer.agent.transfer import CopyStopped, Transfer
+from taskstream.producer.agent.tree import Entry, EntryKind, Listing, readable, scan
 from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.clock import Clock
 
@@ -35,7 +35,7 @@ def copy_tree(
     job: CopyJob,
     client: ProgressClient,
     *,
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[CopyProgress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
     stop: threading.Event | None = None,
     clock: Clock = time,
@@ -73,7 +73,7 @@ class _Copy:
         source: Path,
         destination: Path,
         *,
-        on_progress: Callable[[Progress], None],
+        on_progress: Callable[[CopyProgress], None],
         stop: threading.Event,
         clock: Clock,
     ) -> None:
@@ -82,12 +82,12 @@ class _Copy:
         self._on_progress = on_progress
         self._stop = stop
         self._clock = clock
-        self._meter = Meter(clock)
+        self._meter = ProgressMeter(clock)
         self._usage = ProcessUsage(clock)
         transfer = Transfer(Throttle(job.bwlimit_bps, clock), self._meter, self._go_on)
         self._replica = Replica(source, destination, transfer, self._meter, fsync=job.fsync)
         self._show_at_s = self._began_s = clock.monotonic()
-        self._tally = Tally()
+        self._counts = CopyCounts()
 
     def report(self) -> Report | None:
         """This moment as a report; called in the reporter's thread."""
@@ -102,20 +102,22 @@ class _Copy:
             self._migrate(listing, reporter)
             listing = self._catch_up(reporter)
             self._configure(listing, reporter)
-        except Stopped:
+        except CopyStopped:
             stopped, deliver_within_s = ON_REQUEST, min(_SAY_GOODBYE_WITHIN_S, deliver_within_s)
         except _NoRoom as error:
             stopped = str(error)
         if stopped:
-            self._end(reporter, f"stopped: {stopped}; {self._tally.summary()}", whole=False)
+            self._end(reporter, f"stopped: {stopped}; {self._counts.summary()}", whole=False)
         seconds = self._clock.monotonic() - self._began_s
         reports = reporter.close(within_s=deliver_within_s)
-        return self._tally.result(seconds=seconds, bytes_moved=self._meter.moved_ever, reports=reports, stopped=stopped)
+        return self._counts.result(
+            seconds=seconds, bytes_moved=self._meter.moved_ever, reports=reports, stopped=stopped
+        )
 
     def _look(self, reporter: Reporter) -> Listing:
         self._begin(ATTACH, doing="looking through the source")
         listing = scan(self._source, self._look_into)
-        found = f"{len(listing.of_kind(Kind.FILE)):,} files of {listing.bytes:,} bytes"
+        found = f"{len(listing.of_kind(EntryKind.FILE)):,} files of {listing.bytes:,} bytes"
         self._end(reporter, f"{found} in {readable(self._source)}", whole=True)
         return listing
 
@@ -125,12 +127,12 @@ class _Copy:
         self._note_unreadable(listing)
         for number, entry in enumerate(entries, 1):
             self._go_on(f"{readable(entry.path)} ({number:,} of {len(entries):,})")
-            if entry.kind is Kind.DIRECTORY or not self._replica.holds(entry):
+            if entry.kind is EntryKind.DIRECTORY or not self._replica.holds(entry):
                 self._attempt(entry, self._replica.make)
             elif self._attempt(entry, self._replica.mend):
                 self._meter.found(entry.size)
-                self._tally.found.add(entry, entry.size)
-        self._end(reporter, self._tally.summary(), whole=not self._tally.undone)
+                self._counts.found.add(entry, entry.size)
+        self._end(reporter, self._counts.summary(), whole=not self._counts.undone)
 
     def _catch_up(self, reporter: Reporter) -> Listing:
         self._begin(SYNC, doing="looking through the source for changes")
@@ -142,24 +144,24 @@ class _Copy:
             if not self._replica.holds(entry):
                 changed.append(entry)
         self._meter.expect(len(entries), sum(entry.size for entry in changed))
-        self._tally.specials = len(listing.entries) - len(entries)
-        self._tally.there = Count()
-        self._tally.retry(entries)
+        self._counts.specials = len(listing.entries) - len(entries)
+        self._counts.there = CopyCount()
+        self._counts.retry(entries)
         self._note_unreadable(listing)
         missing = set(changed)
         for entry in entries:
             self._go_on(f"{readable(entry.path)}, changed" if entry in missing else None)
             self._attempt(entry, self._replica.make if entry in missing else self._replica.mend)
-        self._end(reporter, f"{len(changed):,} changes; {self._tally.summary()}", whole=not self._tally.undone)
+        self._end(reporter, f"{len(changed):,} changes; {self._counts.summary()}", whole=not self._counts.undone)
         return listing
 
     def _configure(self, listing: Listing, reporter: Reporter) -> None:
-        folders = listing.of_kind(Kind.DIRECTORY)
+        folders = listing.of_kind(EntryKind.DIRECTORY)
         self._begin(CONFIGURE, items=len(folders))
         for folder in reversed(folders):  # a folder's time is kept only once all within it is done
             self._go_on(f"modes and times of {readable(folder.path)}")
             self._attempt(folder, self._replica.finish, count=False)
-        self._end(reporter, f"{len(folders):,} folders have their modes and times", whole=not self._tally.undone)
+        self._end(reporter, f"{len(folders):,} folders have their modes and times", whole=not self._counts.undone)
 
     def _attempt(self, entry: Entry, bring: Callable[[Entry], int], *, count: bool = True) -> bool:
         """Bring one entry to the destination; a failure is noted, and stops the copy only if all would fail."""
@@ -169,31 +171,31 @@ class _Copy:
             if error.errno in _NO_ROOM:
                 raise _NoRoom(f"{error.strerror} at the destination") from error
             if os.path.lexists(self._source / entry.path):
-                self._tally.failed(entry.path, error.strerror or str(error))
+                self._counts.failed(entry.path, error.strerror or str(error))
             else:
-                self._tally.gone(entry.path)
+                self._counts.gone(entry.path)
                 self._meter.expect(-1, -entry.size)
             return False
         if count:
-            self._tally.there.add(entry, size)
+            self._counts.there.add(entry, size)
         self._meter.item_done()
         return True
 
     def _note_unreadable(self, listing: Listing) -> None:
         for path, error in listing.unreadable:
-            self._tally.failed(path, error.strerror or str(error))
+            self._counts.failed(path, error.strerror or str(error))
 
     def _look_into(self, folder: str) -> None:
         self._go_on(f"looking through {readable(folder)}")
 
     def _begin(self, subtask: str, *, items: int = 0, bytes_total: int = 0, doing: str = "") -> None:
-        self._tally.undone = 0
+        self._counts.undone = 0
         self._meter.begin(subtask, items=items, bytes_total=bytes_total, doing=doing)
 
     def _go_on(self, doing: str | None = None) -> None:
         """Between two steps: stop if asked to, and let the caller see."""
         if self._stop.is_set():
-            raise Stopped
+            raise CopyStopped
         if doing is not None:
             self._meter.at(doing)
         if self._clock.monotonic() >= self._show_at_s:
@@ -204,6 +206,6 @@ class _Copy:
 
     def _end(self, reporter: Reporter, doing: str, *, whole: bool) -> None:
         last, ended = self._meter.end(doing, whole=whole)
-        self._tally.subtasks.append(ended)
+        self._counts.subtasks.append(ended)
         reporter.deliver(to_report(last, self._usage, self._clock.time()))
         self._on_progress(last)

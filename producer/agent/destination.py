@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from taskstream.producer.agent.tree import readable
-from taskstream.producer.errors import CopyRefused, DestinationUnusable
+from taskstream.producer.errors import DestinationUnusable, SourceUnusable
 
 
 @contextmanager
@@ -36,23 +36,23 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError is pathlib's word for links that lead in a circle
-        raise CopyRefused(f"{readable(path)} leads nowhere: {error}") from error
+        raise SourceUnusable(f"{readable(path)} leads nowhere: {error}") from error
 
 
 def _check(here: Path, there: Path) -> None:
     if not here.is_dir():
-        raise CopyRefused(f"the source {readable(here)} is not a folder: give one that exists")
+        raise SourceUnusable(f"the source {readable(here)} is not a folder: give one that exists")
     if not os.access(here, os.R_OK | os.X_OK):
-        raise CopyRefused(f"the source {readable(here)} cannot be read: run the agent as a user who may")
+        raise SourceUnusable(f"the source {readable(here)} cannot be read: run the agent as a user who may")
     if any(_same_folder(parent, here) for parent in (there, *there.parents)):
-        raise CopyRefused(
+        raise SourceUnusable(
             f"the destination {readable(there)} lies in the source {readable(here)}: "
             "the copy would copy itself; give a folder outside of it"
         )
     if here.is_relative_to(there):
         way_back = here.relative_to(there).parts[0]
         if os.path.lexists(here / way_back):
-            raise CopyRefused(
+            raise SourceUnusable(
                 f"the source holds {readable(way_back)}, and the destination keeps the source itself under that "
                 "name: the copy would overwrite what it copies; give another destination"
             )

@@ -12,7 +12,7 @@ _SAMPLE_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CopyProgress:
     """One moment of a subtask. `bytes_done` are at the destination; `speed_bps` is bytes a second, really moved.
 
     `doing` is one clean line. `ended` marks the last moment of the subtask, `whole` that nothing is left to do.
@@ -47,7 +47,7 @@ class Progress:
         return left / self.speed_bps if self.speed_bps > 0 else None
 
 
-class Meter:
+class ProgressMeter:
     """The counts of one subtask after the other. Any thread may call any method."""
 
     def __init__(self, clock: Clock) -> None:
@@ -121,12 +121,12 @@ class Meter:
         with self._lock:
             self._items_done += 1
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> CopyProgress | None:
         """This moment; None before the first subtask."""
         with self._lock:
             return self._progress() if self._began else None
 
-    def end(self, doing: str, *, whole: bool) -> tuple[Progress, Subtask]:
+    def end(self, doing: str, *, whole: bool) -> tuple[CopyProgress, Subtask]:
         """The last moment of the subtask, and the subtask as it ended. Its speed is that of all of it."""
         with self._lock:
             self._doing = doing
@@ -137,12 +137,12 @@ class Meter:
         ended = Subtask(last.subtask, last.percent, last.bytes_done, last.bytes_total, seconds)
         return last, ended
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> CopyProgress:
         now_s = self._clock.monotonic()
         self._forget(now_s)
         since_s, before = self._samples[0]
         span_s = now_s - since_s
-        return Progress(
+        return CopyProgress(
             subtask=self._subtask,
             items_done=self._items_done,
             items_total=self._items_total,

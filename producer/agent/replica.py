@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from taskstream.producer.agent.progress_meter import Meter
-from taskstream.producer.agent.transfer import Stopped, Transfer
-from taskstream.producer.agent.tree import Entry, Kind
+from taskstream.producer.agent.progress_meter import ProgressMeter
+from taskstream.producer.agent.transfer import CopyStopped, Transfer
+from taskstream.producer.agent.tree import Entry, EntryKind
 
 # Clocks that file systems round down to: none, NTFS and SMB, some NFS, ext3 and tar.
 _ROUNDED_TO_NS = (1, 100, 1_000, 1_000_000_000)
@@ -28,7 +28,9 @@ _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 class Replica:
     """One destination of one source; both are absolute paths of folders that exist."""
 
-    def __init__(self, source: Path, destination: Path, transfer: Transfer, meter: Meter, *, fsync: bool) -> None:
+    def __init__(
+        self, source: Path, destination: Path, transfer: Transfer, meter: ProgressMeter, *, fsync: bool
+    ) -> None:
         self._source = source
         self._destination = destination
         self._transfer = transfer
@@ -39,9 +41,9 @@ class Replica:
         """Whether the destination has it: a folder, a link with the same target, a file of equal size and time."""
         try:
             there = self._there(entry).lstat()
-            if entry.kind is Kind.DIRECTORY:
+            if entry.kind is EntryKind.DIRECTORY:
                 return stat.S_ISDIR(there.st_mode)
-            if entry.kind is Kind.LINK:
+            if entry.kind is EntryKind.LINK:
                 return self._here(entry).readlink() == self._there(entry).readlink()
         except OSError:
             return False
@@ -55,9 +57,9 @@ class Replica:
             Stopped: on request; the part that was written stays.
             OSError: it could not be brought; nothing of it was counted.
         """
-        if entry.kind is Kind.DIRECTORY:
+        if entry.kind is EntryKind.DIRECTORY:
             self._make_folder(entry)
-        elif entry.kind is Kind.LINK:
+        elif entry.kind is EntryKind.LINK:
             self._make_link(entry)
         else:
             return self._make_file(entry)
@@ -68,12 +70,12 @@ class Replica:
 
         A folder is left as it is until `finish`.
         """
-        if entry.kind is Kind.DIRECTORY:
+        if entry.kind is EntryKind.DIRECTORY:
             return 0
         there = self._there(entry).lstat()
         if (there.st_uid, there.st_gid, stat.S_IMODE(there.st_mode)) == (entry.uid, entry.gid, entry.mode):
             return entry.size
-        if entry.kind is Kind.LINK:
+        if entry.kind is EntryKind.LINK:
             _give_owner(self._there(entry), entry)
         else:
             _give_mode(self._there(entry), entry)
@@ -141,7 +143,7 @@ class Replica:
                     if self._fsync:
                         os.fsync(target)
                 part.replace(self._there(entry))
-            except Stopped:
+            except CopyStopped:
                 raise
             except OSError:
                 self._meter.back_to(mark)

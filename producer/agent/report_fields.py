@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from taskstream.producer.agent.progress_meter import Progress
+from taskstream.producer.agent.progress_meter import CopyProgress
 from taskstream.producer.client.progress_client import Report
 from taskstream.producer.clock import Clock
 
@@ -42,7 +42,7 @@ class ProcessUsage:
         return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 3)
 
 
-def to_report(progress: Progress, usage: ProcessUsage, now: float) -> Report:
+def to_report(progress: CopyProgress, usage: ProcessUsage, now: float) -> Report:
     """The report of one moment; `now` is seconds since 1970. What was not measured is left out."""
     remaining_s = progress.remaining_s
     return Report(

@@ -4,20 +4,20 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from taskstream.producer.agent.progress_meter import Meter
+from taskstream.producer.agent.progress_meter import ProgressMeter
 from taskstream.producer.agent.throttle import Throttle
 
 _COMPARE_CHUNK = 1024 * 1024
 
 
-class Stopped(Exception):
+class CopyStopped(Exception):
     """The copy was asked to stop."""
 
 
 class Transfer:
     """Moves bytes between file descriptors, counts them, and can be stopped between two chunks."""
 
-    def __init__(self, throttle: Throttle, meter: Meter, go_on: Callable[[], None]) -> None:
+    def __init__(self, throttle: Throttle, meter: ProgressMeter, go_on: Callable[[], None]) -> None:
         """`go_on` is called before every chunk, and raises Stopped to end it."""
         self._throttle = throttle
         self._meter = meter

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """What an entry is, as far as copying goes."""
 
     DIRECTORY = "directory"
@@ -25,7 +25,7 @@ class Entry:
     """
 
     path: str
-    kind: Kind
+    kind: EntryKind
     size: int
     mtime_ns: int
     mode: int
@@ -36,7 +36,7 @@ class Entry:
     def of(cls, path: str, status: os.stat_result) -> "Entry":
         """The entry that such a status makes; the size is 0 for all but files."""
         kind = _kind(status.st_mode)
-        size = status.st_size if kind is Kind.FILE else 0
+        size = status.st_size if kind is EntryKind.FILE else 0
         mode = stat.S_IMODE(status.st_mode)
         return cls(path, kind, size, status.st_mtime_ns, mode, status.st_uid, status.st_gid)
 
@@ -48,13 +48,13 @@ class Listing:
     entries: list[Entry] = field(default_factory=list)
     unreadable: list[tuple[str, OSError]] = field(default_factory=list)
 
-    def of_kind(self, kind: Kind) -> list[Entry]:
+    def of_kind(self, kind: EntryKind) -> list[Entry]:
         """The entries of one kind, in order."""
         return [entry for entry in self.entries if entry.kind is kind]
 
     def copiable(self) -> list[Entry]:
         """All entries but the special ones, in order."""
-        return [entry for entry in self.entries if entry.kind is not Kind.SPECIAL]
+        return [entry for entry in self.entries if entry.kind is not EntryKind.SPECIAL]
 
     @property
     def bytes(self) -> int:
@@ -84,7 +84,7 @@ def scan(root: Path, at: Callable[[str], None] = lambda _: None) -> Listing:
                 listing.unreadable.append((path, error))
                 continue
             listing.entries.append(entry)
-            if entry.kind is Kind.DIRECTORY:
+            if entry.kind is EntryKind.DIRECTORY:
                 inside.append(path)
         folders.extend(reversed(inside))
     return listing
@@ -105,11 +105,11 @@ def _names(root: Path, folder: str, listing: Listing) -> list[str]:
         return []
 
 
-def _kind(mode: int) -> Kind:
+def _kind(mode: int) -> EntryKind:
     if stat.S_ISDIR(mode):
-        return Kind.DIRECTORY
+        return EntryKind.DIRECTORY
     if stat.S_ISREG(mode):
-        return Kind.FILE
+        return EntryKind.FILE
     if stat.S_ISLNK(mode):
-        return Kind.LINK
-    return Kind.SPECIAL
+        return EntryKind.LINK
+    return EntryKind.SPECIAL

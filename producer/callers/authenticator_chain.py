@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from taskstream.producer.callers.token_file import TokenFile
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
-from taskstream.schemas.http.caller import Authenticator, Caller, Request, Role
+from taskstream.schemas.http.caller import Authenticator, Caller, CallerRequest, Role
 
 
-class Row:
+class AuthenticatorChain:
     """Asks each authenticator in turn."""
 
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
         self._token_files = [each for each in authenticators if isinstance(each, TokenFile)]
 
-    async def authenticate(self, request: Request) -> Caller:
+    async def authenticate(self, request: CallerRequest) -> Caller:
         """The caller.
 
         Raises:

@@ -13,7 +13,7 @@ from taskstream.producer.callers.identity_service import TokenFacts
 from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES
 from taskstream.producer.errors import IdentityUnavailable
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ErrorAnswer
-from taskstream.schemas.http.caller import Caller, Request, Role
+from taskstream.schemas.http.caller import Caller, CallerRequest, Role
 
 NEGATIVE_CACHE_S: Final = 10.0
 CACHE_TOKENS: Final = 10_000
@@ -58,7 +58,7 @@ class KeystoneTokens:
         self._asking: dict[bytes, asyncio.Task[Outcome]] = {}
         self._threads = ThreadPoolExecutor(THREADS, "identity")
 
-    async def authenticate(self, request: Request) -> Caller | None:
+    async def authenticate(self, request: CallerRequest) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
         token = request.headers.get("x-auth-token")
         if not token:

@@ -22,7 +22,7 @@ from taskstream.producer.callers.token_file import project_id, roles
 from taskstream.producer.callers.watched_file import WatchedFile
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
-from taskstream.schemas.http.caller import Caller, Request
+from taskstream.schemas.http.caller import Caller, CallerRequest
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 SKEW_S: Final = 900.0
@@ -70,7 +70,7 @@ class SignatureKeys:
         """
         self._file.load()
 
-    async def authenticate(self, request: Request) -> Caller | None:
+    async def authenticate(self, request: CallerRequest) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
         header = request.headers.get("authorization")
         if header is None or not header.startswith(ALGORITHM):
@@ -90,7 +90,7 @@ class SignatureKeys:
             raise ApiError(UNAUTHENTICATED, "this signature was used too often; sign anew")
         return key.caller
 
-    def _check_time(self, request: Request) -> None:
+    def _check_time(self, request: CallerRequest) -> None:
         try:
             told = dt.datetime.strptime(request.headers.get("x-sdk-date", ""), "%Y%m%dT%H%M%S%z")
         except ValueError as error:
@@ -111,7 +111,7 @@ def signed_key(headers: Mapping[str, str]) -> str | None:
     return f"signature {matched[3]}"  # a caller's own key has no space
 
 
-def sign(request: Request, signed_headers: list[str], secret: bytes) -> str:
+def sign(request: CallerRequest, signed_headers: list[str], secret: bytes) -> str:
     """The signature that the request must carry, as `huaweicloudsdkcore.signer` computes it.
 
     Raises:
@@ -160,7 +160,7 @@ def parse_keys(lines: Iterable[str], source: str) -> dict[str, AccessKey]:
     return keys
 
 
-def _check_scope(request: Request, key: AccessKey) -> None:
+def _check_scope(request: CallerRequest, key: AccessKey) -> None:
     """A signature is good for its own project, and temporary credentials only with their token."""
     project = request.headers.get("x-project-id")
     if project is not None and project != key.caller.project_id:
@@ -183,14 +183,14 @@ def _canonical_query(query: str) -> bytes:
     return "&".join(f"{encode(name, safe='~')}={encode(value, safe='~')}" for name, value in pairs).encode()
 
 
-def _canonical_header(request: Request, name: str) -> bytes:
+def _canonical_header(request: CallerRequest, name: str) -> bytes:
     value = request.headers.get(name)
     if value is None:
         raise ApiError(UNAUTHENTICATED, f"the header {name[:100]!r} is signed and not there")
     return name.encode("latin-1") + b":" + value.encode("latin-1").strip() + b"\n"
 
 
-def _body_hash(request: Request) -> bytes:
+def _body_hash(request: CallerRequest) -> bytes:
     digest = hashlib.sha256(request.body).hexdigest().encode()
     told = request.headers.get("x-sdk-content-sha256")
     if told is not None and request.body and not hmac.compare_digest(told.encode("latin-1"), digest):

@@ -14,7 +14,7 @@ from typing import Any
 
 from taskstream.producer.callers.watched_file import WatchedFile
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.http.caller import Caller, Request, Role
+from taskstream.schemas.http.caller import Caller, CallerRequest, Role
 
 
 class TokenFile:
@@ -36,7 +36,7 @@ class TokenFile:
         """
         self._file.load()
 
-    async def authenticate(self, request: Request) -> Caller | None:
+    async def authenticate(self, request: CallerRequest) -> Caller | None:
         """See `Authenticator`. A token that is not here may be another authenticator's."""
         token = request.headers.get("x-auth-token")
         return self._file.current().get(hashed(token)) if token else None

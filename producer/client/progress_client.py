@@ -21,7 +21,7 @@ from urllib3.exceptions import TimeoutError as HTTPTimeout
 
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.endpoint import checked
-from taskstream.producer.client.response import Answer, exhaustion, plain, refusal
+from taskstream.producer.client.response import ClientResponse, exhaustion, plain, refusal
 from taskstream.producer.client.retry_policy import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
 from taskstream.producer.clock import Clock
 from taskstream.producer.errors import AnswerUnreadable, EdgeUnavailable
@@ -161,12 +161,12 @@ class ProgressClient:
         body: bytes | None = None,
         deadline_s: float | None = None,
         pause: Callable[[float], bool] | None = None,
-    ) -> tuple[Answer, int]:
+    ) -> tuple[ClientResponse, int]:
         """Send until a final answer or the deadline; an answer of 200 to 299 is returned with its attempt."""
         began_s = self._clock.monotonic()
         deadline = began_s + (self._policy.deadline_s if deadline_s is None else deadline_s)
         what = f"{method} {self._endpoint}{path}"
-        last: Answer | HTTPError
+        last: ClientResponse | HTTPError
         for attempt in itertools.count(1):
             token = self._token.read()
             asked_s = None
@@ -197,7 +197,9 @@ class ProgressClient:
         self._clock.sleep(seconds)
         return True
 
-    def _send(self, method: str, path: str, headers: dict[str, str], body: bytes | None, left_s: float) -> Answer:
+    def _send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None, left_s: float
+    ) -> ClientResponse:
         within_s = max(0.001, left_s)
         response = self._pool.request(
             method,
@@ -220,7 +222,7 @@ class ProgressClient:
         if len(body_read) == _LONGEST_ANSWER:
             response.close()  # there may be more, which nobody will read: the connection is spent
         response.release_conn()
-        return Answer(
+        return ClientResponse(
             status=response.status,
             body=body_read,
             request_id=response.headers.get("X-Request-Id", ""),

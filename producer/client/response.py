@@ -8,7 +8,7 @@ from taskstream.producer.errors import CallerRefused, EdgeUnavailable, RequestRe
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ClientResponse:
     """One answer: its status, body, and the two headers that matter."""
 
     status: int
@@ -30,7 +30,7 @@ class Answer:
         return without(token, str(said.get("error_code", ""))), without(token, str(said.get("error_msg", "")))
 
 
-def refusal(what: str, answer: Answer, *, attempts: int, token: str) -> RequestRefused:
+def refusal(what: str, answer: ClientResponse, *, attempts: int, token: str) -> RequestRefused:
     """The error for an answer that is final; `what` is the method and address."""
     code, message = answer.words(token)
     kind = CallerRefused if answer.status in {401, 403} else RequestRefused
@@ -45,7 +45,7 @@ def refusal(what: str, answer: Answer, *, attempts: int, token: str) -> RequestR
 
 
 def exhaustion(
-    what: str, last: Answer | Exception, *, attempts: int, waited_s: float, asked_s: float | None, token: str
+    what: str, last: ClientResponse | Exception, *, attempts: int, waited_s: float, asked_s: float | None, token: str
 ) -> EdgeUnavailable:
     """The error for a deadline that passed; `last` is the last answer, or why there was none."""
     said = f"{what}: no final answer after {attempts} attempt{'s' * (attempts > 1)} in {waited_s:.1f} s"
@@ -76,6 +76,6 @@ def without(token: str, text: str) -> str:
     return text.replace(token, "***")
 
 
-def _described(answer: Answer, code: str, message: str) -> str:
+def _described(answer: ClientResponse, code: str, message: str) -> str:
     request = f" (request {answer.request_id})" if answer.request_id else ""
     return " ".join(part for part in (str(answer.status), code, message) if part) + request

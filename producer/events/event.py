@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import Any, Final, NamedTuple
 
-from taskstream.producer.events.progress_encoder import ReportedWriter
+from taskstream.producer.events.progress_encoder import ProgressEncoder
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import task_key
@@ -46,7 +46,7 @@ class EventWriter:
     """Makes events of reports, in the newest version of the record."""
 
     def __init__(self, ids: SchemaIds) -> None:
-        self._writer = ReportedWriter(ids)
+        self._writer = ProgressEncoder(ids)
         self._second = -1
         self._second_text = ""
 

@@ -32,7 +32,7 @@ _TWO_AND_MORE: Final = [bytes([value & 127 | 128, value >> 7 | 128]) for value i
 _double: Final = struct.Struct("<Bd").pack
 
 
-class ReportedWriter:
+class ProgressEncoder:
     """Writes records of ProgressReported.v2."""
 
     def __init__(self, ids: SchemaIds) -> None:

@@ -6,7 +6,7 @@ import enum
 import math
 
 
-class Temper(enum.StrEnum):
+class Behaviour(enum.StrEnum):
     """What is special about a migration. Most of it happens at its turn, a moment well inside the simulation."""
 
     STEADY = "steady"
@@ -30,39 +30,39 @@ class Temper(enum.StrEnum):
 
 
 _MIX = (
-    *(Temper.STEADY, Temper.SLOWING, Temper.STUCK, Temper.SILENT, Temper.STEADY),
-    *(Temper.RESTARTING, Temper.NOISY, Temper.STUTTERING, Temper.STEADY, Temper.GROWING),
-    *(Temper.STEADY, Temper.PAUSING, Temper.STEADY, Temper.RETURNING, Temper.NOISY),
-    *(Temper.STEADY, Temper.STEADY, Temper.NOISY, Temper.STEADY, Temper.STEADY),
+    *(Behaviour.STEADY, Behaviour.SLOWING, Behaviour.STUCK, Behaviour.SILENT, Behaviour.STEADY),
+    *(Behaviour.RESTARTING, Behaviour.NOISY, Behaviour.STUTTERING, Behaviour.STEADY, Behaviour.GROWING),
+    *(Behaviour.STEADY, Behaviour.PAUSING, Behaviour.STEADY, Behaviour.RETURNING, Behaviour.NOISY),
+    *(Behaviour.STEADY, Behaviour.STEADY, Behaviour.NOISY, Behaviour.STEADY, Behaviour.STEADY),
 )
 _FADE_PART = 0.1
 _PAUSE_PART = 0.15
 _FADED = 0.2
 
 
-def temper_of(number: int) -> Temper:
+def behaviour_of(number: int) -> Behaviour:
     """The kind of the migration of this number: each twenty have the same mix, and the first four are all unlike."""
     return _MIX[number % len(_MIX)]
 
 
-def rate_part(temper: Temper, since_turn_s: float, horizon_s: float) -> float:
+def rate_part(behaviour: Behaviour, since_turn_s: float, horizon_s: float) -> float:
     """What part of its usual rate a migration has, so long after its turn (before it: negative)."""
     if since_turn_s < 0:
         return 1.0
-    if temper is Temper.SLOWING:
+    if behaviour is Behaviour.SLOWING:
         return max(_FADED, 1.0 - (1.0 - _FADED) * since_turn_s / (_FADE_PART * horizon_s))
-    if temper is Temper.STUCK or (temper is Temper.PAUSING and since_turn_s < _PAUSE_PART * horizon_s):
+    if behaviour is Behaviour.STUCK or (behaviour is Behaviour.PAUSING and since_turn_s < _PAUSE_PART * horizon_s):
         return 0.0
     return 1.0
 
 
-def quiet_s(temper: Temper, horizon_s: float) -> float:
+def quiet_s(behaviour: Behaviour, horizon_s: float) -> float:
     """For how long after its turn nothing is heard of a migration."""
-    if temper is Temper.SILENT:
+    if behaviour is Behaviour.SILENT:
         return math.inf
-    return _PAUSE_PART * horizon_s if temper is Temper.RETURNING else 0.0
+    return _PAUSE_PART * horizon_s if behaviour is Behaviour.RETURNING else 0.0
 
 
-def rate_deviation(temper: Temper) -> float:
+def rate_deviation(behaviour: Behaviour) -> float:
     """How far the logarithm of the rate wanders: its standard deviation."""
-    return 0.5 if temper is Temper.NOISY else 0.15
+    return 0.5 if behaviour is Behaviour.NOISY else 0.15

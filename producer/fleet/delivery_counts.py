@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from taskstream.producer.client.progress_client import Report
-from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.fleet import FleetReport
 
 
 @dataclass(slots=True)
-class SubtaskTally:
+class SubtaskDeliveryCounts:
     """What became of the reports of one subtask."""
 
     acknowledged: int = 0
@@ -27,11 +27,11 @@ class SubtaskTally:
 
 
 @dataclass(slots=True)
-class TaskTally:
+class TaskDeliveryCounts:
     """What became of the reports of one task."""
 
     task_id: str
-    subtasks: dict[str, SubtaskTally] = field(default_factory=dict)
+    subtasks: dict[str, SubtaskDeliveryCounts] = field(default_factory=dict)
 
     @property
     def current(self) -> str:
@@ -40,7 +40,7 @@ class TaskTally:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class DeliverySums:
     """All of it together, at one moment."""
 
     sent: int
@@ -52,11 +52,11 @@ class Sums:
     """Due, and not sent, because too much was on its way already or the time was over."""
 
 
-class Tally:
+class DeliveryCounts:
     """Any thread may tell it. Its size is that of the fleet, however much is sent."""
 
     def __init__(self) -> None:
-        self.tasks: dict[int, TaskTally] = {}
+        self.tasks: dict[int, TaskDeliveryCounts] = {}
         self._lock = threading.Lock()
         self._sent = self._skipped = 0
         self._acknowledged = self._refused = self._unanswered = self._retried = 0
@@ -74,7 +74,7 @@ class Tally:
             self._skipped += count
             self._sent -= count * taken
 
-    def acknowledged(self, order: Order, attempts: int) -> None:
+    def acknowledged(self, order: FleetReport, attempts: int) -> None:
         """Whoever answers for it says that Kafka has the report."""
         with self._lock:
             subtask = self._subtask(order)
@@ -85,35 +85,37 @@ class Tally:
             if order.number > subtask.last_number:
                 subtask.last, subtask.last_number = order.report, order.number
 
-    def refused(self, order: Order, attempts: int, why: str) -> None:
+    def refused(self, order: FleetReport, attempts: int, why: str) -> None:
         """The report was not taken and never will be."""
         with self._lock:
             self._subtask(order).refused += 1
             self._refused += 1
             self._note(order, attempts, why)
 
-    def unanswered(self, order: Order, attempts: int, why: str) -> None:
+    def unanswered(self, order: FleetReport, attempts: int, why: str) -> None:
         """Nobody said what became of the report."""
         with self._lock:
             self._subtask(order).unanswered += 1
             self._unanswered += 1
             self._note(order, attempts, why)
 
-    def sums(self) -> Sums:
+    def sums(self) -> DeliverySums:
         """So far."""
         with self._lock:
-            return Sums(self._sent, self._acknowledged, self._refused, self._unanswered, self._retried, self._skipped)
+            return DeliverySums(
+                self._sent, self._acknowledged, self._refused, self._unanswered, self._retried, self._skipped
+            )
 
-    def in_order(self, task_id: Callable[[int], str], count: int) -> list[TaskTally]:
+    def in_order(self, task_id: Callable[[int], str], count: int) -> list[TaskDeliveryCounts]:
         """Every task of the fleet, those of which nothing was sent with it."""
         with self._lock:
-            return [self.tasks.get(number) or TaskTally(task_id(number)) for number in range(count)]
+            return [self.tasks.get(number) or TaskDeliveryCounts(task_id(number)) for number in range(count)]
 
-    def _subtask(self, order: Order) -> SubtaskTally:
-        task = self.tasks.setdefault(order.task, TaskTally(order.task_id))
-        return task.subtasks.setdefault(order.report.subtask_name, SubtaskTally())
+    def _subtask(self, order: FleetReport) -> SubtaskDeliveryCounts:
+        task = self.tasks.setdefault(order.task, TaskDeliveryCounts(order.task_id))
+        return task.subtasks.setdefault(order.report.subtask_name, SubtaskDeliveryCounts())
 
-    def _note(self, order: Order, attempts: int, why: str) -> None:
+    def _note(self, order: FleetReport, attempts: int, why: str) -> None:
         self._subtask(order).retried += attempts - 1
         self._retried += attempts - 1
         self.trouble = why

@@ -8,13 +8,13 @@ import random
 from typing import NamedTuple
 
 from taskstream.producer.client.progress_client import Report
-from taskstream.producer.fleet.behaviour import Temper, temper_of
-from taskstream.producer.fleet.migration import Migration
+from taskstream.producer.fleet.behaviour import Behaviour, behaviour_of
+from taskstream.producer.fleet.migration import SimulatedMigration
 
 _JITTER = 0.15
 
 
-class Order(NamedTuple):
+class FleetReport(NamedTuple):
     """One report that is to be sent."""
 
     number: int
@@ -32,7 +32,7 @@ class Fleet:
     def __init__(self, tasks: int, seed: int, rate: float, horizon_s: float, began_s: float) -> None:
         """`began_s`: what the moment 0 is on the agents' clocks, in seconds since 1970."""
         self._dice = random.Random(seed)  # noqa: S311 (a simulation, and no secret)
-        self._migrations = [Migration(temper_of(number), horizon_s, self._dice) for number in range(tasks)]
+        self._migrations = [SimulatedMigration(behaviour_of(number), horizon_s, self._dice) for number in range(tasks)]
         self._name = f"sim-{seed}"
         self._rate = rate
         self._began_s = began_s
@@ -45,11 +45,11 @@ class Fleet:
         """The name of a task."""
         return f"{self._name}-{number:05d}"
 
-    def temper(self, number: int) -> Temper:
+    def behaviour(self, number: int) -> Behaviour:
         """What is special about a task."""
-        return self._migrations[number].temper
+        return self._migrations[number].behaviour
 
-    def next_order(self, now_s: float) -> Order | None:
+    def next_order(self, now_s: float) -> FleetReport | None:
         """What is said at this moment, `now_s` after the begin; None when all are silent.
 
         Whoever has waited longest speaks. Where some are silent the others speak more often.
@@ -69,5 +69,5 @@ class Fleet:
             heapq.heappush(self._due, (now_s + gap_s * self._dice.uniform(1 - _JITTER, 1 + _JITTER), number))
             self._orders += 1
             at_s = self._began_s + now_s
-            return Order(self._orders, number, self.task_id(number), migration.report_at(now_s, at_s), at_s)
+            return FleetReport(self._orders, number, self.task_id(number), migration.report_at(now_s, at_s), at_s)
         return None

@@ -10,8 +10,8 @@ from typing import Self
 
 from taskstream.producer.client.progress_client import ProgressClient
 from taskstream.producer.errors import CallerRefused, EdgeError, EdgeUnavailable, ProducerError, TokenUnusable
-from taskstream.producer.fleet.delivery_counts import Tally
-from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.delivery_counts import DeliveryCounts
+from taskstream.producer.fleet.fleet import FleetReport
 
 TRY_FOR_S = 10.0
 """How long a report is tried; meanwhile its lane stands."""
@@ -20,18 +20,18 @@ WAITING = 8
 _LOOK_S = 0.2
 
 
-class HttpWay:
+class HttpSender:
     """`with HttpWay(...) as way:`; see `taskstream.producer.fleet.sender.Way`.
 
     At the end it waits until all is answered. Once `hurry` is set, what waits is not sent and nothing is tried again.
     """
 
     def __init__(
-        self, make_client: Callable[[], ProgressClient], tally: Tally, lanes: int, hurry: threading.Event
+        self, make_client: Callable[[], ProgressClient], counts: DeliveryCounts, lanes: int, hurry: threading.Event
     ) -> None:
         self._make_client = make_client
-        self._tally = tally
-        self._queues: list[queue.Queue[Order]] = [queue.Queue(WAITING) for _ in range(lanes)]
+        self._counts = counts
+        self._queues: list[queue.Queue[FleetReport]] = [queue.Queue(WAITING) for _ in range(lanes)]
         self._threads = [
             threading.Thread(target=self._run, args=(each,), name=f"lane-{number}", daemon=True)
             for number, each in enumerate(self._queues)
@@ -55,7 +55,7 @@ class HttpWay:
         for thread in self._threads:
             thread.join()
 
-    def send(self, order: Order) -> bool:
+    def send(self, order: FleetReport) -> bool:
         """See `Way`."""
         try:
             self._queues[order.task % len(self._queues)].put_nowait(order)
@@ -67,7 +67,7 @@ class HttpWay:
         """See `Way`."""
         self._closing.wait(0.01)
 
-    def _run(self, orders: queue.Queue[Order]) -> None:
+    def _run(self, orders: queue.Queue[FleetReport]) -> None:
         with self._make_client() as client:
             while True:
                 try:
@@ -77,22 +77,22 @@ class HttpWay:
                         return
                     continue
                 if self._hurry.is_set() or self.rejected is not None:
-                    self._tally.skipped(taken=True)
+                    self._counts.skipped(taken=True)
                 else:
                     self._report(client, order)
 
-    def _report(self, client: ProgressClient, order: Order) -> None:
+    def _report(self, client: ProgressClient, order: FleetReport) -> None:
         try:
             done = client.report(order.task_id, order.report, deadline_s=TRY_FOR_S, pause=self._pause)
         except (CallerRefused, TokenUnusable) as error:
             self.rejected = error
-            self._tally.refused(order, 1, str(error))
+            self._counts.refused(order, 1, str(error))
         except EdgeUnavailable as error:
-            self._tally.unanswered(order, error.attempts, str(error))
+            self._counts.unanswered(order, error.attempts, str(error))
         except ProducerError as error:
-            self._tally.refused(order, error.attempts if isinstance(error, EdgeError) else 1, str(error))
+            self._counts.refused(order, error.attempts if isinstance(error, EdgeError) else 1, str(error))
         else:
-            self._tally.acknowledged(order, done.attempts)
+            self._counts.acknowledged(order, done.attempts)
 
     def _pause(self, seconds: float) -> bool:
         return not self._hurry.wait(seconds)

@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass
 
-from taskstream.producer.fleet.behaviour import Temper
+from taskstream.producer.fleet.behaviour import Behaviour
 
 _BEFORE = ("CREATE_CLOUD_SERVER", "SSL_CONFIG", "ATTACH_AGENT_IMAGE")
 _KINDS = (
@@ -16,7 +16,7 @@ _KINDS = (
 )
 _COPY = len(_BEFORE) + 1
 """The place of the copy among the subtasks."""
-_PLAIN = (Temper.STEADY, Temper.NOISY, Temper.STUTTERING)
+_PLAIN = (Behaviour.STEADY, Behaviour.NOISY, Behaviour.STUTTERING)
 _SLOWEST_BPS, _USUAL_BPS, _FASTEST_BPS = 2e6, 30e6, 400e6
 
 
@@ -41,9 +41,9 @@ class Journey:
     """When what is special about it happens, in seconds after the simulation's begin."""
 
 
-def journey_of(temper: Temper, horizon_s: float, dice: random.Random) -> Journey:
+def journey_of(behaviour: Behaviour, horizon_s: float, dice: random.Random) -> Journey:
     """A migration in a simulation of that length: half of the plain ones end within it, the others are under way."""
-    ends = temper in _PLAIN and dice.random() < 0.5
+    ends = behaviour in _PLAIN and dice.random() < 0.5
     copy_s = horizon_s * (dice.uniform(0.2, 0.7) if ends else dice.uniform(1.0, 2.5))
     rate_bps = min(_FASTEST_BPS, max(_SLOWEST_BPS, _USUAL_BPS * math.exp(dice.gauss(0.0, 0.8))))
     format_disk, migrate, sync, configure = dice.choice(_KINDS)

@@ -7,7 +7,7 @@ import random
 from datetime import UTC, datetime
 
 from taskstream.producer.client.progress_client import Report
-from taskstream.producer.fleet.behaviour import Temper, quiet_s, rate_deviation, rate_part
+from taskstream.producer.fleet.behaviour import Behaviour, quiet_s, rate_deviation, rate_part
 from taskstream.producer.fleet.journey import journey_of
 
 _MEMORY_PART = 1 / 30
@@ -19,7 +19,7 @@ _MOST_MBIT_S = 10_000.0
 _MOST_REMAIN_S = 2**31 - 1
 
 
-class Migration:
+class SimulatedMigration:
     """Asked again and again at later and later moments; seconds are counted from the simulation's begin."""
 
     __slots__ = (
@@ -33,18 +33,18 @@ class Migration:
         "_said",
         "_size",
         "_wandered",
+        "behaviour",
         "ended",
-        "temper",
     )
 
-    def __init__(self, temper: Temper, horizon_s: float, dice: random.Random) -> None:
-        self.temper = temper
+    def __init__(self, behaviour: Behaviour, horizon_s: float, dice: random.Random) -> None:
+        self.behaviour = behaviour
         self.ended = False
         """Whether all subtasks are done; its agent then goes on saying so."""
-        self._journey = journey_of(temper, horizon_s, dice)
+        self._journey = journey_of(behaviour, horizon_s, dice)
         self._horizon_s = horizon_s
         self._dice = dice
-        self._deviation = rate_deviation(temper)
+        self._deviation = rate_deviation(behaviour)
         self._phase = self._journey.first
         self._done = float(self._journey.done)
         self._size = float(self._journey.phases[self._phase].size)
@@ -54,7 +54,7 @@ class Migration:
 
     def heard_again_s(self, now_s: float) -> float:
         """When its agent may speak: now, or at the end of its silence, which may be never."""
-        until_s = self._journey.turn_s + quiet_s(self.temper, self._horizon_s)
+        until_s = self._journey.turn_s + quiet_s(self.behaviour, self._horizon_s)
         return max(now_s, until_s) if now_s >= self._journey.turn_s else now_s
 
     def report_at(self, now_s: float, wall_s: float) -> Report:
@@ -73,7 +73,7 @@ class Migration:
         if self.ended:
             return self._said[-1]
         drawn = self._dice.random()
-        if self.temper is Temper.STUTTERING and drawn < 0.2:
+        if self.behaviour is Behaviour.STUTTERING and drawn < 0.2:
             return self._said[-1] if drawn < 0.1 else self._dice.choice(self._said)
         return self._said[-1] if drawn < _REPEATED else None
 
@@ -84,13 +84,13 @@ class Migration:
         phase, turn_s = self._journey.phases[self._phase], self._journey.turn_s
         before_s = now_s if self._last_s is None else self._last_s
         span_s = now_s - before_s
-        if phase.is_copy and self.temper is Temper.RESTARTING and before_s < turn_s <= now_s:
+        if phase.is_copy and self.behaviour is Behaviour.RESTARTING and before_s < turn_s <= now_s:
             self._done = 0.0
             return
         kept = math.exp(-span_s / (_MEMORY_PART * self._horizon_s))
         self._wandered = kept * self._wandered + self._deviation * math.sqrt(1 - kept * kept) * self._dice.gauss(0, 1)
-        part = rate_part(self.temper, now_s - turn_s, self._horizon_s)
-        if phase.is_copy and self.temper is Temper.GROWING:
+        part = rate_part(self.behaviour, now_s - turn_s, self._horizon_s)
+        if phase.is_copy and self.behaviour is Behaviour.GROWING:
             self._grow(span_s)
         moved = phase.rate_bps * part * math.exp(self._wandered) * span_s
         self._done = min(self._size, self._done + moved)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from taskstream.producer.clock import Clock
-from taskstream.producer.fleet.delivery_counts import Tally
+from taskstream.producer.fleet.delivery_counts import DeliveryCounts
 from taskstream.producer.fleet.fleet import Fleet
-from taskstream.producer.fleet.sender import Way
+from taskstream.producer.fleet.sender import Sender
 
 ON_TIME_S = 0.5
 """A report that leaves later than so much after its moment is late."""
@@ -17,7 +17,7 @@ _STEP_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FleetRun:
     """How it went. All in seconds; `late_s` is the latest that a report left after its moment."""
 
     seconds: float
@@ -34,8 +34,8 @@ class Run:
 
 def drive(
     fleet: Fleet,
-    way: Way,
-    tally: Tally,
+    sender: Sender,
+    counts: DeliveryCounts,
     *,
     rate: float,
     for_s: float,
@@ -43,7 +43,7 @@ def drive(
     clock: Clock,
     stopped: Callable[[], bool],
     tell: Callable[[float], None] = lambda _elapsed_s: None,
-) -> Run:
+) -> FleetRun:
     """Send the fleet's first `past_s` seconds as fast as they go, then `for_s` seconds as they pass.
 
     The past waits for room. The present does not: a report that finds none is skipped and counted, as an agent's
@@ -61,7 +61,7 @@ def drive(
             tell(clock.monotonic() - began_s)
         now_s = clock.monotonic()
         if stopped():
-            return Run(now_s - began_s, late_s, place, stopped=True)
+            return FleetRun(now_s - began_s, late_s, place, stopped=True)
         if now_s - began_s - told_s > _STEP_S:
             told_s = now_s - began_s
             tell(told_s)
@@ -72,19 +72,19 @@ def drive(
         if caught_up:
             late_s = max(late_s, now_s - due_s)
         if now_s - began_s > for_s + slack_s + ON_TIME_S:
-            tally.skipped(count - place)
-            return Run(now_s - began_s, now_s - due_s, count, stopped=False)
+            counts.skipped(count - place)
+            return FleetRun(now_s - began_s, now_s - due_s, count, stopped=False)
         order = fleet.next_order(moment_s)
         if order is None:
             continue
-        if way.send(order):
-            tally.taken()
+        if sender.send(order):
+            counts.taken()
             continue
         while moment_s < past_s and not stopped():
-            way.wait_for_room()
-            if way.send(order):
-                tally.taken()
+            sender.wait_for_room()
+            if sender.send(order):
+                counts.taken()
                 break
         else:
-            tally.skipped()
-    return Run(clock.monotonic() - began_s, late_s, count, stopped=False)
+            counts.skipped()
+    return FleetRun(clock.monotonic() - began_s, late_s, count, stopped=False)

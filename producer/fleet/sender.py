@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from taskstream.producer.fleet.delivery_counts import Tally
-from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.delivery_counts import DeliveryCounts
+from taskstream.producer.fleet.fleet import FleetReport
 
 
-class Way(Protocol):
+class Sender(Protocol):
     """Takes reports without waiting, and tells a Tally what became of each."""
 
-    def send(self, order: Order) -> bool:
+    def send(self, order: FleetReport) -> bool:
         """Take the report on its way; False when too much is on its way already: then it is not sent."""
         ...
 
@@ -22,21 +22,21 @@ class Way(Protocol):
 
 
 @dataclass
-class Nowhere:
+class NullSender:
     """Acknowledges everything at once, and refuses what `room` has no place for."""
 
-    tally: Tally
+    counts: DeliveryCounts
     room: int = 2**62
-    orders: list[Order] = field(default_factory=list)
+    orders: list[FleetReport] = field(default_factory=list)
 
-    def send(self, order: Order) -> bool:
-        """See `Way`."""
+    def send(self, order: FleetReport) -> bool:
+        """See `Sender`."""
         if len(self.orders) >= self.room:
             return False
         self.orders.append(order)
-        self.tally.acknowledged(order, attempts=1)
+        self.counts.acknowledged(order, attempts=1)
         return True
 
     def wait_for_room(self) -> None:
-        """See `Way`."""
+        """See `Sender`."""
         self.room += 1

@@ -14,8 +14,8 @@ from confluent_kafka import KafkaError, Message, Producer
 from taskstream.producer.acks.acked_producer import producer_config
 from taskstream.producer.events.event import EventWriter, Receipt, fresh_event_id
 from taskstream.producer.events.report_validation import read_report
-from taskstream.producer.fleet.delivery_counts import Tally
-from taskstream.producer.fleet.fleet import Order
+from taskstream.producer.fleet.delivery_counts import DeliveryCounts
+from taskstream.producer.fleet.fleet import FleetReport
 from taskstream.schemas.ids import SchemaIds
 
 ACK_TIMEOUT_S = 30.0
@@ -24,7 +24,7 @@ _STEP_S = 0.2
 _LAST_S = 2.0
 
 
-class TopicWay:
+class TopicSender:
     """`with TopicWay(...) as way:`; see `taskstream.producer.fleet.sender.Way`. `config` is librdkafka's.
 
     A report is received when it is said. At the end it waits until Kafka has answered for all, or `hurry` is set; what
@@ -37,14 +37,14 @@ class TopicWay:
         topic: str,
         ids: SchemaIds,
         project_id: str,
-        tally: Tally,
+        counts: DeliveryCounts,
         hurry: threading.Event,
     ) -> None:
         self._config = producer_config(config, ack_timeout_s=ACK_TIMEOUT_S, queue_limit=QUEUE_LIMIT)
         self._topic = topic
         self._ids = ids
         self._project_id = project_id
-        self._tally = tally
+        self._counts = counts
         self._hurry = hurry
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class TopicWay:
         self._producer.purge()
         self._producer.flush(_LAST_S)
 
-    def send(self, order: Order) -> bool:
+    def send(self, order: FleetReport) -> bool:
         """See `Way`."""
         at_us = round(order.at_s * 1_000_000)
         receipt = Receipt(self._project_id, order.task_id, fresh_event_id(at_us), at_us)
@@ -85,8 +85,8 @@ class TopicWay:
         """See `Way`."""
         self._producer.poll(0.1)
 
-    def _delivered(self, order: Order, error: KafkaError | None, _message: Message) -> None:
+    def _delivered(self, order: FleetReport, error: KafkaError | None, _message: Message) -> None:
         if error is None:
-            self._tally.acknowledged(order, attempts=1)
+            self._counts.acknowledged(order, attempts=1)
         else:
-            self._tally.unanswered(order, 1, f"Kafka did not acknowledge: {error.str()}")
+            self._counts.unanswered(order, 1, f"Kafka did not acknowledge: {error.str()}")

@@ -13,17 +13,17 @@ from typing import Final
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.producer.http.express import ExpressLane
-from taskstream.producer.http.metrics import CONTENT_TYPE, Metrics
+from taskstream.producer.http.metrics import CONTENT_TYPE, EdgeMetrics
 from taskstream.producer.http.openapi import openapi_document
 from taskstream.producer.http.progress_endpoint import ProgressEndpoint
-from taskstream.producer.http.readiness import Readiness, Watch
+from taskstream.producer.http.readiness import Readiness, ReadinessWatch
 from taskstream.producer.http.refusals import Refusals
-from taskstream.producer.http.request import Answer, Disconnected, Incoming, Receive, Scope, Send
+from taskstream.producer.http.request import Disconnected, EdgeRequest, EdgeResponse, Receive, Scope, Send
 from taskstream.schemas.http.api_error import METHOD_NOT_ALLOWED, NOT_FOUND, ApiError
 
 _PREFIX: Final = b"/v3/tasks/"
 _SUFFIX: Final = b"/progress"
-Endpoint = Callable[[Incoming], Awaitable[Answer]]
+Endpoint = Callable[[EdgeRequest], Awaitable[EdgeResponse]]
 
 
 class Edge:
@@ -35,8 +35,8 @@ class Edge:
         batch: BatchEndpoint,
         acks: AckedProducer,
         readiness: Readiness,
-        watch: Watch,
-        metrics: Metrics,
+        watch: ReadinessWatch,
+        metrics: EdgeMetrics,
         refusals: Refusals,
         express: ExpressLane | None = None,
     ) -> None:
@@ -69,44 +69,44 @@ class Edge:
             await self._lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        incoming = Incoming(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
+        request = EdgeRequest(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
         try:
-            answer = await self._route(incoming)
+            answer = await self._route(request)
         except ApiError as error:
-            answer = self._refusals.answer(error, incoming)
+            answer = self._refusals.answer(error, request)
         except Disconnected:
             return
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    def _route(self, incoming: Incoming) -> Awaitable[Answer]:
-        path = incoming.path
+    def _route(self, request: EdgeRequest) -> Awaitable[EdgeResponse]:
+        path = request.path
         if path.startswith(_PREFIX) and path.endswith(_SUFFIX) and len(path) >= len(_PREFIX) + len(_SUFFIX):
             segment = path[len(_PREFIX) : -len(_SUFFIX)]
             if b"/" not in segment:
-                if incoming.method != "PUT":
-                    raise _only("PUT", incoming)
-                return self._progress.put(incoming, segment)
+                if request.method != "PUT":
+                    raise _only("PUT", request)
+                return self._progress.put(request, segment)
         if path not in self._fixed:
             raise ApiError(NOT_FOUND, f"nothing is served at {path[:200].decode('latin-1')!r}")
         methods, endpoint = self._fixed[path]
-        if incoming.method not in methods.split(", "):
-            raise _only(methods, incoming)
-        return endpoint(incoming)
+        if request.method not in methods.split(", "):
+            raise _only(methods, request)
+        return endpoint(request)
 
-    async def _healthz(self, incoming: Incoming) -> Answer:
-        return json_answer(200, {"status": "alive"}, incoming)
+    async def _healthz(self, request: EdgeRequest) -> EdgeResponse:
+        return json_answer(200, {"status": "alive"}, request)
 
-    async def _readyz(self, incoming: Incoming) -> Answer:
-        return json_answer(200 if self._readiness.ready else 503, self._readiness.document(), incoming)
+    async def _readyz(self, request: EdgeRequest) -> EdgeResponse:
+        return json_answer(200 if self._readiness.ready else 503, self._readiness.document(), request)
 
-    async def _openapi(self, incoming: Incoming) -> Answer:
-        return json_answer(200, openapi_document(self._batch.reports_at_most), incoming)
+    async def _openapi(self, request: EdgeRequest) -> EdgeResponse:
+        return json_answer(200, openapi_document(self._batch.reports_at_most), request)
 
-    async def _expose(self, incoming: Incoming) -> Answer:
+    async def _expose(self, request: EdgeRequest) -> EdgeResponse:
         text = self._metrics.exposition()
         headers = [(b"content-type", CONTENT_TYPE), (b"content-length", b"%d" % len(text))]
-        return Answer(200, [*headers, (b"x-request-id", incoming.name().encode())], text)
+        return EdgeResponse(200, [*headers, (b"x-request-id", request.name().encode())], text)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
@@ -119,12 +119,12 @@ class Edge:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def json_answer(status: int, document: object, incoming: Incoming) -> Answer:
+def json_answer(status: int, document: object, request: EdgeRequest) -> EdgeResponse:
     """A document as it is answered."""
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    return Answer(status, [*headers, (b"x-request-id", incoming.name().encode())], body)
+    return EdgeResponse(status, [*headers, (b"x-request-id", request.name().encode())], body)
 
 
-def _only(allowed: str, incoming: Incoming) -> ApiError:
-    return ApiError(METHOD_NOT_ALLOWED, f"{incoming.method} is not served here", headers=(("allow", allowed),))
+def _only(allowed: str, request: EdgeRequest) -> ApiError:
+    return ApiError(METHOD_NOT_ALLOWED, f"{request.method} is not served here", headers=(("allow", allowed),))

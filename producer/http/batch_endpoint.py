@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.acks.delivery import Ack
-from taskstream.producer.admission.admission import Intake
+from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked, RecordTooLarge
@@ -22,7 +22,7 @@ from taskstream.producer.events.event import EventWriter, Receipt, fresh_event_i
 from taskstream.producer.events.report_validation import ProgressReport, refusal
 from taskstream.producer.http.body_encoding import JSON, JSON_LINES, demand_media
 from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent
-from taskstream.producer.http.request import Answer, Incoming, wants_validation
+from taskstream.producer.http.request import EdgeRequest, EdgeResponse, wants_validation
 from taskstream.schemas.http.api_error import (
     INVALID_FIELD,
     MALFORMED,
@@ -51,8 +51,8 @@ Line = RelayedReport | ErrorAnswer
 class BatchEndpoint:
     """POST /v3/progress."""
 
-    def __init__(self, intake: Intake, writer: EventWriter, acks: AckedProducer, limits: Limits) -> None:
-        self._intake = intake
+    def __init__(self, admission: Admission, writer: EventWriter, acks: AckedProducer, limits: Limits) -> None:
+        self._admission = admission
         self._writer = writer
         self._acks = acks
         self._limits = limits
@@ -62,47 +62,47 @@ class BatchEndpoint:
         """How many reports one batch may have."""
         return self._limits.batch_reports
 
-    async def post(self, incoming: Incoming) -> Answer:
+    async def post(self, request: EdgeRequest) -> EdgeResponse:
         """A result a line, in the form and the order of the request.
 
         Raises:
             ApiError: nothing of it was taken.
         """
-        project_id, body = await self._intake.take(incoming, self._limits.batch_bytes)
-        as_lines = demand_media(incoming, JSON | JSON_LINES) in JSON_LINES
+        project_id, body = await self._admission.take(request, self._limits.batch_bytes)
+        as_lines = demand_media(request, JSON | JSON_LINES) in JSON_LINES
         lines = read_lines(body) if as_lines else read_array(body)
         if not 0 < len(lines) <= self._limits.batch_reports:
             raise ApiError(MALFORMED, f"the batch has {len(lines)} reports; send 1 to {self._limits.batch_reports}")
         read = [_read(line) for line in lines]
         good = [line for line in read if isinstance(line, RelayedReport)]
-        self._intake.counts.unknown_fields += sum(line.unknown_fields for line in good)
+        self._admission.counts.unknown_fields += sum(line.unknown_fields for line in good)
         if not good:
             raise _all_refused(read)
-        if incoming.query and wants_validation(incoming.query):
-            results = [self._would_be(line, project_id, number, incoming) for number, line in enumerate(read)]
+        if request.query and wants_validation(request.query):
+            results = [self._would_be(line, project_id, number, request) for number, line in enumerate(read)]
         else:
-            self._intake.admit(project_id, len(good))
-            results = await self._produce(read, project_id, incoming)
-        return _answer(results, as_lines=as_lines, incoming=incoming)
+            self._admission.admit(project_id, len(good))
+            results = await self._produce(read, project_id, request)
+        return _answer(results, as_lines=as_lines, request=request)
 
-    async def _produce(self, read: list[Line], project_id: str, incoming: Incoming) -> list[dict[str, Any]]:
+    async def _produce(self, read: list[Line], project_id: str, request: EdgeRequest) -> list[dict[str, Any]]:
         sent = [
-            self._send(line, project_id, number, incoming) if isinstance(line, RelayedReport) else (line, "")
+            self._send(line, project_id, number, request) if isinstance(line, RelayedReport) else (line, "")
             for number, line in enumerate(read)
         ]
         futures = [outcome for outcome, _ in sent if isinstance(outcome, asyncio.Future)]
         if futures:
             await asyncio.wait(futures)
-        results = [_result(outcome, name, number, incoming) for number, (outcome, name) in enumerate(sent)]
-        self._intake.counts.taken += sum(result["status"] == 200 for result in results)
+        results = [_result(outcome, name, number, request) for number, (outcome, name) in enumerate(sent)]
+        self._admission.counts.taken += sum(result["status"] == 200 for result in results)
         if all(result["status"] == UNAVAILABLE.status for result in results):
-            raise self._intake.unavailable("Kafka acknowledged none of the batch")
+            raise self._admission.unavailable("Kafka acknowledged none of the batch")
         return results
 
     def _send(
-        self, report: RelayedReport, project_id: str, number: int, incoming: Incoming
+        self, report: RelayedReport, project_id: str, number: int, request: EdgeRequest
     ) -> tuple[asyncio.Future[Ack] | ErrorAnswer, str]:
-        receipt = self._receipt(report, project_id, number, incoming)
+        receipt = self._receipt(report, project_id, number, request)
         try:
             return self._acks.send(self._writer.write(report, receipt)), receipt.event_id
         except RecordTooLarge as error:
@@ -110,18 +110,18 @@ class BatchEndpoint:
         except NotAcked as error:
             return ErrorAnswer(UNAVAILABLE, str(error)), ""
 
-    def _receipt(self, report: RelayedReport, project_id: str, number: int, incoming: Incoming) -> Receipt:
+    def _receipt(self, report: RelayedReport, project_id: str, number: int, request: EdgeRequest) -> Receipt:
         received_at_us = now_us()
         key = report.idempotency_key
-        if key is None and (signed := signed_key(incoming.headers)) is not None:
+        if key is None and (signed := signed_key(request.headers)) is not None:
             key = f"{signed} {number}"
         name = same_event_id(project_id, report.task_id, key) if key else fresh_event_id(received_at_us)
-        return Receipt(project_id, report.task_id, name, received_at_us, traceparent(incoming))
+        return Receipt(project_id, report.task_id, name, received_at_us, traceparent(request))
 
-    def _would_be(self, line: Line, project_id: str, number: int, incoming: Incoming) -> dict[str, Any]:
+    def _would_be(self, line: Line, project_id: str, number: int, request: EdgeRequest) -> dict[str, Any]:
         if isinstance(line, ErrorAnswer):
-            return _told(line, incoming)
-        return {"status": 200, "event": recorded(line, self._receipt(line, project_id, number, incoming))}
+            return _told(line, request)
+        return {"status": 200, "event": recorded(line, self._receipt(line, project_id, number, request))}
 
 
 def read_array(body: bytes) -> list[Any]:
@@ -174,21 +174,21 @@ def _all_refused(read: list[Line]) -> ApiError:
     return ApiError(first.kind, f"no report of the batch can be taken; number {number}: {first.detail}", fields=fields)
 
 
-def _result(outcome: asyncio.Future[Ack] | ErrorAnswer, name: str, number: int, incoming: Incoming) -> dict[str, Any]:
+def _result(outcome: asyncio.Future[Ack] | ErrorAnswer, name: str, number: int, request: EdgeRequest) -> dict[str, Any]:
     if isinstance(outcome, ErrorAnswer):
-        return {"number": number, **_told(outcome, incoming)}
+        return {"number": number, **_told(outcome, request)}
     if failure := outcome.exception():
-        return {"number": number, **_told(ErrorAnswer(UNAVAILABLE, str(failure)), incoming)}
+        return {"number": number, **_told(ErrorAnswer(UNAVAILABLE, str(failure)), request)}
     ack = outcome.result()
     return {"number": number, "status": 200, "event_id": name, "partition": ack.partition, "offset": ack.offset}
 
 
-def _told(answer: ErrorAnswer, incoming: Incoming) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(answer.body(incoming.name()))
+def _told(answer: ErrorAnswer, request: EdgeRequest) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(answer.body(request.name()))
     return document
 
 
-def _answer(results: list[dict[str, Any]], *, as_lines: bool, incoming: Incoming) -> Answer:
+def _answer(results: list[dict[str, Any]], *, as_lines: bool, request: EdgeRequest) -> EdgeResponse:
     status = 200 if all(result["status"] == 200 for result in results) else 207
     if as_lines:
         body = b"".join(json.dumps(result).encode() + b"\n" for result in results)
@@ -196,4 +196,4 @@ def _answer(results: list[dict[str, Any]], *, as_lines: bool, incoming: Incoming
         body = json.dumps(results).encode()
     media = b"application/x-ndjson" if as_lines else b"application/json"
     headers = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
-    return Answer(status, [*headers, (b"x-request-id", incoming.name().encode())], body)
+    return EdgeResponse(status, [*headers, (b"x-request-id", request.name().encode())], body)

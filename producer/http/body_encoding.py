@@ -6,7 +6,7 @@ import functools
 import zlib
 from typing import Final
 
-from taskstream.producer.http.request import CLOSE, Incoming, too_large
+from taskstream.producer.http.request import CLOSE, EdgeRequest, too_large
 from taskstream.schemas.http.api_error import MALFORMED, UNSUPPORTED_MEDIA, ApiError
 
 JSON: Final = frozenset({"application/json"})
@@ -17,14 +17,14 @@ _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _GZIP: Final = 31  # zlib's window bits for a gzip header
 
 
-def plain_body(incoming: Incoming, body: bytes, limit_bytes: int) -> bytes:
+def plain_body(request: EdgeRequest, body: bytes, limit_bytes: int) -> bytes:
     """The body without its content encoding.
 
     Raises:
         ApiError: UNSUPPORTED_MEDIA for an encoding that is not read here, TOO_LARGE when it inflates past the limit,
             MALFORMED when it is no gzip.
     """
-    encoding = incoming.headers.raw.get(b"content-encoding")
+    encoding = request.headers.raw.get(b"content-encoding")
     if encoding is None:
         return body
     name = encoding.decode("latin-1").strip().lower()
@@ -69,13 +69,13 @@ def media_type(content_type: bytes) -> str:
     return "application/json" if media.startswith("application/") and media.endswith("+json") else media
 
 
-def demand_media(incoming: Incoming, accepted: frozenset[str]) -> str:
+def demand_media(request: EdgeRequest, accepted: frozenset[str]) -> str:
     """The media type of the request, if it is one of these; without a Content-Type it counts as JSON.
 
     Raises:
         ApiError: UNSUPPORTED_MEDIA.
     """
-    media = media_type(incoming.headers.raw.get(b"content-type", b"application/json"))
+    media = media_type(request.headers.raw.get(b"content-type", b"application/json"))
     if media not in accepted:
         what = f"the Content-Type is {media[:100]!r}; send {' or '.join(sorted(accepted)[:2])}"
         raise ApiError(UNSUPPORTED_MEDIA, what)

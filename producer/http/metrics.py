@@ -51,7 +51,7 @@ class LibrdkafkaStats:
         }
 
 
-class Metrics(Collector):
+class EdgeMetrics(Collector):
     """`async with Metrics(...) as metrics: metrics.exposition()`."""
 
     def __init__(

@@ -21,7 +21,7 @@ from taskstream.schemas.http.api_error import (
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA,
-    Kind,
+    ErrorKind,
 )
 
 TAKING: Final = (
@@ -167,8 +167,8 @@ def _validate() -> dict[str, Any]:
     }
 
 
-def _errors(kinds: Iterable[Kind]) -> dict[str, Any]:
-    by_status: dict[str, list[Kind]] = {}
+def _errors(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
+    by_status: dict[str, list[ErrorKind]] = {}
     for kind in kinds:
         by_status.setdefault(str(kind.status), []).append(kind)
     wait = {"Retry-After": _header("integer", "Seconds to wait.", required=True)}

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Final
 
 from taskstream.producer.acks.acked_producer import AckedProducer
-from taskstream.producer.admission.admission import Intake
+from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked, RecordTooLarge
 from taskstream.producer.events.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
 from taskstream.producer.events.report_validation import ProgressReport, read_report
 from taskstream.producer.http.body_encoding import JSON, demand_media
-from taskstream.producer.http.request import Answer, Incoming, wants_validation
+from taskstream.producer.http.request import EdgeRequest, EdgeResponse, wants_validation
 from taskstream.schemas.http.api_error import MALFORMED, TOO_LARGE, ApiError
 
 _EMPTY: Final = (b"content-length", b"0")
@@ -38,42 +38,42 @@ class ProgressEndpoint:
 
     def __init__(
         self,
-        intake: Intake,
+        admission: Admission,
         writer: EventWriter,
         acks: AckedProducer,
         limits: Limits,
         clock_us: Callable[[], int] = now_us,
     ) -> None:
-        self._intake = intake
+        self._admission = admission
         self._writer = writer
         self._acks = acks
         self._limits = limits
         self._clock_us = clock_us
 
-    async def put(self, incoming: Incoming, task_segment: bytes) -> Answer:
+    async def put(self, request: EdgeRequest, task_segment: bytes) -> EdgeResponse:
         """200 without a body once Kafka has the report; the receipt stands in the headers.
 
         Raises:
             ApiError: everything else.
         """
-        project_id, body = await self._intake.take(incoming, self._limits.body_bytes)
-        report, receipt, event = self.event(incoming, task_segment, project_id, body)
-        if incoming.query and wants_validation(incoming.query):
-            return would_be(report, receipt, event, incoming)
-        self._intake.admit(project_id, 1)
+        project_id, body = await self._admission.take(request, self._limits.body_bytes)
+        report, receipt, event = self.event(request, task_segment, project_id, body)
+        if request.query and wants_validation(request.query):
+            return would_be(report, receipt, event, request)
+        self._admission.admit(project_id, 1)
         try:
             ack = await self._acks.send(event)
         except RecordTooLarge as error:
             raise ApiError(TOO_LARGE, str(error)) from error
         except NotAcked as error:
-            raise self._intake.unavailable(str(error)) from error
-        self._intake.counts.taken += 1
+            raise self._admission.unavailable(str(error)) from error
+        self._admission.counts.taken += 1
         named = receipt.event_id.encode()
-        return Answer(
+        return EdgeResponse(
             200,
             [
                 _EMPTY,
-                (b"x-request-id", incoming.request_id.encode() or named),
+                (b"x-request-id", request.request_id.encode() or named),
                 (b"x-event-id", named),
                 (b"x-partition", b"%d" % ack.partition),
                 (b"x-offset", b"%d" % ack.offset),
@@ -81,25 +81,25 @@ class ProgressEndpoint:
         )
 
     def event(
-        self, incoming: Incoming, task_segment: bytes, project_id: str, body: bytes
+        self, request: EdgeRequest, task_segment: bytes, project_id: str, body: bytes
     ) -> tuple[ProgressReport, Receipt, Event]:
         """What is recorded of a request that this caller may make.
 
         Raises:
             ApiError: something in it is wrong.
         """
-        demand_media(incoming, JSON)
+        demand_media(request, JSON)
         task_id = read_task_id(task_segment)
         report = read_report(body)
-        self._intake.counts.unknown_fields += report.unknown_fields
+        self._admission.counts.unknown_fields += report.unknown_fields
         received_at_us = self._clock_us()
-        key = idempotency_key(incoming)
+        key = idempotency_key(request)
         name = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)
-        receipt = Receipt(project_id, task_id, name, received_at_us, traceparent(incoming))
+        receipt = Receipt(project_id, task_id, name, received_at_us, traceparent(request))
         return report, receipt, self._writer.write(report, receipt)
 
 
-def would_be(report: ProgressReport, receipt: Receipt, event: Event, incoming: Incoming) -> Answer:
+def would_be(report: ProgressReport, receipt: Receipt, event: Event, request: EdgeRequest) -> EdgeResponse:
     """The answer to `?validate=true`: the event as it would be, and nothing is produced."""
     document = {
         "event": recorded(report, receipt),
@@ -111,10 +111,10 @@ def would_be(report: ProgressReport, receipt: Receipt, event: Event, incoming: I
     }
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    return Answer(200, [*headers, (b"x-request-id", incoming.name().encode())], body)
+    return EdgeResponse(200, [*headers, (b"x-request-id", request.name().encode())], body)
 
 
-def idempotency_key(incoming: Incoming) -> str | None:
+def idempotency_key(request: EdgeRequest) -> str | None:
     """What makes a retried report recognisable: Idempotency-Key, else the caller's own X-Request-Id.
 
     Of a signed request only what is signed counts, else the signature itself: see `signed_key`.
@@ -122,20 +122,20 @@ def idempotency_key(incoming: Incoming) -> str | None:
     Raises:
         ApiError: it is no key.
     """
-    raw = incoming.headers.raw
-    if b"authorization" in raw and (signed := signed_key(incoming.headers)) is not None:
+    raw = request.headers.raw
+    if b"authorization" in raw and (signed := signed_key(request.headers)) is not None:
         return signed
     key = raw.get(b"idempotency-key")
     if key is None:
-        return incoming.own_request_id
+        return request.own_request_id
     if not _KEY.fullmatch(key):
         raise ApiError(MALFORMED, "Idempotency-Key must have 1 to 255 characters, each visible ASCII and no space")
     return key.decode("ascii")
 
 
-def traceparent(incoming: Incoming) -> bytes | None:
+def traceparent(request: EdgeRequest) -> bytes | None:
     """The caller's W3C trace context, if it sent one of the right form."""
-    value = incoming.headers.raw.get(b"traceparent")
+    value = request.headers.raw.get(b"traceparent")
     return value if value is not None and _TRACEPARENT.fullmatch(value) else None
 
 

@@ -35,7 +35,7 @@ class Readiness:
         return {"status": "ready" if self.ready else "unready", "checks": checks}
 
 
-class Watch:
+class ReadinessWatch:
     """Keeps a Readiness true: `async with Watch(readiness, probe, interval_s)`."""
 
     def __init__(self, readiness: Readiness, probe: Probe, interval_s: float = 1.0) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from taskstream.producer.http.counts import EdgeCounts
-from taskstream.producer.http.request import Answer, Incoming
+from taskstream.producer.http.request import EdgeRequest, EdgeResponse
 from taskstream.schemas.http.api_error import ApiError, ErrorAnswer
 
 LINES_PER_S = 10
@@ -22,14 +22,14 @@ class Refusals:
         self._counts = counts
         self._log = RefusalLog()
 
-    def answer(self, error: ApiError, incoming: Incoming) -> Answer:
+    def answer(self, error: ApiError, request: EdgeRequest) -> EdgeResponse:
         """The answer; it was counted and logged."""
         told = error.answer
         self._counts.refuse(told.kind)
-        self._log.tell(told, incoming)
-        body = told.body(incoming.name())
-        headers = [(name.encode(), value.encode()) for name, value in told.wire_headers(incoming.name())]
-        return Answer(told.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
+        self._log.tell(told, request)
+        body = told.body(request.name())
+        headers = [(name.encode(), value.encode()) for name, value in told.wire_headers(request.name())]
+        return EdgeResponse(told.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
 
 
 class RefusalLog:
@@ -41,7 +41,7 @@ class RefusalLog:
         self._lines = 0
         self._left_out = 0
 
-    def tell(self, answer: ErrorAnswer, incoming: Incoming) -> None:
+    def tell(self, answer: ErrorAnswer, request: EdgeRequest) -> None:
         """Write the line, or count it as left out."""
         second = int(self._clock_s())
         if second != self._second:
@@ -56,8 +56,8 @@ class RefusalLog:
             status=answer.kind.status,
             code=answer.kind.code,
             detail=answer.detail[:300],
-            method=incoming.method,
-            path=incoming.path[:300].decode("latin-1"),
-            request_id=incoming.name(),
+            method=request.method,
+            path=request.path[:300].decode("latin-1"),
+            request_id=request.name(),
             left_out=left_out,
         )

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from taskstream.producer.admission.limits import TOKEN_CHARS
 from taskstream.schemas.http.api_error import HEADERS_TOO_LARGE, MALFORMED, TOO_LARGE, ApiError
-from taskstream.schemas.http.caller import Request
+from taskstream.schemas.http.caller import CallerRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +39,7 @@ class WireHeaders(Mapping[str, str]):
         return len(self.raw)
 
 
-class Answer(NamedTuple):
+class EdgeResponse(NamedTuple):
     """What goes back."""
 
     status: int
@@ -51,7 +51,7 @@ class Disconnected(Exception):
     """The caller went away before the request was complete; there is nobody to answer."""
 
 
-class Incoming:
+class EdgeRequest:
     """One request."""
 
     __slots__ = ("_receive", "headers", "method", "own_request_id", "path", "query", "request_id")
@@ -112,7 +112,7 @@ class Incoming:
             raise too_large(limit_bytes)
         return b"".join(parts)
 
-    def to_authenticate(self, body: bytes) -> Request:
+    def to_authenticate(self, body: bytes) -> CallerRequest:
         """What an authenticator may look at.
 
         Raises:
@@ -125,7 +125,7 @@ class Incoming:
             path, query = self.path.decode("ascii"), self.query.decode("ascii")
         except UnicodeDecodeError as error:
             raise ApiError(MALFORMED, "the address has bytes that are not ASCII; percent-encode them") from error
-        return Request(self.method, path, query, self.headers, body)
+        return CallerRequest(self.method, path, query, self.headers, body)
 
 
 def wants_validation(query: bytes) -> bool:

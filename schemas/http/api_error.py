@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ErrorKind:
     """One kind of refusal. `code` is for programs; `title` is the same for every error of the kind."""
 
     status: int
@@ -20,18 +20,18 @@ class Kind:
     retriable: bool = False
 
 
-MALFORMED = Kind(400, "APIGW.0201", "The request is malformed")
-INVALID_FIELD = Kind(400, "TASKSTREAM.0400", "A field breaks a rule of the API")
-UNAUTHENTICATED = Kind(401, "APIGW.0301", "The credentials are missing or wrong")
-FORBIDDEN = Kind(403, "APIGW.0302", "The credentials do not allow this")
-NOT_FOUND = Kind(404, "TASKSTREAM.0404", "There is no such thing here")
-METHOD_NOT_ALLOWED = Kind(405, "TASKSTREAM.0405", "This method is not served here")
-REQUEST_TIMEOUT = Kind(408, "TASKSTREAM.0408", "The request did not arrive in time", retriable=True)
-TOO_LARGE = Kind(413, "TASKSTREAM.0413", "The body is too large")
-UNSUPPORTED_MEDIA = Kind(415, "TASKSTREAM.0415", "This kind of body is not read here")
-THROTTLED = Kind(429, "APIGW.0308", "Too many requests", retriable=True)
-HEADERS_TOO_LARGE = Kind(431, "TASKSTREAM.0431", "The headers are too large")
-UNAVAILABLE = Kind(503, "TASKSTREAM.0503", "Not possible at the moment", retriable=True)
+MALFORMED = ErrorKind(400, "APIGW.0201", "The request is malformed")
+INVALID_FIELD = ErrorKind(400, "TASKSTREAM.0400", "A field breaks a rule of the API")
+UNAUTHENTICATED = ErrorKind(401, "APIGW.0301", "The credentials are missing or wrong")
+FORBIDDEN = ErrorKind(403, "APIGW.0302", "The credentials do not allow this")
+NOT_FOUND = ErrorKind(404, "TASKSTREAM.0404", "There is no such thing here")
+METHOD_NOT_ALLOWED = ErrorKind(405, "TASKSTREAM.0405", "This method is not served here")
+REQUEST_TIMEOUT = ErrorKind(408, "TASKSTREAM.0408", "The request did not arrive in time", retriable=True)
+TOO_LARGE = ErrorKind(413, "TASKSTREAM.0413", "The body is too large")
+UNSUPPORTED_MEDIA = ErrorKind(415, "TASKSTREAM.0415", "This kind of body is not read here")
+THROTTLED = ErrorKind(429, "APIGW.0308", "Too many requests", retriable=True)
+HEADERS_TOO_LARGE = ErrorKind(431, "TASKSTREAM.0431", "The headers are too large")
+UNAVAILABLE = ErrorKind(503, "TASKSTREAM.0503", "Not possible at the moment", retriable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ApiError(Exception):
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ErrorKind,
         detail: str,
         *,
         fields: tuple[FieldError, ...] = (),
@@ -62,7 +62,7 @@ class ApiError(Exception):
 class ErrorAnswer:
     """An error ready to be sent: `kind.status`, `wire_headers(...)` and `body(...)`."""
 
-    kind: Kind
+    kind: ErrorKind
     detail: str
     fields: tuple[FieldError, ...] = ()
     retry_after_s: int | None = None

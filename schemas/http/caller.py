@@ -32,7 +32,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CallerRequest:
     """What an authenticator may look at: the request as it came, headers with lower-case names."""
 
     method: str
@@ -46,7 +46,7 @@ class Request:
 class Authenticator(Protocol):
     """Tells who calls. Several may stand in a row; each answers only for credentials of its own kind."""
 
-    async def authenticate(self, request: Request) -> Caller | None:
+    async def authenticate(self, request: CallerRequest) -> Caller | None:
         """The caller, or None when the request carries no credentials of this kind.
 
         Raises:

@@ -7,8 +7,8 @@ import pytest
 from taskstream.compose.cli.tasks.task_tables import fitting
 from taskstream.compose.cli.tasks.task_text import ends_of, printable, rate_of, size, span, spark, trend_of
 from taskstream.compose.errors import ViewRefused, ViewUnreachable
-from taskstream.compose.task_watch import Snapshot, Watched
-from taskstream.compose.view_client import Event, Lost
+from taskstream.compose.task_watch import Snapshot, WatchedTasks
+from taskstream.compose.view_client import StreamEvent, StreamLost
 
 
 def task(task_id: str, progress: int = 0) -> dict[str, object]:
@@ -30,44 +30,44 @@ class Shelf:
         self.fetched += 1
         return Snapshot(list(self.tasks), {"tasks": len(self.tasks)})
 
-    def watched(self) -> Watched:
-        watched = Watched(self.fetch, lambda: self.now_s)
+    def watched(self) -> WatchedTasks:
+        watched = WatchedTasks(self.fetch, lambda: self.now_s)
         watched.refresh()
         return watched
 
 
-def shown(watched: Watched) -> list[tuple[str, int]]:
+def shown(watched: WatchedTasks) -> list[tuple[str, int]]:
     return [(each["task_id"], each["progress"]) for each in watched.tasks]
 
 
 def test_a_change_of_a_shown_task_takes_its_place_and_others_are_passed_over():
     watched = Shelf("a", "b").watched()
-    watched.take(Event("task", task("b", 7)))
-    watched.take(Event("task", task("c", 9)))
+    watched.take(StreamEvent("task", task("b", 7)))
+    watched.take(StreamEvent("task", task("c", 9)))
     assert shown(watched) == [("a", 0), ("b", 7)]
 
 
 def test_a_task_that_left_is_gone():
     watched = Shelf("a", "b").watched()
-    watched.take(Event("left", task("a")))
+    watched.take(StreamEvent("left", task("a")))
     assert shown(watched) == [("b", 0)]
 
 
 def test_the_order_is_fetched_anew_after_a_while_and_not_before():
     shelf = Shelf("a")
     watched = shelf.watched()
-    watched.take(Event("beat"))
+    watched.take(StreamEvent("beat"))
     assert shelf.fetched == 1
     shelf.now_s += 4
-    watched.take(Event("beat"))
+    watched.take(StreamEvent("beat"))
     assert shelf.fetched == 2
 
 
-@pytest.mark.parametrize("happening", [Event("reset"), Event("beat", {"lag_s": 3.5})])
+@pytest.mark.parametrize("happening", [StreamEvent("reset"), StreamEvent("beat", {"lag_s": 3.5})])
 def test_what_was_missed_while_the_stream_was_lost_is_fetched_when_it_is_back(happening):
     shelf = Shelf("a")
     watched = shelf.watched()
-    watched.take(Lost("broke off", 2.0))
+    watched.take(StreamLost("broke off", 2.0))
     assert watched.lost == "broke off; next try in 2 s"
     watched.take(happening)
     assert (watched.lost, shelf.fetched) == (None, 2)
@@ -77,10 +77,10 @@ def test_a_view_that_is_away_when_it_is_asked_is_told_and_asked_again():
     shelf = Shelf("a")
     watched = shelf.watched()
     shelf.error = ViewUnreachable("cannot be reached")
-    watched.take(Event("reset"))
+    watched.take(StreamEvent("reset"))
     assert watched.lost == "cannot be reached"
     shelf.error = None
-    watched.take(Event("beat"))
+    watched.take(StreamEvent("beat"))
     assert watched.lost is None
 
 
@@ -89,7 +89,7 @@ def test_what_no_other_attempt_mends_is_raised():
     watched = shelf.watched()
     shelf.error = ViewRefused("no valid credentials", 401)
     with pytest.raises(ViewRefused):
-        watched.take(Event("reset"))
+        watched.take(StreamEvent("reset"))
 
 
 def test_nothing_that_a_terminal_obeys_gets_through():

@@ -7,14 +7,14 @@ import dataclasses
 import pytest
 
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.topics import Found, Topics, differences, series_key, task_key
+from taskstream.schemas.topics import FoundTopic, Topics, differences, series_key, task_key
 
 TOPICS = Topics("p", partitions=4, retention_days=7)
 
 
-def as_declared(topics: Topics = TOPICS) -> dict[str, Found]:
+def as_declared(topics: Topics = TOPICS) -> dict[str, FoundTopic]:
     """What a cluster answers when everything is as declared, with settings of its own beside."""
-    return {each.name: Found(each.partitions, {**each.config, "min.insync.replicas": "1"}) for each in topics.all}
+    return {each.name: FoundTopic(each.partitions, {**each.config, "min.insync.replicas": "1"}) for each in topics.all}
 
 
 def test_six_topics_stand_under_the_prefix():
@@ -82,7 +82,7 @@ def test_progress_and_state_of_different_counts_are_fatal_and_told_first():
 @pytest.mark.parametrize(("name", "value", "fatal"), [("cleanup.policy", "delete", True), ("segment.ms", "1", False)])
 def test_a_setting_that_differs_is_told_with_the_command_that_mends_it(name, value, fatal):
     found = as_declared()
-    found["p.state"] = Found(4, {**found["p.state"].config, name: value})
+    found["p.state"] = FoundTopic(4, {**found["p.state"].config, name: value})
 
     (seen,) = differences(TOPICS, found)
 

@@ -14,9 +14,9 @@ from rich.progress import Progress as Display
 from taskstream.compose.cli.options.quantities import bytes_of, seconds_of
 from taskstream.compose.cli.options.token_option import token_of
 from taskstream.compose.cli.output.stopping import INTERRUPTED, stopped_by_signals
-from taskstream.producer.agent import CopyJob, CopyResult, Progress, copy_tree
+from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, copy_tree
 from taskstream.producer.client.progress_client import ProgressClient
-from taskstream.producer.errors import CopyRefused, DestinationUnusable
+from taskstream.producer.errors import DestinationUnusable, SourceUnusable
 
 _PROBLEMS_SHOWN = 20
 
@@ -114,7 +114,7 @@ def copy(
             result = copy_tree(job, client, on_progress=show, warn=_warn, stop=stop)
         except DestinationUnusable as error:
             raise click.ClickException(str(error)) from error
-        except CopyRefused as error:
+        except SourceUnusable as error:
             raise click.UsageError(str(error)) from error
     click.echo(json.dumps(_as_json(result)) if as_json else _as_text(result))
     _explain(result, interrupted=stop.is_set())
@@ -124,14 +124,14 @@ def copy(
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
+def _shown() -> Iterator[Callable[[CopyProgress], None]]:
     """A bar on standard error while it is a terminal; nothing else."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Display(*columns, TransferSpeedColumn(), console=console, disable=not console.is_terminal) as display:
         bars: dict[str, TaskID] = {}
 
-        def show(progress: Progress) -> None:
+        def show(progress: CopyProgress) -> None:
             if progress.subtask not in bars:
                 bars[progress.subtask] = display.add_task(progress.subtask)
             total = max(1, progress.bytes_total)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from taskstream.compose.cli.agents.simulate_account import Account
+from taskstream.compose.cli.agents.simulate_account import SimulationReport
 from taskstream.compose.cli.options.kafka_options import optional_kafka_options
 from taskstream.compose.cli.options.quantities import seconds_of
 from taskstream.compose.cli.options.registry_option import schema_ids_option
@@ -21,9 +21,9 @@ from taskstream.compose.errors import TopicsError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import found_topics
 from taskstream.producer.client.progress_client import ProgressClient
-from taskstream.producer.fleet import Fleet, Tally, drive
-from taskstream.producer.fleet.http_sender import HttpWay
-from taskstream.producer.fleet.topic_sender import TopicWay
+from taskstream.producer.fleet import DeliveryCounts, Fleet, drive
+from taskstream.producer.fleet.http_sender import HttpSender
+from taskstream.producer.fleet.topic_sender import TopicSender
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -100,33 +100,33 @@ def simulate(
     if not 0 < len(project) <= 255 or "/" in project:
         raise click.BadParameter(f"{project[:300]!r} is no project: 1 to 255 characters without a slash")
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
-    tally, clock = Tally(), time
+    counts, clock = DeliveryCounts(), time
     fleet = Fleet(tasks, seed, rate, past_s + for_s, clock.time() - past_s)
-    way: HttpWay | TopicWay
+    sender: HttpSender | TopicSender
     with stopped_by_signals() as stop:
         if to_topic:
-            way = TopicWay(kafka.config(), _topic(kafka, prefix), ids, project, tally, stop)
+            sender = TopicSender(kafka.config(), _topic(kafka, prefix), ids, project, counts, stop)
         else:
-            way = HttpWay(_clients(endpoint or "", token_file, token, ca_file), tally, lanes, stop)
+            sender = HttpSender(_clients(endpoint or "", token_file, token, ca_file), counts, lanes, stop)
 
         def given_up() -> bool:
-            return stop.is_set() or (isinstance(way, HttpWay) and way.rejected is not None)
+            return stop.is_set() or (isinstance(sender, HttpSender) and sender.rejected is not None)
 
         click.echo(f"seed {seed}: {tasks:,} tasks, {rate:g} reports a second for {for_s:g} s; Ctrl-C ends it", err=True)
-        with way:
+        with sender:
             run = drive(
                 fleet,
-                way,
-                tally,
+                sender,
+                counts,
                 rate=rate,
                 for_s=for_s,
                 past_s=past_s,
                 clock=clock,
                 stopped=given_up,
-                tell=_Telling(tally),
+                tell=_Telling(counts),
             )
-    Account(fleet, tally, run, seed, tasks, rate).tell(output)
-    sums = tally.sums()
+    SimulationReport(fleet, counts, run, seed, tasks, rate).tell(output)
+    sums = counts.sums()
     if stop.is_set():
         context.exit(INTERRUPTED)
     context.exit(0 if run.on_time and not (sums.skipped or sums.refused or sums.unanswered) else 1)
@@ -153,14 +153,14 @@ def _clients(endpoint: str, token_file: Path | None, token: str | None, ca_file:
 class _Telling:
     """A line on standard error every few seconds."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, counts: DeliveryCounts) -> None:
+        self._counts = counts
         self._told_s = 0.0
 
     def __call__(self, elapsed_s: float) -> None:
         if elapsed_s - self._told_s >= _TELL_S:
             self._told_s = elapsed_s
-            sums = self._tally.sums()
+            sums = self._counts.sums()
             lost = f", {sums.skipped:,} skipped" if sums.skipped else ""
             failed = f", {sums.refused + sums.unanswered:,} not acknowledged" if sums.refused or sums.unanswered else ""
             click.echo(

@@ -8,40 +8,40 @@ from dataclasses import asdict, dataclass
 import click
 
 from taskstream.compose.cli.output.rows import print_rows
-from taskstream.producer.fleet import Fleet, Run, SubtaskTally, Tally, TaskTally
+from taskstream.producer.fleet import DeliveryCounts, Fleet, FleetRun, SubtaskDeliveryCounts, TaskDeliveryCounts
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class SimulationReport:
     """A simulation that has ended."""
 
     fleet: Fleet
-    tally: Tally
-    run: Run
+    counts: DeliveryCounts
+    run: FleetRun
     seed: int
     tasks: int
     rate: float
 
     def tell(self, output: str) -> None:
         """Print it; `output` is table or json."""
-        in_order = self.tally.in_order(self.fleet.task_id, self.tasks)
+        in_order = self.counts.in_order(self.fleet.task_id, self.tasks)
         if output == "json":
             told = [self._document(number, task) for number, task in enumerate(in_order)]
-            sums = {"seed": self.seed, **asdict(self.tally.sums()), **asdict(self.run), "on_time": self.run.on_time}
+            sums = {"seed": self.seed, **asdict(self.counts.sums()), **asdict(self.run), "on_time": self.run.on_time}
             click.echo(json.dumps(sums | {"tasks": told}, indent=2, ensure_ascii=False))
         else:
             print_rows([self._row(number, task) for number, task in enumerate(in_order)], output)
         self._conclude()
 
-    def _document(self, number: int, task: TaskTally) -> dict[str, object]:
+    def _document(self, number: int, task: TaskDeliveryCounts) -> dict[str, object]:
         subtasks = [_subtask(name, each) for name, each in task.subtasks.items()]
-        return {"task_id": task.task_id, "kind": self.fleet.temper(number), "subtasks": subtasks}
+        return {"task_id": task.task_id, "kind": self.fleet.behaviour(number), "subtasks": subtasks}
 
-    def _row(self, number: int, task: TaskTally) -> dict[str, object]:
+    def _row(self, number: int, task: TaskDeliveryCounts) -> dict[str, object]:
         last = task.subtasks[task.current].last if task.current else None
         return {
             "task": task.task_id,
-            "kind": self.fleet.temper(number),
+            "kind": self.fleet.behaviour(number),
             "acknowledged": sum(each.acknowledged for each in task.subtasks.values()),
             "not": sum(each.refused + each.unanswered for each in task.subtasks.values()),
             "subtask": task.current or None,
@@ -51,7 +51,7 @@ class Account:
         }
 
     def _conclude(self) -> None:
-        sums, run = self.tally.sums(), self.run
+        sums, run = self.counts.sums(), self.run
         words = [f"{sums.sent:,} sent in {run.seconds:.1f} s, {sums.acknowledged:,} acknowledged"]
         if sums.refused:
             words.append(f"{sums.refused:,} refused")
@@ -67,16 +67,16 @@ class Account:
                 f"{run.late_s:.1f} s after its moment; {got:,.0f} a second were acknowledged",
                 err=True,
             )
-        if self.tally.trouble:
-            click.echo(f"at last: {self.tally.trouble}", err=True)
+        if self.counts.trouble:
+            click.echo(f"at last: {self.counts.trouble}", err=True)
 
 
-def _subtask(name: str, tally: SubtaskTally) -> dict[str, object]:
+def _subtask(name: str, counts: SubtaskDeliveryCounts) -> dict[str, object]:
     return {
         "subtask_name": name,
-        "acknowledged": tally.acknowledged,
-        "refused": tally.refused,
-        "unanswered": tally.unanswered,
-        "retried": tally.retried,
-        "last": None if tally.last is None else asdict(tally.last),
+        "acknowledged": counts.acknowledged,
+        "refused": counts.refused,
+        "unanswered": counts.unanswered,
+        "retried": counts.retried,
+        "last": None if counts.last is None else asdict(counts.last),
     }

@@ -14,8 +14,8 @@ from taskstream.compose.cli.options.registry_option import registry_option
 from taskstream.compose.cli.options.token_option import token_of
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.rows import output_option
-from taskstream.compose.doctor.examination import Examination, Patient
-from taskstream.compose.doctor.finding import Finding, Verdict
+from taskstream.compose.doctor.examination import Examination, ExaminedDeployment
+from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.client.endpoint import checked
 from taskstream.schemas.topics import Topics
@@ -81,7 +81,7 @@ def doctor(
 
     Exit codes: 0 nothing is bad, 1 something is (with --strict: or unknown), 2 wrong usage.
     """  # noqa: D301 (click takes a lone backspace for: keep these lines)
-    patient = Patient(
+    patient = ExaminedDeployment(
         kafka=kafka,
         topics=topics,
         group=group or f"{topics.prefix}.worker",
@@ -101,13 +101,13 @@ def doctor(
             _tell(finding)
     if output == "json":
         click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2, ensure_ascii=False))
-    fails = {Verdict.BAD, Verdict.UNKNOWN} if strict else {Verdict.BAD}
+    fails = {FindingVerdict.BAD, FindingVerdict.UNKNOWN} if strict else {FindingVerdict.BAD}
     click.get_current_context().exit(int(any(each.verdict in fails for each in found)))
 
 
 def _tell(finding: Finding) -> None:
     click.echo(f"{finding.verdict:<8} {finding.check:<13} {finding.what}")
-    if finding.verdict is not Verdict.GOOD:
+    if finding.verdict is not FindingVerdict.GOOD:
         click.echo(f"{'':<8} {'':<13} -> {finding.remedy}")
 
 

@@ -20,7 +20,7 @@ from taskstream.compose.cli.options.kafka_options import cache_dir_option
 from taskstream.compose.cli.options.quantities import bytes_of as bytes_option
 from taskstream.compose.cli.processes.up import addresses, say, tell, until_stopped
 from taskstream.compose.errors import DemoError
-from taskstream.compose.local.demo_migration import Figure, Migration, bytes_of, compare, migrate
+from taskstream.compose.local.demo_migration import ComparedFigure, DemoMigration, bytes_of, compare, migrate
 from taskstream.compose.local.local_stack import LocalStack, StackSettings
 from taskstream.compose.local.ports import is_free
 from taskstream.producer.agent import CopyJob
@@ -71,7 +71,7 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
         with LocalStack(settings, tell=tell, notify=say, hurry=hurry) as stack:
             assert stack.token is not None, "the demo's stack makes its own token"
             job = CopyJob(source, Path(folder) / "copy", "demo-migration", bwlimit_bps=bwlimit, interval_s=0.5)
-            migration = Migration(job, stack.edge_url, stack.view_url, stack.token)
+            migration = DemoMigration(job, stack.edge_url, stack.view_url, stack.token)
             say(f"migrating {source} to {job.destination} at {bwlimit / 1e6:g} MB/s, as task {job.task_id}")
             with _shown(console) as show:
                 result = migrate(migration, show, stack.look)
@@ -147,7 +147,7 @@ def _seconds(task: dict[str, Any], name: str) -> int | None:
     return None if task[name] is None else max(0, round(task[name] / 1000 - time.time()))
 
 
-def _conclude(console: Console, figures: list[Figure], copied: int, there: int, *, agreed: bool) -> None:
+def _conclude(console: Console, figures: list[ComparedFigure], copied: int, there: int, *, agreed: bool) -> None:
     table = Table(Column("subtask", no_wrap=True), "", "the agent knows", "the view answers", "")
     for figure in figures:
         says = "-" if figure.view is None else f"{figure.view:,}"

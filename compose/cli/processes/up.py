@@ -16,7 +16,7 @@ import click
 from taskstream.compose.cli.options.kafka_options import cache_dir_option, optional_kafka_options
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.compose.local.kept_service import Died, Happening, Ready
+from taskstream.compose.local.kept_service import Happening, ServiceDied, ServiceReady
 from taskstream.compose.local.local_stack import LocalStack, StackSettings
 from taskstream.schemas.topics import Topics
 
@@ -140,9 +140,9 @@ def say(message: str) -> None:
 def tell(happening: Happening) -> None:
     """One line for what happened to a process, and the last words of one that died."""
     match happening:
-        case Ready(name, pid, after_s):
+        case ServiceReady(name, pid, after_s):
             say(f"{name}: ready after {after_s:.1f} s (pid {pid})")
-        case Died(name, code, last_lines, _, restart_in_s):
+        case ServiceDied(name, code, last_lines, _, restart_in_s):
             say(f"{name}: {ended(code)}, starting it again in {restart_in_s:g} s; its last lines:")
             say("\n".join(f"  | {line}" for line in last_lines.splitlines() or ["(it said nothing)"]))
         case _:

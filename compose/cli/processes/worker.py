@@ -19,7 +19,7 @@ from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import ConsumerError
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.worker.metrics import Instruments, InstrumentsServer
+from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.errors import SchemasError
@@ -92,9 +92,9 @@ def worker(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    instruments = Instruments()
+    instruments = WorkerMetrics()
     try:
-        with _listening(InstrumentsServer(instruments, metrics_host, metrics_port)) as port:
+        with _listening(WorkerMetricsServer(instruments, metrics_host, metrics_port)) as port:
             click.echo(f"worker {settings.instance}: metrics at http://{metrics_host}:{port}/metrics", err=True)
             Worker(kafka.config(), ids, settings, instruments).run(stop.is_set)
     except (ConsumerError, SchemasError) as error:
@@ -103,7 +103,7 @@ def worker(
 
 
 @contextlib.contextmanager
-def _listening(server: InstrumentsServer) -> Iterator[int]:
+def _listening(server: WorkerMetricsServer) -> Iterator[int]:
     """The port of the server while it is open."""
     with contextlib.ExitStack() as open_parts:
         try:

@@ -17,7 +17,7 @@ from taskstream.compose.cli.output.answer import first_of, output_option, print_
 from taskstream.compose.cli.output.rows import print_rows
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.ranges import Bound
-from taskstream.consumer.rejects.rejects_reader import Judged, Rejects
+from taskstream.consumer.rejects.rejects_reader import JudgedReject, RejectsReader
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -52,7 +52,7 @@ def list_rejects(
     duration back from now (PT15M), earliest, latest, or @FILE of lines TOPIC,PARTITION,OFFSET.
     """
     with interruptible("nothing was written"):
-        rejects = Rejects(kafka.config(), Topics(prefix), ids)
+        rejects = RejectsReader(kafka.config(), Topics(prefix), ids)
         spans = rejects.spans(start, end)
         driven = rejects.driven()
         with meter("reading", sum(span.end - span.begin for span in spans.values())) as moved:
@@ -76,7 +76,7 @@ def list_rejects(
             click.echo("nothing is rejected", err=True)
 
 
-def _count(batch: Iterable[Judged], found: dict[str, dict[str, Any]]) -> None:
+def _count(batch: Iterable[JudgedReject], found: dict[str, dict[str, Any]]) -> None:
     for judged in batch:
         reject, at = judged.reject, _time(judged)
         row = found.setdefault(
@@ -91,7 +91,7 @@ def _count(batch: Iterable[Judged], found: dict[str, dict[str, Any]]) -> None:
         row["first"], row["last"] = min(row["first"], at), max(row["last"], at)
 
 
-def _line(judged: Judged) -> dict[str, Any]:
+def _line(judged: JudgedReject) -> dict[str, Any]:
     reject = judged.reject
     return {
         "place": reject.place,
@@ -111,7 +111,7 @@ def _known(number: int | None) -> str:
     return "?" if number is None else str(number)
 
 
-def _time(judged: Judged) -> str:
+def _time(judged: JudgedReject) -> str:
     moment = datetime.fromtimestamp((judged.reject.record.timestamp_ms or 0) / 1000, UTC)
     return moment.isoformat(timespec="milliseconds")
 

@@ -15,12 +15,12 @@ from taskstream.compose.cli.output.rows import output_option, print_rows
 from taskstream.compose.cli.rejected.show import PLACE
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.ranges import Bound
-from taskstream.consumer.rejects.redrive import Account, redrive
-from taskstream.consumer.rejects.redrive_choice import Choice
-from taskstream.consumer.rejects.redrive_transaction import Drive
-from taskstream.consumer.rejects.rejects_reader import Rejects
+from taskstream.consumer.rejects.redrive import RedriveCounts, redrive
+from taskstream.consumer.rejects.redrive_choice import RedriveChoice
+from taskstream.consumer.rejects.redrive_transaction import RedriveTransaction
+from taskstream.consumer.rejects.rejects_reader import RejectsReader
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -75,19 +75,19 @@ def redrive_rejects(
     with contextlib.ExitStack() as opened:
         opened.enter_context(interruptible("what was driven is noted; run it again to do the rest"))
         partitions = len(Cluster(kafka.config()).partitions(topics.progress.name))
-        choice = Choice(
+        choice = RedriveChoice(
             topics.progress.name,
             partitions,
             max_drives,
             unreadable_too,
             frozenset(reasons),
             named,
-            Selection(project_id, task_id),
+            KeySelection(project_id, task_id),
         )
-        rejects = Rejects(kafka.config(), topics, ids)
+        rejects = RejectsReader(kafka.config(), topics, ids)
         spans = rejects.spans(start, end)
         # opened before the notes are read: what another run has open is ended by it, and can be noted no more
-        drive = opened.enter_context(Drive(kafka.config(), topics)) if execute else None
+        drive = opened.enter_context(RedriveTransaction(kafka.config(), topics)) if execute else None
         driven = rejects.driven()
         stopping = opened.enter_context(wish_to_stop())
         moved = opened.enter_context(
@@ -102,7 +102,7 @@ def redrive_rejects(
         raise click.ClickException(f"no record of what was asked for is at {', '.join(sorted(absent))}")
 
 
-def _answer(account: Account, output: str, *, execute: bool) -> None:
+def _answer(account: RedriveCounts, output: str, *, execute: bool) -> None:
     if output == "json":
         print_json({"driven" if execute else "to_drive": account.driven} | {"kept": dict(account.kept)})
     else:

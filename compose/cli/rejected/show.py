@@ -16,9 +16,9 @@ from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.answer import print_json
 from taskstream.compose.cli.output.rows import output_option
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.carried_record import Carried
+from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.rejects.rejected_record import driven_by, is_note, ranges_of, reject_of, shown_headers
-from taskstream.consumer.rejects.rejects_reader import Rejects
+from taskstream.consumer.rejects.rejects_reader import RejectsReader
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
 from taskstream.schemas.ids import SchemaIds
@@ -27,7 +27,7 @@ from taskstream.schemas.topics import Topics
 _LINE = 16
 
 
-class _Place(click.ParamType[tuple[int, int]]):
+class _PlaceParam(click.ParamType[tuple[int, int]]):
     name = "place"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
@@ -37,7 +37,7 @@ class _Place(click.ParamType[tuple[int, int]]):
         return int(partition), int(offset)
 
 
-PLACE = _Place()
+PLACE = _PlaceParam()
 
 
 @click.command
@@ -50,7 +50,7 @@ PLACE = _Place()
 def show(*, place: tuple[int, int], kafka: KafkaClient, ids: SchemaIds, prefix: str, output: str, most: int) -> None:
     """Show one rejected record: where it came from, why it is here, its bytes, and what the codec makes of it now."""
     with interruptible("nothing was written"):
-        rejects = Rejects(kafka.config(), Topics(prefix), ids)
+        rejects = RejectsReader(kafka.config(), Topics(prefix), ids)
         record = rejects.one(*place)
         told = _note(record) if is_note(record) else _told(record, ids, rejects.driven().get(place[0], set()))
     if output == "json":
@@ -75,7 +75,7 @@ def dump(value: bytes) -> Iterator[str]:
         yield f"{begin:08x}  {part[:8].hex(' '):<23}  {part[8:].hex(' '):<23}  |{text}|"
 
 
-def _told(record: Carried, ids: SchemaIds, driven: set[int]) -> dict[str, Any]:
+def _told(record: CarriedRecord, ids: SchemaIds, driven: set[int]) -> dict[str, Any]:
     reject = reject_of(record)
     return {
         "place": reject.place,
@@ -103,7 +103,7 @@ def _now(value: bytes | None, ids: SchemaIds) -> dict[str, Any]:
         return {"readable_now": False, "now": str(error)}
 
 
-def _note(record: Carried) -> dict[str, Any]:
+def _note(record: CarriedRecord) -> dict[str, Any]:
     return {
         "place": f"{record.partition}:{record.offset}",
         "note": f"driven back at {_time(record.timestamp_ms)}",

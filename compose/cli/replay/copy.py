@@ -19,11 +19,19 @@ from taskstream.compose.cli.output.answer import output_option, print_json, writ
 from taskstream.compose.cli.output.rows import print_rows
 from taskstream.compose.errors import KafkaPropertyError
 from taskstream.compose.kafka_client import KafkaClient, kafka_client, read_properties
-from taskstream.consumer.kafka.cluster import Cluster, Span
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.ranges import Bound
 from taskstream.consumer.replay.archive import ArchiveReader, ArchiveWriter, Origin
-from taskstream.consumer.replay.record_copy import ArchivePart, Carrier, Nowhere, Tally, Target, TopicPart, batch_for
+from taskstream.consumer.replay.record_copy import (
+    ArchivePart,
+    NoTarget,
+    PartitionCounts,
+    RecordCopy,
+    Target,
+    TopicPart,
+    batch_for,
+)
 from taskstream.consumer.replay.topic_target import TopicTarget, refuse_itself, refuse_other_homes, stamps_itself
 from taskstream.schemas.topics import Topic, Topics
 
@@ -104,7 +112,7 @@ def copy(
                 refuse_other_homes(homes, name, homes_there)
             _warn_of_stamps(there, name)
             target = TopicTarget(there.config(), name, by_key=by_key)
-        selection = Selection(project_id, task_id, of_series=topic.key.endswith("/subtask_name"))
+        selection = KeySelection(project_id, task_id, of_series=topic.key.endswith("/subtask_name"))
         part = TopicPart(kafka.config(), topic.name, spans, selection, batch_for(rate))
         total = sum(span.end - span.begin for span in spans.values())
         whole, done = _carried(target if execute else None, part, total, rate)
@@ -163,12 +171,12 @@ def load(
 
 def _carried(
     target: AbstractContextManager[Target] | None, part: TopicPart | ArchivePart, total: int, rate: float | None
-) -> tuple[bool, Mapping[int, Tally]]:
+) -> tuple[bool, Mapping[int, PartitionCounts]]:
     """Whether it was all, and the account by partition. No target: a dry run, which does not wait."""
     with contextlib.ExitStack() as opened:
         stopping = opened.enter_context(wish_to_stop())
-        to: Target = opened.enter_context(target) if target else Nowhere()
-        carrier = Carrier(to, rate if target else None)
+        to: Target = opened.enter_context(target) if target else NoTarget()
+        carrier = RecordCopy(to, rate if target else None)
         moved = opened.enter_context(meter("copying" if target else "counting", total))
         told = 0
 
@@ -207,8 +215,8 @@ def _warn_of_stamps(kafka: KafkaClient, topic: str) -> None:
         )
 
 
-def _row(number: int, span: Span, done: Tally | None) -> dict[str, Any]:
-    done = done or Tally()
+def _row(number: int, span: OffsetRange, done: PartitionCounts | None) -> dict[str, Any]:
+    done = done or PartitionCounts()
     return {
         "partition": number,
         "from": span.begin,
@@ -235,14 +243,14 @@ def _print(rows: list[dict[str, Any]], output: str) -> None:
         print_rows(rows, output)
 
 
-def _tell(done: Mapping[int, Tally], way: str, *, execute: bool) -> None:
+def _tell(done: Mapping[int, PartitionCounts], way: str, *, execute: bool) -> None:
     count, size = sum(each.records for each in done.values()), sum(each.bytes for each in done.values())
     click.echo(f"{count:,} records, {size:,} bytes, {way}", err=True)
     if not execute:
         click.echo("dry run, nothing was written: --execute copies them", err=True)
 
 
-def _tell_rest(topic: str, spans: Mapping[int, Span], positions: Mapping[int, int]) -> None:
+def _tell_rest(topic: str, spans: Mapping[int, OffsetRange], positions: Mapping[int, int]) -> None:
     click.echo("stopped; the rest is --from @FILE, with these lines in it:", err=True)
     for number, span in sorted(spans.items()):
         if positions[number] < span.end:

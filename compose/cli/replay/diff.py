@@ -20,10 +20,10 @@ from taskstream.compose.cli.output.rows import print_rows
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import RebuildRefused
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.consumer_group import Group
+from taskstream.consumer.kafka.consumer_group import ConsumerGroup
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest
 from taskstream.consumer.replay.comparison import Compared, Comparison, Told
-from taskstream.consumer.replay.difference import Excuse, told
+from taskstream.consumer.replay.difference import DifferenceExcuse, told
 from taskstream.consumer.replay.rebuild import Rebuild, refuse_lost, refuse_members
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.topic_check import check_topics
@@ -69,7 +69,7 @@ def diff(
     topics = Topics(prefix)
     summaries: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
-    with interruptible("nothing was written"), Group(kafka.config(), group_name or f"{prefix}.worker") as group:
+    with interruptible("nothing was written"), ConsumerGroup(kafka.config(), group_name or f"{prefix}.worker") as group:
         check_topics(kafka.config(), topics)
         spans = Cluster(kafka.config()).pinned(topics.progress.name, start, Latest())
         with meter("folding", sum(each.end - each.begin for each in spans.values())) as moved:
@@ -124,7 +124,7 @@ def rebuild(
     found: list[dict[str, Any]] = []
     with (
         interruptible("each partition has its old state or its new one; run it again to do the rest"),
-        Group(kafka.config(), group_name or f"{prefix}.worker") as group,
+        ConsumerGroup(kafka.config(), group_name or f"{prefix}.worker") as group,
     ):
         check_topics(kafka.config(), topics)
         refuse_members(group)
@@ -231,7 +231,7 @@ def _tell(summaries: list[dict[str, Any]]) -> None:
                 "began before are not compared",
                 err=True,
             )
-    moving = sum(each["not_compared"].get(str(Excuse.MOVING), 0) for each in summaries)
+    moving = sum(each["not_compared"].get(str(DifferenceExcuse.MOVING), 0) for each in summaries)
     if not all(each["exact"] for each in summaries):
         click.echo(f"workers were at work: looked at until series stood still; {moving:,} did not", err=True)
     same = sum(each["same"] for each in summaries)

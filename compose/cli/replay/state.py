@@ -15,17 +15,17 @@ from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.answer import counted, output_option, print_json, write_parquet
 from taskstream.compose.cli.output.rows import print_rows
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.bounded_reader import Passage
-from taskstream.consumer.kafka.cluster import Cluster, Span
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
 from taskstream.consumer.replay.comparison import BATCH
-from taskstream.consumer.replay.refold import Refold
+from taskstream.consumer.replay.refold import EventFold
 from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.state.silence import mark_silent, silent
 from taskstream.consumer.state.state_records import state_batch
-from taskstream.consumer.worker.gc_control import collected_by_hand
+from taskstream.consumer.worker.gc_control import manual_gc
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -73,14 +73,14 @@ def state(
         )
     end = as_of or until_offsets or Latest()
     topic = Topics(prefix).progress.name
-    refold = Refold(ids, fold, Selection(project_id, task_id))
+    refold = EventFold(ids, fold, KeySelection(project_id, task_id))
     with interruptible("nothing was written"):
         spans = Cluster(kafka.config()).pinned(topic, Earliest(), end)
         _tell_gone(topic, spans)
         with (
-            collected_by_hand(),
+            manual_gc(),
             meter("folding", sum(each.end - each.begin for each in spans.values())) as told,
-            Passage(kafka.config(), topic, spans) as passage,
+            BoundedReader(kafka.config(), topic, spans) as passage,
         ):
             for records in passage.batches(BATCH):
                 refold.take(records.messages, records.partitions)
@@ -91,7 +91,7 @@ def state(
     _answer(refold, end, keep_s, output, limit)
 
 
-def _tell_gone(topic: str, spans: dict[int, Span]) -> None:
+def _tell_gone(topic: str, spans: dict[int, OffsetRange]) -> None:
     for partition, span in sorted(spans.items()):
         if span.begin > 0:
             click.echo(
@@ -101,7 +101,7 @@ def _tell_gone(topic: str, spans: dict[int, Span]) -> None:
             )
 
 
-def _answer(refold: Refold, end: Bound, keep_s: float, output: str, limit: int) -> None:
+def _answer(refold: EventFold, end: Bound, keep_s: float, output: str, limit: int) -> None:
     table = refold.table
     if isinstance(end, Since):
         now_us = end.timestamp_ms * 1000

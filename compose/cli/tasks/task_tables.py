@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, printable, rate, row_of, size, span
-from taskstream.compose.task_watch import Watched
+from taskstream.compose.task_watch import WatchedTasks
 
 _FIRST_TO_GO: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
 """Columns that a narrow terminal does without, in this order."""
@@ -47,7 +47,7 @@ def fitting(widths: Mapping[str, int], width: int) -> list[str]:
     return names
 
 
-def picture_of(watched: Watched, now_ms: int, width: int) -> RenderableType:
+def picture_of(watched: WatchedTasks, now_ms: int, width: int) -> RenderableType:
     """The fleet, the tasks, and whether this is still true."""
     return Group(fleet_line(watched.fleet), Text(), table_of(watched.tasks, now_ms, width), Text(), state_line(watched))
 
@@ -66,7 +66,7 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
     return line
 
 
-def state_line(watched: Watched) -> Text:
+def state_line(watched: WatchedTasks) -> Text:
     """Live, behind, or lost and why."""
     if watched.lost is not None:
         return Text(f"not live: {printable(watched.lost)}", style="bold red")

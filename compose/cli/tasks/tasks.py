@@ -18,8 +18,8 @@ from taskstream.compose.cli.output.rows import print_rows
 from taskstream.compose.cli.tasks.task_tables import page_of, picture_of, table_of
 from taskstream.compose.cli.tasks.task_text import row_of
 from taskstream.compose.errors import ViewError, ViewRefused
-from taskstream.compose.task_watch import Snapshot, Watched, passes_by
-from taskstream.compose.view_client import Event, Lost, ViewClient
+from taskstream.compose.task_watch import Snapshot, WatchedTasks, passes_by
+from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
 from taskstream.consumer.state.series import Health, Trend
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -144,14 +144,14 @@ def watch(client: ViewClient, wanted: Mapping[str, str | None], sort: str, limit
             client.fleet(wanted)  # a view that cannot be asked at all is told at once
             happenings = client.stream(wanted, _pause)
             if live:
-                _watch_live(console, Watched(fetch, time.monotonic), happenings)
+                _watch_live(console, WatchedTasks(fetch, time.monotonic), happenings)
             else:
                 _watch_lines(happenings, fetch)
         except KeyboardInterrupt:
             return
 
 
-def _watch_live(console: Console, watched: Watched, happenings: Iterator[Event | Lost]) -> None:
+def _watch_live(console: Console, watched: WatchedTasks, happenings: Iterator[StreamEvent | StreamLost]) -> None:
     watched.refresh()
     with Live(
         get_renderable=lambda: picture_of(watched, _now_ms(), console.width),
@@ -163,11 +163,11 @@ def _watch_live(console: Console, watched: Watched, happenings: Iterator[Event |
             watched.take(happening)
 
 
-def _watch_lines(happenings: Iterator[Event | Lost], fetch: Callable[[], Snapshot]) -> None:
+def _watch_lines(happenings: Iterator[StreamEvent | StreamLost], fetch: Callable[[], Snapshot]) -> None:
     """The first event of each connection, or a reset, brings all tasks; what follows are changes alone."""
     owed = True
     for happening in happenings:
-        if isinstance(happening, Lost):
+        if isinstance(happening, StreamLost):
             _event("lost", {"reason": happening.reason, "next_try_s": round(happening.wait_s, 1)})
         elif owed or happening.name == "reset":
             try:

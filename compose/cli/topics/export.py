@@ -14,9 +14,9 @@ from taskstream.compose.cli.options.registry_option import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import BadRange, ExportUnusable
-from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, Note
+from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
-from taskstream.consumer.kafka.cluster import Cluster, Span
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import bound_of
 from taskstream.schemas.errors import Unresolvable
 from taskstream.schemas.ids import SchemaIds
@@ -74,7 +74,7 @@ def export(
         request = {"topic": topic.name, "from": start, "to": end, "columns": sorted(columns) or None}
         job = Export(path, request, piece_rows=piece_rows, overwrite=overwrite, restart=restart)
 
-        def batches_of(spans: Mapping[int, Span]) -> TopicBatches:
+        def batches_of(spans: Mapping[int, OffsetRange]) -> TopicBatches:
             return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows))
 
         batches_of({})  # a field that is none is told before anything is read or written
@@ -84,7 +84,7 @@ def export(
     _tell(note, path, resumed=job.resumed)
 
 
-def _tell_progress(batches: TopicBatches, note: Note) -> None:
+def _tell_progress(batches: TopicBatches, note: ExportProgress) -> None:
     for each in batches.unreadable:
         click.echo(f"unreadable: {each.partition}:{each.offset} {each.reason}: {each.detail}", err=True)
     batches.unreadable.clear()
@@ -93,7 +93,7 @@ def _tell_progress(batches: TopicBatches, note: Note) -> None:
     click.echo(f"{note.rows:,} rows, {done:,} of {whole:,} offsets", err=True)
 
 
-def _tell(note: Note, path: Path, *, resumed: bool) -> None:
+def _tell(note: ExportProgress, path: Path, *, resumed: bool) -> None:
     gone = sum(span.gone for span in note.spans.values())
     words = [f"{path}: {note.rows:,} rows" + (", gone on with after a stop" if resumed else "")]
     if note.tombstones:

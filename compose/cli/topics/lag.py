@@ -11,7 +11,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.rows import output_option, print_rows
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.group_lag import Groups, PartitionLag
+from taskstream.consumer.kafka.group_lag import GroupLags, PartitionLag
 from taskstream.schemas.topics import Topics
 
 
@@ -43,7 +43,7 @@ def lag(
     if groups and all_groups:
         raise click.UsageError("give --group or --all-groups, not both")
     topics = Topics(prefix)
-    found = _found(Groups(kafka.config()), topics, groups or (f"{prefix}.worker",), all_groups=all_groups)
+    found = _found(GroupLags(kafka.config()), topics, groups or (f"{prefix}.worker",), all_groups=all_groups)
     now_ms = round(time.time() * 1000)
     print_rows([_row(each, now_ms) for each in found], output)
     beyond = [_beyond(each, now_ms, max_records, max_seconds) for each in found]
@@ -53,7 +53,7 @@ def lag(
         click.get_current_context().exit(1)
 
 
-def _found(asking: Groups, topics: Topics, names: Sequence[str], *, all_groups: bool) -> list[PartitionLag]:
+def _found(asking: GroupLags, topics: Topics, names: Sequence[str], *, all_groups: bool) -> list[PartitionLag]:
     ours = {topic.name for topic in topics.all}
     found = []
     for name in asking.names() if all_groups else names:

@@ -16,10 +16,10 @@ from taskstream.consumer.errors import BadRange
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.kafka.ranges import Latest, bound_of
 from taskstream.consumer.state.series import Signal
-from taskstream.consumer.tail.decoded_record import Taker
-from taskstream.consumer.tail.record_filter import Wanted
+from taskstream.consumer.tail.decoded_record import RecordDecoder
+from taskstream.consumer.tail.record_filter import RecordFilter
 from taskstream.consumer.tail.record_lines import json_line, line
-from taskstream.consumer.tail.topic_tail import Following
+from taskstream.consumer.tail.topic_tail import TopicTail
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topic, Topics
 
@@ -73,21 +73,21 @@ def tail(
     is shown as such, so is a tombstone. Ctrl-C ends it.
     """  # noqa: D301 (click takes a lone backspace for: keep these lines)
     topic = {each.name.removeprefix(f"{prefix}."): each for each in Topics(prefix).all}[noun]
-    wanted = Wanted(project, task, subtask, frozenset(each.upper() for each in signals) or None)
+    wanted = RecordFilter(project, task, subtask, frozenset(each.upper() for each in signals) or None)
     _check(topic, wanted)
     try:
         now_ms = round(time.time() * 1000)
         bounds = bound_of(start, now_ms), Latest() if end is None else bound_of(end, now_ms)
         spans = Cluster(kafka.config()).pinned(topic.name, *bounds)
-        following = Following(kafka.config(), topic.name, spans, to_the_end=end is not None)
+        following = TopicTail(kafka.config(), topic.name, spans, to_the_end=end is not None)
         if end is None:
             click.echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C ends it", err=True)
-        _show(following, Taker(topic, ids), wanted, count, output)
+        _show(following, RecordDecoder(topic, ids), wanted, count, output)
     except BadRange as error:
         raise click.UsageError(str(error)) from error
 
 
-def _show(following: Following, taker: Taker, wanted: Wanted, count: int | None, output: str) -> None:
+def _show(following: TopicTail, taker: RecordDecoder, wanted: RecordFilter, count: int | None, output: str) -> None:
     told = json_line if output == "ndjson" else line
     left = -1 if count is None else count
     problem = ""
@@ -106,7 +106,7 @@ def _show(following: Following, taker: Taker, wanted: Wanted, count: int | None,
                 return
 
 
-def _check(topic: Topic, wanted: Wanted) -> None:
+def _check(topic: Topic, wanted: RecordFilter) -> None:
     """A choice that no record of the topic could ever meet is wrong usage."""
     if wanted.signals and topic.value != "SignalRaised":
         raise click.UsageError(f"--signal chooses among signals, and {topic.name} holds none")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Progress:
+class FollowProgress:
     """How far the topic was followed. Offsets count records and Kafka's own marks alike."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

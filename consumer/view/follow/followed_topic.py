@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
 
 BATCH: Final = 5_000
 WAIT_S: Final = 0.05
@@ -18,7 +18,7 @@ ASK_TIMEOUT_S: Final = 0.5
 SILENT_BROKER_S: Final = 3.0
 """A broker answers each fetch within half a second, with or without records; unheard for so long, it is not there."""
 _QUIET: Final[dict[str, Any]] = {
-    "log_level": 2,  # what it would say at each attempt to connect, `Progress.problem` says once
+    "log_level": 2,  # what it would say at each attempt to connect, `FollowProgress.problem` says once
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2_000,
 }
@@ -36,7 +36,7 @@ class FollowedTopic:
     ) -> None:
         """`config` is librdkafka's: where Kafka is, and how to speak to it. `back_s`: begin so long ago."""
         self.name = name
-        self.progress = Progress()
+        self.progress = FollowProgress()
         self._back_s = back_s
         self._clock = clock
         self._config = {

@@ -13,7 +13,7 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 
 from confluent_kafka import Message
 
-from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.schemas.errors import RegistryFailed
 
@@ -21,7 +21,7 @@ RETRY_S: Final = 0.5
 """Between two attempts to decode a batch for which the schema registry did not answer."""
 
 
-class News(Protocol):
+class Batched(Protocol):
     """What one batch says."""
 
     @property
@@ -30,11 +30,11 @@ class News(Protocol):
         ...
 
 
-Said = TypeVar("Said", bound=News)
-Said_co = TypeVar("Said_co", bound=News, covariant=True)
+Said = TypeVar("Said", bound=Batched)
+Said_co = TypeVar("Said_co", bound=Batched, covariant=True)
 
 
-class Taker(Protocol[Said_co]):
+class BatchDecoder(Protocol[Said_co]):
     """Makes of a batch of records what they say."""
 
     def take(self, records: Sequence[Message]) -> Said_co:
@@ -52,14 +52,14 @@ class Follower(Generic[Said]):
     Kafka or a registry that is away is waited for; `progress.problem` says so meanwhile.
     """
 
-    def __init__(self, topic: FollowedTopic, taker: Taker[Said]) -> None:
+    def __init__(self, topic: FollowedTopic, taker: BatchDecoder[Said]) -> None:
         self._topic = topic
         self._taker = taker
         self._owed: list[Message] = []
         """Records read and not decoded yet, because the registry did not answer."""
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> FollowProgress:
         """How far it has come."""
         return self._topic.progress
 

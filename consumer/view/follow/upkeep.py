@@ -13,13 +13,13 @@ from typing import Any, Final, Self
 
 import structlog
 
-from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
-from taskstream.consumer.view.http.sse_events import Feed
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.signal_decoder import Heard
+from taskstream.consumer.view.http.sse_events import ChangeFeed
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
-from taskstream.consumer.view.read_model.state_changes import Changes
+from taskstream.consumer.view.read_model.state_changes import StateChanges
 
 JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is held against the clock."""
@@ -33,14 +33,14 @@ class Upkeep:
 
     def __init__(
         self,
-        board: Board,
+        model: ReadModel,
         signals: SignalLog,
-        feed: Feed,
-        of_states: Follower[Changes],
-        of_signals: Follower[Heard],
+        feed: ChangeFeed,
+        of_states: Follower[StateChanges],
+        of_signals: Follower[RaisedSignals],
         now_us: Callable[[], int],
     ) -> None:
-        self._board = board
+        self._model = model
         self._signals = signals
         self._feed = feed
         self._of_states = of_states
@@ -82,32 +82,32 @@ class Upkeep:
         while True:
             changes = await self._of_states.news()
             if changes is not None and (changes.keys or changes.dropped):
-                self._board.apply(changes, self._now_us())
+                self._model.apply(changes, self._now_us())
                 self._feed.wake()
-            tell(tasks=len(self._board.tasks), series=len(self._board.table))
+            tell(tasks=len(self._model.tasks), series=len(self._model.table))
 
     async def _follow_signals(self) -> None:
         tell = _Teller("signals", self._of_signals.progress)
         while True:
             heard = await self._of_signals.news()
             if heard is not None and heard.signals:
-                self._board.touch(self._signals.add(heard.signals))
+                self._model.touch(self._signals.add(heard.signals))
                 self._feed.wake()
             tell(signals=len(self._signals))
 
     async def _judge(self) -> None:
         while True:
             await asyncio.sleep(JUDGE_INTERVAL_S)
-            before = self._board.version
-            self._board.judge(self._now_us())
-            if self._board.version != before:
+            before = self._model.version
+            self._model.judge(self._now_us())
+            if self._model.version != before:
                 self._feed.wake()
 
 
 class _Teller:
     """Logs what is in the way of following a topic when that changes, and that the topic was read to its end."""
 
-    def __init__(self, topic: str, progress: Progress) -> None:
+    def __init__(self, topic: str, progress: FollowProgress) -> None:
         self._topic = topic
         self._progress = progress
         self._told = progress.problem

@@ -14,29 +14,29 @@ from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
 from taskstream.consumer.view.http.http import (
-    Answer,
-    Asked,
     Receive,
     Scope,
     Send,
+    ViewRequest,
+    ViewResponse,
     asked,
     error_answer,
     json_answer,
     reader,
     tell,
 )
-from taskstream.consumer.view.http.metrics import CONTENT_TYPE, Metrics
+from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
-from taskstream.consumer.view.http.sse_events import Feed
-from taskstream.consumer.view.http.sse_response import Streaming
+from taskstream.consumer.view.http.sse_events import ChangeFeed
+from taskstream.consumer.view.http.sse_response import SseResponse
 from taskstream.consumer.view.json.task_json import task_page
 from taskstream.consumer.view.read_model import task_list
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.signal_decoder import Heard
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
-from taskstream.consumer.view.read_model.state_changes import Changes
-from taskstream.consumer.view.read_model.task_list import Names
+from taskstream.consumer.view.read_model.state_changes import StateChanges
+from taskstream.consumer.view.read_model.task_list import TaskNames
 from taskstream.schemas.http.api_error import NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.caller import Authenticator, Caller, Role
 
@@ -46,23 +46,23 @@ class View:
 
     def __init__(
         self,
-        board: Board,
-        of_states: Follower[Changes],
-        of_signals: Follower[Heard],
+        model: ReadModel,
+        of_states: Follower[StateChanges],
+        of_signals: Follower[RaisedSignals],
         authenticator: Authenticator,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        self._board = board
+        self._model = model
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
         self._signals = SignalLog()
         self._authenticator = authenticator
         self._now_us = now_us
-        self._names = Names(board)
-        self._feed = Feed()
-        self._streaming = Streaming(board, self._names, self._feed, self._stream_state, now_us)
-        self._upkeep = Upkeep(board, self._signals, self._feed, of_states, of_signals, now_us)
-        self._metrics = Metrics(board, self._signals, self._progress, self._feed, now_us)
+        self._names = TaskNames(model)
+        self._feed = ChangeFeed()
+        self._streaming = SseResponse(model, self._names, self._feed, self._stream_state, now_us)
+        self._upkeep = Upkeep(model, self._signals, self._feed, of_states, of_signals, now_us)
+        self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -100,7 +100,7 @@ class View:
         kept = () if any(name == "cache-control" for name, _ in answer.headers) else (("cache-control", "no-store"),)
         await tell(answer, request, send, more=(lag, *kept))
 
-    async def _answer(self, route: str, segments: tuple[str, ...], request: Asked) -> Answer:
+    async def _answer(self, route: str, segments: tuple[str, ...], request: ViewRequest) -> ViewResponse:
         match route:
             case "/healthz":
                 broken = self._upkeep.broken
@@ -108,7 +108,7 @@ class View:
             case "/readyz":
                 return self._readyz()
             case "/metrics":
-                return Answer(200, self._metrics.text(), CONTENT_TYPE)
+                return ViewResponse(200, self._metrics.text(), CONTENT_TYPE)
             case "/openapi.json":
                 return json_answer(openapi_document())
             case "/" | "/page":
@@ -117,25 +117,25 @@ class View:
                     raise _nothing_at(request)
                 return answer
         caller = await self._reader(request)
-        board, now_us = self._board, self._now_us()
+        model, now_us = self._model, self._now_us()
         match route:
             case "/tasks":
                 return json_answer(
-                    tasks_api.tasks(board, self._names, caller, request.parameters(tasks_api.LIST_PARAMETERS), now_us)
+                    tasks_api.tasks(model, self._names, caller, request.parameters(tasks_api.LIST_PARAMETERS), now_us)
                 )
             case "/fleet":
                 return json_answer(
-                    tasks_api.sums(board, self._names, caller, request.parameters(task_list.FILTERS), now_us)
+                    tasks_api.sums(model, self._names, caller, request.parameters(task_list.FILTERS), now_us)
                 )
             case "/tasks/{task_id}":
                 project = request.parameters(frozenset({"project"})).get("project")
                 return json_answer(self._page_of(self._task(segments[1], caller, project), now_us))
             case "/v3/tasks":
                 parameters = request.parameters(v3_api.PARAMETERS, v3_api.IGNORED)
-                return json_answer(v3_api.list_tasks(board, caller, parameters, now_us))
-        return json_answer(v3_api.show_task(board, self._task(segments[2], caller), now_us))
+                return json_answer(v3_api.list_tasks(model, caller, parameters, now_us))
+        return json_answer(v3_api.show_task(model, self._task(segments[2], caller), now_us))
 
-    async def _reader(self, request: Asked) -> Caller:
+    async def _reader(self, request: ViewRequest) -> Caller:
         caller = await reader(request, self._authenticator)
         if self._upkeep.broken is not None:
             raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be started anew")
@@ -148,21 +148,21 @@ class View:
         sees_all = caller.may(Role.OPERATE)
         task = None
         if project in (None, caller.project_id) or sees_all:
-            task = self._board.tasks.find(project or caller.project_id, task_id)
+            task = self._model.tasks.find(project or caller.project_id, task_id)
         if task is None and sees_all and project is None:
-            task = next(iter(self._board.tasks.named(task_id)), None)
+            task = next(iter(self._model.tasks.named(task_id)), None)
         if task is None:
             where = f"project {project or caller.project_id!r}" if project or not sees_all else "any project"
             raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in {where}")
         return task
 
     def _page_of(self, task: int, now_us: int) -> dict[str, Any]:
-        held = self._signals.of_task(*self._board.tasks.name_of(task))
+        held = self._signals.of_task(*self._model.tasks.name_of(task))
         progress = self._progress_of_signals
         problem = progress.problem or (None if progress.caught_up else "not read to their end yet")
-        return task_page(self._board, task, held, now_us) | {"signals_problem": problem}
+        return task_page(self._model, task, held, now_us) | {"signals_problem": problem}
 
-    def _readyz(self) -> Answer:
+    def _readyz(self) -> ViewResponse:
         ready = self._progress.caught_up and not self._draining and self._upkeep.broken is None
         checks = {
             "caught_up": "yes" if self._progress.caught_up else "no",
@@ -196,7 +196,7 @@ class View:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _route(request: Asked) -> tuple[str, tuple[str, ...]]:
+def _route(request: ViewRequest) -> tuple[str, tuple[str, ...]]:
     segments = request.segments
     match segments:
         case ("" | "tasks" | "fleet" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
@@ -212,5 +212,5 @@ def _route(request: Asked) -> tuple[str, tuple[str, ...]]:
     raise _nothing_at(request)
 
 
-def _nothing_at(request: Asked) -> ApiError:
+def _nothing_at(request: ViewRequest) -> ApiError:
     return ApiError(NOT_FOUND, f"nothing is served at {request.path[:200]!r}")

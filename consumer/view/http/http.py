@@ -21,7 +21,7 @@ from taskstream.schemas.http.api_error import (
     ErrorAnswer,
     FieldError,
 )
-from taskstream.schemas.http.caller import Authenticator, Caller, Request, Role
+from taskstream.schemas.http.caller import Authenticator, Caller, CallerRequest, Role
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,7 +35,7 @@ _SANE_ID: Final = re.compile(r"[!-~]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ViewResponse:
     """A whole answer."""
 
     status: int
@@ -45,7 +45,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ViewRequest:
     """One request, without its body: the view reads none."""
 
     method: str
@@ -98,16 +98,16 @@ class Asked:
             raise ApiError(METHOD_NOT_ALLOWED, f"{self.method} is not served here", headers=(("allow", allowed),))
 
 
-def asked(scope: Scope) -> Asked:
+def asked(scope: Scope) -> ViewRequest:
     """The request of an ASGI scope; its id is the caller's own if that can be repeated, else a new one."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     given = headers.get("x-request-id", "")
     request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-    return Asked(scope["method"], path, query, headers, request_id)
+    return ViewRequest(scope["method"], path, query, headers, request_id)
 
 
-async def reader(request: Asked, authenticator: Authenticator) -> Caller:
+async def reader(request: ViewRequest, authenticator: Authenticator) -> Caller:
     """Who asks, if they may read.
 
     Raises:
@@ -120,7 +120,7 @@ async def reader(request: Asked, authenticator: Authenticator) -> Caller:
     if not (request.path.isascii() and request.query.isascii()):
         raise ApiError(MALFORMED, "the address has bytes that are not ASCII; percent-encode them")
     caller = await authenticator.authenticate(
-        Request(request.method, request.path, request.query, request.headers, b"")
+        CallerRequest(request.method, request.path, request.query, request.headers, b"")
     )
     if caller is None:
         raise ApiError(UNAUTHENTICATED, "no valid credentials; send a token in X-Auth-Token")
@@ -148,12 +148,12 @@ def bounded(parameters: dict[str, str], name: str, default: int, least: int, mos
     return int(text)
 
 
-def json_answer(document: object, status: int = 200) -> Answer:
+def json_answer(document: object, status: int = 200) -> ViewResponse:
     """A document as it is answered."""
-    return Answer(status, json.dumps(document, separators=(",", ":"), allow_nan=False).encode())
+    return ViewResponse(status, json.dumps(document, separators=(",", ":"), allow_nan=False).encode())
 
 
-async def tell(answer: Answer, request: Asked, send: Send, *, more: Headers = ()) -> None:
+async def tell(answer: ViewResponse, request: ViewRequest, send: Send, *, more: Headers = ()) -> None:
     """Send a whole answer; of a HEAD its headers alone."""
     pairs = [
         ("content-type", answer.content_type),
@@ -167,8 +167,8 @@ async def tell(answer: Answer, request: Asked, send: Send, *, more: Headers = ()
     await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else answer.body})
 
 
-def error_answer(error: ErrorAnswer, request: Asked) -> Answer:
+def error_answer(error: ErrorAnswer, request: ViewRequest) -> ViewResponse:
     """An error as it is answered."""
     own = {"content-type", "x-request-id"}
     headers = tuple(pair for pair in error.wire_headers(request.request_id) if pair[0] not in own)
-    return Answer(error.kind.status, error.body(request.request_id), headers=headers)
+    return ViewResponse(error.kind.status, error.body(request.request_id), headers=headers)

@@ -8,23 +8,28 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from taskstream.consumer.view.follow.follow_progress import Progress
-from taskstream.consumer.view.http.sse_events import Feed
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
+from taskstream.consumer.view.http.sse_events import ChangeFeed
 from taskstream.consumer.view.read_model.fleet_summary import fleet
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics:
+class ViewMetrics:
     """The view's figures, made when they are asked for."""
 
     def __init__(
-        self, board: Board, signals: SignalLog, progress: Progress, feed: Feed, now_us: Callable[[], int]
+        self,
+        model: ReadModel,
+        signals: SignalLog,
+        progress: FollowProgress,
+        feed: ChangeFeed,
+        now_us: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Figures(board, signals, progress, feed, now_us))
+        self._registry.register(_Figures(model, signals, progress, feed, now_us))
         self._requests = Counter(
             "taskstream_view_requests",
             "Requests answered, by route and status.",
@@ -43,16 +48,21 @@ class Metrics:
 
 class _Figures(Collector):
     def __init__(
-        self, board: Board, signals: SignalLog, progress: Progress, feed: Feed, now_us: Callable[[], int]
+        self,
+        model: ReadModel,
+        signals: SignalLog,
+        progress: FollowProgress,
+        feed: ChangeFeed,
+        now_us: Callable[[], int],
     ) -> None:
-        self._board = board
+        self._model = model
         self._signals = signals
         self._progress = progress
         self._feed = feed
         self._now_us = now_us
 
     def collect(self) -> Iterator[Metric]:
-        sums = fleet(self._board, self._board.tasks.live, self._now_us())
+        sums = fleet(self._model, self._model.tasks.live, self._now_us())
         by_health = GaugeMetricFamily(
             "taskstream_tasks", "Tasks by the health of their current subtask.", labels=["health"]
         )
@@ -82,7 +92,7 @@ class _Figures(Collector):
                 "Whether the view has read the state topic to its end once.",
                 int(self._progress.caught_up),
             ),
-            ("view_series", "Series held.", len(self._board.table)),
+            ("view_series", "Series held.", len(self._model.table)),
             ("view_signals", "Signals held.", len(self._signals)),
             ("view_stream_listeners", "Open streams.", self._feed.listeners),
         ):
@@ -94,6 +104,6 @@ class _Figures(Collector):
                 self._progress.unreadable,
             ),
             ("view_stream_cut", "Streams cut because nobody read them.", self._feed.cut),
-            ("view_changes", "Changes of tasks taken in.", self._board.version),
+            ("view_changes", "Changes of tasks taken in.", self._model.version),
         ):
             yield CounterMetricFamily(f"taskstream_{name}", text, value)

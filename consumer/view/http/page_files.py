@@ -6,7 +6,7 @@ import hashlib
 from importlib import resources
 from typing import Final
 
-from taskstream.consumer.view.http.http import Answer, Asked
+from taskstream.consumer.view.http.http import ViewRequest, ViewResponse
 
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -42,12 +42,12 @@ class PageFiles:
                 body = entry.read_bytes()
                 self._files[entry.name] = (body, kind, f'"{hashlib.sha256(body).hexdigest()[:16]}"')
 
-    def answer(self, name: str, request: Asked) -> Answer | None:
+    def answer(self, name: str, request: ViewRequest) -> ViewResponse | None:
         """The file as an answer, 304 if the browser has it; None if there is no such file."""
         if name not in self._files:
             return None
         body, kind, tag = self._files[name]
         headers = (*SECURITY, ("etag", tag), ("cache-control", "no-cache"))
         if request.headers.get("if-none-match") == tag:
-            return Answer(304, b"", kind, headers)
-        return Answer(200, body, kind, headers)
+            return ViewResponse(304, b"", kind, headers)
+        return ViewResponse(200, body, kind, headers)

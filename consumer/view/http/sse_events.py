@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from taskstream.consumer.view.http.http import refused
 from taskstream.consumer.view.json.task_json import task_line
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.task_list import Filter, Names, chosen
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, chosen
 
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest waits until that has gone out."""
@@ -28,7 +28,7 @@ SETTLE_S: Final = 0.05
 """The least time between two writes to a listener: what changes within it is told once."""
 
 
-class Feed:
+class ChangeFeed:
     """Wakes listeners when the board changed. `era` names this run of the view: versions of another mean nothing."""
 
     def __init__(self) -> None:
@@ -85,10 +85,10 @@ class _Listener:
 
 
 async def events(
-    board: Board,
-    names: Names,
-    feed: Feed,
-    wanted: Filter,
+    model: ReadModel,
+    names: TaskNames,
+    feed: ChangeFeed,
+    wanted: TaskFilter,
     since: int | None,
     state: Callable[[], dict[str, Any]],
     now_us: Callable[[], int],
@@ -98,7 +98,7 @@ async def events(
     Events: `task` (a line as in GET /tasks), `left` (a task is no more, or is not chosen any more), `reset` (fetch
     /tasks again), and every two seconds `beat` with `state()`.
     """
-    listener = _Listener(board.version if since is None else since, np.ones(board.changed.shape[0], np.bool_))
+    listener = _Listener(model.version if since is None else since, np.ones(model.changed.shape[0], np.bool_))
     yield b"retry: 1000\n\n"
     if since is None:
         yield _event("reset", {}, feed.event_id(listener.version))
@@ -109,42 +109,44 @@ async def events(
         if wait_s <= 0:
             yield _event("beat", state(), feed.event_id(listener.version))
             beat_at += max(BEAT_S, BEAT_S - wait_s)
-        elif listener.version < board.version:
-            told = _tell(board, names, feed, wanted, listener, now_us())
+        elif listener.version < model.version:
+            told = _tell(model, names, feed, wanted, listener, now_us())
             if told:
                 yield told
-            if listener.version == board.version:
+            if listener.version == model.version:
                 await asyncio.sleep(SETTLE_S)
         else:
             await feed.news(wait_s)
 
 
-def _tell(board: Board, names: Names, feed: Feed, wanted: Filter, listener: _Listener, now_us: int) -> bytes:
+def _tell(
+    model: ReadModel, names: TaskNames, feed: ChangeFeed, wanted: TaskFilter, listener: _Listener, now_us: int
+) -> bytes:
     """What changed since the listener's version, as bytes; moves that version on."""
-    goal = board.version
-    gone = board.gone_after(listener.version)
+    goal = model.version
+    gone = model.gone_after(listener.version)
     if gone is None:
         listener.version = goal
         return _event("reset", {}, feed.event_id(goal))
-    changed = board.changed_after(listener.version)
+    changed = model.changed_after(listener.version)
     if changed.shape[0] > MOST_AT_ONCE:
         changed = changed[:MOST_AT_ONCE]
-        goal = int(board.changed[changed[-1]])
-    more = board.changed.shape[0] - listener.shown.shape[0]
+        goal = int(model.changed[changed[-1]])
+    more = model.changed.shape[0] - listener.shown.shape[0]
     if more:
         listener.shown = np.concatenate([listener.shown, np.zeros(more, np.bool_)])
-    here = chosen(board, names, wanted, changed)
+    here = chosen(model, names, wanted, changed)
     left = np.setdiff1d(changed[listener.shown[changed]], here, assume_unique=True)
     listener.shown[left] = False
     listener.shown[here] = True
     mine = None if wanted.project is None else wanted.project
-    parts = [_event("task", task_line(board, task, now_us)) for task in here.tolist()]
+    parts = [_event("task", task_line(model, task, now_us)) for task in here.tolist()]
     for task in left.tolist():
-        project_id, task_id = board.tasks.name_of(task)
+        project_id, task_id = model.tasks.name_of(task)
         if mine in (None, project_id):
             parts.append(_event("left", {"project_id": project_id, "task_id": task_id}))
     for each in gone:
-        back = board.tasks.find(each.project_id, each.task_id) is not None
+        back = model.tasks.find(each.project_id, each.task_id) is not None
         if mine in (None, each.project_id) and each.version <= goal and not back:
             parts.append(_event("left", {"project_id": each.project_id, "task_id": each.task_id}))
     listener.version = goal

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from taskstream.consumer.view.http.http import Asked, Receive, Send
-from taskstream.consumer.view.http.sse_events import Feed, events
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.task_list import FILTERS, Names, parse_filter
+from taskstream.consumer.view.http.http import Receive, Send, ViewRequest
+from taskstream.consumer.view.http.sse_events import ChangeFeed, events
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_list import FILTERS, TaskNames, parse_filter
 from taskstream.schemas.http.api_error import UNAVAILABLE, ApiError
 from taskstream.schemas.http.caller import Caller
 
@@ -19,26 +19,26 @@ MOST_LISTENERS: Final = 200
 SEND_TIMEOUT_S: Final = 20.0
 
 
-class Streaming:
+class SseResponse:
     """Answers GET /stream."""
 
     def __init__(
         self,
-        board: Board,
-        names: Names,
-        feed: Feed,
+        model: ReadModel,
+        names: TaskNames,
+        feed: ChangeFeed,
         state: Callable[[], dict[str, Any]],
         now_us: Callable[[], int],
         send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
-        self._board = board
+        self._model = model
         self._names = names
         self._feed = feed
         self._state = state
         self._now_us = now_us
         self._send_timeout_s = send_timeout_s
 
-    async def run(self, request: Asked, caller: Caller, receive: Receive, send: Send) -> None:
+    async def run(self, request: ViewRequest, caller: Caller, receive: Receive, send: Send) -> None:
         """Write events until the listener goes away, stops reading, or the view ends.
 
         Raises:
@@ -47,14 +47,14 @@ class Streaming:
         parameters = request.parameters(PARAMETERS)
         wanted = parse_filter(parameters, caller)
         given = request.headers.get("last-event-id") or parameters.get("last_event_id")
-        since = self._feed.version_of(given, self._board.version)
+        since = self._feed.version_of(given, self._model.version)
         if self._feed.listeners >= MOST_LISTENERS:
             raise ApiError(UNAVAILABLE, f"{MOST_LISTENERS} streams are open already", retry_after_s=5)
         self._feed.listeners += 1
         gone = asyncio.create_task(_until_gone(receive))
         writing = asyncio.create_task(
             self._write(
-                request, events(self._board, self._names, self._feed, wanted, since, self._state, self._now_us), send
+                request, events(self._model, self._names, self._feed, wanted, since, self._state, self._now_us), send
             )
         )
         try:
@@ -66,7 +66,7 @@ class Streaming:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _write(self, request: Asked, parts: Any, send: Send) -> None:
+    async def _write(self, request: ViewRequest, parts: Any, send: Send) -> None:
         headers = [
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-store"),

@@ -9,14 +9,16 @@ from taskstream.consumer.view.http.http import bounded
 from taskstream.consumer.view.json.task_json import task_line
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.fleet_summary import fleet
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.task_list import Names, chosen, page_of, parse_filter
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_list import TaskNames, chosen, page_of, parse_filter
 from taskstream.schemas.http.caller import Caller
 
 LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}
 
 
-def tasks(board: Board, names: Names, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+def tasks(
+    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+) -> dict[str, Any]:
     """GET /tasks: a page of the caller's tasks.
 
     Raises:
@@ -25,20 +27,20 @@ def tasks(board: Board, names: Names, caller: Caller, parameters: dict[str, str]
     wanted = parse_filter(parameters, caller)
     limit = bounded(parameters, "limit", task_list.DEFAULT, 0, task_list.MOST)
     cursor = parameters.get("cursor")
-    page = page_of(board, names, chosen(board, names, wanted), parameters.get("sort", "health"), limit, cursor)
+    page = page_of(model, names, chosen(model, names, wanted), parameters.get("sort", "health"), limit, cursor)
     return {
         "count": page.count,
-        "tasks": [task_line(board, task, now_us) for task in page.tasks],
+        "tasks": [task_line(model, task, now_us) for task in page.tasks],
         "next_cursor": page.next_cursor,
-        "bucket_s": board.bucket_us / US_PER_S,
+        "bucket_s": model.bucket_us / US_PER_S,
         "now_ms": now_us // 1000,
     }
 
 
-def sums(board: Board, names: Names, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+def sums(model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
     """GET /fleet: the same tasks, summed up.
 
     Raises:
         ApiError: INVALID_FIELD.
     """
-    return fleet(board, chosen(board, names, parse_filter(parameters, caller)), now_us) | {"now_ms": now_us // 1000}
+    return fleet(model, chosen(model, names, parse_filter(parameters, caller)), now_us) | {"now_ms": now_us // 1000}

@@ -16,7 +16,7 @@ from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of, unheard
 from taskstream.consumer.view.http.http import bounded, refused
 from taskstream.consumer.view.json.task_json import number
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.schemas.http.caller import Caller, Role
 
 STATES = frozenset(
@@ -31,12 +31,12 @@ MOST, DEFAULT, FARTHEST = 200, 100, 65_535
 LONGEST_ID = 255
 
 
-def show_task(board: Board, task: int, now_us: int) -> dict[str, Any]:
+def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, with all its subtasks."""
-    return _common(board, task, now_us, _show_subtask) | _only_shown(board, task, now_us)
+    return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
 
 
-def list_tasks(board: Board, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
     """The caller's tasks, those that began last first.
 
     Raises:
@@ -50,43 +50,43 @@ def list_tasks(board: Board, caller: Caller, parameters: dict[str, str], now_us:
     for name in ("id", "name"):
         if len(parameters.get(name, "")) > LONGEST_ID:
             raise refused(name, f"must have at most {LONGEST_ID} characters")
-    tasks = board.tasks.live
+    tasks = model.tasks.live
     if not caller.may(Role.OPERATE):
-        tasks = tasks[board.tasks.project[tasks] == board.tasks.projects.get(caller.project_id, NONE)]
+        tasks = tasks[model.tasks.project[tasks] == model.tasks.projects.get(caller.project_id, NONE)]
     if "id" in parameters:
-        tasks = tasks[np.isin(tasks, board.tasks.named(parameters["id"]))]
+        tasks = tasks[np.isin(tasks, model.tasks.named(parameters["id"]))]
     if "name" in parameters:  # a report tells no name: the id stands for it
         wanted = parameters["name"]
-        tasks = np.array([task for task in tasks.tolist() if wanted in board.tasks.name_of(task)[1]], np.int64)
-    rows = board.current_rows(tasks)
+        tasks = np.array([task for task in tasks.tolist() if wanted in model.tasks.name_of(task)[1]], np.int64)
+    rows = model.current_rows(tasks)
     if state is not None:
-        kept = _states(board, tasks, rows) == state
+        kept = _states(model, tasks, rows) == state
         tasks, rows = tasks[kept], rows[kept]
-    order = np.lexsort((board.tasks.tie[tasks], -rows["first_seen"]))
+    order = np.lexsort((model.tasks.tie[tasks], -rows["first_seen"]))
     page = tasks[order[offset : offset + limit]]
-    return {"count": len(tasks), "tasks": [_common(board, task, now_us, _list_subtask) for task in page.tolist()]}
+    return {"count": len(tasks), "tasks": [_common(model, task, now_us, _list_subtask) for task in page.tolist()]}
 
 
-def _states(board: Board, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
+def _states(model: ReadModel, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
     """The state of each task: one word for each subtask's name, done and not done."""
-    names = sorted(board.tasks.subtasks, key=board.tasks.subtasks.__getitem__)
+    names = sorted(model.tasks.subtasks, key=model.tasks.subtasks.__getitem__)
     words = np.array([[state_of(name, progress) for progress in (0, 100)] for name in names] or [["", ""]], object)
-    return words[board.tasks.subtask[tasks], (rows["progress"] == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
+    return words[model.tasks.subtask[tasks], (rows["progress"] == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
 
 
-def _common(board: Board, task: int, now_us: int, subtask: Any) -> dict[str, Any]:
-    table = board.table
-    slots = board.tasks.series_of(task)
-    current = int(board.tasks.current[task])
+def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str, Any]:
+    table = model.table
+    slots = model.tasks.series_of(task)
+    current = int(model.tasks.current[task])
     row = table.rows[current]
     subtask_name = identity(table.keys[current])[2]
     progress = int(row["progress"])
     state = state_of(subtask_name, progress)
     began = min(int(table.rows["first_seen"][slot]) for slot in slots.tolist())
     ended = int(row["health_since"]) if state.endswith("SUCCESS") else None
-    silent = health_of(table.rows, np.array([current]), now_us, board.bucket_us)[0][0] == Health.SILENT
+    silent = health_of(table.rows, np.array([current]), now_us, model.bucket_us)[0][0] == Health.SILENT
     document = {
-        "id": board.tasks.name_of(task)[1],
+        "id": model.tasks.name_of(task)[1],
         "state": state,
         "subtask_info": subtask_name,
         "syncing": state == "SYNCING",
@@ -96,41 +96,41 @@ def _common(board: Board, task: int, now_us: int, subtask: Any) -> dict[str, Any
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         "replicatesize": int(row["replicatesize"]),
         "totalsize": int(row["totalsize"]),
-        "sub_tasks": [subtask(board, place, slot) for place, slot in enumerate(slots.tolist(), 1)],
+        "sub_tasks": [subtask(model, place, slot) for place, slot in enumerate(slots.tolist(), 1)],
     }
     return {name: value for name, value in document.items() if value is not None}
 
 
-def _only_shown(board: Board, task: int, now_us: int) -> dict[str, Any]:
-    table = board.table
-    current = int(board.tasks.current[task])
+def _only_shown(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
+    table = model.table
+    current = int(model.tasks.current[task])
     row = table.rows[current]
     state = state_of(identity(table.keys[current])[2], int(row["progress"]))
     document = {
-        "project_id": board.tasks.name_of(task)[0],
-        "connected": not bool(unheard(table.rows, np.array([current]), now_us, board.bucket_us)[0]),
-        "start_date": min(int(table.rows["first_seen"][slot]) for slot in board.tasks.series_of(task).tolist()) // 1000,
+        "project_id": model.tasks.name_of(task)[0],
+        "connected": not bool(unheard(table.rows, np.array([current]), now_us, model.bucket_us)[0]),
+        "start_date": min(int(table.rows["first_seen"][slot]) for slot in model.tasks.series_of(task).tolist()) // 1000,
         "finish_date": int(row["health_since"]) // 1000 if state.endswith("SUCCESS") else None,
         "remain_seconds": None if row["remain_time"] == NONE else int(row["remain_time"]),
     }
     return {name: value for name, value in document.items() if value is not None}
 
 
-def _show_subtask(board: Board, place: int, slot: int) -> dict[str, Any]:
-    speed = number(board.table.rows[slot]["migrate_speed"])
-    return _list_subtask(board, place, slot) | ({} if speed is None else {"migrate_speed": speed})
+def _show_subtask(model: ReadModel, place: int, slot: int) -> dict[str, Any]:
+    speed = number(model.table.rows[slot]["migrate_speed"])
+    return _list_subtask(model, place, slot) | ({} if speed is None else {"migrate_speed": speed})
 
 
-def _list_subtask(board: Board, place: int, slot: int) -> dict[str, Any]:
-    row = board.table.rows[slot]
+def _list_subtask(model: ReadModel, place: int, slot: int) -> dict[str, Any]:
+    row = model.table.rows[slot]
     done = row["progress"] == 100
     return {
         "id": place,
-        "name": identity(board.table.keys[slot])[2],
+        "name": identity(model.table.keys[slot])[2],
         "progress": int(row["progress"]),
         "start_date": int(row["first_seen"]) // 1000,
         **({"end_date": int(row["health_since"]) // 1000} if done else {}),
-        "process_trace": board.table.traces[slot],
+        "process_trace": model.table.traces[slot],
         "replicatesize": int(row["replicatesize"]),
         "totalsize": int(row["totalsize"]),
     }

@@ -8,10 +8,10 @@ from typing import Any
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.trend import RECENT
 from taskstream.consumer.view.json.health_reason import rate, size, span
-from taskstream.consumer.view.read_model.signal_log import Raised
+from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 
 
-def signal_line(signal: Raised, bucket_us: int) -> dict[str, Any]:
+def signal_line(signal: RaisedSignal, bucket_us: int) -> dict[str, Any]:
     """A signal as a task's page shows it. Times are milliseconds since 1970, null is "not known"."""
     return {
         "signal": signal.signal,
@@ -36,7 +36,7 @@ def signal_line(signal: Raised, bucket_us: int) -> dict[str, Any]:
     }
 
 
-def sentence(signal: Raised, bucket_us: int) -> str:
+def sentence(signal: RaisedSignal, bucket_us: int) -> str:
     """One sentence, without its full stop; of a signal that only a newer worker knows, its own word."""
     limit = "" if signal.limit_s is None else f" (limit {span(signal.limit_s)})"
     match signal.signal:
@@ -60,7 +60,7 @@ def sentence(signal: Raised, bucket_us: int) -> str:
     return signal.signal.lower().replace("_", " ")
 
 
-def _again(signal: Raised) -> str:
+def _again(signal: RaisedSignal) -> str:
     if signal.before == "SILENT":
         return "heard again"
     if signal.before == "NO_PROGRESS":
@@ -68,14 +68,14 @@ def _again(signal: Raised) -> str:
     return "back to its rate" if signal.before == "SLOW" else "at work again"
 
 
-def _moved(signal: Raised) -> str:
+def _moved(signal: RaisedSignal) -> str:
     if signal.eta is None or signal.eta_before is None:
         return "the end has moved"
     moved_us = signal.eta - signal.eta_before
     return f"the end is now {span(abs(moved_us) / US_PER_S)} {'later' if moved_us > 0 else 'earlier'} than told"
 
 
-def _copied(signal: Raised) -> str:
+def _copied(signal: RaisedSignal) -> str:
     return f"{size(signal.replicatesize)} of {size(signal.totalsize)}"
 
 

@@ -17,45 +17,45 @@ from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.json.health_reason import reason
 from taskstream.consumer.view.json.signal_json import signal_line
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.signal_log import Raised
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 
 _NAMES = ROW.names or ()
 
 
-def task_line(board: Board, task: int, now_us: int) -> dict[str, Any]:
+def task_line(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, as lists and the stream show it: its current subtask."""
-    project_id, task_id = board.tasks.name_of(task)
-    slot = int(board.tasks.current[task])
-    health, since = Health(int(board.health[task])), int(board.health_since[task])
+    project_id, task_id = model.tasks.name_of(task)
+    slot = int(model.tasks.current[task])
+    health, since = Health(int(model.health[task])), int(model.health_since[task])
     return {
         "project_id": project_id,
         "task_id": task_id,
-        **_series_line(board, slot, health, since, now_us),
-        **_until_now(board.table.rows[slot], now_us, board.bucket_us),
-        "version": int(board.changed[task]),
+        **_series_line(model, slot, health, since, now_us),
+        **_until_now(model.table.rows[slot], now_us, model.bucket_us),
+        "version": int(model.changed[task]),
     }
 
 
-def task_page(board: Board, task: int, signals: Sequence[Raised], now_us: int) -> dict[str, Any]:
+def task_page(model: ReadModel, task: int, signals: Sequence[RaisedSignal], now_us: int) -> dict[str, Any]:
     """One task with everything that is known of its subtasks, in the order in which they were first heard.
 
     `signals` are its own, the oldest first.
     """
-    slots = board.tasks.series_of(task)
-    healths, sinces = health_of(board.table.rows, slots, now_us, board.bucket_us)
+    slots = model.tasks.series_of(task)
+    healths, sinces = health_of(model.table.rows, slots, now_us, model.bucket_us)
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
-        shown = _series_line(board, slot, Health(health), since, now_us)
-        series.append(shown | _more(board, slot))
-    told = [signal_line(each, board.bucket_us) for each in signals]
-    more = {"bucket_s": board.bucket_us / US_PER_S, "subtasks": series, "signals": told}
-    return task_line(board, task, now_us) | more
+        shown = _series_line(model, slot, Health(health), since, now_us)
+        series.append(shown | _more(model, slot))
+    told = [signal_line(each, model.bucket_us) for each in signals]
+    more = {"bucket_s": model.bucket_us / US_PER_S, "subtasks": series, "signals": told}
+    return task_line(model, task, now_us) | more
 
 
-def _series_line(board: Board, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
-    row = dict(zip(_NAMES, board.table.rows[slot].tolist(), strict=True))
-    subtask_name = identity(board.table.keys[slot])[2]
+def _series_line(model: ReadModel, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
+    row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
+    subtask_name = identity(model.table.keys[slot])[2]
     ends = _ends(row) if health != Health.SILENT else (None, None, None)
     return {
         "subtask_name": subtask_name,
@@ -70,7 +70,7 @@ def _series_line(board: Board, slot: int, health: Health, since: int, now_us: in
         "trend_change_pct": number(row["trend_change_pct"]),
         "health": health.name,
         "health_since_ms": since // 1000,
-        "health_reason": reason(health, row, now_us, board.bucket_us),
+        "health_reason": reason(health, row, now_us, model.bucket_us),
         "ends_at_ms": ends[0],
         "ends_from_ms": ends[1],
         "ends_to_ms": ends[2],
@@ -83,14 +83,14 @@ def _series_line(board: Board, slot: int, health: Health, since: int, now_us: in
     }
 
 
-def _more(board: Board, slot: int) -> dict[str, Any]:
+def _more(model: ReadModel, slot: int) -> dict[str, Any]:
     """What only a task's own page shows of each series."""
-    row = board.table.rows[slot]
+    row = model.table.rows[slot]
     counts = ("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes", "open_minute_bytes")
     numbers = ("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd", "eta_s", "eta_low_s", "eta_high_s")
     return {
-        "process_trace": board.table.traces[slot],
-        "agent_time": board.table.agent_times[slot],
+        "process_trace": model.table.traces[slot],
+        "agent_time": model.table.agent_times[slot],
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         **{name: int(row[name]) for name in counts},
         **{name: number(row[name]) for name in (*numbers, *GAUGES)},

@@ -9,23 +9,23 @@ import numpy.typing as npt
 
 from taskstream.consumer.state.series import Health, Trend
 from taskstream.consumer.view.json.task_json import number
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 
 
-def fleet(board: Board, tasks: npt.NDArray[np.int64], now_us: int) -> dict[str, Any]:
+def fleet(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> dict[str, Any]:
     """The sums over these tasks' current subtasks.
 
     The fleet's rate is the sum of the fast rates of tasks that are heard and not complete. `ends_at_ms` is when the
     last task that has an ETA will end; `without_eta` counts the unfinished ones that have none.
     """
-    health = board.health[tasks]
-    trend = board.current_column(tasks, "trend")
-    done = board.current_column(tasks, "replicatesize").astype(np.float64)
-    total = board.current_column(tasks, "totalsize").astype(np.float64)
-    last_seen = board.current_column(tasks, "last_seen")
+    health = model.health[tasks]
+    trend = model.current_column(tasks, "trend")
+    done = model.current_column(tasks, "replicatesize").astype(np.float64)
+    total = model.current_column(tasks, "totalsize").astype(np.float64)
+    last_seen = model.current_column(tasks, "last_seen")
     moving = (health != Health.COMPLETE) & (health != Health.SILENT)
-    rates = board.current_column(tasks, "rate_fast_bps")[moving]
-    ends_s = (last_seen / 1e6 + board.current_column(tasks, "eta_s"))[moving]
+    rates = model.current_column(tasks, "rate_fast_bps")[moving]
+    ends_s = (last_seen / 1e6 + model.current_column(tasks, "eta_s"))[moving]
     running = health != Health.COMPLETE
     oldest = now_us - int(last_seen[running].min()) if running.any() else None
     return {

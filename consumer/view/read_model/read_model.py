@@ -16,14 +16,14 @@ import numpy.typing as npt
 from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks, health_of
-from taskstream.consumer.view.read_model.state_changes import Changes
+from taskstream.consumer.view.read_model.state_changes import StateChanges
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class GoneTask:
     """A task that is no more."""
 
     version: int
@@ -31,7 +31,7 @@ class Gone:
     task_id: str
 
 
-class Board:
+class ReadModel:
     """The rows as they were published last, rolled up.
 
     Every change of a task gets a version of its own, so "what changed after version V" is one comparison, and the
@@ -49,7 +49,7 @@ class Board:
         """[task] its `Health` when it was judged last."""
         self.health_since: Ints = np.zeros(0, np.int64)
         """[task] us."""
-        self.gone: deque[Gone] = deque(maxlen=GONE_KEPT)
+        self.gone: deque[GoneTask] = deque(maxlen=GONE_KEPT)
         self.gone_forgotten = 0
         """The version of the latest departure that `gone` no longer holds."""
 
@@ -58,7 +58,7 @@ class Board:
         """The width of a 'minute', microseconds."""
         return self.table.settings.bucket_us
 
-    def apply(self, changes: Changes, now_us: int) -> None:
+    def apply(self, changes: StateChanges, now_us: int) -> None:
         """Take a batch of changes in."""
         touched: dict[int, None] = {}
         lessened: dict[tuple[str, str], None] = {}
@@ -101,7 +101,7 @@ class Board:
         tasks = tasks[self.tasks.current[tasks] >= 0]
         return tasks[np.argsort(self.changed[tasks])]
 
-    def gone_after(self, version: int) -> list[Gone] | None:
+    def gone_after(self, version: int) -> list[GoneTask] | None:
         """The tasks that went after this version; None when that is too long ago to be known."""
         if version < self.gone_forgotten:
             return None
@@ -127,7 +127,7 @@ class Board:
         self.version += 1
         if len(self.gone) == GONE_KEPT:
             self.gone_forgotten = self.gone[0].version
-        self.gone.append(Gone(self.version, project_id, task_id))
+        self.gone.append(GoneTask(self.version, project_id, task_id))
 
     def _make_room(self) -> None:
         more = self.tasks.current.shape[0] - self.changed.shape[0]

@@ -8,29 +8,29 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 from confluent_kafka import Message
 
-from taskstream.consumer.view.read_model.signal_log import Raised
+from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
-_NAMES = tuple(each.name for each in fields(Raised))
+_NAMES = tuple(each.name for each in fields(RaisedSignal))
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RaisedSignals:
     """What one batch says."""
 
-    signals: Sequence[Raised]
+    signals: Sequence[RaisedSignal]
     unreadable: int
     """Records left out because they could not be read."""
 
 
-class SignalReader:
-    """Makes `Heard` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
+class SignalDecoder:
+    """Makes `RaisedSignals` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SignalRaised", frozenset(_NAMES))
 
-    def take(self, records: Sequence[Message]) -> Heard:
+    def take(self, records: Sequence[Message]) -> RaisedSignals:
         """What they say.
 
         Raises:
@@ -38,8 +38,8 @@ class SignalReader:
         """
         decoded = self._reader.read([record.value() for record in records])
         columns = (_plain(decoded.batch.column(name)) for name in _NAMES)
-        signals = [Raised(*values) for values in zip(*columns, strict=True)]
-        return Heard(signals, len(decoded.rejected))
+        signals = [RaisedSignal(*values) for values in zip(*columns, strict=True)]
+        return RaisedSignals(signals, len(decoded.rejected))
 
 
 def _plain(column: pa.Array) -> list[object]:

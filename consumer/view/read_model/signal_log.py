@@ -13,7 +13,7 @@ OF_ALL: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class RaisedSignal:
     """One signal as it was recorded. Times are microseconds since 1970, None is "not known"."""
 
     project_id: str
@@ -44,13 +44,13 @@ class SignalLog:
     def __init__(self, of_one_task: int = OF_ONE_TASK, of_all: int = OF_ALL) -> None:
         self._of_one_task = of_one_task
         self._of_all = of_all
-        self._held: OrderedDict[tuple[str, str], list[Raised]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], list[RaisedSignal]] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, signals: Iterable[Raised]) -> list[tuple[str, str]]:
+    def add(self, signals: Iterable[RaisedSignal]) -> list[tuple[str, str]]:
         """Take signals in; the projects and ids of their tasks, each once."""
         touched: dict[tuple[str, str], None] = {}
         for signal in signals:
@@ -66,7 +66,7 @@ class SignalLog:
                 self._drop_first(next(iter(self._held)))
         return list(touched)
 
-    def of_task(self, project_id: str, task_id: str) -> Sequence[Raised]:
+    def of_task(self, project_id: str, task_id: str) -> Sequence[RaisedSignal]:
         """What is held of a task, the oldest first."""
         return tuple(self._held.get((project_id, task_id), ()))
 
@@ -78,5 +78,5 @@ class SignalLog:
             del self._held[name]
 
 
-def _when(signal: Raised) -> int:
+def _when(signal: RaisedSignal) -> int:
     return signal.raised_at

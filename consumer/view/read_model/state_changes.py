@@ -17,7 +17,7 @@ from taskstream.schemas.ids import SchemaIds
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class StateChanges:
     """What one batch says, each key once."""
 
     keys: Sequence[str] = ()
@@ -29,13 +29,13 @@ class Changes:
     """Records left out because they could not be read."""
 
 
-class StateReader:
-    """Makes `Changes` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
+class StateChangeDecoder:
+    """Makes `StateChanges` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SeriesState")
 
-    def take(self, records: Sequence[Message]) -> Changes:
+    def take(self, records: Sequence[Message]) -> StateChanges:
         """What they say.
 
         Raises:
@@ -50,4 +50,4 @@ class StateReader:
         traces, agent_times = strings_of(decoded.batch)
         keys = [key for key, _ in read]
         unreadable = len(records) - len(ours) + len(decoded.rejected)
-        return Changes(keys, rows_of(decoded.batch, partitions), traces, agent_times, dropped, unreadable)
+        return StateChanges(keys, rows_of(decoded.batch, partitions), traces, agent_times, dropped, unreadable)

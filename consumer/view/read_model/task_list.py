@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from taskstream.consumer.state.series import NONE, Health, Trend
 from taskstream.consumer.view.http.http import refused
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 
@@ -34,7 +34,7 @@ _ERA_US = 4e15
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class TaskFilter:
     """Which tasks are wanted; None: whichever."""
 
     project: str | None = None
@@ -46,7 +46,7 @@ class Filter:
     """Part of the task's id."""
 
 
-def parse_filter(parameters: dict[str, str], caller: Caller) -> Filter:
+def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
     """The filter of a request; `health`, `trend` and `subtask` take several words with commas in between.
 
     Raises:
@@ -61,7 +61,7 @@ def parse_filter(parameters: dict[str, str], caller: Caller) -> Filter:
         if len(parameters.get(name, "")) > LONGEST_TEXT:
             raise refused(name, f"must have at most {LONGEST_TEXT} characters")
     subtasks = parameters.get("subtask")
-    return Filter(
+    return TaskFilter(
         project,
         _words(parameters, "health", Health),
         _words(parameters, "trend", Trend),
@@ -70,11 +70,11 @@ def parse_filter(parameters: dict[str, str], caller: Caller) -> Filter:
     )
 
 
-class Names:
+class TaskNames:
     """What is found out about the tasks' ids once for as long as none comes or goes."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, model: ReadModel) -> None:
+        self._model = model
         self._of = -1
         self._ids: pa.Array = pa.array([], pa.string())
         self._sorted: dict[str, tuple[list[str], Floats]] = {}
@@ -104,7 +104,7 @@ class Names:
     def _of_names(self, which: str) -> tuple[list[str], Floats]:
         if which not in self._sorted:
             part = 0 if which == "project_id" else 1
-            names = self._board.tasks.names
+            names = self._model.tasks.names
             texts = sorted({name[part] for name in names if name is not None})
             places = {text: place for place, text in enumerate(texts)}
             ranks = np.array([-1 if name is None else places[name[part]] for name in names], np.float64)
@@ -112,23 +112,23 @@ class Names:
         return self._sorted[which]
 
     def _renew(self) -> None:
-        if self._of != self._board.tasks.changes_of_names:
-            self._of = self._board.tasks.changes_of_names
-            self._ids = pa.array([None if name is None else name[1] for name in self._board.tasks.names], pa.string())
+        if self._of != self._model.tasks.changes_of_names:
+            self._of = self._model.tasks.changes_of_names
+            self._ids = pa.array([None if name is None else name[1] for name in self._model.tasks.names], pa.string())
             self._sorted.clear()
 
 
-def chosen(board: Board, names: Names, wanted: Filter, among: Ints | None = None) -> Ints:
+def chosen(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: Ints | None = None) -> Ints:
     """The numbers of the wanted tasks, of all or of those given."""
-    tasks = board.tasks.live if among is None else among
-    index = board.tasks
+    tasks = model.tasks.live if among is None else among
+    index = model.tasks
     if wanted.project is not None:
         tasks = tasks[index.project[tasks] == index.projects.get(wanted.project, NONE)]
     if wanted.healths is not None:
-        tasks = tasks[np.isin(board.health[tasks], [int(each) for each in wanted.healths])]
+        tasks = tasks[np.isin(model.health[tasks], [int(each) for each in wanted.healths])]
     if wanted.trends is not None:
         trends = [int(each) for each in wanted.trends]
-        tasks = tasks[np.isin(board.current_column(tasks, "trend"), trends)]
+        tasks = tasks[np.isin(model.current_column(tasks, "trend"), trends)]
     if wanted.subtasks is not None:
         numbers = [index.subtasks[name] for name in wanted.subtasks if name in index.subtasks]
         tasks = tasks[np.isin(index.subtask[tasks], numbers)]
@@ -137,38 +137,38 @@ def chosen(board: Board, names: Names, wanted: Filter, among: Ints | None = None
     return tasks
 
 
-def _column(name: str, scale: float = 1.0) -> Callable[[Board, Names, Ints], Floats]:
-    def values(board: Board, _names: Names, tasks: Ints) -> Floats:
-        return board.current_column(tasks, name).astype(np.float64) * scale
+def _column(name: str, scale: float = 1.0) -> Callable[[ReadModel, TaskNames, Ints], Floats]:
+    def values(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
+        return model.current_column(tasks, name).astype(np.float64) * scale
 
     return values
 
 
-def _ends(board: Board, _names: Names, tasks: Ints) -> Floats:
-    ends = board.current_column(tasks, "last_seen") / 1e6 + board.current_column(tasks, "eta_s")
-    return np.where(board.health[tasks] == Health.SILENT, np.nan, ends)
+def _ends(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
+    ends = model.current_column(tasks, "last_seen") / 1e6 + model.current_column(tasks, "eta_s")
+    return np.where(model.health[tasks] == Health.SILENT, np.nan, ends)
 
 
-def _left(board: Board, _names: Names, tasks: Ints) -> Floats:
-    left = board.current_column(tasks, "totalsize") - board.current_column(tasks, "replicatesize")
+def _left(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
+    left = model.current_column(tasks, "totalsize") - model.current_column(tasks, "replicatesize")
     return np.asarray(left, np.float64)
 
 
-def _worst(board: Board, _names: Names, tasks: Ints) -> Floats:
-    return _SEVERITY[board.health[tasks]] * _ERA_US + board.health_since[tasks]
+def _worst(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
+    return _SEVERITY[model.health[tasks]] * _ERA_US + model.health_since[tasks]
 
 
-def _subtask(board: Board, _names: Names, tasks: Ints) -> Floats:
-    names = board.tasks.subtasks
+def _subtask(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
+    names = model.tasks.subtasks
     ranks = np.zeros(len(names) + 1)
     ranks[[names[name] for name in sorted(names)]] = np.arange(len(names))
-    return ranks[board.tasks.subtask[tasks]]
+    return ranks[model.tasks.subtask[tasks]]
 
 
-SORTS: Final[dict[str, Callable[[Board, Names, Ints], Floats]]] = {
+SORTS: Final[dict[str, Callable[[ReadModel, TaskNames, Ints], Floats]]] = {
     "health": _worst,
-    "task_id": lambda _board, names, tasks: names.ranks("task_id")[tasks],
-    "project_id": lambda _board, names, tasks: names.ranks("project_id")[tasks],
+    "task_id": lambda _model, names, tasks: names.ranks("task_id")[tasks],
+    "project_id": lambda _model, names, tasks: names.ranks("project_id")[tasks],
     "subtask_name": _subtask,
     "left": _left,
     "ends_at_ms": _ends,
@@ -185,7 +185,7 @@ _NAMED: Final = frozenset({"task_id", "project_id"})
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TaskPage:
     """One page: the numbers of its tasks, how many there are on all pages, and where the next one begins."""
 
     tasks: list[int]
@@ -193,7 +193,7 @@ class Page:
     next_cursor: str | None
 
 
-def page_of(board: Board, names: Names, tasks: Ints, sort: str, limit: int, cursor: str | None) -> Page:
+def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: int, cursor: str | None) -> TaskPage:
     """A page of these tasks. The cursor holds the last one's values, so rows that come or go move no others.
 
     Raises:
@@ -203,9 +203,9 @@ def page_of(board: Board, names: Names, tasks: Ints, sort: str, limit: int, curs
     if name not in SORTS:
         raise refused("sort", f"must be one of {', '.join(sorted(SORTS))}, with a - before it to reverse")
     count = tasks.shape[0]
-    values = SORTS[name](board, names, tasks)
+    values = SORTS[name](model, names, tasks)
     values = np.where(np.isnan(values), np.inf, -values if falling else values)
-    ties = board.tasks.tie[tasks]
+    ties = model.tasks.tie[tasks]
     if cursor is not None:
         value, tie = _read_cursor(cursor, sort)
         if isinstance(value, str):
@@ -220,7 +220,7 @@ def page_of(board: Board, names: Names, tasks: Ints, sort: str, limit: int, curs
         # A name's place shifts when names come and go, so the cursor holds the name.
         told = names.text_at(name, abs(last)) if name in _NAMED else last.hex()
         following = _cursor(told, int(ties[shown[-1]]), sort)
-    return Page(tasks[shown].tolist(), count, following)
+    return TaskPage(tasks[shown].tolist(), count, following)
 
 
 def _first(values: Floats, ties: npt.NDArray[np.uint64], wanted: int) -> Ints:

@@ -9,7 +9,14 @@ import time
 
 import pytest
 
-from taskstream.compose.local.kept_service import Backoff, Died, KeptService, Ready, Service, Stopped
+from taskstream.compose.local.kept_service import (
+    Backoff,
+    KeptService,
+    Service,
+    ServiceDied,
+    ServiceReady,
+    ServiceStopped,
+)
 
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {FOREVER}"
@@ -46,13 +53,13 @@ def test_the_wait_doubles_up_to_its_limit():
 
 def test_it_is_told_when_it_is_ready_and_only_once(keep):
     kept = keep(FOREVER)
-    assert isinstance(next_happening(kept, 0.0), Ready)
+    assert isinstance(next_happening(kept, 0.0), ServiceReady)
     assert kept.look(1.0) is None
 
 
 def test_a_death_is_told_with_its_code_and_last_words(keep):
     kept = keep("print('alas', flush=True); raise SystemExit(3)", ready=lambda: False)
-    assert next_happening(kept, 0.0) == Died("it", 3, "alas", was_ready=False, restart_in_s=1.0)
+    assert next_happening(kept, 0.0) == ServiceDied("it", 3, "alas", was_ready=False, restart_in_s=1.0)
 
 
 def test_a_kill_is_told_as_its_signal(keep):
@@ -70,7 +77,7 @@ def test_it_stays_dead_until_its_wait_is_over(keep):
     kept = keep("raise SystemExit(3)", ready=lambda: False)
     next_happening(kept, 10.0)
     assert (kept.look(10.9), kept.pid) == (None, None)
-    assert isinstance(next_happening(kept, 11.0), Died)
+    assert isinstance(next_happening(kept, 11.0), ServiceDied)
 
 
 def test_deaths_in_a_row_wait_longer_and_a_long_life_is_forgiven(keep):
@@ -90,7 +97,7 @@ def test_it_is_ready_again_after_a_death(keep):
     os.kill(first.pid, signal.SIGKILL)
     assert next_happening(kept, 1.0).was_ready
     again = next_happening(kept, 2.0)
-    assert isinstance(again, Ready)
+    assert isinstance(again, ServiceReady)
     assert again.pid != first.pid
 
 
@@ -103,17 +110,17 @@ def test_only_the_first_start_can_be_late(keep):
 def test_what_ends_when_told_is_not_forced(keep):
     kept = keep(FOREVER)
     next_happening(kept, 0.0)
-    assert kept.stop(lambda: False) == Stopped("it", -signal.SIGTERM, forced=False)
+    assert kept.stop(lambda: False) == ServiceStopped("it", -signal.SIGTERM, forced=False)
     assert kept.stop(lambda: False) is None
 
 
 def test_what_does_not_end_by_its_deadline_is_killed(keep):
     kept = keep(STUBBORN, stop_timeout_s=0.1, ready=lambda: kept.last_lines() == "up")
     next_happening(kept, 0.0)
-    assert kept.stop(lambda: False) == Stopped("it", -signal.SIGKILL, forced=True)
+    assert kept.stop(lambda: False) == ServiceStopped("it", -signal.SIGKILL, forced=True)
 
 
 def test_what_does_not_end_is_killed_at_once_in_a_hurry(keep):
     kept = keep(STUBBORN, stop_timeout_s=600, ready=lambda: kept.last_lines() == "up")
     next_happening(kept, 0.0)
-    assert kept.stop(lambda: True) == Stopped("it", -signal.SIGKILL, forced=True)
+    assert kept.stop(lambda: True) == ServiceStopped("it", -signal.SIGKILL, forced=True)

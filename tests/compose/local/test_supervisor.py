@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskstream.compose.errors import ProcessStartError
-from taskstream.compose.local.kept_service import Backoff, Died, Ready, Service, Stopped
+from taskstream.compose.local.kept_service import Backoff, Service, ServiceDied, ServiceReady, ServiceStopped
 from taskstream.compose.local.readiness import http_answers
 from taskstream.compose.local.supervisor import Supervisor
 from tests.processes import eventually, is_alive
@@ -73,12 +73,12 @@ def test_services_come_up_in_order_and_go_down_in_the_opposite_one(supervisor, d
     supervisor.stop()
     assert diary.lines() == ["kafka up", "worker up", "edge up", "edge down", "worker down", "kafka down"]
     assert [(type(each), each.service) for each in told] == [
-        (Ready, "kafka"),
-        (Ready, "worker"),
-        (Ready, "edge"),
-        (Stopped, "edge"),
-        (Stopped, "worker"),
-        (Stopped, "kafka"),
+        (ServiceReady, "kafka"),
+        (ServiceReady, "worker"),
+        (ServiceReady, "edge"),
+        (ServiceStopped, "edge"),
+        (ServiceStopped, "worker"),
+        (ServiceStopped, "kafka"),
     ]
 
 
@@ -96,10 +96,10 @@ def test_one_that_dies_comes_back_and_the_others_do_not_notice(supervisor, diary
 
     def is_back() -> bool:
         supervisor.look(time.monotonic())
-        return isinstance(told[-1], Ready) and supervisor.pids().get("one") not in (None, before["one"])
+        return isinstance(told[-1], ServiceReady) and supervisor.pids().get("one") not in (None, before["one"])
 
     assert eventually(is_back)
-    (death,) = [each for each in told if isinstance(each, Died)]
+    (death,) = [each for each in told if isinstance(each, ServiceDied)]
     assert (death.service, death.code, death.was_ready) == ("one", -signal.SIGKILL, True)
     assert supervisor.pids()["other"] == before["other"]
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from taskstream.consumer.errors import KafkaFailed
-from taskstream.consumer.kafka.retry import patiently
+from taskstream.consumer.kafka.retry import with_retry
 
 
 def failing(times: int, code: int):
@@ -23,16 +23,16 @@ def failing(times: int, code: int):
 
 
 def test_what_passes_is_waited_for():
-    assert patiently("offsets", failing(2, KafkaError._TRANSPORT)) == 3
+    assert with_retry("offsets", failing(2, KafkaError._TRANSPORT)) == 3
 
 
 def test_what_does_not_pass_in_time_says_what_was_asked_and_what_to_look_at():
     with pytest.raises(KafkaFailed, match=r"^offsets: tried for 0 s: .*: is Kafka up, and its address right\?$"):
-        patiently("offsets", failing(1_000, KafkaError._TIMED_OUT), patience_s=0.1)
+        with_retry("offsets", failing(1_000, KafkaError._TIMED_OUT), patience_s=0.1)
 
 
 def test_what_cannot_pass_is_not_asked_again():
     ask = failing(1, KafkaError.GROUP_AUTHORIZATION_FAILED)
     with pytest.raises(KafkaFailed, match="authorization"):
-        patiently("offsets", ask)
+        with_retry("offsets", ask)
     assert ask() == 2

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from taskstream.consumer.kafka.carried_record import Carried, Headers
-from taskstream.consumer.kafka.key_selection import Selection
+from taskstream.consumer.kafka.carried_record import CarriedRecord, Headers
+from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.rejects.redrive import redrive
-from taskstream.consumer.rejects.redrive_choice import Choice, Kept
+from taskstream.consumer.rejects.redrive_choice import KeptReject, RedriveChoice
 from taskstream.consumer.rejects.redrive_transaction import PORTION
 from taskstream.consumer.rejects.rejected_record import DRIVES, NOTE, driven_by, is_note, note_of, ranges_of, reject_of
-from taskstream.consumer.rejects.rejects_reader import Judged
+from taskstream.consumer.rejects.rejects_reader import JudgedReject
 
 TOPIC = "taskstream.progress"
 ORIGIN: Headers = [
@@ -25,16 +25,16 @@ ORIGIN: Headers = [
 ]
 
 
-def rejected(offset: int = 5, more: Sequence[tuple[str, str | bytes | None]] = (), partition: int = 1) -> Carried:
-    return Carried(
+def rejected(offset: int = 5, more: Sequence[tuple[str, str | bytes | None]] = (), partition: int = 1) -> CarriedRecord:
+    return CarriedRecord(
         "taskstream.rejected", partition, offset, 1_800_000_000_000, b"p/t", b"bytes", [("ce_id", b"1"), *ORIGIN, *more]
     )
 
 
 def judged(
     offset: int = 5, *, driven: bool = False, readable: bool = True, more: Sequence[tuple[str, str | bytes | None]] = ()
-) -> Judged:
-    return Judged(reject_of(rejected(offset, more)), driven, readable)
+) -> JudgedReject:
+    return JudgedReject(reject_of(rejected(offset, more)), driven, readable)
 
 
 def test_the_headers_tell_where_it_came_from_and_why():
@@ -50,7 +50,7 @@ def test_what_the_worker_and_the_redrive_added_is_taken_off():
 
 
 def test_a_strangers_record_is_one_of_unknown_reason():
-    found = reject_of(Carried("r", 0, 0, None, None, None, [("taskstream_partition", b"x"), ("a", None)]))
+    found = reject_of(CarriedRecord("r", 0, 0, None, None, None, [("taskstream_partition", b"x"), ("a", None)]))
 
     assert (found.reason, found.partition, found.drives) == ("unknown", None, 0)
 
@@ -58,7 +58,7 @@ def test_a_strangers_record_is_one_of_unknown_reason():
 @pytest.mark.parametrize("offsets", [[], [7], [3, 4, 5, 9], [9, 3, 5, 4]])
 def test_a_note_names_what_was_driven(offsets):
     value, headers = note_of(offsets)
-    note = Carried("taskstream.rejected", 1, 9, None, None, value, headers)
+    note = CarriedRecord("taskstream.rejected", 1, 9, None, None, value, headers)
 
     assert is_note(note)
     assert driven_by(note) == set(offsets)
@@ -74,37 +74,37 @@ def test_a_rejected_record_that_came_with_a_notes_header_is_no_note():
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b"[1]", b'{"driven": [1]}', b'{"driven": [["a", 2]]}'])
 def test_a_note_that_cannot_be_read_names_nothing(value):
-    assert driven_by(Carried("r", 0, 0, None, None, value, [(NOTE, b"driven")])) == set()
+    assert driven_by(CarriedRecord("r", 0, 0, None, None, value, [(NOTE, b"driven")])) == set()
 
 
 @pytest.mark.parametrize(
     ("found", "why"),
     [
         (judged(), None),
-        (judged(driven=True), Kept.DRIVEN),
-        (judged(readable=False), Kept.UNREADABLE),
+        (judged(driven=True), KeptReject.DRIVEN),
+        (judged(readable=False), KeptReject.UNREADABLE),
         (judged(more=[(DRIVES, b"2")]), None),
-        (judged(more=[(DRIVES, b"3")]), Kept.EXHAUSTED),
-        (judged(more=[("taskstream_topic", b"other.progress")]), Kept.ELSEWHERE),
-        (judged(more=[("taskstream_partition", b"12")]), Kept.ELSEWHERE),
+        (judged(more=[(DRIVES, b"3")]), KeptReject.EXHAUSTED),
+        (judged(more=[("taskstream_topic", b"other.progress")]), KeptReject.ELSEWHERE),
+        (judged(more=[("taskstream_partition", b"12")]), KeptReject.ELSEWHERE),
     ],
 )
 def test_what_is_not_driven_has_its_reason(found, why):
-    assert Choice(TOPIC, 12, max_drives=3).kept(found) == why
+    assert RedriveChoice(TOPIC, 12, max_drives=3).kept(found) == why
 
 
 def test_the_unreadable_is_driven_when_it_is_asked_for():
-    assert Choice(TOPIC, 12, max_drives=3, unreadable_too=True).kept(judged(readable=False)) is None
+    assert RedriveChoice(TOPIC, 12, max_drives=3, unreadable_too=True).kept(judged(readable=False)) is None
 
 
 def test_reasons_places_and_tasks_narrow_what_is_meant():
     def asked(**words: object) -> bool:
-        return Choice(TOPIC, 12, 3, **words).asked(judged())
+        return RedriveChoice(TOPIC, 12, 3, **words).asked(judged())
 
-    assert asked(reasons=frozenset(["truncated"]), places=frozenset(["1:5"]), selection=Selection("p", "t"))
+    assert asked(reasons=frozenset(["truncated"]), places=frozenset(["1:5"]), selection=KeySelection("p", "t"))
     assert not asked(reasons=frozenset(["empty"]))
     assert not asked(places=frozenset(["1:6"]))
-    assert not asked(selection=Selection("q"))
+    assert not asked(selection=KeySelection("q"))
 
 
 class Remembering:
@@ -120,7 +120,7 @@ class Remembering:
 def test_portions_keep_the_order_and_none_is_left_behind():
     drive = Remembering()
 
-    whole, account = redrive([[judged(n) for n in range(2 * PORTION + 7)]], Choice(TOPIC, 12, 3), drive)
+    whole, account = redrive([[judged(n) for n in range(2 * PORTION + 7)]], RedriveChoice(TOPIC, 12, 3), drive)
 
     assert whole
     assert account.driven == 2 * PORTION + 7
@@ -131,6 +131,6 @@ def test_portions_keep_the_order_and_none_is_left_behind():
 def test_a_wish_to_stop_leaves_the_portions_that_are_not_begun():
     drive = Remembering()
 
-    whole, account = redrive([[judged(1)]], Choice(TOPIC, 12, 3), drive, stopping=lambda: True)
+    whole, account = redrive([[judged(1)]], RedriveChoice(TOPIC, 12, 3), drive, stopping=lambda: True)
 
     assert (whole, account.driven, drive.portions) == (False, 0, [])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from taskstream.consumer.replay.difference import Excuse, Rules, judge, told
-from taskstream.consumer.replay.refold import Published, Refold
+from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, judge, told
+from taskstream.consumer.replay.refold import EventFold, PublishedRows
 from taskstream.consumer.state.series import NONE
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.silence import mark_silent
@@ -16,7 +16,7 @@ from tests.pipeline.streams import IDS
 US = 1_000_000
 DAY = 86_400 * US
 START = 1_790_000_000 * US
-ALL = Rules(now_us=START + DAY, keep_us=7 * DAY, complete=True, first_us=START)
+ALL = FoldRules(now_us=START + DAY, keep_us=7 * DAY, complete=True, first_us=START)
 
 
 class Event:
@@ -32,7 +32,7 @@ class Event:
 
 
 def table(*events: Event) -> SeriesTable:
-    refold = Refold(IDS, Settings())
+    refold = EventFold(IDS, Settings())
     refold.take(events, np.zeros(len(events), np.int32))
     refold.table.commit()
     return refold.table
@@ -105,7 +105,7 @@ def test_a_row_dropped_for_its_age_is_excused_and_one_dropped_too_soon_is_not():
     verdict = judge(fold, SeriesTable(), ALL)
 
     assert verdict.missing == ["p/young/S"]
-    assert verdict.excused == {Excuse.EXPIRED: 1}
+    assert verdict.excused == {DifferenceExcuse.EXPIRED: 1}
 
 
 def test_a_row_that_began_anew_after_a_long_silence_is_excused():
@@ -113,7 +113,7 @@ def test_a_row_that_began_anew_after_a_long_silence_is_excused():
 
     verdict = judge(table(Event("a", START), late), table(late), ALL)
 
-    assert (verdict.differences, verdict.excused) == (0, {Excuse.BEGUN_ANEW: 1})
+    assert (verdict.differences, verdict.excused) == (0, {DifferenceExcuse.BEGUN_ANEW: 1})
 
 
 def test_a_row_that_begins_later_without_such_a_silence_is_a_difference():
@@ -125,14 +125,14 @@ def test_a_row_that_begins_later_without_such_a_silence_is_a_difference():
 def test_series_begun_before_what_is_there_are_excused_only_when_something_is_gone():
     old, new = Event("a", START - DAY), Event("a", START, 7)
     fold, found = table(new), table(old, new, Event("gone", START - DAY))
-    cut = Rules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
+    cut = FoldRules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
 
-    assert judge(fold, found, cut).excused == {Excuse.BEFORE_RANGE: 2}
+    assert judge(fold, found, cut).excused == {DifferenceExcuse.BEFORE_RANGE: 2}
     assert judge(fold, found, ALL).differences == 2
 
 
 def test_a_row_without_events_that_should_be_there_is_surplus_whatever_is_gone():
-    cut = Rules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
+    cut = FoldRules(ALL.now_us, ALL.keep_us, complete=False, first_us=START)
 
     verdict = judge(table(Event("a", START)), table(Event("a", START), Event("made up", START + 2 * DAY)), cut)
 
@@ -158,7 +158,7 @@ def test_a_tombstone_ends_a_row():
         def value(self) -> None:
             return None
 
-    published = Published(IDS, Settings())
+    published = PublishedRows(IDS, Settings())
     source = table(Event("a", START))
     published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.state_changes import Changes
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.state_changes import StateChanges
 from tests.consumer.view.views import S, series
 
 NOW = 1_795_435_200 * S
@@ -18,18 +18,20 @@ def row(**columns) -> np.ndarray:
     return series(NOW, **columns)
 
 
-def changes(rows: Mapping[str, np.ndarray], dropped: Iterable[str] = ()) -> Changes:
+def changes(rows: Mapping[str, np.ndarray], dropped: Iterable[str] = ()) -> StateChanges:
     keys = list(rows)
     held = np.concatenate(list(rows.values())) if keys else row()[:0]
-    return Changes(keys, held, np.full(len(keys), "copying", object), np.full(len(keys), None, object), tuple(dropped))
+    return StateChanges(
+        keys, held, np.full(len(keys), "copying", object), np.full(len(keys), None, object), tuple(dropped)
+    )
 
 
-def board(rows: Mapping[str, np.ndarray], now_us: int = NOW) -> Board:
-    made = Board(Settings())
+def model(rows: Mapping[str, np.ndarray], now_us: int = NOW) -> ReadModel:
+    made = ReadModel(Settings())
     made.apply(changes(rows), now_us)
     return made
 
 
-def names(made: Board, tasks) -> list[str]:
+def names(made: ReadModel, tasks) -> list[str]:
     """Ids of these tasks' numbers."""
     return ["/".join(made.tasks.name_of(int(task))) for task in tasks]

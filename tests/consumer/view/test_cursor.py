@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.task_list import SORTS, Names, page_of
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_list import SORTS, TaskNames, page_of
 from taskstream.schemas.http.api_error import ApiError
-from tests.consumer.view.read_models import NOW, board, changes, names, row
+from tests.consumer.view.read_models import NOW, changes, model, names, row
 
 SORTED_BY = ("task_id", "-task_id", "project_id", "progress", "-progress", "ends_at_ms", "-trend_change_pct", "health")
 
@@ -26,12 +26,12 @@ def made_row(number: int, progress: int):
     return row(progress=progress, eta_s=60.0 * progress if known else float("nan"), trend_change_pct=float(number % 5))
 
 
-def pages(made: Board, sort: str, limit: int, between) -> list[str]:
+def pages(made: ReadModel, sort: str, limit: int, between) -> list[str]:
     """All pages, one after another; `between` is called before each but the first."""
     seen: list[str] = []
     cursor = None
     while True:
-        page = page_of(made, Names(made), made.tasks.live, sort, limit, cursor)
+        page = page_of(made, TaskNames(made), made.tasks.live, sort, limit, cursor)
         seen += names(made, page.tasks)
         cursor = page.next_cursor
         if cursor is None:
@@ -46,7 +46,7 @@ def pages(made: Board, sort: str, limit: int, between) -> list[str]:
     moves=st.lists(st.tuples(st.integers(0, 39), st.integers(0, 3) | st.none()), max_size=30),
 )
 def test_who_stays_as_it_was_comes_exactly_once(sort, limit, values, moves):
-    made = board({key(number): made_row(number, value) for number, value in enumerate(values)})
+    made = model({key(number): made_row(number, value) for number, value in enumerate(values)})
     untouched = {names(made, [task])[0] for task in made.tasks.live}
     left = list(moves)
 
@@ -65,14 +65,14 @@ def test_who_stays_as_it_was_comes_exactly_once(sort, limit, values, moves):
 @pytest.mark.parametrize("sort", sorted(SORTS))
 @pytest.mark.parametrize("sign", ["", "-"])
 def test_pages_of_every_sort_together_are_the_whole_list(sort, sign):
-    made = board({key(number): made_row(number, number % 4) for number in range(23)})
-    whole = page_of(made, Names(made), made.tasks.live, sign + sort, 500, None)
+    made = model({key(number): made_row(number, number % 4) for number in range(23)})
+    whole = page_of(made, TaskNames(made), made.tasks.live, sign + sort, 500, None)
     assert pages(made, sign + sort, 4, lambda: None) == names(made, whole.tasks)
 
 
 def test_a_page_of_none_has_no_cursor_and_the_count_of_all():
-    made = board({key(number): made_row(number, 0) for number in range(5)})
-    page = page_of(made, Names(made), made.tasks.live, "health", 0, None)
+    made = model({key(number): made_row(number, 0) for number in range(5)})
+    page = page_of(made, TaskNames(made), made.tasks.live, "health", 0, None)
     assert (page.tasks, page.count, page.next_cursor) == ([], 5, None)
 
 
@@ -98,13 +98,13 @@ def encoded(document: object) -> str:
     ],
 )
 def test_what_is_no_cursor_of_this_sort_is_refused(cursor):
-    made = board({key(1): made_row(1, 0)})
+    made = model({key(1): made_row(1, 0)})
     with pytest.raises(ApiError, match="must be next_cursor"):
-        page_of(made, Names(made), made.tasks.live, "health", 10, cursor)
+        page_of(made, TaskNames(made), made.tasks.live, "health", 10, cursor)
 
 
 @given(st.text(max_size=60))
 def test_any_text_as_cursor_is_a_refusal_and_never_an_error(text):
-    made = board({key(1): made_row(1, 0)})
+    made = model({key(1): made_row(1, 0)})
     with pytest.raises(ApiError):
-        page_of(made, Names(made), made.tasks.live, "health", 10, text)
+        page_of(made, TaskNames(made), made.tasks.live, "health", 10, text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.schemas.errors import RegistryFailed
 
@@ -14,7 +14,7 @@ class Records:
     """Batches that are there already, in place of a topic."""
 
     def __init__(self, *batches: list[str]) -> None:
-        self.progress = Progress()
+        self.progress = FollowProgress()
         self.progress.begin({0: 0}, {0: sum(map(len, batches))})
         self._batches = list(batches)
 
@@ -72,7 +72,7 @@ def test_records_that_could_not_be_read_are_counted_once():
 
 def test_lag_counts_from_the_last_moment_at_which_all_was_held():
     clock = [10.0]
-    progress = Progress(lambda: clock[0])
+    progress = FollowProgress(lambda: clock[0])
     progress.begin({0: 0}, {0: 2})
     clock[0] = 13.0
     assert progress.lag_s == 3.0

@@ -13,7 +13,7 @@ from taskstream.consumer.state.series import Health, Trend
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.json.task_json import task_page
 from taskstream.consumer.view.read_model.fleet_summary import fleet
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 from tests.consumer.view.read_models import NOW, changes, row
 from tests.consumer.view.views import MB, S
 
@@ -99,7 +99,7 @@ def key(plain: Plain) -> str:
 @settings(max_examples=150, deadline=None)
 @given(batches)
 def test_the_board_is_the_plain_roll_up_of_all_rows(steps):
-    made, model = Board(Settings(float(PERIOD_S))), Model()
+    made, model = ReadModel(Settings(float(PERIOD_S))), Model()
     for puts, drops, passed_s in steps:
         model.now_s += passed_s
         rows = {key(each): each for each in puts}
@@ -110,7 +110,7 @@ def test_the_board_is_the_plain_roll_up_of_all_rows(steps):
         assert_same(made, model)
 
 
-def assert_same(made: Board, model: Model) -> None:
+def assert_same(made: ReadModel, model: Model) -> None:
     assert {made.tasks.name_of(task) for task in made.tasks.live.tolist()} == model.tasks()
     pages = {}
     for name in model.tasks():
@@ -151,7 +151,7 @@ def assert_same_sums(sums, current: list[Plain], now_s: int) -> None:
 
 @given(batches)
 def test_what_changed_after_a_version_is_what_differs_and_a_departure_is_told(steps):
-    made, model = Board(Settings(float(PERIOD_S))), Model()
+    made, model = ReadModel(Settings(float(PERIOD_S))), Model()
     for puts, drops, passed_s in steps:
         version, before = made.version, model.tasks()
         model.now_s += passed_s

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.view.json.signal_json import sentence, signal_line
-from taskstream.consumer.view.read_model.signal_log import Raised, SignalLog
+from taskstream.consumer.view.read_model.signal_log import RaisedSignal, SignalLog
 from tests.consumer.view.views import MB, S, signal
 
 MINUTE_US = 60 * S
 NOON = 1_795_435_200 * S
 
 
-def raised(at: int = NOON, word: str = "SILENT", **fields) -> Raised:
-    return Raised(**signal(at, word, **fields))
+def raised(at: int = NOON, word: str = "SILENT", **fields) -> RaisedSignal:
+    return RaisedSignal(**signal(at, word, **fields))
 
 
 def test_signals_of_a_task_come_in_time_order_whatever_order_they_arrived_in():

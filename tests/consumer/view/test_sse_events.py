@@ -8,18 +8,18 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from taskstream.consumer.view.http.http import Asked
-from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, Feed, events
-from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, Streaming
-from taskstream.consumer.view.read_model.read_model import GONE_KEPT, Board
-from taskstream.consumer.view.read_model.task_list import Filter, Names
+from taskstream.consumer.view.http.http import ViewRequest
+from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, ChangeFeed, events
+from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, SseResponse
+from taskstream.consumer.view.read_model.read_model import GONE_KEPT, ReadModel
+from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
-from tests.consumer.view.read_models import NOW, board, changes, row
+from tests.consumer.view.read_models import NOW, changes, model, row
 
 OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
 
-ALL = Filter()
+ALL = TaskFilter()
 
 
 def key(task: str) -> str:
@@ -49,18 +49,18 @@ class Told:
 class Listening:
     """A board with one listener, read as far as it is asked to be."""
 
-    def __init__(self, made: Board, feed: Feed, wanted: Filter = ALL, since: int | None = 0) -> None:
-        self.board, self.feed, self.told = made, feed, Told()
+    def __init__(self, made: ReadModel, feed: ChangeFeed, wanted: TaskFilter = ALL, since: int | None = 0) -> None:
+        self.model, self.feed, self.told = made, feed, Told()
         self._parts: AsyncIterator[bytes] = events(
-            made, Names(made), feed, wanted, since, lambda: {"lag_s": 0.0}, lambda: NOW
+            made, TaskNames(made), feed, wanted, since, lambda: {"lag_s": 0.0}, lambda: NOW
         )
 
     def put(self, *tasks: str, **columns) -> None:
-        self.board.apply(changes({key(task): row(**columns) for task in tasks}), NOW)
+        self.model.apply(changes({key(task): row(**columns) for task in tasks}), NOW)
         self.feed.wake()
 
     def drop(self, tasks: Iterable[str]) -> None:
-        self.board.apply(changes({}, map(key, tasks)), NOW)
+        self.model.apply(changes({}, map(key, tasks)), NOW)
         self.feed.wake()
 
     async def read(self, until) -> Told:
@@ -71,9 +71,9 @@ class Listening:
         return self.told
 
 
-def listening(*tasks: str, wanted: Filter = ALL, since: int | None = 0) -> Listening:
-    made = board({key(task): row() for task in tasks})
-    return Listening(made, Feed(), wanted, made.version if since == 0 else since)
+def listening(*tasks: str, wanted: TaskFilter = ALL, since: int | None = 0) -> Listening:
+    made = model({key(task): row() for task in tasks})
+    return Listening(made, ChangeFeed(), wanted, made.version if since == 0 else since)
 
 
 def test_a_change_is_told_with_the_whole_line_and_an_id_to_go_on_from():
@@ -82,7 +82,7 @@ def test_a_change_is_told_with_the_whole_line_and_an_id_to_go_on_from():
         one.put("p/a", progress=77)
         told = await one.read(lambda told: told.named("task"))
         assert [(name, data["progress"]) for name, data in told.events if name == "task"] == [("task", 77)]
-        assert told.last_id == one.feed.event_id(one.board.version)
+        assert told.last_id == one.feed.event_id(one.model.version)
 
     asyncio.run(story())
 
@@ -108,8 +108,8 @@ def test_who_names_the_last_event_gets_what_came_after_it_and_nothing_else():
         told = await first.read(lambda told: told.named("task"))
         first.put("p/b", progress=2)
         first.drop(["p/c"])
-        since = first.feed.version_of(told.last_id, first.board.version)
-        again = Listening(first.board, first.feed, since=since)
+        since = first.feed.version_of(told.last_id, first.model.version)
+        again = Listening(first.model, first.feed, since=since)
         told = await again.read(lambda told: len(told.named("task", "left")) == 2)
         assert sorted(told.named("task", "left", "reset")) == [("left", "c"), ("task", "b")]
 
@@ -119,16 +119,16 @@ def test_who_names_the_last_event_gets_what_came_after_it_and_nothing_else():
 def test_an_id_of_another_run_of_the_view_begins_anew():
     async def story() -> None:
         one = listening("p/a")
-        since = one.feed.version_of(Feed().event_id(1), one.board.version)
+        since = one.feed.version_of(ChangeFeed().event_id(1), one.model.version)
         assert since is None
-        told = await Listening(one.board, one.feed, since=since).read(lambda told: told.named("beat"))
+        told = await Listening(one.model, one.feed, since=since).read(lambda told: told.named("beat"))
         assert told.events[0][0] == "reset"
 
     asyncio.run(story())
 
 
 def test_an_id_from_the_future_of_this_run_begins_anew_too():
-    feed = Feed()
+    feed = ChangeFeed()
     assert feed.version_of(feed.event_id(8), 7) is None
     assert feed.version_of(feed.event_id(7), 7) == 7
     assert feed.version_of(None, 7) == 7
@@ -137,7 +137,7 @@ def test_an_id_from_the_future_of_this_run_begins_anew_too():
 @pytest.mark.parametrize("text", ["x", "12345678-", "12345678-x", "-1", "12345678-" + "9" * 30, "1234-5"])
 def test_what_is_no_id_is_refused(text):
     with pytest.raises(ApiError, match="Last-Event-ID"):
-        Feed().version_of(text, 7)
+        ChangeFeed().version_of(text, 7)
 
 
 def test_more_changes_than_go_out_at_once_all_arrive_in_pieces():
@@ -153,12 +153,12 @@ def test_more_changes_than_go_out_at_once_all_arrive_in_pieces():
 
 def test_one_that_is_no_longer_chosen_leaves_and_comes_back():
     async def story() -> None:
-        one = listening("p/a", wanted=Filter(subtasks=frozenset({"MIGRATE_LINUX_FILE"})))
-        one.board.apply(changes({"p/a/SYNC_LINUX_FILE": row(last_seen=NOW)}), NOW)
+        one = listening("p/a", wanted=TaskFilter(subtasks=frozenset({"MIGRATE_LINUX_FILE"})))
+        one.model.apply(changes({"p/a/SYNC_LINUX_FILE": row(last_seen=NOW)}), NOW)
         told = await one.read(lambda told: told.named("left"))
         assert told.named("task", "left") == [("left", "a")]
         one.drop(["p/none"])
-        one.board.apply(changes({}, ["p/a/SYNC_LINUX_FILE"]), NOW)
+        one.model.apply(changes({}, ["p/a/SYNC_LINUX_FILE"]), NOW)
         one.feed.wake()
         told = await one.read(lambda told: told.named("task"))
         assert told.named("task", "left") == [("left", "a"), ("task", "a")]
@@ -168,7 +168,7 @@ def test_one_that_is_no_longer_chosen_leaves_and_comes_back():
 
 def test_a_project_hears_of_no_other():
     async def story() -> None:
-        one = listening("p/a", "q/b", "q/c", wanted=Filter(project="p"))
+        one = listening("p/a", "q/b", "q/c", wanted=TaskFilter(project="p"))
         one.put("q/b", progress=3)
         one.drop(["q/c"])
         one.put("p/a", progress=4)
@@ -187,7 +187,7 @@ def test_who_missed_more_departures_than_are_remembered_begins_anew():
         one.drop(crowd)
         told = await one.read(lambda told: told.named("reset"))
         assert told.named("left") == []
-        assert len(one.board.gone) == GONE_KEPT
+        assert len(one.model.gone) == GONE_KEPT
 
     asyncio.run(story())
 
@@ -195,7 +195,7 @@ def test_who_missed_more_departures_than_are_remembered_begins_anew():
 def test_a_signal_of_a_task_is_a_change_of_it():
     async def story() -> None:
         one = listening("p/a")
-        one.board.touch([("p", "a"), ("p", "gone")])
+        one.model.touch([("p", "a"), ("p", "gone")])
         one.feed.wake()
         assert (await one.read(lambda told: told.named("task"))).named("task") == [("task", "a")]
 
@@ -223,16 +223,16 @@ class Line:
         return {"type": "http.disconnect"}
 
 
-def streaming(made: Board, feed: Feed) -> Streaming:
-    return Streaming(made, Names(made), feed, dict, lambda: NOW, send_timeout_s=0.05)
+def streaming(made: ReadModel, feed: ChangeFeed) -> SseResponse:
+    return SseResponse(made, TaskNames(made), feed, dict, lambda: NOW, send_timeout_s=0.05)
 
 
 def test_a_reader_that_stops_is_cut_and_counted_and_its_place_is_free_again():
     async def story() -> None:
-        made, feed = board({key("p/a"): row()}), Feed()
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
         line = Line(takes=2)
         async with asyncio.timeout(20):
-            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
         assert (feed.cut, feed.listeners) == (1, 0)
         assert len(line.sent) == 2
 
@@ -241,11 +241,11 @@ def test_a_reader_that_stops_is_cut_and_counted_and_its_place_is_free_again():
 
 def test_a_reader_that_goes_away_frees_its_place_and_is_not_counted_as_cut():
     async def story() -> None:
-        made, feed = board({key("p/a"): row()}), Feed()
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
         line = Line(takes=100)
         line.gone.set()
         async with asyncio.timeout(20):
-            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
         assert (feed.cut, feed.listeners) == (0, 0)
 
     asyncio.run(story())
@@ -253,11 +253,11 @@ def test_a_reader_that_goes_away_frees_its_place_and_is_not_counted_as_cut():
 
 def test_no_more_streams_than_the_bound():
     async def story() -> None:
-        made, feed = board({key("p/a"): row()}), Feed()
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
         feed.listeners = MOST_LISTENERS
         line = Line(takes=100)
         with pytest.raises(ApiError, match="streams are open already"):
-            await streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
         assert line.sent == []
 
     asyncio.run(story())
@@ -265,10 +265,10 @@ def test_no_more_streams_than_the_bound():
 
 def test_a_view_that_ends_ends_its_streams_in_order():
     async def story() -> None:
-        made, feed = board({key("p/a"): row()}), Feed()
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
         line = Line(takes=100)
         open_stream = asyncio.create_task(
-            streaming(made, feed).run(Asked("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
         )
         async with asyncio.timeout(20):
             await line.third.wait()

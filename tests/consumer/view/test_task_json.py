@@ -6,7 +6,7 @@ import pytest
 
 from taskstream.consumer.state.series import MINUTES
 from taskstream.consumer.view.json.task_json import task_line, task_page
-from tests.consumer.view.read_models import NOW, board, row
+from tests.consumer.view.read_models import NOW, model, row
 from tests.consumer.view.views import S
 
 MINUTE = 60 * S
@@ -16,7 +16,7 @@ OPEN = 77
 
 def told(passed_us: int) -> tuple[list[int], int]:
     """The minutes of a copy whose open one began at NOW, so long after that; and where the next one begins (ms)."""
-    made = board({"p/t/MIGRATE_LINUX_FILE": row(minute_bytes=CLOSED, open_minute=NOW, open_minute_bytes=OPEN)})
+    made = model({"p/t/MIGRATE_LINUX_FILE": row(minute_bytes=CLOSED, open_minute=NOW, open_minute_bytes=OPEN)})
     (task,) = made.tasks.live.tolist()
     page = task_page(made, task, (), NOW + passed_us)
     (series,) = page["subtasks"]

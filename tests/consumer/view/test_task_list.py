@@ -10,31 +10,31 @@ import pytest
 
 from taskstream.consumer.state.series import Health, Trend
 from taskstream.consumer.view.json.task_json import task_line
-from taskstream.consumer.view.read_model.read_model import Board
-from taskstream.consumer.view.read_model.task_list import MOST, SORTS, Names, chosen, page_of, parse_filter
+from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_list import MOST, SORTS, TaskNames, chosen, page_of, parse_filter
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from tests.consumer.view.fleets import fleet
-from tests.consumer.view.read_models import NOW, board, names
+from tests.consumer.view.read_models import NOW, model, names
 
 OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
 READER = Caller("project-1", frozenset({Role.READ}))
 
 
 @pytest.fixture(scope="module")
-def busy() -> Board:
-    return board(fleet(NOW, 120)[0])
+def busy() -> ReadModel:
+    return model(fleet(NOW, 120)[0])
 
 
-def found(made: Board, caller: Caller = OPERATOR, **parameters: str) -> set[str]:
-    return set(names(made, chosen(made, Names(made), parse_filter(parameters, caller))))
+def found(made: ReadModel, caller: Caller = OPERATOR, **parameters: str) -> set[str]:
+    return set(names(made, chosen(made, TaskNames(made), parse_filter(parameters, caller))))
 
 
-def lines(made: Board) -> list[dict[str, Any]]:
+def lines(made: ReadModel) -> list[dict[str, Any]]:
     return [task_line(made, task, NOW) for task in made.tasks.live.tolist()]
 
 
-def those(made: Board, true) -> set[str]:
+def those(made: ReadModel, true) -> set[str]:
     return {f"{line['project_id']}/{line['task_id']}" for line in lines(made) if true(line)}
 
 
@@ -105,7 +105,7 @@ def key_of(line: dict[str, Any], sort: str) -> Any:
 @pytest.mark.parametrize("sort", sorted(set(SORTS) - {"reports", "remain_time_s"}))
 @pytest.mark.parametrize("falling", [False, True])
 def test_every_sort_is_the_order_of_what_is_shown_with_nothing_last(busy, sort, falling):
-    page = page_of(busy, Names(busy), busy.tasks.live, ("-" if falling else "") + sort, MOST, None)
+    page = page_of(busy, TaskNames(busy), busy.tasks.live, ("-" if falling else "") + sort, MOST, None)
     values = [key_of(task_line(busy, task, NOW), sort) for task in page.tasks]
     known = [each for each in values if each is not None]
     assert values[: len(known)] == known, "nothing comes last"
@@ -115,11 +115,11 @@ def test_every_sort_is_the_order_of_what_is_shown_with_nothing_last(busy, sort, 
 
 def test_a_sort_that_is_none_is_refused_with_those_there_are(busy):
     with pytest.raises(ApiError, match="must be one of"):
-        page_of(busy, Names(busy), busy.tasks.live, "luck", 10, None)
+        page_of(busy, TaskNames(busy), busy.tasks.live, "luck", 10, None)
 
 
 def test_the_worst_first_are_the_stuck_ones_by_how_long(busy):
-    page = page_of(busy, Names(busy), busy.tasks.live, "health", 500, None)
+    page = page_of(busy, TaskNames(busy), busy.tasks.live, "health", 500, None)
     told = [task_line(busy, task, NOW) for task in page.tasks]
     stuck = [line for line in told if line["health"] in ("SILENT", "NO_PROGRESS")]
     assert told[: len(stuck)] == stuck
@@ -128,7 +128,7 @@ def test_the_worst_first_are_the_stuck_ones_by_how_long(busy):
 
 
 def test_an_eta_of_a_silent_task_is_never_told_and_sorts_last(busy):
-    page = page_of(busy, Names(busy), busy.tasks.live, "ends_at_ms", MOST, None)
+    page = page_of(busy, TaskNames(busy), busy.tasks.live, "ends_at_ms", MOST, None)
     ends = [task_line(busy, task, NOW)["ends_at_ms"] for task in page.tasks]
     healths = [task_line(busy, task, NOW)["health"] for task in page.tasks]
     assert all(end is None for end, health in zip(ends, healths, strict=True) if health == "SILENT")

@@ -6,10 +6,10 @@ import asyncio
 import json
 
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.view.follow.follow_progress import Progress
+from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.http.application import View
-from taskstream.consumer.view.read_model.read_model import Board
+from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.schemas.http.caller import Caller, Role
 
 
@@ -17,7 +17,7 @@ class Records:
     """A topic at its end."""
 
     def __init__(self, batch=()) -> None:
-        self.progress = Progress()
+        self.progress = FollowProgress()
         self.progress.begin({0: 0}, {0: 0})
         self._batch = list(batch)
 
@@ -85,13 +85,13 @@ async def answers(view: View, *paths: str) -> list[tuple[int, dict]]:
 
 
 def test_a_view_with_nothing_to_read_is_ready_and_alive():
-    view = View(Board(Settings()), Follower(Records(), Breaks()), Follower(Records(), Breaks()), Everybody())
+    view = View(ReadModel(Settings()), Follower(Records(), Breaks()), Follower(Records(), Breaks()), Everybody())
     statuses = [status for status, _ in asyncio.run(answers(view, "/healthz", "/readyz", "/tasks"))]
     assert statuses == [200, 200, 200]
 
 
 def test_following_that_ended_is_told_and_nobody_is_answered_with_what_is_old():
-    view = View(Board(Settings()), Follower(Records(["x"]), Breaks()), Follower(Records(), Breaks()), Everybody())
+    view = View(ReadModel(Settings()), Follower(Records(["x"]), Breaks()), Follower(Records(), Breaks()), Everybody())
     alive, ready, tasks = asyncio.run(answers(view, "/healthz", "/readyz", "/tasks"))
     assert (alive[0], ready[0], tasks[0]) == (503, 503, 503)
     assert "following the state topic ended: ZeroDivisionError" in ready[1]["checks"]["upkeep"]

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from taskstream.consumer.worker.gc_control import collected_by_hand
+from taskstream.consumer.worker.gc_control import manual_gc
 
 
 class Interrupting:
@@ -21,14 +21,14 @@ class Interrupting:
 
 
 def test_within_nothing_is_looked_for_by_itself():
-    with collected_by_hand():
+    with manual_gc():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_an_interrupt_while_garbage_is_freed_still_comes(capfd):
     Interrupting()
-    with pytest.raises(KeyboardInterrupt), collected_by_hand():
+    with pytest.raises(KeyboardInterrupt), manual_gc():
         pytest.fail("the interrupt was lost")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert gc.isenabled()

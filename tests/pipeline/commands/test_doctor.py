@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from taskstream.compose.cli import cli
 from taskstream.compose.doctor.clock_check import clock_finding
-from taskstream.compose.doctor.finding import Verdict
+from taskstream.compose.doctor.finding import FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from taskstream.compose.topic_admin import create_topics
@@ -224,10 +224,10 @@ def test_an_edge_that_is_not_ready_says_why():
 @pytest.mark.parametrize(
     ("theirs_s", "verdict", "words"),
     [
-        (100.0, Verdict.GOOD, "0.45 s ahead of"),
-        (98.0, Verdict.GOOD, "1.55 s behind"),
-        (120.0, Verdict.BAD, "20.45 s ahead of"),
-        (80.0, Verdict.BAD, "19.55 s behind"),
+        (100.0, FindingVerdict.GOOD, "0.45 s ahead of"),
+        (98.0, FindingVerdict.GOOD, "1.55 s behind"),
+        (120.0, FindingVerdict.BAD, "20.45 s ahead of"),
+        (80.0, FindingVerdict.BAD, "19.55 s behind"),
     ],
 )
 def test_a_clock_is_judged_within_what_can_be_known_of_it(theirs_s, verdict, words):

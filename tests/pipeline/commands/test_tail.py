@@ -69,11 +69,13 @@ def test_both_schema_versions_as_the_newest(broker, topics):
 @pytest.mark.parametrize("kind", ["typical", "least", "extreme"])
 @pytest.mark.parametrize("output", ["line", "ndjson"])
 def test_every_example_of_every_record_is_one_line(title, kind, output):
-    from taskstream.consumer.tail.decoded_record import Seen
+    from taskstream.consumer.tail.decoded_record import DecodedRecord
     from taskstream.consumer.tail.record_lines import json_line, line
 
     said = json.loads((Path("schemas/examples") / f"{title}.json").read_text("utf-8"))[kind]
-    seen = Seen("t", 0, 0, T // 1000, "k", {}, b"", said["project_id"], said["task_id"], said["subtask_name"], said)
+    seen = DecodedRecord(
+        "t", 0, 0, T // 1000, "k", {}, b"", said["project_id"], said["task_id"], said["subtask_name"], said
+    )
     told = {"line": line, "ndjson": json_line}[output](seen)
     assert "\n" not in told
     assert said["subtask_name"] in told

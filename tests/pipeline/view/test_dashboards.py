@@ -13,7 +13,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from taskstream.consumer.worker.metrics import Instruments
+from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
 from tests.producer.edges import RunningEdge
@@ -30,7 +30,7 @@ def exported(broker, edge: RunningEdge, edge_topics: Topics, tmp_path_factory) -
     """Every metric by the names of its samples, with the labels that were seen on it."""
     assert edge.put(body=b"{}").status == 400
     assert edge.put().status == 200
-    instruments = Instruments()
+    instruments = WorkerMetrics()
     instruments.lag({0: 1}, 1, 0)
     with running_view(broker, edge_topics.prefix, tmp_path_factory.mktemp("view")) as view:
         view.get("/tasks")

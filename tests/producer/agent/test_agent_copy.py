@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from taskstream.producer.agent import CopyJob, CopyResult, Progress, Subtask, copy_tree
+from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, Subtask, copy_tree
 from taskstream.producer.agent.copying import ON_REQUEST
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient
 from taskstream.producer.clock import SteppedClock
-from taskstream.producer.errors import CopyRefused, DestinationUnusable
+from taskstream.producer.errors import DestinationUnusable, SourceUnusable
 from tests.producer.agent.trees import contents, names_in, plant, size_of
 from tests.producer.client.moody_edge import MoodyEdge
 
@@ -253,21 +253,21 @@ def test_owners_are_kept_where_the_user_may_give_files_away(tmp_path, client):
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def after(subtask: str, act) -> Callable[[Progress], None]:
+def after(subtask: str, act) -> Callable[[CopyProgress], None]:
     """Do something to the tree when that subtask has ended."""
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: CopyProgress) -> None:
         if progress.subtask == subtask and progress.ended:
             act()
 
     return on_progress
 
 
-def halfway(act, at: int) -> Callable[[Progress], None]:
+def halfway(act, at: int) -> Callable[[CopyProgress], None]:
     """Do something to the tree, once, when so many bytes have been migrated."""
     acts = [act]
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: CopyProgress) -> None:
         if acts and progress.subtask == "MIGRATE_LINUX_FILE" and progress.bytes_done >= at:
             acts.pop()()
 
@@ -393,14 +393,14 @@ def test_a_destination_in_the_source_is_refused(tmp_path, client, destination):
     source = plant(tmp_path / "src", {"a": b"a"})
     (tmp_path / "link").symlink_to(source)
     before = contents(source)
-    with pytest.raises(CopyRefused, match="lies in the source"):
+    with pytest.raises(SourceUnusable, match="lies in the source"):
         run(client, source, tmp_path / destination)
     assert contents(source) == before
 
 
 def test_a_destination_that_would_overwrite_the_source_is_refused(tmp_path, client):
     source = plant(tmp_path / "name", {"name/file": b"a"})
-    with pytest.raises(CopyRefused, match="overwrite what it copies"):
+    with pytest.raises(SourceUnusable, match="overwrite what it copies"):
         run(client, source, tmp_path)
 
 
@@ -414,7 +414,7 @@ def test_a_source_that_is_no_folder_is_refused(tmp_path, client):
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "circle").symlink_to("circle")
     for name in ("file", "missing", "circle"):
-        with pytest.raises(CopyRefused, match=name):
+        with pytest.raises(SourceUnusable, match=name):
             run(client, tmp_path / name, tmp_path / "dst")
 
 

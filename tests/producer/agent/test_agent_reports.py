@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskstream.producer.agent import CopyJob, CopyResult, copy_tree
-from taskstream.producer.agent.progress_meter import Meter
+from taskstream.producer.agent.progress_meter import ProgressMeter
 from taskstream.producer.agent.report_fields import shortened
 from taskstream.producer.agent.reporter import Reporter
 from taskstream.producer.agent.throttle import Throttle
@@ -212,7 +212,7 @@ def test_an_edge_that_asks_to_be_left_alone_is():
 
 
 def test_a_copy_that_hangs_is_still_reported():
-    meter = Meter(SteppedClock())
+    meter = ProgressMeter(SteppedClock())
     meter.begin("MIGRATE_LINUX_FILE", items=1, bytes_total=10)
     with MoodyEdge() as edge, client_of(edge) as client:
         reporter = Reporter(client, "t", lambda: REPORT, interval_s=0.01, warn=lambda _: None)
@@ -222,7 +222,7 @@ def test_a_copy_that_hangs_is_still_reported():
 
 def test_speed_is_that_of_the_last_ten_seconds_and_falls_to_nothing_in_a_stall():
     clock = SteppedClock()
-    meter = Meter(clock)
+    meter = ProgressMeter(clock)
     meter.begin("MIGRATE_LINUX_FILE", items=1, bytes_total=100_000)
     for _ in range(30):
         clock.sleep(1)
@@ -237,7 +237,7 @@ def test_speed_is_that_of_the_last_ten_seconds_and_falls_to_nothing_in_a_stall()
 
 
 def test_percent_is_a_hundred_only_when_nothing_is_left():
-    meter = Meter(SteppedClock())
+    meter = ProgressMeter(SteppedClock())
     meter.begin("MIGRATE_LINUX_FILE", items=2, bytes_total=1000)
     meter.moved(999)
     assert meter.progress().percent == 99
@@ -248,7 +248,7 @@ def test_percent_is_a_hundred_only_when_nothing_is_left():
 
 
 def test_without_bytes_percent_counts_entries():
-    meter = Meter(SteppedClock())
+    meter = ProgressMeter(SteppedClock())
     meter.begin("CONFIGURE_LINUX_FILE", items=4)
     meter.item_done()
     assert meter.progress().percent == 25

@@ -13,7 +13,7 @@ from taskstream.producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneToken
 from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES, read_keystone_settings
 from taskstream.producer.errors import CredentialsUnusable, IdentityUnavailable
 from taskstream.schemas.http.api_error import ApiError
-from taskstream.schemas.http.caller import Request, Role
+from taskstream.schemas.http.caller import CallerRequest, Role
 
 
 class FakeIdentity:
@@ -46,7 +46,7 @@ def facts(expires=9e9, project="p", roles=("member",)):
 
 
 def ask(tokens, token="good"):
-    return asyncio.run(tokens.authenticate(Request("PUT", "/", "", {"x-auth-token": token}, b"")))
+    return asyncio.run(tokens.authenticate(CallerRequest("PUT", "/", "", {"x-auth-token": token}, b"")))
 
 
 def test_a_good_token_gives_its_project_and_what_its_roles_may_do():
@@ -115,7 +115,7 @@ def test_many_requests_with_one_token_ask_once():
     tokens = KeystoneTokens(identity)
 
     async def many():
-        request = Request("PUT", "/", "", {"x-auth-token": "good"}, b"")
+        request = CallerRequest("PUT", "/", "", {"x-auth-token": "good"}, b"")
         asking = [asyncio.ensure_future(tokens.authenticate(request)) for _ in range(50)]
         await asyncio.sleep(0)
         identity.answering.set()

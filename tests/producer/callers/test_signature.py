@@ -15,7 +15,7 @@ from taskstream.producer.callers.signature import SignatureKeys, parse_keys, sig
 from taskstream.producer.callers.signature_uses import USES, SignatureUses
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import ApiError
-from taskstream.schemas.http.caller import Request
+from taskstream.schemas.http.caller import CallerRequest
 
 NOW = dt.datetime(2026, 11, 23, 9, 0, 0, tzinfo=dt.UTC)
 LINE = {"access": "AK", "secret": "sesame", "project": "p", "roles": ["report"]}
@@ -44,12 +44,12 @@ def signed(body=b'{"a": 1}', path="/v3/tasks/t/progress", query=(), at=NOW, meth
     Signer(SimpleNamespace(ak="AK", sk="sesame")).sign(request)
     uri, _, raw_query = request.uri.partition("?")
     lowered = {name.lower(): value for name, value in request.header_params.items()}
-    return Request(method, uri, raw_query, lowered, body)
+    return CallerRequest(method, uri, raw_query, lowered, body)
 
 
 def changed(request, **changes):
     facts = {name: getattr(request, name) for name in ("method", "path", "query", "headers", "body")}
-    return Request(**(facts | changes))
+    return CallerRequest(**(facts | changes))
 
 
 def authenticate(keys, request):
@@ -119,8 +119,8 @@ def test_host_and_date_must_be_signed(keys):
 
 
 def test_other_credentials_are_left_to_others(keys):
-    assert authenticate(keys, Request("PUT", "/", "", {"authorization": "Bearer x"}, b"")) is None
-    assert authenticate(keys, Request("PUT", "/", "", {}, b"")) is None
+    assert authenticate(keys, CallerRequest("PUT", "/", "", {"authorization": "Bearer x"}, b"")) is None
+    assert authenticate(keys, CallerRequest("PUT", "/", "", {}, b"")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from taskstream.producer.callers.token_file import TokenFile, parse_tokens, token_line
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.http.caller import Request, Role
+from taskstream.schemas.http.caller import CallerRequest, Role
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 
 
 def ask(tokens, token):
-    return asyncio.run(tokens.authenticate(Request("PUT", "/", "", {"x-auth-token": token}, b"")))
+    return asyncio.run(tokens.authenticate(CallerRequest("PUT", "/", "", {"x-auth-token": token}, b"")))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskstream.producer.events.progress_encoder import TITLE, ReportedWriter
+from taskstream.producer.events.progress_encoder import TITLE, ProgressEncoder
 from taskstream.schemas.catalog import named, newest
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import TableIds
@@ -45,7 +45,7 @@ def test_the_bytes_are_those_of_fastavro(fields, event_id, project_id, task_id, 
         "task_id": task_id,
         "received_at": received_at_us,
     }
-    by_hand = ReportedWriter(ids).write(fields, event_id, project_id, task_id, received_at_us)
+    by_hand = ProgressEncoder(ids).write(fields, event_id, project_id, task_id, received_at_us)
     assert by_hand == RecordWriter(ids, named(TITLE)).write(record)
 
 
