@@ -146,7 +146,7 @@ SUPERVISING = """
 import contextlib, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from test_stack import Diary
+from test_supervisor import Diary
 from taskstream.compose.local.supervisor import Supervisor
 diary = Diary(Path(sys.argv[1]))
 with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambda happening: None) as supervisor:
