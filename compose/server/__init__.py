@@ -1,1 +1,1 @@
-"""Serving HTTP: the protocol with its bounds, processes, TLS, and how edge and view are put together."""
+"""Serving HTTP: the protocol with its limits, worker processes, TLS, and the builders of edge and view."""

@@ -1,4 +1,4 @@
-"""Puts together who may call, for the edge and the view alike."""
+"""Builds the authenticators of the edge and of the view from their settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = structlog.get_logger("taskstream.callers")
 
 @dataclass(frozen=True, slots=True)
 class CallerSettings:
-    """Which credentials are listened to; several may be given."""
+    """Which kinds of credentials are accepted; at least one."""
 
     tokens: Path | None = None
     keys: Path | None = None
@@ -35,35 +35,37 @@ def build_callers(settings: CallerSettings) -> AuthenticatorChain:
     """The authenticators, the cheapest first.
 
     Raises:
-        CredentialsUnusable: a file cannot be used, or no kind of credential is given.
+        CredentialsUnusable: a file cannot be used, or the settings enable no kind of credentials.
     """
-    row: list[Authenticator] = []
+    authenticators: list[Authenticator] = []
     if settings.keys is not None:
-        keys = SignatureKeys(settings.keys, _told)
+        keys = SignatureKeys(settings.keys, _log_problem)
         keys.load()
-        row.append(keys)
+        authenticators.append(keys)
     if settings.tokens is not None:
-        tokens = TokenFile(settings.tokens, _told)
+        tokens = TokenFile(settings.tokens, _log_problem)
         tokens.load()
-        row.append(tokens)
+        authenticators.append(tokens)
     if settings.keystone is not None:
         service = read_keystone_settings(settings.keystone)
-        row.append(KeystoneTokens(IdentityService(service), service.roles, service.cache_s))
+        authenticators.append(KeystoneTokens(IdentityService(service), service.roles, service.cache_s))
     if settings.insecure_open:
-        _log.warning("insecure_open", meaning="ANY token is taken, for the project 'default', with every role")
-        row.append(AllowAny())
-    if not row:
-        raise CredentialsUnusable("nobody may call: give --tokens, --keys or --keystone")
-    return AuthenticatorChain(row)
+        _log.warning("insecure_open", meaning="ANY token is accepted, for the project 'default', with every role")
+        authenticators.append(AllowAny())
+    if not authenticators:
+        raise CredentialsUnusable(
+            "no credentials are configured: set a token file, a file of access keys, or a Keystone service"
+        )
+    return AuthenticatorChain(authenticators)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches the address."""
+    """Whether the address is reachable from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _told(problem: str) -> None:
+def _log_problem(problem: str) -> None:
     _log.warning("credentials_unreadable", problem=problem)

@@ -1,4 +1,4 @@
-"""Puts the edge together from its settings. It knows every part of the edge and opens none of them."""
+"""Builds the edge from its settings. It knows every part of the edge and opens none of them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
 from taskstream.producer.acks.acked_producer import AckedProducer, producer_config
 from taskstream.producer.admission.admission import Admission
+from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.limits import Limits
+from taskstream.producer.admission.readiness import Readiness, ReadinessWatch
 from taskstream.producer.events.event import EventWriter
 from taskstream.producer.http.application import Edge
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
-from taskstream.producer.http.counts import EdgeCounts
 from taskstream.producer.http.express import ExpressLane
 from taskstream.producer.http.metrics import EdgeMetrics, LibrdkafkaStats
 from taskstream.producer.http.progress_endpoint import ProgressEndpoint
-from taskstream.producer.http.readiness import Readiness, ReadinessWatch
 from taskstream.producer.http.refusals import Refusals
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -26,7 +26,7 @@ from taskstream.schemas.topics import Topics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
-    """What an edge is made of."""
+    """The settings of an edge."""
 
     kafka: KafkaClient
     topics: Topics
@@ -34,13 +34,13 @@ class EdgeSettings:
     callers: CallerSettings
     limits: Limits = field(default_factory=Limits)
     metrics_folder: Path | None = None
-    """Where several workers leave their numbers for each other."""
+    """Where several workers exchange their metrics."""
 
 
 def build_edge(
     settings: EdgeSettings, worker: int = 0, make_acks: Callable[..., AckedProducer] = AckedProducer
 ) -> Edge:
-    """An edge that has not connected yet. `make_acks` is for measuring other ways to await acks.
+    """An edge that is not connected yet. `make_acks` lets benchmarks measure other ways to await acks.
 
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.
@@ -55,7 +55,7 @@ def build_edge(
         topics.probe.name,
         config,
         ack_timeout_s=limits.ack_timeout_s,
-        on_stats=stats.take,
+        on_stats=stats.update,
     )
     readiness, counts = Readiness(), EdgeCounts()
     admission = Admission(build_callers(settings.callers), acks, readiness, limits, counts)

@@ -1,6 +1,6 @@
-"""The short way through the server: a whole request is handed over as bytes, and its answer is written as bytes.
+"""The fast path through the server: hands a whole request over as bytes and writes its response as bytes.
 
-It stands in for uvicorn's request cycle where no application is called. It knows no request and no answer by name.
+It replaces uvicorn's request cycle where no ASGI application is called. It knows no route and no response by name.
 """
 
 from __future__ import annotations
@@ -12,37 +12,39 @@ from typing import Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from taskstream.schemas.http.response import header_lines
+
 
 class HeldRequest(Protocol):
     """A request whose body is still to come."""
 
-    def complete(self, body: bytes, reply: ExpressConnection) -> None:
-        """Take the body; then, now or later, `reply.send` is called once."""
+    def complete(self, body: bytes, responder: ExpressConnection) -> None:
+        """Process the request with this body; call `responder.send` once, now or later."""
         ...
 
 
 class ExpressHandler(Protocol):
-    """What an application may offer beside itself."""
+    """The fast path that an application may offer beside itself."""
 
     def begin(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> HeldRequest | None:
-        """Take the request, or leave it to the application. Its body is bounded by whoever takes it."""
+        """Accept the request, or return None to leave it to the application. Whoever accepts it bounds its body."""
         ...
 
 
 class Transport(Protocol):
-    """Where answers are written."""
+    """Where responses are written."""
 
     def write(self, data: bytes, /) -> None:
-        """To the other side."""
+        """Send these bytes."""
         ...
 
     def close(self) -> None:
-        """After what was written."""
+        """Close once the bytes written before are sent."""
         ...
 
 
 class ExpressConnection:
-    """The answers of one connection, one at a time. It has what uvicorn's protocol looks at in a request's cycle."""
+    """Writes the responses of one connection, one at a time; has the attributes of uvicorn's request cycle."""
 
     __slots__ = (
         "_on_response", "_state", "_transport", "body", "disconnected", "keep_alive", "message_event", "more_body",
@@ -62,12 +64,12 @@ class ExpressConnection:
         self.keep_alive = True
 
     def begin(self, *, keep_alive: bool) -> None:
-        """An answer is owed from now on."""
+        """Start a response: `send` must follow."""
         self.keep_alive = keep_alive
         self.response_complete = False
 
     def send(self, status: int, head: bytes, body: bytes = b"") -> None:
-        """Pay it. `head` is header lines, each with its end."""
+        """Write the response. `head` is header lines, each with its end."""
         self.response_complete = True
         if self.disconnected:
             return
@@ -80,7 +82,7 @@ class ExpressConnection:
 
 
 class _NoEvent:
-    """Nobody waits for the rest of a request that came whole."""
+    """The event of a request whose body is complete: nobody waits for it."""
 
     def set(self) -> None:
         pass
@@ -91,5 +93,5 @@ _NO_EVENT = _NoEvent()
 
 @functools.lru_cache(32)
 def _first_lines(status: int, *headers: tuple[bytes, bytes]) -> bytes:
-    """The same for a second: then the date is another."""
-    return STATUS_LINE[status] + b"".join(b"%b: %b\r\n" % header for header in headers)
+    """The status line and the default headers; these change once per second, with the date."""
+    return STATUS_LINE[status] + header_lines(headers)

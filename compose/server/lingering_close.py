@@ -1,4 +1,4 @@
-"""How a connection is closed so that the other side can read why. It knows no HTTP."""
+"""Closes a connection so that the peer can still read the last response. It knows no HTTP."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LINGER_BYTES: Final = 16 * 1024 * 1024
 
 
 class LingeringClose:
-    """A transport whose `close` lets the other side read our answer while it still sends.
+    """A transport whose `close` lets the peer read our response while it still sends.
 
-    To close a socket with unread bytes in it resets the connection, and the answer may be lost with it. So our side
-    is closed, and what still comes is thrown away, for a bounded time and amount.
+    Closing a socket that has unread bytes resets the connection, which may discard the response. So `close` shuts down
+    our sending side only, and discards what still arrives, up to LINGER_S and LINGER_BYTES.
     """
 
-    def __init__(self, transport: asyncio.Transport, nothing_to_come: Callable[[], bool]) -> None:
+    def __init__(self, transport: asyncio.Transport, request_complete: Callable[[], bool]) -> None:
         self._transport = transport
-        self._nothing_to_come = nothing_to_come
+        self._request_complete = request_complete
         self._left_bytes = LINGER_BYTES
         self.closing = False
         self.write = transport.write
@@ -28,20 +28,20 @@ class LingeringClose:
         self.get_extra_info = transport.get_extra_info
 
     def resume_reading(self) -> None:
-        """As the transport's, unless it is closing."""
+        """Resume reading, unless the transport is closing."""
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def is_closing(self) -> bool:
-        """Whether nothing more is answered."""
+        """Whether no further response is written."""
         return self.closing or self._transport.is_closing()
 
     def close(self) -> None:
-        """At once if nothing of a request is still to come, else when it came or was thrown away long enough."""
+        """Close at once if no request is incomplete, else after a bounded time of discarding input."""
         if self.closing:
             return
         self.closing = True
-        if self._nothing_to_come() or not self._transport.can_write_eof():
+        if self._request_complete() or not self._transport.can_write_eof():
             self._transport.close()
             return
         self._transport.write_eof()
@@ -49,7 +49,7 @@ class LingeringClose:
         asyncio.get_running_loop().call_later(LINGER_S, self._transport.close)
 
     def discard(self, size: int) -> None:
-        """Count what came and was not read."""
+        """Count discarded bytes; abort the connection beyond LINGER_BYTES."""
         self._left_bytes -= size
         if self._left_bytes < 0:
             self._transport.abort()

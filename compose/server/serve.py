@@ -1,4 +1,4 @@
-"""Runs an ASGI application in a server until a signal says stop, then drains it. It knows no application by name."""
+"""Runs an ASGI application in a server until a stop signal, then drains it. It knows no application by name."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DRAIN_INTERVAL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A certificate of ours, and whose certificates the callers must show, if they must."""
+    """The server's certificate, and the authority of the client certificates if these are required."""
 
     certificate: Path
     key: Path
     client_ca: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The settings of every connection: TLS 1.2 or newer.
+        """The TLS settings of every connection: TLS 1.2 or newer.
 
         Raises:
             TlsUnusable: a file cannot be used.
@@ -57,40 +57,42 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How to serve."""
+    """The settings of a server."""
 
     host: str = "127.0.0.1"
     port: int = 0
     drain_delay_s: float = 1.0
-    """After a stop signal: how long new connections are still taken, until everybody knows that we are unready."""
+    """How long new connections are accepted after a stop signal, so that load balancers notice the unreadiness."""
     drain_timeout_s: int = 20
-    """How long what is then in flight may take."""
+    """How long the requests in flight may take after that."""
     backlog: int = 2048
     bounds: HttpBounds = field(default_factory=HttpBounds)
     tls: Tls | None = None
 
 
 def bind(serving: Serving) -> socket.socket:
-    """The listening socket; binding it before anything else makes a taken port the first thing that is told.
+    """The listening socket; bind it first, so that a port in use is the first error to be reported.
 
     Raises:
-        PortInUseError: somebody listens there.
+        PortInUseError: the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((serving.host, serving.port))
-        listener.listen(serving.backlog)  # who connects from now on waits until the application is up
+        listener.listen(serving.backlog)  # connections from now on wait until the application has started
     except OSError as error:
         listener.close()
-        reason = f"{serving.host}:{serving.port} cannot be listened on ({error}): choose another --port, or 0"
+        reason = (
+            f"{serving.host}:{serving.port} cannot be listened on ({error}): choose another port, or 0 for a free one"
+        )
         raise PortInUseError(reason) from error
     return listener
 
 
 def address(listener: socket.socket, serving: Serving | None = None) -> str:
-    """Where it listens, as a URL."""
+    """The URL of the listening socket."""
     scheme = "https" if serving is not None and serving.tls is not None else "http"
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
@@ -103,9 +105,9 @@ def serve(
     on_drain: Callable[[], None] = lambda: None,
     express: ExpressHandler | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT. `on_drain` is called first. Gives 0 if everything was answered, else 1.
+    """Serve until SIGTERM or SIGINT, then call `on_drain` and drain. Returns 0 if every request got a response, else 1.
 
-    Requests that `express` takes do not come to the application.
+    The application does not see the requests that `express` accepts.
     """
     raise_file_limit()
     config = uvicorn.Config(
@@ -125,13 +127,13 @@ def serve(
     server = _Server(config, serving, on_drain)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # a request leaves no cycles behind, so to look for them rarely is enough
+    gc.set_threshold(50_000, 20, 20)  # requests create no reference cycles, so rare collections suffice
     server.run([listener])
     return 0 if server.started and server.finished else 1
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's, but a signal ends in an exit code of ours."""
+    """uvicorn's server, with our signal handling, draining and time limits."""
 
     def __init__(self, config: uvicorn.Config, serving: Serving, on_drain: Callable[[], None]) -> None:
         super().__init__(config)
@@ -154,11 +156,11 @@ class _Server(uvicorn.Server):
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let every connection have its answer, then end the application: uvicorn's own closes idle ones at once."""
+        """Drain every connection, then end the application: uvicorn's own shutdown closes idle connections at once."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._serving.drain_delay_s + self._serving.drain_timeout_s
         accept_until = loop.time() + self._serving.drain_delay_s
-        while loop.time() < accept_until:  # those that connect meanwhile are told too
+        while loop.time() < accept_until:  # new connections are drained too
             for connection in self._connections():
                 connection.drain()
             await asyncio.sleep(DRAIN_INTERVAL_S)
@@ -188,6 +190,6 @@ class _Server(uvicorn.Server):
 
 
 def raise_file_limit() -> None:
-    """Let this process have as many connections as the system allows it."""
+    """Raise the limit of open files, and so of connections, to the system's maximum."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,7 +1,7 @@
-"""Several processes that serve one listening socket: forked, watched, replaced when they die, stopped together.
+"""Several processes that serve one listening socket: forked, supervised, replaced when they die, stopped together.
 
-A worker does not outlive its parent, however that ends: the parent alone holds one end of a pipe, and a thread of each
-worker sees it close.
+A worker does not outlive its parent: the parent alone holds the writing end of a pipe, and a thread of each worker
+notices when it closes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _log = structlog.get_logger("taskstream.workers")
 
 
 def run_workers(count: int, work: Callable[[int], int], stop_timeout_s: float) -> int:
-    """Run `work(number)` in `count` processes until SIGTERM or SIGINT; gives 0 if all of them then ended with 0.
+    """Run `work(number)` in `count` processes until SIGTERM or SIGINT; return 0 if all of them then exit with 0.
 
-    To be called before anything has started a thread or a Kafka client: those do not survive a fork.
+    Call it before anything starts a thread or a Kafka client: those do not survive a fork.
     """
     return _Workers(work, stop_timeout_s).run(count)
 
@@ -85,8 +85,8 @@ class _Workers:
             os._exit(code)
 
     def _end_with_parent(self) -> None:
-        """In a worker: when the parent is gone, stop as it would have asked for, and by force where it would have."""
-        os.read(self._orphaned, 1)  # nobody ever writes: it returns when the other end is closed
+        """In a worker: when the parent has died, stop gracefully, and by force after the stop timeout."""
+        os.read(self._orphaned, 1)  # nobody writes: it returns when the writing end closes
         _log.error("parent_died", meaning="the worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._stop_timeout_s)

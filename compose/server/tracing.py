@@ -1,14 +1,13 @@
-"""Spans of the reports that an edge takes, told to an OpenTelemetry collector.
+"""OpenTelemetry spans of the reports that an edge accepts, exported to a collector.
 
-It needs the extra `otel` and is imported only when tracing is asked for: who does not pays nothing. It knows ASGI and
-no edge.
+It needs the extra `otel` and is imported only when tracing is enabled, so that it costs nothing otherwise. It knows
+ASGI and no edge.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -17,11 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from taskstream.schemas.http.asgi import Application, Message, Receive, Scope, Send
 
 _ROUTES: Final = {"PUT": "/v3/tasks/{task_id}/progress", "POST": "/v3/progress"}
 _TRACEPARENT: Final = b"traceparent"
@@ -29,15 +24,15 @@ _context: Final = TraceContextTextMapPropagator()
 
 
 def collector(endpoint: str) -> SpanExporter:
-    """Sends spans in OTLP over HTTP to a collector, such as `http://127.0.0.1:4318`."""
+    """An exporter that sends spans in OTLP over HTTP to a collector, such as `http://127.0.0.1:4318`."""
     return OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix("/v1/traces") + "/v1/traces")
 
 
 class TracedApplication:
-    """An application with a span a report, below the caller's own where it sent a traceparent.
+    """An application with one span per request that reports; the caller's traceparent, if any, is the span's parent.
 
-    What the application sees as traceparent is the span, so the record in Kafka hangs below it too. Make it after a
-    fork: it has a thread of its own.
+    The application sees the span as traceparent, so that the span is the parent of the record in Kafka. Construct it
+    after a fork: it has a thread of its own.
     """
 
     def __init__(self, app: Application, exporter: SpanExporter) -> None:
@@ -47,13 +42,15 @@ class TracedApplication:
         self._tracer = self._provider.get_tracer("taskstream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the life of the application."""
+        """Serve one request, or the lifespan of the application."""
         if scope["type"] == "http" and scope["method"] in _ROUTES:
             await self._report(scope, receive, send)
             return
         await self._app(scope, receive, send)
         if scope["type"] == "lifespan":
-            await asyncio.to_thread(self._provider.shutdown)  # what is still to be told, within the exporter's timeout
+            await asyncio.to_thread(
+                self._provider.shutdown
+            )  # exports the remaining spans within the exporter's timeout
 
     async def _report(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
@@ -62,30 +59,30 @@ class TracedApplication:
         name = f"{method} {_ROUTES[method]}"
         span = self._tracer.start_span(name, _context.extract(sent), SpanKind.SERVER, attributes)
 
-        async def told(message: Message) -> None:
+        async def described(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _describe(span, message)
             await send(message)
 
         try:
-            await self._app({**scope, "headers": _below(span, scope["headers"])}, receive, told)
+            await self._app({**scope, "headers": _with_parent(span, scope["headers"])}, receive, described)
         finally:
             span.end()
 
 
-def _below(span: Span, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers with the span in the place of the caller's."""
+def _with_parent(span: Span, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, with the span as traceparent."""
     carrier: dict[str, str] = {}
     _context.inject(carrier, set_span_in_context(span))
     others = [pair for pair in headers if pair[0] != _TRACEPARENT]
     return [*others, (_TRACEPARENT, carrier["traceparent"].encode("ascii"))]
 
 
-def _describe(span: Span, answer: Message) -> None:
-    headers = dict(answer["headers"])
-    span.set_attribute("http.response.status_code", answer["status"])
+def _describe(span: Span, start: Message) -> None:
+    headers = dict(start["headers"])
+    span.set_attribute("http.response.status_code", start["status"])
     for header, attribute in ((b"x-event-id", "taskstream.event_id"), (b"x-request-id", "taskstream.request_id")):
         if header in headers:
             span.set_attribute(attribute, headers[header].decode("latin-1"))
-    if answer["status"] >= 500:
+    if start["status"] >= 500:
         span.set_status(Status(StatusCode.ERROR))

@@ -1,4 +1,4 @@
-"""Puts the view together from its settings. It knows every part of the view and opens none of them."""
+"""Builds the view from its settings. It knows every part of the view and opens none of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 SIGNALS_BACK_S: Final = 7 * 86_400.0
-"""How old signals may be that a view reads when it begins: as old as a series may be silent."""
+"""The oldest signals that a view reads at its start: as old as the last report of a series may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewSettings:
-    """What a view is made of."""
+    """The settings of a view."""
 
     kafka: KafkaClient
     topics: Topics
@@ -33,7 +33,7 @@ class ViewSettings:
 
 
 def build_view(settings: ViewSettings) -> View:
-    """A view that has not connected yet.
+    """A view that is not connected yet.
 
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.

@@ -1,1 +1,1 @@
-"""Events on their way to Kafka, and the acknowledgements that complete requests."""
+"""Producing events, and the acknowledgements that complete requests."""

@@ -1,7 +1,8 @@
-"""Produces events and awaits Kafka's acknowledgement: the only place in this room that talks to librdkafka's producer.
+"""Produces events and awaits Kafka's acknowledgements: the only file of this room that uses librdkafka's producer.
 
-It knows no HTTP and no report. One poll of librdkafka, made from the event loop while anything is in flight, brings
-the delivery reports of all; there is no thread of ours and no task a report. `benchmarks/ack_ways.py` has the others.
+It knows no HTTP and no report. While events are in flight, the event loop polls librdkafka, and one poll delivers the
+delivery reports of all of them: there is no extra thread and no task per report. `benchmarks/ack_ways.py` measures the
+alternatives.
 """
 
 from __future__ import annotations
@@ -18,38 +19,38 @@ from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event import Event
 
 POLL_INTERVAL_S: Final = 0.001
-"""How long an ack may lie in librdkafka's queue before it is seen, while any is awaited."""
+"""The interval of the polls, and so the longest delay of an ack, while events are in flight."""
 LINGER_MS: Final = 5
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
 IDLE_INTERVAL_S: Final = 0.25
-"""How often statistics, errors and overdue waiters are looked at."""
+"""The interval at which statistics, errors and overdue events are processed when nothing is in flight."""
 
 
 def producer_config(properties: Mapping[str, Any], *, ack_timeout_s: float, queue_limit: int) -> dict[str, Any]:
-    """The settings of librdkafka: beneath what the operator may tune, above it what a 200 of ours means."""
-    tunable = {
+    """The settings of librdkafka: `properties` override our defaults, but not what the meaning of a 200 depends on."""
+    defaults = {
         "linger.ms": LINGER_MS,
         "queue.buffering.max.kbytes": 262_144,
         "reconnect.backoff.max.ms": 1000,
         "topic.metadata.propagation.max.ms": 5000,
         "statistics.interval.ms": 5000,
     }
-    must = {
+    required = {
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "delivery.timeout.ms": int(ack_timeout_s * 1000),
         "queue.buffering.max.messages": queue_limit,
     }
-    return {**tunable, **properties, **must}
+    return {**defaults, **properties, **required}
 
 
 class AckedProducer:
     """`async with AckedProducer(...) as acks: ack = await acks.send(event)`.
 
-    `config` is librdkafka's, see `producer_config`. Nothing is connected before it is entered, so it may be made before
-    a fork. A producer that librdkafka declares dead is replaced in place.
+    `config` is librdkafka's, see `producer_config`. It connects when it is entered, so it may be constructed before a
+    fork. After a fatal error of librdkafka it replaces its producer.
     """
 
     def __init__(
@@ -70,17 +71,17 @@ class AckedProducer:
             self._config["stats_cb"] = on_stats
         self._ack_timeout_s = ack_timeout_s
         self._flush_timeout_s = flush_timeout_s
-        self._waiting: dict[Delivery, None] = {}  # by age
+        self._waiting: dict[Delivery, None] = {}  # the oldest first
         self._first_poll_s = min(0.01, max(POLL_INTERVAL_S, float(config.get("linger.ms", LINGER_MS)) / 1000))
-        """The first of several events is not even sent before: until then there is nothing to be seen."""
+        """librdkafka sends nothing before its linger time has passed: an earlier poll would find no ack."""
         self._polling = False
         self._dead = False
         self._closing: set[asyncio.Future[None]] = set()
-        self._at_last_probe = (0, 0)  # acked, failed
+        self._at_last_probe = (0, 0)  # counts of acked and failed events
 
     @property
     def in_flight(self) -> int:
-        """Events produced and not yet answered."""
+        """Events produced and neither acknowledged nor failed."""
         return len(self._waiting)
 
     @property
@@ -90,33 +91,33 @@ class AckedProducer:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._producer = self._make()
-        self._idle = self._loop.create_task(self._look_after())
+        self._producer = self._new_producer()
+        self._maintenance = self._loop.create_task(self._maintain())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.flush(self._flush_timeout_s)
-        self._idle.cancel()
+        self._maintenance.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await self._idle
+            await self._maintenance
 
     def send(self, event: Event, topic: str | None = None) -> asyncio.Future[Ack]:
-        """Produce; the future gives the ack, or raises NotAcked: then Kafka may have the event all the same.
+        """Produce an event; the future yields its ack, or raises NotAcked: Kafka may have stored the event even then.
 
         Raises:
-            QueueFull: at once, nothing was produced.
-            RecordTooLarge: at once, nothing was produced and never will be.
-            NotAcked: at once, nothing was produced.
+            QueueFull: nothing was produced.
+            RecordTooLarge: nothing was produced, and a retry cannot succeed.
+            NotAcked: nothing was produced.
         """
         future: asyncio.Future[Ack] = self._loop.create_future()
         self.produce(event, FutureWaiter(future), topic)
         return future
 
     def produce(self, event: Event, waiter: Waiter, topic: str | None = None) -> None:
-        """As `send`, at the least cost: the waiter is told, and there is no future.
+        """Like `send`, without a future: one method of the waiter is called once.
 
         Raises:
-            As `send`; then the waiter is told nothing.
+            Like `send`; then no method of the waiter is called.
         """
         delivery = Delivery(self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
         try:
@@ -130,7 +131,7 @@ class AckedProducer:
             )
         except BufferError as error:
             self._count_failure("QUEUE_FULL")
-            raise QueueFull("the queue towards Kafka is full") from error
+            raise QueueFull("the queue of events to send to Kafka is full") from error
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
         self._waiting[delivery] = None
@@ -139,44 +140,44 @@ class AckedProducer:
             self._loop.call_later(self._first_poll_s, self._poll)
 
     async def probe(self) -> str | None:
-        """See `readiness.Probe`. Reports that were acknowledged since the last time prove it as well."""
+        """See `taskstream.producer.admission.readiness.Probe`. Acks since the last call prove the same."""
         acked, failed = self.counts.acked, self.counts.failed
         before, self._at_last_probe = self._at_last_probe, (acked, failed)
         if acked > before[0] and failed == before[1]:
             return None
         try:
-            waiter = self.send(_PROBE, self._probe_topic)
+            ack = self.send(_PROBE, self._probe_topic)
         except NotAcked as error:
             return error.reason or str(error)
-        waiter.add_done_callback(asyncio.Future.exception)  # if it comes too late, nobody else looks at it
-        if acked == before[0] and failed > before[1]:  # reports have shown it already
+        ack.add_done_callback(asyncio.Future.exception)  # retrieved even when it fails after the timeout
+        if acked == before[0] and failed > before[1]:  # reports have failed already
             return self.counts.last_error
-        await asyncio.wait([waiter], timeout=PROBE_TIMEOUT_S)
-        if not waiter.done():
-            return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error told'})"
-        failure = waiter.exception()
+        await asyncio.wait([ack], timeout=PROBE_TIMEOUT_S)
+        if not ack.done():
+            return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error reported'})"
+        failure = ack.exception()
         if isinstance(failure, NotAcked) and "UNKNOWN_TOPIC" in failure.reason:
-            return f"there is no topic {self._probe_topic}: run `taskstream topics create`"
+            return f"the topic {self._probe_topic} does not exist; `taskstream topics create` creates it"
         return None if failure is None else str(failure)
 
     async def flush(self, timeout_s: float) -> int:
-        """Wait until everything is answered, at most so long; what is then left fails. Gives how many that were."""
+        """Wait until nothing is in flight, at most this long; then fail the rest. Returns the number failed."""
         deadline = self._loop.time() + timeout_s
-        while self._waiting and self._loop.time() < deadline:  # noqa: ASYNC110 # an event would cost every report
+        while self._waiting and self._loop.time() < deadline:  # noqa: ASYNC110 # an asyncio.Event would cost time in every report
             await asyncio.sleep(POLL_INTERVAL_S)
         left = len(self._waiting)
         if left:
             self._producer.purge(blocking=False)
             self._producer.poll(0)
-            self._fail("SHUTDOWN")
+            self._fail_waiting("SHUTDOWN")
         return left
 
-    def _make(self) -> Producer:
+    def _new_producer(self) -> Producer:
         self._dead = False
         return Producer(self._config)
 
     def _serve(self) -> None:
-        """Let librdkafka call back. Of a fatal error no callback is told: it comes as an exception, once."""
+        """Let librdkafka call back. It raises a fatal error as an exception, once, and calls no callback for it."""
         try:
             self._producer.poll(0)
         except KafkaException as error:
@@ -186,7 +187,7 @@ class AckedProducer:
     def _poll(self) -> None:
         try:
             self._serve()
-        finally:  # whatever a waiter does with its report, the others still get theirs
+        finally:  # an exception of one waiter must not stop the polls for the others
             self._polling = bool(self._waiting)
             if self._polling:
                 self._loop.call_later(POLL_INTERVAL_S, self._poll)
@@ -198,10 +199,10 @@ class AckedProducer:
         if error is None:
             self.counts.acked += 1
             if awaited:
-                self.counts.took(self._loop.time() - delivery.due_s + self._ack_timeout_s)
+                self.counts.add_latency(self._loop.time() - delivery.due_s + self._ack_timeout_s)
                 delivery.waiter.acked(message.partition(), message.offset())  # type: ignore[arg-type] # set when acked
             return
-        if awaited:  # else it is late, or of a producer that was replaced: counted already
+        if awaited:  # else it was overdue, or of a replaced producer: counted already
             delivery.waiter.failed(self._failure(error))
 
     def _failure(self, error: KafkaError) -> NotAcked:
@@ -209,7 +210,7 @@ class AckedProducer:
             self._dead = True
         self._count_failure(error.name())
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return RecordTooLarge("the event is larger than Kafka takes")
+            return RecordTooLarge("the event is larger than Kafka accepts")
         return NotAcked(f"Kafka did not acknowledge: {error.name()}", error.name())
 
     def _count_failure(self, reason: str) -> None:
@@ -220,17 +221,17 @@ class AckedProducer:
     def _on_error(self, error: KafkaError) -> None:
         self.counts.last_error = error.name()
 
-    async def _look_after(self) -> None:
-        """Whatever load there is: serve librdkafka's events, fail what is overdue, replace a dead producer."""
+    async def _maintain(self) -> None:
+        """At any load: serve librdkafka's callbacks, fail overdue events, replace a dead producer."""
         while True:
             await asyncio.sleep(IDLE_INTERVAL_S)
             self._serve()
-            self._fail("OVERDUE", due_by=self._loop.time())
+            self._fail_waiting("OVERDUE", due_by=self._loop.time())
             if self._dead:
                 self._replace()
 
-    def _fail(self, reason: str, due_by: float = float("inf")) -> None:
-        """Fail what is due: librdkafka reports a timeout up to seconds late, and an answer has its bound."""
+    def _fail_waiting(self, reason: str, due_by: float = float("inf")) -> None:
+        """Fail the events due by then: librdkafka reports a timeout seconds late, too late for the response."""
         while self._waiting:
             delivery = next(iter(self._waiting))
             if delivery.due_s > due_by:
@@ -240,10 +241,10 @@ class AckedProducer:
             delivery.waiter.failed(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
 
     def _replace(self) -> None:
-        """Take a new producer. Who waits for the dead one is answered now; its late reports then find nobody."""
+        """Replace the dead producer. Its events fail now; its late delivery reports are ignored."""
         dead = self._producer
-        self._fail("FATAL")
-        self._producer = self._make()
+        self._fail_waiting("FATAL")
+        self._producer = self._new_producer()
         self.counts.rebuilds += 1
         closing = self._loop.run_in_executor(None, _close, dead)
         self._closing.add(closing)
@@ -251,7 +252,7 @@ class AckedProducer:
 
 
 def _close(dead: Producer) -> None:
-    """Let go of a producer that died, blocking."""
+    """Close a dead producer, blocking."""
     dead.purge(blocking=False)
-    with contextlib.suppress(KafkaException):  # it says once more that it is dead
+    with contextlib.suppress(KafkaException):  # it raises its fatal error again
         dead.close()

@@ -1,4 +1,4 @@
-"""One event on its way to Kafka: who awaits its ack, and what is counted of all of them. It knows no producer."""
+"""The delivery of one event: who waits for its ack, and the counts over all events. It knows no producer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 class Ack(NamedTuple):
-    """Where Kafka keeps the event."""
+    """Where Kafka stored the event."""
 
     partition: int
     offset: int
@@ -24,7 +24,7 @@ class Ack(NamedTuple):
 
 @dataclass(slots=True)
 class AckCounts:
-    """What has happened so far; the edge's metrics are made from it."""
+    """Counts since the producer was entered, for the edge's metrics."""
 
     acked: int = 0
     failed: int = 0
@@ -32,29 +32,29 @@ class AckCounts:
     last_error: str = ""
     by_reason: dict[str, int] = field(default_factory=dict)
     latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
-    """Acks by the time that they took, see LATENCY_BOUNDS_S."""
+    """Numbers of acks in the buckets of LATENCY_BOUNDS_S and above."""
     latency_sum_s: float = 0.0
 
-    def took(self, seconds: float) -> None:
-        """Count one ack that took so long."""
+    def add_latency(self, seconds: float) -> None:
+        """Count one ack that arrived this long after its event was produced."""
         self.latency[bisect.bisect_left(LATENCY_BOUNDS_S, seconds)] += 1
         self.latency_sum_s += seconds
 
 
 class Waiter(Protocol):
-    """Who awaits one event's fate; told once, from the event loop."""
+    """Waits for the outcome of one event: exactly one method is called, once, in the event loop."""
 
     def acked(self, partition: int, offset: int) -> None:
-        """Kafka has it there."""
+        """Kafka stored the event there."""
         ...
 
     def failed(self, failure: NotAcked) -> None:
-        """Kafka did not say that it has it, and may have it all the same."""
+        """Kafka did not acknowledge the event; it may have stored it even so."""
         ...
 
 
 class Delivery:
-    """What librdkafka calls with the delivery report of one event."""
+    """The delivery report callback of one event."""
 
     __slots__ = ("_delivered", "due_s", "waiter")
 
@@ -64,15 +64,15 @@ class Delivery:
         self._delivered = delivered
         self.waiter = waiter
         self.due_s = due_s
-        """When the waiter is told that it took too long, by the event loop's clock."""
+        """When the event fails as overdue, on the event loop's clock."""
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
-        """What `confluent_kafka` calls."""
+        """Called by `confluent_kafka`."""
         self._delivered(self, error, message)
 
 
 class FutureWaiter:
-    """Tells a future."""
+    """Completes a future."""
 
     __slots__ = ("_future",)
 
@@ -80,11 +80,11 @@ class FutureWaiter:
         self._future = future
 
     def acked(self, partition: int, offset: int) -> None:
-        """The ack is the future's result."""
+        """Set the ack as the future's result."""
         if not self._future.done():
             self._future.set_result(Ack(partition, offset))
 
     def failed(self, failure: NotAcked) -> None:
-        """The failure is the future's exception."""
+        """Set the failure as the future's exception."""
         if not self._future.done():
             self._future.set_exception(failure)

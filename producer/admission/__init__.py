@@ -1,1 +1,1 @@
-"""Whether a request is taken: credentials, quota and the limits of the edge."""
+"""Whether the edge accepts a request: its body, its credentials, the project's quota, the limits, readiness."""

@@ -1,4 +1,4 @@
-"""What comes before any endpoint that takes reports: the body, the caller, the role, the room that is left.
+"""What precedes every endpoint that accepts reports: reading the body, checking the caller, quotas and load limits.
 
 It knows no report and produces nothing.
 """
@@ -10,27 +10,29 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from taskstream.producer.acks.acked_producer import AckedProducer
-from taskstream.producer.admission.limits import TOKEN_CHARS, Limits
+from taskstream.producer.admission.body_encoding import decoded_body
+from taskstream.producer.admission.counts import EdgeCounts
+from taskstream.producer.admission.limits import Limits
 from taskstream.producer.admission.quota import Quotas
-from taskstream.producer.callers.authenticator_chain import AuthenticatorChain, demand
-from taskstream.producer.http.body_encoding import plain_body
-from taskstream.producer.http.counts import EdgeCounts
-from taskstream.producer.http.readiness import Readiness
-from taskstream.producer.http.request import EdgeRequest
-from taskstream.schemas.http.api_error import THROTTLED, UNAVAILABLE, ApiError
-from taskstream.schemas.http.caller import Role
+from taskstream.producer.admission.readiness import Readiness
+from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
+from taskstream.producer.errors import NotAcked, RecordTooLarge
+from taskstream.schemas.http.api_error import THROTTLED, TOO_LARGE, UNAVAILABLE, ApiError
+from taskstream.schemas.http.caller import TOKEN_CHARS, Role, identify_caller
+from taskstream.schemas.http.request import HttpRequest
 
 
-class Admitted(NamedTuple):
-    """A request that may go on."""
+class AuthenticatedBody(NamedTuple):
+    """The body of a request whose caller may report."""
 
     project_id: str
+    """The caller's project."""
     body: bytes
-    """Within its bound, without its content encoding."""
+    """Within its limit, without its content encoding."""
 
 
 class Admission:
-    """Lets requests in."""
+    """Decides which requests the edge accepts."""
 
     def __init__(
         self,
@@ -49,20 +51,20 @@ class Admission:
         self._clock_s = clock_s
         self.counts = counts
 
-    async def take(self, request: EdgeRequest, limit_bytes: int) -> Admitted:
-        """The body and whose it is.
+    async def read_body(self, request: HttpRequest, limit_bytes: int) -> AuthenticatedBody:
+        """Read the body and check that the caller may report.
 
         Raises:
-            ApiError: too large, not allowed, not readable.
-            Disconnected: the caller went away.
+            ApiError: the body is too large or not decodable, or the caller is unknown or lacks the role.
+            Disconnected: the caller closed the connection.
         """
         body = await request.body(limit_bytes)
-        caller = await self._callers.authenticate(request.to_authenticate(body))
-        demand(caller, Role.REPORT)
-        return Admitted(caller.project_id, plain_body(request, body, limit_bytes))
+        caller = await identify_caller(request, body, self._callers)
+        caller.require_role(Role.REPORT)
+        return AuthenticatedBody(caller.project_id, decoded_body(request, body, limit_bytes))
 
-    def known_project(self, request: EdgeRequest) -> str | None:
-        """Whose request it is, if that is known without asking anybody and they may report; None: ask `take`."""
+    def known_project(self, request: HttpRequest) -> str | None:
+        """The caller's project, if a token file has the token and its caller may report; None: use `read_body`."""
         token = request.headers.raw.get(b"x-auth-token")
         if token is None or len(token) > TOKEN_CHARS:
             return None
@@ -70,21 +72,27 @@ class Admission:
         return caller.project_id if caller is not None and caller.may(Role.REPORT) else None
 
     def admit(self, project_id: str, reports: int) -> None:
-        """Let so many reports through, or none of them.
+        """Admit this many reports of a project, or none of them.
 
         Raises:
-            ApiError: THROTTLED when the project has had its share; UNAVAILABLE when Kafka is known not to acknowledge,
-                or too much is on its way to it already.
+            ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE when Kafka does not acknowledge at
+                present, or too many reports await their acknowledgement.
         """
         if self._readiness.kafka is not None:
             raise self.unavailable(f"Kafka does not acknowledge: {self._readiness.kafka}")
         if self._acks.in_flight + reports > self._limits.in_flight:
             raise self.unavailable("too many reports in flight")
-        wait_s = self._quotas.take(project_id, reports, self._clock_s())
+        wait_s = self._quotas.consume(project_id, reports, self._clock_s())
         if wait_s:
-            detail = f"project {project_id} may send {self._limits.reports_per_s:g} reports a second"
+            detail = f"project {project_id} may send {self._limits.reports_per_s:g} reports per second"
             raise ApiError(THROTTLED, detail, retry_after_s=wait_s)
 
+    def not_acked(self, failure: NotAcked) -> ApiError:
+        """The error of a report that Kafka did not acknowledge: TOO_LARGE if a retry cannot succeed, or UNAVAILABLE."""
+        if isinstance(failure, RecordTooLarge):
+            return ApiError(TOO_LARGE, str(failure))
+        return self.unavailable(str(failure))
+
     def unavailable(self, detail: str) -> ApiError:
-        """The refusal that asks to come back."""
+        """The error that asks the caller to retry later."""
         return ApiError(UNAVAILABLE, detail, retry_after_s=self._limits.retry_after_s)

@@ -1,4 +1,4 @@
-"""How many reports a second a project may send: a token bucket each. It has no clock."""
+"""How many reports per second a project may send: one token bucket per project. It reads no clock."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ MAX_PROJECTS = 10_000
 
 
 class Quotas:
-    """Buckets of `burst` reports that fill at `per_s` a second; 0 a second means no limit."""
+    """Buckets that hold `burst` reports and refill at `per_s` reports per second; `per_s` of 0 means no limit."""
 
     def __init__(self, per_s: float, burst: float) -> None:
         self._per_s = per_s
         self._burst = burst
-        self._buckets: dict[str, tuple[float, float]] = {}  # what was left, and when
+        self._buckets: dict[str, tuple[float, float]] = {}  # by project: the reports left, and at which time
 
-    def take(self, project_id: str, reports: int, now_s: float) -> int:
-        """Take so many from the project's bucket: 0, or after how many whole seconds that many will be there.
+    def consume(self, project_id: str, reports: int, now_s: float) -> int:
+        """Consume this many reports of the project's bucket; 0 on success, else the whole seconds to wait for them.
 
-        More than the bucket holds is let through when it is full, and leaves a debt.
+        A full bucket admits more reports than it holds; the excess delays the project's next reports.
         """
         if self._per_s <= 0:
             return 0
@@ -28,12 +28,12 @@ class Quotas:
         if left < wanted:
             return math.ceil((wanted - left) / self._per_s)
         if project_id not in self._buckets and len(self._buckets) >= MAX_PROJECTS:
-            self._forget_full(now_s)
+            self._drop_full(now_s)
         self._buckets[project_id] = (left - reports, now_s)
         return 0
 
-    def _forget_full(self, now_s: float) -> None:
-        """Drop the buckets that have filled up again: a new one would be the same."""
+    def _drop_full(self, now_s: float) -> None:
+        """Drop the buckets that are full again: a new bucket is equal to them."""
         self._buckets = {
             project: (left, at_s)
             for project, (left, at_s) in self._buckets.items()

@@ -1,1 +1,1 @@
-"""Who calls: one authenticator a kind of credential, and the row that asks them in turn."""
+"""Who calls: one authenticator per kind of credential, and the chain that asks them in sequence."""

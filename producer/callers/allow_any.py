@@ -1,15 +1,16 @@
-"""No check at all: any token is anybody, for a demonstration on one machine. It must not be reachable from another."""
+"""No check at all: every token is valid. For a demonstration on one machine; no other machine may reach it."""
 
 from __future__ import annotations
 
-from taskstream.schemas.http.caller import Caller, CallerRequest, Role
+from taskstream.schemas.http.caller import Caller, Role
+from taskstream.schemas.http.request import HttpRequest
 
 PROJECT = "default"
 
 
 class AllowAny:
-    """Takes every token, for the project `default` and with every role."""
+    """Accepts every token, for the project `default` and with every role."""
 
-    async def authenticate(self, request: CallerRequest) -> Caller | None:
+    async def authenticate(self, request: HttpRequest, _body: bytes, /) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
         return Caller(PROJECT, frozenset(Role)) if request.headers.get("x-auth-token") else None

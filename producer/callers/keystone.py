@@ -1,4 +1,4 @@
-"""Tokens of a Keystone v3 identity service: asked once, remembered for a while, by the token's hash alone."""
+"""Tokens of a Keystone v3 identity service, cached by the token's hash for a limited time."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ from typing import Final, Protocol
 from taskstream.producer.callers.identity_service import TokenFacts
 from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES
 from taskstream.producer.errors import IdentityUnavailable
-from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ErrorAnswer
-from taskstream.schemas.http.caller import Caller, CallerRequest, Role
+from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ProblemDetails
+from taskstream.schemas.http.caller import Caller, Role
+from taskstream.schemas.http.request import HttpRequest
 
 NEGATIVE_CACHE_S: Final = 10.0
 CACHE_TOKENS: Final = 10_000
 THREADS: Final = 8
-ANSWER_S: Final = 5.0
-"""How long a request waits for the service, however many others do."""
+RESPONSE_S: Final = 5.0
+"""The longest that a request waits for the service, whatever the number of waiting requests."""
 RETRY_AFTER_S: Final = 2
-_UNKNOWN: Final = ErrorAnswer(UNAUTHENTICATED, "the identity service does not know this token")
-_UNSCOPED: Final = ErrorAnswer(FORBIDDEN, "the token has no project; ask for one that is scoped to a project")
-Outcome = Caller | ErrorAnswer
+_UNKNOWN: Final = ProblemDetails(UNAUTHENTICATED, "the identity service does not know this token")
+_UNSCOPED: Final = ProblemDetails(FORBIDDEN, "the token has no project; use a token that is scoped to a project")
+Outcome = Caller | ProblemDetails
 
 
 class Identity(Protocol):
-    """Knows tokens; `taskstream.producer.callers.identity_service.IdentityService` is the real one. It may block."""
+    """Validates tokens; may block. `taskstream.producer.callers.identity_service.IdentityService` is the real one."""
 
     def validate(self, token: str) -> TokenFacts | None:
-        """What the token stands for, or None. Raises IdentityUnavailable."""
+        """What the service knows about the token, or None. Raises IdentityUnavailable."""
         ...
 
 
 class KeystoneTokens:
-    """Answers for X-Auth-Token by asking the identity service.
+    """Authenticates X-Auth-Token with the identity service.
 
-    `roles` says what each of the service's roles may do here. A token is never remembered past its end, several
-    requests with the same token ask once, and what is refused is remembered shortly, so that guessing is no load.
+    `roles` maps the service's roles to ours. A token is never cached beyond its expiry. Concurrent requests with the
+    same token share one request to the service. A refused token is cached for NEGATIVE_CACHE_S, so that guessing tokens
+    puts little load on the service.
     """
 
     def __init__(
@@ -47,60 +49,60 @@ class KeystoneTokens:
         roles: Mapping[str, frozenset[Role]] = DEFAULT_ROLES,
         cache_s: float = CACHE_S,
         clock_s: Callable[[], float] = time.time,
-        answer_s: float = ANSWER_S,
+        response_s: float = RESPONSE_S,
     ) -> None:
         self._identity = identity
         self._roles = roles
         self._cache_s = cache_s
         self._clock_s = clock_s
-        self._answer_s = answer_s
-        self._known: dict[bytes, tuple[Outcome, float]] = {}  # what is known, and until when
-        self._asking: dict[bytes, asyncio.Task[Outcome]] = {}
+        self._response_s = response_s
+        self._cache: dict[bytes, tuple[Outcome, float]] = {}  # by token hash: the outcome, and its expiry
+        self._pending: dict[bytes, asyncio.Task[Outcome]] = {}
         self._threads = ThreadPoolExecutor(THREADS, "identity")
 
-    async def authenticate(self, request: CallerRequest) -> Caller | None:
+    async def authenticate(self, request: HttpRequest, _body: bytes, /) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
         token = request.headers.get("x-auth-token")
         if not token:
             return None
         key = hashlib.sha256(token.encode()).digest()
-        known = self._known.get(key)
-        fresh = known is not None and known[1] > self._clock_s()
-        outcome = known[0] if known is not None and fresh else await self._ask_once(key, token)
-        if isinstance(outcome, ErrorAnswer):
+        cached = self._cache.get(key)
+        fresh = cached is not None and cached[1] > self._clock_s()
+        outcome = cached[0] if cached is not None and fresh else await self._validate_once(key, token)
+        if isinstance(outcome, ProblemDetails):
             raise ApiError(outcome.kind, outcome.detail)
         return outcome
 
-    async def _ask_once(self, key: bytes, token: str) -> Outcome:
-        asking = self._asking.get(key)
-        if asking is None:
-            asking = asyncio.ensure_future(self._ask(key, token))
-            self._asking[key] = asking
-            asking.add_done_callback(lambda done: self._asked(key, done))
+    async def _validate_once(self, key: bytes, token: str) -> Outcome:
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = asyncio.ensure_future(self._validate(key, token))
+            self._pending[key] = pending
+            pending.add_done_callback(lambda done: self._validated(key, done))
         try:
-            return await asyncio.shield(asking)  # who goes away does not take the answer from the others
+            return await asyncio.shield(pending)  # one caller that disconnects must not cancel it for the others
         except IdentityUnavailable as error:
             raise ApiError(UNAVAILABLE, str(error), retry_after_s=RETRY_AFTER_S) from error
 
-    def _asked(self, key: bytes, done: asyncio.Task[Outcome]) -> None:
-        del self._asking[key]
+    def _validated(self, key: bytes, done: asyncio.Task[Outcome]) -> None:
+        del self._pending[key]
         if not done.cancelled():
-            done.exception()  # if everybody went away, nobody else looks at it
+            done.exception()  # retrieved even when every caller has disconnected
 
-    async def _ask(self, key: bytes, token: str) -> Outcome:
+    async def _validate(self, key: bytes, token: str) -> Outcome:
         in_thread = asyncio.get_running_loop().run_in_executor(self._threads, self._identity.validate, token)
         try:
-            facts = await asyncio.wait_for(in_thread, self._answer_s)  # one that has not begun is not begun then
+            facts = await asyncio.wait_for(in_thread, self._response_s)  # cancels a call that no thread has begun
         except TimeoutError as error:
-            raise IdentityUnavailable(f"the identity service did not answer within {self._answer_s:g} s") from error
+            raise IdentityUnavailable(f"the identity service did not respond within {self._response_s:g} s") from error
         now_s = self._clock_s()
         outcome = self._outcome(facts, now_s)
-        kept_s = self._cache_s if isinstance(outcome, Caller) else NEGATIVE_CACHE_S
+        cached_s = self._cache_s if isinstance(outcome, Caller) else NEGATIVE_CACHE_S
         end_s = facts.expires_at_s if facts is not None and isinstance(outcome, Caller) else float("inf")
-        self._known.pop(key, None)
-        while len(self._known) >= CACHE_TOKENS:
-            del self._known[next(iter(self._known))]  # the oldest
-        self._known[key] = (outcome, min(end_s, now_s + kept_s))
+        self._cache.pop(key, None)
+        while len(self._cache) >= CACHE_TOKENS:
+            del self._cache[next(iter(self._cache))]  # the oldest
+        self._cache[key] = (outcome, min(end_s, now_s + cached_s))
         return outcome
 
     def _outcome(self, facts: TokenFacts | None, now_s: float) -> Outcome:

@@ -1,4 +1,4 @@
-"""The file that says where a Keystone v3 identity service is, who we are there, and what its roles mean here."""
+"""The settings file of a Keystone v3 identity service: its address, our account there, and the mapping of its roles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Role
 
 CACHE_S: Final = 300.0
-"""A revoked token lives on that long, as with keystonemiddleware."""
+"""A revoked token stays valid here for this long, as with keystonemiddleware."""
 DEFAULT_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
     {
         "reader": frozenset({Role.READ}),
@@ -22,51 +22,51 @@ DEFAULT_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
         "admin": frozenset({Role.REPORT, Role.READ, Role.OPERATE}),
     }
 )
-_WORDS: Final = ("url", "username", "password", "project")
-_MAY: Final = ("domain", "ca_file", "roles", "cache_s")
-_FORM: Final = f"needs the texts {', '.join(_WORDS)}, and may have {', '.join(_MAY)}"
+_REQUIRED: Final = ("url", "username", "password", "project")
+_OPTIONAL: Final = ("domain", "ca_file", "roles", "cache_s")
+_FORM: Final = f"needs the strings {', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeystoneSettings:
-    """What the file says. The password is kept out of its repr."""
+    """The content of the file. Its repr leaves the password out."""
 
     url: str
     """With or without `/v3` at its end."""
     username: str
-    """Of an account that may validate the tokens of others: Keystone gives that to its roles service and admin."""
+    """The account must be allowed to validate other tokens: Keystone allows the roles service and admin to."""
     password: str = field(repr=False)
     project: str
     domain: str = "Default"
-    """The domain's name, of user and project."""
+    """Name of the domain of user and project."""
     ca_file: str | None = None
     roles: Mapping[str, frozenset[Role]] = field(default_factory=lambda: DEFAULT_ROLES)
-    """What each of the service's roles may do here; one that is not named may do nothing."""
+    """Our roles by the service's role; a role that is not listed grants nothing."""
     cache_s: float = CACHE_S
-    """How long a good token is remembered, and so how long a revoked one lives on."""
+    """How long a valid token is cached, and so how long a revoked one stays valid."""
 
 
 def read_keystone_settings(path: Path) -> KeystoneSettings:
     """The settings in a JSON file.
 
     Raises:
-        CredentialsUnusable: it cannot be read, or a member is missing or wrong; the message has no secret.
+        CredentialsUnusable: the file cannot be read, or a member is missing or invalid; the message has no secret.
     """
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CredentialsUnusable(f"{path} cannot be read as JSON: {type(error).__name__}") from error
-    if not isinstance(document, dict) or not document.keys() <= {*_WORDS, *_MAY}:
+    if not isinstance(document, dict) or not document.keys() <= {*_REQUIRED, *_OPTIONAL}:
         raise CredentialsUnusable(f"{path} {_FORM}, and nothing else")
-    texts: dict[str, Any] = {name: document.get(name) for name in _WORDS}
-    texts |= {name: document[name] for name in ("domain", "ca_file") if name in document}
-    wrong = [name for name, value in texts.items() if not isinstance(value, str) or not value]
-    if wrong:
-        raise CredentialsUnusable(f"{path} {_FORM}; missing or no text: {', '.join(wrong)}")
+    strings: dict[str, Any] = {name: document.get(name) for name in _REQUIRED}
+    strings |= {name: document[name] for name in ("domain", "ca_file") if name in document}
+    invalid = [name for name, value in strings.items() if not isinstance(value, str) or not value]
+    if invalid:
+        raise CredentialsUnusable(f"{path} {_FORM}; missing, empty or not a string: {', '.join(invalid)}")
     if not document["url"].startswith(("http://", "https://")):
         raise CredentialsUnusable(f"{path}: url must begin with https:// or http://")
     return KeystoneSettings(
-        **texts,
+        **strings,
         roles=_mapping(document["roles"], path) if "roles" in document else DEFAULT_ROLES,
         cache_s=_seconds(document.get("cache_s", CACHE_S), path),
     )
@@ -74,7 +74,7 @@ def read_keystone_settings(path: Path) -> KeystoneSettings:
 
 def _mapping(value: Any, path: Path) -> Mapping[str, frozenset[Role]]:
     if not isinstance(value, dict):
-        raise CredentialsUnusable(f'{path}: roles must be like {{"member": ["report", "read"]}}')
+        raise CredentialsUnusable(f'{path}: roles must have the form {{"member": ["report", "read"]}}')
     return {name: roles(ours, f"{path}, role {name!r}") for name, ours in value.items()}
 
 

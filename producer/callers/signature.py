@@ -1,6 +1,6 @@
 """Requests signed with an access key, as the vendor's official SDK signs them (SDK-HMAC-SHA256).
 
-The secret never travels; what was signed is the method, the path, the query, the named headers and the body's hash.
+The secret is never sent. The signature covers the method, the path, the query, the named headers and the body's hash.
 """
 
 from __future__ import annotations
@@ -8,46 +8,46 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import hmac
-import json
 import re
 import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from taskstream.producer.callers.signature_uses import SignatureUses
 from taskstream.producer.callers.token_file import project_id, roles
-from taskstream.producer.callers.watched_file import WatchedFile
+from taskstream.producer.callers.watched_file import WatchedFile, json_lines
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
-from taskstream.schemas.http.caller import Caller, CallerRequest
+from taskstream.schemas.http.caller import Caller
+from taskstream.schemas.http.request import HttpRequest
 
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 SKEW_S: Final = 900.0
-"""How far the caller's clock may be off. So long a signature that was listened to can be used again: so often as
-`SignatureUses` lets it, and for the same event, see `signed_key`."""
-_OWN_KEYS: Final = frozenset({"idempotency-key", "x-request-id"})
-_READING: Final = frozenset({"GET", "HEAD"})
+"""How far the caller's clock may be off, and so how long an intercepted signature can be replayed. `SignatureUses`
+bounds the number of replays, and each replay yields the same event, see `signed_key`."""
+_KEY_HEADERS: Final = frozenset({"idempotency-key", "x-request-id"})
+_READ_METHODS: Final = frozenset({"GET", "HEAD"})
 _FORM: Final = re.compile(r"SDK-HMAC-SHA256 Access=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """One access key. The secret is kept out of its repr."""
+    """One access key. Its repr leaves the secrets out."""
 
     caller: Caller
     secret: bytes = field(repr=False)
     security_token: str | None = field(repr=False, default=None)
-    """Of temporary credentials: sent as X-Security-Token."""
+    """Of temporary credentials: their requests carry it as X-Security-Token."""
 
 
 class SignatureKeys:
-    """Answers for `Authorization: SDK-HMAC-SHA256 ...` with keys from a file of JSON lines.
+    """Authenticates `Authorization: SDK-HMAC-SHA256 ...` with the keys in a file of JSON lines.
 
     A line is `{"access": AK, "secret": SK, "project": ID, "roles": ["report"]}`. The file is read again when it
-    changes.
+    changes, see `WatchedFile`.
     """
 
     def __init__(
@@ -60,62 +60,66 @@ class SignatureKeys:
         self._file = WatchedFile(path, parse_keys, on_problem)
         self._clock_s = clock_s
         self._skew_s = skew_s
-        self._uses = SignatureUses(2 * skew_s)  # a clock ahead of ours signs for later
+        self._uses = SignatureUses(2 * skew_s)  # a caller whose clock is ahead signs for the future
 
     def load(self) -> None:
         """Read the file.
 
         Raises:
-            CredentialsUnusable: it cannot be read, or a line is wrong.
+            CredentialsUnusable: the file cannot be read, or a line is invalid.
         """
         self._file.load()
 
-    async def authenticate(self, request: CallerRequest) -> Caller | None:
+    async def authenticate(self, request: HttpRequest, body: bytes, /) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
         header = request.headers.get("authorization")
         if header is None or not header.startswith(ALGORITHM):
             return None
         matched = _FORM.fullmatch(header)
         if matched is None:
-            raise ApiError(UNAUTHENTICATED, "the Authorization header has not the form of a signature")
+            raise ApiError(UNAUTHENTICATED, "the Authorization header is not a valid SDK-HMAC-SHA256 signature")
         access, names, signature = matched.groups()
         self._check_time(request)
         key = self._file.current().get(access)
-        secret = key.secret if key is not None else b"nobody's"  # unknown and wrong take the same time
-        expected = sign(request, names.split(";"), secret)
+        secret = key.secret if key is not None else b"unknown"  # an unknown key takes as long as a wrong signature
+        expected = sign(request, body, names.split(";"), secret)
         if not hmac.compare_digest(expected, signature) or key is None:
             raise ApiError(UNAUTHENTICATED, "the signature does not match")
         _check_scope(request, key)
-        if request.method not in _READING and not self._uses.count(signature, self._clock_s()):
-            raise ApiError(UNAUTHENTICATED, "this signature was used too often; sign anew")
+        if request.method not in _READ_METHODS and not self._uses.count(signature, self._clock_s()):
+            raise ApiError(UNAUTHENTICATED, "this signature was used too often; sign the request anew")
         return key.caller
 
-    def _check_time(self, request: CallerRequest) -> None:
+    def _check_time(self, request: HttpRequest) -> None:
         try:
-            told = dt.datetime.strptime(request.headers.get("x-sdk-date", ""), "%Y%m%dT%H%M%S%z")
+            signed_at = dt.datetime.strptime(request.headers.get("x-sdk-date", ""), "%Y%m%dT%H%M%S%z")
         except ValueError as error:
-            raise ApiError(UNAUTHENTICATED, "X-Sdk-Date is missing or not of the form 20261123T074534Z") from error
-        if abs(self._clock_s() - told.timestamp()) > self._skew_s:
-            what = f"X-Sdk-Date is more than {self._skew_s:g} s away from our clock; is the caller's clock right?"
-            raise ApiError(UNAUTHENTICATED, what)
+            raise ApiError(
+                UNAUTHENTICATED, "X-Sdk-Date is missing or does not have the form 20261123T074534Z"
+            ) from error
+        if abs(self._clock_s() - signed_at.timestamp()) > self._skew_s:
+            detail = (
+                f"X-Sdk-Date differs from the server's clock by more than {self._skew_s:g} s; set the caller's clock"
+            )
+            raise ApiError(UNAUTHENTICATED, detail)
 
 
 def signed_key(headers: Mapping[str, str]) -> str | None:
-    """What names the event of a signed request: its signature, so that whoever repeats it makes the same event.
+    """The idempotency key of a signed request: its signature, so that a replayed request yields the same event.
 
-    None if it is not signed, or if a key of the caller's own is signed with it.
+    None when the request is not signed, or when its signature covers an idempotency key of its own.
     """
     matched = _FORM.fullmatch(headers.get("authorization", ""))
-    if matched is None or not _OWN_KEYS.isdisjoint(matched[2].split(";")):
+    if matched is None or not _KEY_HEADERS.isdisjoint(matched[2].split(";")):
         return None
     return f"signature {matched[3]}"  # a caller's own key has no space
 
 
-def sign(request: CallerRequest, signed_headers: list[str], secret: bytes) -> str:
+def sign(request: HttpRequest, body: bytes, signed_headers: list[str], secret: bytes) -> str:
     """The signature that the request must carry, as `huaweicloudsdkcore.signer` computes it.
 
     Raises:
-        ApiError: what must be signed is not, or a signed header is missing, or the body's hash is not the body's.
+        ApiError: a header that must be signed is not, a signed header is missing, or X-Sdk-Content-Sha256 is wrong.
     """
     if not {"host", "x-sdk-date"} <= set(signed_headers):
         raise ApiError(UNAUTHENTICATED, "the headers Host and X-Sdk-Date must be signed")
@@ -123,10 +127,10 @@ def sign(request: CallerRequest, signed_headers: list[str], secret: bytes) -> st
         [
             request.method.upper().encode(),
             _canonical_path(request.path),
-            _canonical_query(request.query),
+            _canonical_query(request.query.decode("latin-1")),
             b"".join(_canonical_header(request, name) for name in signed_headers),
             ";".join(signed_headers).encode(),
-            _body_hash(request),
+            _body_hash(request, body),
         ]
     )
     date = request.headers["x-sdk-date"]
@@ -135,20 +139,13 @@ def sign(request: CallerRequest, signed_headers: list[str], secret: bytes) -> st
 
 
 def parse_keys(lines: Iterable[str], source: str) -> dict[str, AccessKey]:
-    """Keys by their access part; `#` begins a comment line.
+    """Keys by their access key id; `#` begins a comment line.
 
     Raises:
-        CredentialsUnusable: a line is wrong; the message has its number and no secret.
+        CredentialsUnusable: a line is invalid; the message has its number and no secret.
     """
     keys = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        where = f"{source}, line {number}"
-        try:
-            entry: Any = json.loads(line)
-        except ValueError as error:
-            raise CredentialsUnusable(f"{where}: not JSON") from error
+    for where, entry in json_lines(lines, source):
         if not isinstance(entry, dict) or not all(
             isinstance(entry.get(name), str) and entry[name] for name in ("access", "secret")
         ):
@@ -160,8 +157,8 @@ def parse_keys(lines: Iterable[str], source: str) -> dict[str, AccessKey]:
     return keys
 
 
-def _check_scope(request: CallerRequest, key: AccessKey) -> None:
-    """A signature is good for its own project, and temporary credentials only with their token."""
+def _check_scope(request: HttpRequest, key: AccessKey) -> None:
+    """A key is valid for its own project only, and temporary credentials only with their security token."""
     project = request.headers.get("x-project-id")
     if project is not None and project != key.caller.project_id:
         raise ApiError(FORBIDDEN, "this access key does not belong to the project in X-Project-Id")
@@ -171,7 +168,7 @@ def _check_scope(request: CallerRequest, key: AccessKey) -> None:
             raise ApiError(UNAUTHENTICATED, "X-Security-Token is missing or wrong")
 
 
-def _canonical_path(path: str) -> bytes:
+def _canonical_path(path: bytes) -> bytes:
     segments = urllib.parse.unquote_to_bytes(path).split(b"/")
     encoded = "/".join(urllib.parse.quote(segment, safe="~") for segment in segments)
     return (encoded if encoded.endswith("/") else encoded + "/").encode()
@@ -183,16 +180,18 @@ def _canonical_query(query: str) -> bytes:
     return "&".join(f"{encode(name, safe='~')}={encode(value, safe='~')}" for name, value in pairs).encode()
 
 
-def _canonical_header(request: CallerRequest, name: str) -> bytes:
+def _canonical_header(request: HttpRequest, name: str) -> bytes:
     value = request.headers.get(name)
     if value is None:
-        raise ApiError(UNAUTHENTICATED, f"the header {name[:100]!r} is signed and not there")
+        raise ApiError(UNAUTHENTICATED, f"the signed header {name[:100]!r} is missing")
     return name.encode("latin-1") + b":" + value.encode("latin-1").strip() + b"\n"
 
 
-def _body_hash(request: CallerRequest) -> bytes:
-    digest = hashlib.sha256(request.body).hexdigest().encode()
-    told = request.headers.get("x-sdk-content-sha256")
-    if told is not None and request.body and not hmac.compare_digest(told.encode("latin-1"), digest):
-        raise ApiError(UNAUTHENTICATED, "X-Sdk-Content-Sha256 is not the body's hash; unsigned bodies are not taken")
+def _body_hash(request: HttpRequest, body: bytes) -> bytes:
+    digest = hashlib.sha256(body).hexdigest().encode()
+    declared = request.headers.get("x-sdk-content-sha256")
+    if declared is not None and body and not hmac.compare_digest(declared.encode("latin-1"), digest):
+        raise ApiError(
+            UNAUTHENTICATED, "X-Sdk-Content-Sha256 is not the hash of the body; unsigned bodies are not accepted"
+        )
     return digest

@@ -1,6 +1,6 @@
-"""Tokens in a file, hashed: who holds which token, for which project, with which roles.
+"""A file of token hashes: for each token its project and its roles.
 
-A token is random, so its plain SHA-256 is as good as the token is long; the file gives none away.
+Tokens are random, so a plain SHA-256 is enough: it reveals nothing about the token.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from taskstream.producer.callers.watched_file import WatchedFile
+from taskstream.producer.callers.watched_file import WatchedFile, json_lines
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.http.caller import Caller, CallerRequest, Role
+from taskstream.schemas.http.caller import Caller, Role
+from taskstream.schemas.http.request import HttpRequest
 
 
 class TokenFile:
-    """Answers for X-Auth-Token from a file of JSON lines: `{"sha256": HEX, "project": ID, "roles": ["report"]}`.
+    """Authenticates X-Auth-Token with a file of JSON lines: `{"sha256": HEX, "project": ID, "roles": ["report"]}`.
 
     The file is read again when it changes, see `WatchedFile`.
     """
@@ -32,22 +33,22 @@ class TokenFile:
         """Read the file.
 
         Raises:
-            CredentialsUnusable: it cannot be read, or a line is wrong.
+            CredentialsUnusable: the file cannot be read, or a line is invalid.
         """
         self._file.load()
 
-    async def authenticate(self, request: CallerRequest) -> Caller | None:
-        """See `Authenticator`. A token that is not here may be another authenticator's."""
+    async def authenticate(self, request: HttpRequest, _body: bytes, /) -> Caller | None:
+        """See `Authenticator`. None for an unknown token, because another authenticator may know it."""
         token = request.headers.get("x-auth-token")
         return self._file.current().get(hashed(token)) if token else None
 
     def known(self, token: bytes) -> Caller | None:
-        """The caller of a token as it stands on the wire."""
+        """The caller of a token given as on the wire."""
         return self._file.current().get(hashed(token.decode("latin-1"))) if token else None
 
 
 def hashed(token: str) -> str:
-    """What stands in the file for a token."""
+    """The hash of a token, as in the file: 64 hex digits."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
@@ -57,20 +58,13 @@ def token_line(token: str, project_id: str, roles: Iterable[Role]) -> str:
 
 
 def parse_tokens(lines: Iterable[str], source: str) -> dict[str, Caller]:
-    """Callers by hash; `#` begins a comment line.
+    """Callers by the hash of their token; `#` begins a comment line.
 
     Raises:
-        CredentialsUnusable: a line is wrong; the message has its number and nothing of its content.
+        CredentialsUnusable: a line is invalid; the message has its number and nothing of its content.
     """
     callers = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        where = f"{source}, line {number}"
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise CredentialsUnusable(f"{where}: not JSON") from error
+    for where, entry in json_lines(lines, source):
         digest, caller = _entry(entry, where)
         callers[digest] = caller
     return callers
@@ -86,24 +80,24 @@ def _entry(entry: Any, where: str) -> tuple[str, Caller]:
 
 
 def project_id(value: Any, where: str) -> str:
-    """The value, if it can be a project's id: it begins the key of its events, up to the first slash.
+    """The value, if it is a valid project id: event keys begin with it, up to the first slash.
 
     Raises:
-        CredentialsUnusable: it cannot.
+        CredentialsUnusable: it is not.
     """
     if not isinstance(value, str) or not value or "/" in value or not value.isprintable():
-        raise CredentialsUnusable(f"{where}: a project is a printable string without a slash, not {value!r}")
+        raise CredentialsUnusable(f"{where}: a project must be a printable string without a slash, not {value!r}")
     return value
 
 
 def roles(value: Any, where: str) -> frozenset[Role]:
-    """The roles of these names.
+    """The roles with these names.
 
     Raises:
-        CredentialsUnusable: one is unknown.
+        CredentialsUnusable: a name is unknown.
     """
     try:
         return frozenset(Role(name) for name in value)
     except (TypeError, ValueError) as error:
         known = ", ".join(Role)
-        raise CredentialsUnusable(f"{where}: roles is a list of {known}, not {value!r}") from error
+        raise CredentialsUnusable(f"{where}: roles must be a list of {known}, not {value!r}") from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from taskstream.producer.errors import CredentialsUnusable
 
@@ -15,9 +16,9 @@ Entry = TypeVar("Entry")
 
 
 class WatchedFile(Generic[Entry]):
-    """What a file says, at most a second old.
+    """The entries of a file, at most a second old.
 
-    A file that cannot be read any more leaves the last good content in force, and `on_problem` is told once.
+    When the file cannot be read any more, the last good entries stay in force, and `on_problem` is called once.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class WatchedFile(Generic[Entry]):
         self._next_check_s = 0.0
 
     def load(self) -> None:
-        """Read it now.
+        """Read the file now.
 
         Raises:
-            CredentialsUnusable: it cannot be read, or a line is wrong.
+            CredentialsUnusable: the file cannot be read, or a line is invalid.
         """
         try:
             self._version = _version_of(self._path.stat())
@@ -59,6 +60,23 @@ class WatchedFile(Generic[Entry]):
             except (OSError, CredentialsUnusable) as error:
                 self._on_problem(f"the last good entries stay in force: {error}")
         return self._entries
+
+
+def json_lines(lines: Iterable[str], source: str) -> Iterator[tuple[str, Any]]:
+    """Pairs of the location, for messages, and the JSON value of each line; blank lines and `#` comments are skipped.
+
+    Raises:
+        CredentialsUnusable: a line is not JSON; the message has its number and nothing of its content.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{source}, line {number}"
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise CredentialsUnusable(f"{where}: not JSON") from error
+        yield where, value
 
 
 def _version_of(stat: os.stat_result) -> tuple[int, int, int]:

@@ -1,1 +1,1 @@
-"""The edge's HTTP API: which request goes where, the endpoints, and how each answer is written."""
+"""The edge's HTTP API: its routes, its endpoints, its OpenAPI description, its metrics."""

@@ -1,6 +1,7 @@
 """The endpoint for relays: many reports in one request, each with its own result. It knows no server.
 
-200 when Kafka has all of them, 207 when it has some, an error when it has none: 200 never carries a failure.
+The status is 200 when Kafka acknowledged all reports, 207 when it acknowledged some, and an error when it acknowledged
+none: 200 never carries a failure.
 """
 
 from __future__ import annotations
@@ -15,37 +16,41 @@ from pydantic_core import from_json
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.acks.delivery import Ack
 from taskstream.producer.admission.admission import Admission
+from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
-from taskstream.producer.errors import NotAcked, RecordTooLarge
+from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event import EventWriter, Receipt, fresh_event_id, recorded, same_event_id
 from taskstream.producer.events.report_validation import ProgressReport, refusal
-from taskstream.producer.http.body_encoding import JSON, JSON_LINES, demand_media
-from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent
-from taskstream.producer.http.request import EdgeRequest, EdgeResponse, wants_validation
+from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent, wants_validation
 from taskstream.schemas.http.api_error import (
-    INVALID_FIELD,
     MALFORMED,
-    TOO_LARGE,
     UNAVAILABLE,
     ApiError,
-    ErrorAnswer,
     FieldError,
+    ProblemDetails,
+    invalid_field,
 )
+from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.response import JSON_CONTENT, HttpResponse, content_response
 
+_JSON_LINES_CONTENT: Final = b"application/x-ndjson"
 TaskId = Annotated[str, Field(max_length=TASK_ID_CHARS, description="The migration task.")]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class RelayedReport(ProgressReport):
-    """One report of a batch: the task stands in it, for there is no path to hold it."""
+    """One report of a batch: it names its task, because the path of a batch does not."""
 
     task_id: TaskId
-    idempotency_key: Annotated[Key | None, Field(description="As the header Idempotency-Key of a single one.")] = None
+    idempotency_key: Annotated[Key | None, Field(description="Like the header Idempotency-Key of a single report.")] = (
+        None
+    )
 
 
 _validate: Final = RelayedReport.__pydantic_validator__.validate_python
-Line = RelayedReport | ErrorAnswer
+ParsedReport = RelayedReport | ProblemDetails
+"""One report of a batch, or why it is refused."""
 
 
 class BatchEndpoint:
@@ -58,142 +63,145 @@ class BatchEndpoint:
         self._limits = limits
 
     @property
-    def reports_at_most(self) -> int:
+    def max_reports(self) -> int:
         """How many reports one batch may have."""
         return self._limits.batch_reports
 
-    async def post(self, request: EdgeRequest) -> EdgeResponse:
-        """A result a line, in the form and the order of the request.
+    async def post(self, request: HttpRequest) -> HttpResponse:
+        """One result per report, in the format and the order of the request.
 
         Raises:
-            ApiError: nothing of it was taken.
+            ApiError: the whole batch is refused, or Kafka acknowledged none of it.
         """
-        project_id, body = await self._admission.take(request, self._limits.batch_bytes)
-        as_lines = demand_media(request, JSON | JSON_LINES) in JSON_LINES
-        lines = read_lines(body) if as_lines else read_array(body)
-        if not 0 < len(lines) <= self._limits.batch_reports:
-            raise ApiError(MALFORMED, f"the batch has {len(lines)} reports; send 1 to {self._limits.batch_reports}")
-        read = [_read(line) for line in lines]
-        good = [line for line in read if isinstance(line, RelayedReport)]
-        self._admission.counts.unknown_fields += sum(line.unknown_fields for line in good)
-        if not good:
-            raise _all_refused(read)
+        project_id, body = await self._admission.read_body(request, self._limits.batch_bytes)
+        as_lines = require_media_type(request, JSON | JSON_LINES) in JSON_LINES
+        elements = read_lines(body) if as_lines else read_array(body)
+        if not 0 < len(elements) <= self._limits.batch_reports:
+            raise ApiError(MALFORMED, f"the batch has {len(elements)} reports; send 1 to {self._limits.batch_reports}")
+        parsed = [_parse(element) for element in elements]
+        valid = [report for report in parsed if isinstance(report, RelayedReport)]
+        self._admission.counts.unknown_fields += sum(report.unknown_fields for report in valid)
+        if not valid:
+            raise _all_refused(parsed)
         if request.query and wants_validation(request.query):
-            results = [self._would_be(line, project_id, number, request) for number, line in enumerate(read)]
+            results = [self._validation_result(report, project_id, i, request) for i, report in enumerate(parsed)]
         else:
-            self._admission.admit(project_id, len(good))
-            results = await self._produce(read, project_id, request)
-        return _answer(results, as_lines=as_lines, request=request)
+            self._admission.admit(project_id, len(valid))
+            results = await self._produce(parsed, project_id, request)
+        return _response(results, as_lines=as_lines, request=request)
 
-    async def _produce(self, read: list[Line], project_id: str, request: EdgeRequest) -> list[dict[str, Any]]:
+    async def _produce(self, parsed: list[ParsedReport], project_id: str, request: HttpRequest) -> list[dict[str, Any]]:
         sent = [
-            self._send(line, project_id, number, request) if isinstance(line, RelayedReport) else (line, "")
-            for number, line in enumerate(read)
+            self._send(report, project_id, number, request) if isinstance(report, RelayedReport) else (report, "")
+            for number, report in enumerate(parsed)
         ]
         futures = [outcome for outcome, _ in sent if isinstance(outcome, asyncio.Future)]
         if futures:
             await asyncio.wait(futures)
-        results = [_result(outcome, name, number, request) for number, (outcome, name) in enumerate(sent)]
-        self._admission.counts.taken += sum(result["status"] == 200 for result in results)
+        results = [
+            {"number": number, **self._result(outcome, event_id, request)}
+            for number, (outcome, event_id) in enumerate(sent)
+        ]
+        self._admission.counts.accepted += sum(result["status"] == 200 for result in results)
         if all(result["status"] == UNAVAILABLE.status for result in results):
             raise self._admission.unavailable("Kafka acknowledged none of the batch")
         return results
 
     def _send(
-        self, report: RelayedReport, project_id: str, number: int, request: EdgeRequest
-    ) -> tuple[asyncio.Future[Ack] | ErrorAnswer, str]:
+        self, report: RelayedReport, project_id: str, number: int, request: HttpRequest
+    ) -> tuple[asyncio.Future[Ack] | ProblemDetails, str]:
         receipt = self._receipt(report, project_id, number, request)
         try:
             return self._acks.send(self._writer.write(report, receipt)), receipt.event_id
-        except RecordTooLarge as error:
-            return ErrorAnswer(TOO_LARGE, str(error)), ""
         except NotAcked as error:
-            return ErrorAnswer(UNAVAILABLE, str(error)), ""
+            return self._admission.not_acked(error).problem, ""
 
-    def _receipt(self, report: RelayedReport, project_id: str, number: int, request: EdgeRequest) -> Receipt:
+    def _receipt(self, report: RelayedReport, project_id: str, number: int, request: HttpRequest) -> Receipt:
         received_at_us = now_us()
         key = report.idempotency_key
         if key is None and (signed := signed_key(request.headers)) is not None:
             key = f"{signed} {number}"
-        name = same_event_id(project_id, report.task_id, key) if key else fresh_event_id(received_at_us)
-        return Receipt(project_id, report.task_id, name, received_at_us, traceparent(request))
+        event_id = same_event_id(project_id, report.task_id, key) if key else fresh_event_id(received_at_us)
+        return Receipt(project_id, report.task_id, event_id, received_at_us, traceparent(request))
 
-    def _would_be(self, line: Line, project_id: str, number: int, request: EdgeRequest) -> dict[str, Any]:
-        if isinstance(line, ErrorAnswer):
-            return _told(line, request)
-        return {"status": 200, "event": recorded(line, self._receipt(line, project_id, number, request))}
+    def _result(
+        self, outcome: asyncio.Future[Ack] | ProblemDetails, event_id: str, request: HttpRequest
+    ) -> dict[str, Any]:
+        if isinstance(outcome, ProblemDetails):
+            return _problem_document(outcome, request)
+        failure = outcome.exception()
+        if isinstance(failure, NotAcked):
+            return _problem_document(self._admission.not_acked(failure).problem, request)
+        ack = outcome.result()
+        return {"status": 200, "event_id": event_id, "partition": ack.partition, "offset": ack.offset}
+
+    def _validation_result(
+        self, report: ParsedReport, project_id: str, number: int, request: HttpRequest
+    ) -> dict[str, Any]:
+        if isinstance(report, ProblemDetails):
+            return _problem_document(report, request)
+        return {"status": 200, "event": recorded(report, self._receipt(report, project_id, number, request))}
 
 
 def read_array(body: bytes) -> list[Any]:
     """The elements of a JSON array.
 
     Raises:
-        ApiError: it is none.
+        ApiError: MALFORMED, when the body is not a JSON array.
     """
     try:
         elements = from_json(body)
     except ValueError as error:
-        raise ApiError(MALFORMED, f"the body is no JSON in UTF-8: {error}") from error
+        raise ApiError(MALFORMED, f"the body is not valid UTF-8 JSON: {error}") from error
     if not isinstance(elements, list):
-        raise ApiError(MALFORMED, "the body is JSON and no array; send an array of reports, or one report a line")
+        raise ApiError(MALFORMED, "the body is not a JSON array; send an array of reports, or one report per line")
     return elements
 
 
 def read_lines(body: bytes) -> list[Any]:
-    """What stands in each line that is not blank; a line that is no JSON becomes its refusal."""
-    return [_parsed(line) for line in body.splitlines() if line.strip()]
+    """The JSON value of each line that is not blank; a line that is not JSON becomes its ProblemDetails."""
+    return [_line_value(line) for line in body.splitlines() if line.strip()]
 
 
-def _parsed(line: bytes) -> Any:
+def _line_value(line: bytes) -> Any:
     try:
         return from_json(line)
     except ValueError as error:
-        return ErrorAnswer(MALFORMED, f"the line is no JSON in UTF-8: {error}")
+        return ProblemDetails(MALFORMED, f"the line is not valid UTF-8 JSON: {error}")
 
 
-def _read(line: Any) -> Line:
-    if isinstance(line, ErrorAnswer):
-        return line
+def _parse(element: Any) -> ParsedReport:
+    if isinstance(element, ProblemDetails):
+        return element
     try:
-        report: RelayedReport = _validate(line, strict=True)
+        report: RelayedReport = _validate(element, strict=True)
     except ValidationError as error:
-        return refusal(error.errors(include_url=False, include_input=False), b"line", RelayedReport).answer
+        return refusal(error.errors(include_url=False, include_input=False), b"line", RelayedReport).problem
     if problem := task_id_problem(report.task_id):
-        field = FieldError("task_id", f"must not be one that {problem}")
-        return ErrorAnswer(INVALID_FIELD, f"task_id: {field.rule}", (field,))
+        return invalid_field("task_id", problem).problem
     return report
 
 
-def _all_refused(read: list[Line]) -> ApiError:
-    """Nothing of the batch can be taken: say what is wrong with the first ones."""
-    refused = [(number, line) for number, line in enumerate(read) if isinstance(line, ErrorAnswer)]
+def _all_refused(parsed: list[ParsedReport]) -> ApiError:
+    """The error of a batch without a valid report; it names the invalid fields of the first 20 reports."""
+    refused = [(number, report) for number, report in enumerate(parsed) if isinstance(report, ProblemDetails)]
     fields = tuple(
-        FieldError(f"[{number}].{each.field}", each.rule) for number, line in refused[:20] for each in line.fields
+        FieldError(f"[{number}].{each.field}", each.rule) for number, problem in refused[:20] for each in problem.fields
     )
     number, first = refused[0]
-    return ApiError(first.kind, f"no report of the batch can be taken; number {number}: {first.detail}", fields=fields)
+    return ApiError(first.kind, f"no report of the batch is valid; number {number}: {first.detail}", fields=fields)
 
 
-def _result(outcome: asyncio.Future[Ack] | ErrorAnswer, name: str, number: int, request: EdgeRequest) -> dict[str, Any]:
-    if isinstance(outcome, ErrorAnswer):
-        return {"number": number, **_told(outcome, request)}
-    if failure := outcome.exception():
-        return {"number": number, **_told(ErrorAnswer(UNAVAILABLE, str(failure)), request)}
-    ack = outcome.result()
-    return {"number": number, "status": 200, "event_id": name, "partition": ack.partition, "offset": ack.offset}
-
-
-def _told(answer: ErrorAnswer, request: EdgeRequest) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(answer.body(request.name()))
+def _problem_document(problem: ProblemDetails, request: HttpRequest) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(problem.body(request.request_id))
     return document
 
 
-def _answer(results: list[dict[str, Any]], *, as_lines: bool, request: EdgeRequest) -> EdgeResponse:
+def _response(results: list[dict[str, Any]], *, as_lines: bool, request: HttpRequest) -> HttpResponse:
     status = 200 if all(result["status"] == 200 for result in results) else 207
     if as_lines:
         body = b"".join(json.dumps(result).encode() + b"\n" for result in results)
     else:
         body = json.dumps(results).encode()
-    media = b"application/x-ndjson" if as_lines else b"application/json"
-    headers = [(b"content-type", media), (b"content-length", b"%d" % len(body))]
-    return EdgeResponse(status, [*headers, (b"x-request-id", request.name().encode())], body)
+    content_type = _JSON_LINES_CONTENT if as_lines else JSON_CONTENT
+    return content_response(request.request_id, body, content_type, status=status)

@@ -1,7 +1,7 @@
-"""The short way of a plain report: a whole request in, an answer out when Kafka has it, and no task in between.
+"""The fast path of a plain report: a whole request in, a response out when Kafka has acknowledged, no task in between.
 
-It decides nothing of its own: what is not plain goes the ordinary way through `producer.app`, and both share every
-check. It knows no server; who answers is a `ExpressResponder`.
+Every check is shared with the ordinary path through `producer.http.application`, which serves all other requests. This
+file knows no server; the response goes to an `ExpressResponder`.
 """
 
 from __future__ import annotations
@@ -11,28 +11,28 @@ from typing import Final, Protocol
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.admission import Admission
-from taskstream.producer.errors import NotAcked, RecordTooLarge
-from taskstream.producer.http.progress_endpoint import ProgressEndpoint
+from taskstream.producer.errors import NotAcked
+from taskstream.producer.http.progress_endpoint import RECEIPT_LINES, ProgressEndpoint
 from taskstream.producer.http.refusals import Refusals
-from taskstream.producer.http.request import EdgeRequest, Message
-from taskstream.schemas.http.api_error import TOO_LARGE, ApiError
+from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.response import header_lines
 
 _PLAIN_URL: Final = re.compile(rb"/v3/tasks/([!\"$-.0->@-~]*)/progress")  # no slash, query or fragment within
-_MOST_LENGTH_DIGITS: Final = 9
+_LENGTH_DIGITS: Final = 9
 _NOT_PLAIN: Final = frozenset({b"authorization", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
-_TAKEN: Final = b"content-length: 0\r\nx-request-id: %b\r\nx-event-id: %b\r\nx-partition: %d\r\nx-offset: %d\r\n"
 
 
 class ExpressResponder(Protocol):
-    """Whom the answer goes to; it may be gone by then."""
+    """Writes the response of one request; the caller may have disconnected by then."""
 
     def send(self, status: int, head: bytes, body: bytes = b"") -> None:
-        """Answer, once. `head` is header lines, each with its end."""
+        """Write the response; called once. `head` is header lines, each with its end."""
         ...
 
 
 class ExpressLane:
-    """Takes reports whose caller is known without asking anybody, and whose body is small and as it is."""
+    """Accepts reports whose token is in a token file and whose body is small and has no content encoding."""
 
     def __init__(
         self, admission: Admission, progress: ProgressEndpoint, acks: AckedProducer, refusals: Refusals, body_bytes: int
@@ -44,13 +44,13 @@ class ExpressLane:
         self._body_bytes = body_bytes
 
     def begin(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> ExpressReport | None:
-        """To be given its body when that is there, or None: the request must go the ordinary way."""
+        """The report, to be completed with its body; None when the request must take the ordinary path."""
         if method != b"PUT" or (match := _PLAIN_URL.fullmatch(url)) is None:
             return None
-        request = EdgeRequest("PUT", url, b"", headers, _no_body)
+        request = HttpRequest("PUT", url, b"", headers)
         raw = request.headers.raw
         length = raw.get(b"content-length")
-        if length is None or len(length) > _MOST_LENGTH_DIGITS or int(length) > self._body_bytes:
+        if length is None or len(length) > _LENGTH_DIGITS or int(length) > self._body_bytes:
             return None
         if not _NOT_PLAIN.isdisjoint(raw) or (project_id := self.admission.known_project(request)) is None:
             return None
@@ -58,23 +58,23 @@ class ExpressLane:
 
 
 class ExpressReport:
-    """One report on the short way."""
+    """One report on the fast path; the `Waiter` of its own acknowledgement."""
 
-    __slots__ = ("_event_id", "_lane", "_project_id", "_reply", "_request", "_segment")
+    __slots__ = ("_event_id", "_lane", "_project_id", "_request", "_responder", "_segment")
 
-    _reply: ExpressResponder
     _event_id: bytes
+    _responder: ExpressResponder
 
-    def __init__(self, lane: ExpressLane, request: EdgeRequest, segment: bytes, project_id: str) -> None:
+    def __init__(self, lane: ExpressLane, request: HttpRequest, segment: bytes, project_id: str) -> None:
         self._lane = lane
         self._request = request
         self._segment = segment
         self._project_id = project_id
 
-    def complete(self, body: bytes, reply: ExpressResponder) -> None:
-        """Take the body; the reply is sent now or later."""
+    def complete(self, body: bytes, responder: ExpressResponder) -> None:
+        """Produce the report of this body; the response is sent now or later."""
         lane = self._lane
-        self._reply = reply
+        self._responder = responder
         try:
             event = lane.progress.event(self._request, self._segment, self._project_id, body)[2]
             self._event_id = event.headers[0][1]  # type: ignore[assignment] # ce_id, in bytes
@@ -87,22 +87,15 @@ class ExpressReport:
 
     def acked(self, partition: int, offset: int) -> None:
         """See `taskstream.producer.acks.delivery.Waiter`."""
-        self._lane.admission.counts.taken += 1
-        name = self._event_id
-        self._reply.send(200, _TAKEN % (self._request.request_id.encode() or name, name, partition, offset))
+        self._lane.admission.counts.accepted += 1
+        event_id, given = self._event_id, self._request.given_request_id
+        request_id = event_id if given is None else given.encode()
+        self._responder.send(200, RECEIPT_LINES % (request_id, event_id, partition, offset))
 
     def failed(self, failure: NotAcked) -> None:
         """See `taskstream.producer.acks.delivery.Waiter`."""
-        if isinstance(failure, RecordTooLarge):
-            self._refuse(ApiError(TOO_LARGE, str(failure)))
-        else:
-            self._refuse(self._lane.admission.unavailable(str(failure)))
+        self._refuse(self._lane.admission.not_acked(failure))
 
     def _refuse(self, error: ApiError) -> None:
-        answer = self._lane.refusals.answer(error, self._request)
-        head = b"".join(b"%b: %b\r\n" % pair for pair in answer.headers)
-        self._reply.send(answer.status, head, answer.body)
-
-
-async def _no_body() -> Message:
-    raise NotImplementedError("on the short way the body comes whole")
+        response = self._lane.refusals.response(error, self._request)
+        self._responder.send(response.status, header_lines(response.headers), response.body)

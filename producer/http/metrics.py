@@ -1,6 +1,6 @@
-"""/metrics in Prometheus' form: made from plain counts when it is asked for, and from librdkafka's statistics.
+"""/metrics in Prometheus' text format, made on request from plain counts and from librdkafka's statistics.
 
-Several worker processes leave theirs in one folder, so that whichever is asked answers for all.
+Several worker processes write their metrics into one folder, so that each of them can report the metrics of all.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from prometheus_client.registry import Collector
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.acks.delivery import LATENCY_BOUNDS_S
-from taskstream.producer.http.counts import EdgeCounts
-from taskstream.producer.http.readiness import Readiness
+from taskstream.producer.admission.counts import EdgeCounts
+from taskstream.producer.admission.readiness import Readiness
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
-LEAVE_INTERVAL_S: Final = 2.0
+WRITE_INTERVAL_S: Final = 2.0
 _P: Final = "taskstream_edge"
 
 
 class LibrdkafkaStats:
-    """The last statistics that librdkafka told: a few numbers of the hundreds."""
+    """The latest statistics of librdkafka, reduced to a few numbers."""
 
     def __init__(self) -> None:
         self.numbers: dict[str, float] = {}
 
-    def take(self, text: str) -> None:
-        """To be given to the producer as its stats callback."""
-        told: dict[str, Any] = json.loads(text)
-        brokers = [each for each in told.get("brokers", {}).values() if each.get("nodeid", -1) >= 0]
+    def update(self, text: str) -> None:
+        """The producer's statistics callback; `text` is librdkafka's JSON."""
+        stats: dict[str, Any] = json.loads(text)
+        brokers = [each for each in stats.get("brokers", {}).values() if each.get("nodeid", -1) >= 0]
         self.numbers = {
-            "queue_messages": told["msg_cnt"],
-            "queue_bytes": told["msg_size"],
-            "transmitted_messages": told["txmsgs"],
-            "transmitted_bytes": told["txmsg_bytes"],
+            "queue_messages": stats["msg_cnt"],
+            "queue_bytes": stats["msg_size"],
+            "transmitted_messages": stats["txmsgs"],
+            "transmitted_bytes": stats["txmsg_bytes"],
             "request_errors": sum(each["txerrs"] for each in brokers),
             "request_retries": sum(each["txretries"] for each in brokers),
             "request_timeouts": sum(each["req_timeouts"] for each in brokers),
@@ -52,7 +52,7 @@ class LibrdkafkaStats:
 
 
 class EdgeMetrics(Collector):
-    """`async with Metrics(...) as metrics: metrics.exposition()`."""
+    """The metrics of the edge; while it is entered, this worker's file in `folder` is kept up to date."""
 
     def __init__(
         self,
@@ -70,9 +70,11 @@ class EdgeMetrics(Collector):
         self._stats = stats
         self._folder = folder
         self._worker = str(worker)
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._leave()) if self._folder is not None else None
+        if self._folder is not None:
+            self._task = asyncio.get_running_loop().create_task(self._write_regularly(self._folder))
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:
@@ -81,32 +83,40 @@ class EdgeMetrics(Collector):
                 await self._task
 
     def exposition(self) -> bytes:
-        """The text, of all workers."""
+        """The metrics of all workers, as text."""
         families = {family.name: family for family in self.collect()}
-        for text in self._left_by_others():
+        for text in self._texts_of_other_workers():
             for family in text_string_to_metric_families(text):
                 if family.name in families:
                     families[family.name].samples.extend(family.samples)
         return _text(_Collected(list(families.values())))
 
     def collect(self) -> Iterator[Metric]:
-        """This worker's own."""
+        """The metrics of this worker."""
         acks, counts = self._acks.counts, self._counts
-        yield self._counter("reports", "Reports taken: Kafka has them.", counts.taken)
-        yield self._counter("acknowledged", "Events that Kafka acknowledged, our own probes among them.", acks.acked)
-        refused = CounterMetricFamily(f"{_P}_refused", "Requests refused.", labels=["worker", "status", "code"])
+        yield self._counter("reports", "Reports accepted: Kafka acknowledged them.", counts.accepted)
+        yield self._counter(
+            "acknowledged", "Events that Kafka acknowledged, including the edge's own probes.", acks.acked
+        )
+        refused = CounterMetricFamily(
+            f"{_P}_refused", "Requests that ended with an error response.", labels=["worker", "status", "code"]
+        )
         for kind, number in counts.refused.items():
             refused.add_metric([self._worker, str(kind.status), kind.code], number)
         yield refused
-        failed = CounterMetricFamily(f"{_P}_unacknowledged", "Events not acknowledged.", labels=["worker", "reason"])
+        failed = CounterMetricFamily(
+            f"{_P}_unacknowledged", "Events that Kafka did not acknowledge.", labels=["worker", "reason"]
+        )
         for reason, number in acks.by_reason.items():
             failed.add_metric([self._worker, reason], number)
         yield failed
-        yield self._counter("unknown_fields", "Fields of reports that are not known here.", counts.unknown_fields)
-        yield self._counter("producer_rebuilds", "Producers that died and were replaced.", acks.rebuilds)
+        yield self._counter(
+            "unknown_fields", "Fields of reports that this version does not know.", counts.unknown_fields
+        )
+        yield self._counter("producer_rebuilds", "Producers replaced after a fatal error.", acks.rebuilds)
         yield self._gauge("in_flight", "Reports produced and not yet acknowledged.", self._acks.in_flight)
         yield self._gauge("queue_depth", "Events in librdkafka's queues.", self._acks.queue_depth)
-        yield self._gauge("ready", "Whether reports are welcome.", int(self._readiness.ready))
+        yield self._gauge("ready", "1 while the edge accepts reports.", int(self._readiness.ready))
         yield self._latency()
         for name, value in self._stats.numbers.items():
             yield self._gauge(f"kafka_{name}", "From librdkafka's statistics.", value)
@@ -131,17 +141,16 @@ class EdgeMetrics(Collector):
         family.add_metric([self._worker], value)
         return family
 
-    async def _leave(self) -> None:
-        """Keep our own numbers where the other workers find them."""
-        assert self._folder is not None, "only started with a folder"
-        mine = self._folder / f"{self._worker}.prom"
+    async def _write_regularly(self, folder: Path) -> None:
+        """Write this worker's metrics where the other workers read them."""
+        path = folder / f"{self._worker}.prom"
         while True:
-            fresh = mine.with_suffix(".new")
+            fresh = path.with_suffix(".new")
             fresh.write_bytes(_text(self))
-            fresh.replace(mine)
-            await asyncio.sleep(LEAVE_INTERVAL_S)
+            fresh.replace(path)
+            await asyncio.sleep(WRITE_INTERVAL_S)
 
-    def _left_by_others(self) -> Iterator[str]:
+    def _texts_of_other_workers(self) -> Iterator[str]:
         if self._folder is not None:
             for path in sorted(self._folder.glob("*.prom")):
                 if path.stem != self._worker:
@@ -149,7 +158,7 @@ class EdgeMetrics(Collector):
 
 
 class _Collected(Collector):
-    """Families that are already there."""
+    """Metric families that were collected before."""
 
     def __init__(self, families: list[Metric]) -> None:
         self._families = families

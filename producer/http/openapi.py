@@ -1,4 +1,4 @@
-"""The API described in OpenAPI 3.1: which request is answered how. What the bodies hold is in `openapi_schemas`."""
+"""The edge's API in OpenAPI 3.1: its requests and responses. The schemas of the bodies are in `openapi_schemas`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from taskstream.schemas.http.api_error import (
     ErrorKind,
 )
 
-TAKING: Final = (
+REPORT_ERRORS: Final = (
     MALFORMED,
     INVALID_FIELD,
     UNAUTHENTICATED,
@@ -36,31 +36,31 @@ TAKING: Final = (
     HEADERS_TOO_LARGE,
     UNAVAILABLE,
 )
-"""What an endpoint that takes reports may answer but 200."""
-TELLING: Final = (MALFORMED, REQUEST_TIMEOUT, HEADERS_TOO_LARGE, UNAVAILABLE)
-"""What one that only tells may answer: these come from the server, before any endpoint is asked."""
-_BODY: Final = "Plain, or in gzip with Content-Encoding saying so. 5.0 is no integer: write 5."
+"""The errors of an endpoint that accepts reports."""
+READ_ERRORS: Final = (MALFORMED, REQUEST_TIMEOUT, HEADERS_TOO_LARGE, UNAVAILABLE)
+"""The errors of all other endpoints: the server sends these before it calls the application."""
+_BODY: Final = "Plain, or gzip with a Content-Encoding header. 5.0 is not an integer: write 5."
 _RETRY_AFTER: Final = frozenset({"429", "503"})
 
 
 @functools.cache
 def openapi_document(batch_reports: int) -> dict[str, Any]:
-    """The whole description, for an edge that takes so many reports in one batch."""
+    """The whole document, for an edge that accepts this many reports per batch."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "taskstream edge",
             "version": metadata.version("taskstream"),
-            "description": "Takes the progress reports of migration agents. 200 means that Kafka has the report.",
+            "description": "Accepts progress reports of migration agents. 200 means that Kafka has the report.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
             "/v3/tasks/{task_id}/progress": {"put": _put()},
             "/v3/progress": {"post": _post(batch_reports)},
-            "/healthz": {"get": _get("Whether the process lives", _json("It does.", {"type": "object"}))},
+            "/healthz": {"get": _get("Liveness of the process", _json("The process is alive.", {"type": "object"}))},
             "/readyz": {"get": _readyz()},
-            "/metrics": {"get": _get("The numbers, for Prometheus", _plain("In Prometheus' text format."))},
-            "/openapi.json": {"get": _get("This description", _json("In OpenAPI 3.1.", {"type": "object"}))},
+            "/metrics": {"get": _get("Metrics for Prometheus", _plain("Prometheus' text format."))},
+            "/openapi.json": {"get": _get("This document", _json("OpenAPI 3.1.", {"type": "object"}))},
         },
         "components": {
             "schemas": components(),
@@ -70,7 +70,7 @@ def openapi_document(batch_reports: int) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Authorization",
-                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs.",
+                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs requests.",
                 },
             },
         },
@@ -92,23 +92,21 @@ def _put() -> dict[str, Any]:
         "parameters": [task_id, _idempotency(), _validate()],
         "requestBody": {
             "required": True,
-            "description": f"{_BODY} Fields that are not known are ignored.",
+            "description": f"{_BODY} Unknown fields are ignored.",
             "content": {"application/json": {"schema": reference("ProgressReport")}},
         },
         "responses": {
             "200": {
-                "description": "Kafka has the report; there is no body. With validate=true nothing was produced, and "
-                "the body is JSON: the schema WouldBe.",
+                "description": "Kafka has acknowledged the report; there is no body. With validate=true nothing was "
+                "produced, and the body is JSON of the schema ValidationResult.",
                 "headers": {
-                    "X-Event-Id": _header(
-                        "string", "The event's name; the same for a retried report with the same key."
-                    ),
-                    "X-Partition": _header("integer", "Where Kafka has it."),
-                    "X-Offset": _header("integer", "Where Kafka has it."),
-                    "X-Request-Id": _header("string", "The caller's own, or one made up.", required=True),
+                    "X-Event-Id": _header("string", "The event's id; equal for every retry with the same key."),
+                    "X-Partition": _header("integer", "The event's partition."),
+                    "X-Offset": _header("integer", "The event's offset in its partition."),
+                    "X-Request-Id": _header("string", "The caller's own, or a random one.", required=True),
                 },
             },
-            **_errors(TAKING),
+            **_errors(REPORT_ERRORS),
         },
     }
 
@@ -116,44 +114,49 @@ def _put() -> dict[str, Any]:
 def _post(batch_reports: int) -> dict[str, Any]:
     many = {"type": "array", "items": reference("RelayedReport"), "minItems": 1, "maxItems": batch_reports}
     results = {"type": "array", "items": reference("Result"), "minItems": 1, "maxItems": batch_reports}
-    lines = "One JSON object a line, each ended by a newline; described here as the array of them."
-    taken = {"application/json": {"schema": many}, "application/x-ndjson": {"schema": {**many, "description": lines}}}
-    told = {
+    lines = "One JSON object per line, each followed by a newline; the schema is that of an array of them."
+    sent = {"application/json": {"schema": many}, "application/x-ndjson": {"schema": {**many, "description": lines}}}
+    produced = {
         "application/json": {"schema": results},
         "application/x-ndjson": {"schema": {**results, "description": lines}},
     }
     return {
         "operationId": "reportManyProgresses",
-        "summary": "Report for many tasks at once, as a relay does",
+        "summary": "Report progress of many tasks at once, for relays",
         "parameters": [_validate()],
         "requestBody": {
             "required": True,
-            "description": f"{_BODY} The answer has the form of the request.",
-            "content": taken,
+            "description": f"{_BODY} The response has the format of the request.",
+            "content": sent,
         },
         "responses": {
-            "200": {"description": "Kafka has all of them.", "content": told},
-            "207": {"description": "Kafka has some of them; each result tells.", "content": told},
-            **_errors(TAKING),
+            "200": {"description": "Kafka has acknowledged all reports.", "content": produced},
+            "207": {
+                "description": "Kafka has acknowledged some reports; each result has its own status.",
+                "content": produced,
+            },
+            **_errors(REPORT_ERRORS),
         },
     }
 
 
 def _readyz() -> dict[str, Any]:
-    described = _get("Whether reports are welcome", _json("They are.", reference("Readiness")))
-    described["responses"]["503"] = _json("They are not; the body names what fails.", reference("Readiness"))
+    described = _get("Readiness to accept reports", _json("The edge is ready.", reference("Readiness")))
+    described["responses"]["503"] = _json(
+        "The edge is not ready; the body names the check that fails.", reference("Readiness")
+    )
     return described
 
 
 def _get(summary: str, good: dict[str, Any]) -> dict[str, Any]:
-    return {"summary": summary, "security": [], "responses": {"200": good, **_errors(TELLING)}}
+    return {"summary": summary, "security": [], "responses": {"200": good, **_errors(READ_ERRORS)}}
 
 
 def _idempotency() -> dict[str, Any]:
     return {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Makes the event's name the same when the report is sent again; X-Request-Id does it as well.",
+        "description": "Gives every retry of the report the same event id; X-Request-Id does so as well.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     }
 
@@ -162,7 +165,7 @@ def _validate() -> dict[str, Any]:
     return {
         "name": "validate",
         "in": "query",
-        "description": "Check everything and produce nothing; the answer shows the event as it would be.",
+        "description": "Check the request and produce nothing; the response shows the event of the report.",
         "schema": {"type": "string", "enum": ["true", "false"]},
     }
 

@@ -1,4 +1,4 @@
-"""What the bodies of the API hold, as JSON schemas: built from the models that check them. It knows no endpoint."""
+"""JSON schemas of the request and response bodies, built from the models that validate them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from taskstream.producer.http.progress_endpoint import TASK_ID_PATTERN
 
 
 def components() -> dict[str, Any]:
-    """Every schema, by the name that `reference` takes."""
+    """Every schema by its name."""
     return {
         "ProgressReport": _schema(ProgressReport),
         "RelayedReport": _relayed(),
-        "WouldBe": _would_be(),
+        "ValidationResult": _validation_result(),
         "Error": _error(),
         "Result": _result(),
         "Readiness": _readiness(),
@@ -22,7 +22,7 @@ def components() -> dict[str, Any]:
 
 
 def reference(name: str) -> dict[str, str]:
-    """Points at one of `components`."""
+    """A reference to one of `components`."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -38,22 +38,26 @@ def _relayed() -> dict[str, Any]:
     return schema
 
 
-def _would_be() -> dict[str, Any]:
+def _validation_result() -> dict[str, Any]:
     text, count = {"type": "string"}, {"type": "integer", "minimum": 0}
     received_at = {**count, "description": "Microseconds since 1970."}
     event = {"event_id": text, "project_id": text, "task_id": text, "received_at": received_at}
     members = {
         "event": {
-            "description": "The event's fields: these, and those of the report with null for what was not sent.",
+            "description": "The event's fields: these and those of the report, null where it has no value.",
             **_object(event),
         },
         "key": {**text, "description": "The record's key: project and task."},
         "headers": {"type": "object", "additionalProperties": text, "description": "The record's headers."},
-        "timestamp": {**count, "description": "The record's time: milliseconds since 1970."},
-        "value_bytes": {**count, "description": "How long the record's value is."},
-        "unknown_fields": {"type": "array", "items": text, "description": "What was sent and is not known here."},
+        "timestamp": {**count, "description": "The record's timestamp: milliseconds since 1970."},
+        "value_bytes": {**count, "description": "Length of the record's value in bytes."},
+        "unknown_fields": {
+            "type": "array",
+            "items": text,
+            "description": "Names of the fields that this version does not know.",
+        },
     }
-    return {"description": "The answer to validate=true: nothing was produced.", **_object(members)}
+    return {"description": "The response to validate=true: nothing was produced.", **_object(members)}
 
 
 def _error() -> dict[str, Any]:
@@ -61,7 +65,7 @@ def _error() -> dict[str, Any]:
     field = _object({"field": text, "rule": text})
     members = {
         "error_code": {**text, "description": "For programs."},
-        "error_msg": {**text, "description": "For people; names every wrong field with its bound."},
+        "error_msg": {**text, "description": "For people; names every invalid field with its bound."},
         "type": text,
         "title": text,
         "status": {"type": "integer"},
@@ -85,7 +89,7 @@ def _result() -> dict[str, Any]:
             "event_id": {"type": "string"},
             "partition": {"type": "integer"},
             "offset": {"type": "integer"},
-            "event": {"type": "object", "description": "With validate=true: the event as it would be."},
+            "event": {"type": "object", "description": "With validate=true: the event that the report would become."},
             "error_code": {"type": "string"},
             "error_msg": {"type": "string"},
             "retriable": {"type": "boolean"},
@@ -94,7 +98,7 @@ def _result() -> dict[str, Any]:
 
 
 def _readiness() -> dict[str, Any]:
-    checks = {"type": "object", "additionalProperties": {"type": "string"}, "description": "What was looked at."}
+    checks = {"type": "object", "additionalProperties": {"type": "string"}, "description": "The result of each check."}
     return _object({"status": {"type": "string", "enum": ["ready", "unready"]}, "checks": checks})
 
 

@@ -1,4 +1,4 @@
-"""A refusal on its way out: counted, told to the log at a bounded rate, and made an answer. It never sees a token."""
+"""Error responses of the edge: counted, and logged at a bounded rate. No header of a request is logged."""
 
 from __future__ import annotations
 
@@ -7,33 +7,32 @@ from collections.abc import Callable
 
 import structlog
 
-from taskstream.producer.http.counts import EdgeCounts
-from taskstream.producer.http.request import EdgeRequest, EdgeResponse
-from taskstream.schemas.http.api_error import ApiError, ErrorAnswer
+from taskstream.producer.admission.counts import EdgeCounts
+from taskstream.schemas.http.api_error import ApiError, ProblemDetails
+from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.response import HttpResponse, problem_response
 
 LINES_PER_S = 10
 _log = structlog.get_logger("taskstream.edge")
 
 
 class Refusals:
-    """What every endpoint's refusals go through."""
+    """Makes the error responses of every endpoint."""
 
     def __init__(self, counts: EdgeCounts) -> None:
         self._counts = counts
         self._log = RefusalLog()
 
-    def answer(self, error: ApiError, request: EdgeRequest) -> EdgeResponse:
-        """The answer; it was counted and logged."""
-        told = error.answer
-        self._counts.refuse(told.kind)
-        self._log.tell(told, request)
-        body = told.body(request.name())
-        headers = [(name.encode(), value.encode()) for name, value in told.wire_headers(request.name())]
-        return EdgeResponse(told.kind.status, [*headers, (b"content-length", b"%d" % len(body))], body)
+    def response(self, error: ApiError, request: HttpRequest) -> HttpResponse:
+        """Count and log the error; return its response."""
+        problem = error.problem
+        self._counts.refused[problem.kind] += 1
+        self._log.write(problem, request)
+        return problem_response(problem, request.request_id)
 
 
 class RefusalLog:
-    """At most LINES_PER_S lines a second; the first line of a later second says how many were left out."""
+    """Logs at most LINES_PER_S refusals per second; the next line then says how many were left out."""
 
     def __init__(self, clock_s: Callable[[], float] = time.monotonic) -> None:
         self._clock_s = clock_s
@@ -41,8 +40,8 @@ class RefusalLog:
         self._lines = 0
         self._left_out = 0
 
-    def tell(self, answer: ErrorAnswer, request: EdgeRequest) -> None:
-        """Write the line, or count it as left out."""
+    def write(self, problem: ProblemDetails, request: HttpRequest) -> None:
+        """Write one line, or count it as left out."""
         second = int(self._clock_s())
         if second != self._second:
             self._second, self._lines = second, 0
@@ -53,11 +52,11 @@ class RefusalLog:
         left_out, self._left_out = self._left_out, 0
         _log.info(
             "refused",
-            status=answer.kind.status,
-            code=answer.kind.code,
-            detail=answer.detail[:300],
+            status=problem.kind.status,
+            code=problem.kind.code,
+            detail=problem.detail[:300],
             method=request.method,
             path=request.path[:300].decode("latin-1"),
-            request_id=request.name(),
+            request_id=request.request_id,
             left_out=left_out,
         )

@@ -1,1 +1,1 @@
-"""What both HTTP servers share: requests, responses, the error form, the caller."""
+"""The HTTP vocabulary of the edge and the view: requests, responses, errors, callers."""

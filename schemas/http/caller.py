@@ -1,11 +1,16 @@
-"""Who is calling, as both HTTP faces need to know it. How that is found out lives elsewhere; here is the promise."""
+"""Who calls, and what they may do. The authenticators live elsewhere; their protocol is here."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+from taskstream.schemas.http.api_error import FORBIDDEN, HEADERS_TOO_LARGE, MALFORMED, UNAUTHENTICATED, ApiError
+from taskstream.schemas.http.request import HttpRequest
+
+TOKEN_CHARS: Final = 16_384
+"""The longest X-Auth-Token, from the specification."""
 
 
 class Role(enum.StrEnum):
@@ -30,26 +35,45 @@ class Caller:
         """Whether the caller has this role."""
         return role in self.roles
 
+    def require_role(self, *roles: Role) -> None:
+        """Check that the caller has one of these roles.
 
-@dataclass(frozen=True, slots=True)
-class CallerRequest:
-    """What an authenticator may look at: the request as it came, headers with lower-case names."""
-
-    method: str
-    path: str
-    """As on the wire, before percent-decoding."""
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
+        Raises:
+            ApiError: FORBIDDEN.
+        """
+        if self.roles.isdisjoint(roles):
+            names = " or ".join(repr(role.value) for role in roles)
+            raise ApiError(FORBIDDEN, f"these credentials do not carry the role {names}")
 
 
 class Authenticator(Protocol):
-    """Tells who calls. Several may stand in a row; each answers only for credentials of its own kind."""
+    """Finds out who calls, from credentials of one kind."""
 
-    async def authenticate(self, request: CallerRequest) -> Caller | None:
+    async def authenticate(self, request: HttpRequest, body: bytes, /) -> Caller | None:
         """The caller, or None when the request carries no credentials of this kind.
+
+        `identify_caller` checks the path, the query and the length of the token before it calls this.
 
         Raises:
             ApiError: the credentials are of this kind and bad (401), or cannot be checked now (503).
         """
         ...
+
+
+async def identify_caller(request: HttpRequest, body: bytes, authenticator: Authenticator) -> Caller:
+    """Who calls.
+
+    Raises:
+        ApiError: HEADERS_TOO_LARGE for a token beyond TOKEN_CHARS, MALFORMED for a path or query that is not ASCII,
+            UNAUTHENTICATED when the authenticator knows no caller, and what the authenticator raises.
+    """
+    token = request.headers.raw.get(b"x-auth-token")
+    if token is not None and len(token) > TOKEN_CHARS:
+        detail = f"X-Auth-Token has {len(token)} characters; the maximum is {TOKEN_CHARS}"
+        raise ApiError(HEADERS_TOO_LARGE, detail)
+    if not (request.path.isascii() and request.query.isascii()):
+        raise ApiError(MALFORMED, "the path or the query has bytes that are not ASCII; percent-encode them")
+    caller = await authenticator.authenticate(request, body)
+    if caller is None:
+        raise ApiError(UNAUTHENTICATED, "no valid credentials; send a token in X-Auth-Token")
+    return caller

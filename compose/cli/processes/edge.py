@@ -146,7 +146,7 @@ def _tracing(endpoint: str | None) -> Tracing | None:
         tracing = importlib.import_module("taskstream.compose.server.tracing")
     except ImportError as error:
         raise click.UsageError(f"--otel-endpoint needs the extra: pip install 'taskstream[otel]' ({error})") from error
-    return lambda app: tracing.Traced(app, tracing.collector(endpoint))
+    return lambda app: tracing.TracedApplication(app, tracing.collector(endpoint))
 
 
 def _serve(app: Edge, listener: socket.socket, serving: Serving, tracing: Tracing | None) -> int:

@@ -1,11 +1,12 @@
-"""The view as a plain ASGI application: which request goes where, and what is done from its start to its end.
+"""The view as an ASGI application: which request gets which response, and what runs during its lifespan.
 
-It knows no server and reads no settings; what it is made of is given to it.
+It knows no server and reads no settings.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,21 +14,10 @@ from typing import Any
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
-from taskstream.consumer.view.http.http import (
-    Receive,
-    Scope,
-    Send,
-    ViewRequest,
-    ViewResponse,
-    asked,
-    error_answer,
-    json_answer,
-    reader,
-    tell,
-)
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
+from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
 from taskstream.consumer.view.http.sse_events import ChangeFeed
 from taskstream.consumer.view.http.sse_response import SseResponse
 from taskstream.consumer.view.json.task_json import task_page
@@ -37,12 +27,15 @@ from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 from taskstream.consumer.view.read_model.state_changes import StateChanges
 from taskstream.consumer.view.read_model.task_list import TaskNames
-from taskstream.schemas.http.api_error import NOT_FOUND, UNAVAILABLE, ApiError
-from taskstream.schemas.http.caller import Authenticator, Caller, Role
+from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
+from taskstream.schemas.http.asgi import Receive, Scope, Send
+from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
+from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.response import HttpResponse, content_response, problem_response, send_response
 
 
 class View:
-    """`scope, receive, send`: the application that a server runs."""
+    """The ASGI application that a server runs."""
 
     def __init__(
         self,
@@ -68,83 +61,87 @@ class View:
         self._draining = False
 
     def drain(self) -> None:
-        """Become unready and end the streams; what else is in flight goes on. Safe in a signal handler."""
+        """Become unready and end the streams; other requests in flight continue. Safe in a signal handler."""
         self._draining = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._feed.close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the life of the application."""
+        """Serve one request, or the lifespan of the application."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = asked(scope)
+        request = HttpRequest.from_scope(scope, receive)
         route = "none"
         try:
             route, segments = _route(request)
             if route == "/stream":
-                request.demand("GET")
+                request.require_method("GET")
                 caller = await self._reader(request)
                 await self._streaming.run(request, caller, receive, send)
-                self._metrics.answered(route, 200)
+                self._metrics.count_request(route, 200)
                 return
-            request.demand("GET", "HEAD")
-            answer = await self._answer(route, segments, request)
+            request.require_method("GET", "HEAD")
+            response = await self._response(route, segments, request)
         except ApiError as error:
-            answer = error_answer(error.answer, request)
-        self._metrics.answered(route, answer.status)
-        lag = ("x-view-lag", f"{self._progress.lag_s:.3f}")
-        kept = () if any(name == "cache-control" for name, _ in answer.headers) else (("cache-control", "no-store"),)
-        await tell(answer, request, send, more=(lag, *kept))
+            response = problem_response(error.problem, request.request_id)
+        self._metrics.count_request(route, response.status)
+        headers = [*response.headers, (b"x-view-lag", b"%.3f" % self._progress.lag_s)]
+        if all(name != b"cache-control" for name, _ in headers):
+            headers.append((b"cache-control", b"no-store"))
+        await send_response(response._replace(headers=headers), send, head_only=request.method == "HEAD")
 
-    async def _answer(self, route: str, segments: tuple[str, ...], request: ViewRequest) -> ViewResponse:
+    async def _response(self, route: str, segments: tuple[str, ...], request: HttpRequest) -> HttpResponse:
         match route:
             case "/healthz":
                 broken = self._upkeep.broken
-                return json_answer({"status": broken or "alive"}, 503 if broken else 200)
+                return _json(request, {"status": broken or "alive"}, 503 if broken else 200)
             case "/readyz":
-                return self._readyz()
+                return self._readyz(request)
             case "/metrics":
-                return ViewResponse(200, self._metrics.text(), CONTENT_TYPE)
+                return content_response(request.request_id, self._metrics.text(), CONTENT_TYPE)
             case "/openapi.json":
-                return json_answer(openapi_document())
+                return _json(request, openapi_document())
             case "/" | "/page":
-                answer = self._files.answer(segments[-1] or "index.html", request)
-                if answer is None:
-                    raise _nothing_at(request)
-                return answer
+                return self._files.response(segments[-1] or "index.html", request)
         caller = await self._reader(request)
         model, now_us = self._model, self._now_us()
         match route:
             case "/tasks":
-                return json_answer(
-                    tasks_api.tasks(model, self._names, caller, request.parameters(tasks_api.LIST_PARAMETERS), now_us)
-                )
+                parameters = query_parameters(request, tasks_api.LIST_PARAMETERS)
+                return _json(request, tasks_api.list_tasks(model, self._names, caller, parameters, now_us))
             case "/fleet":
-                return json_answer(
-                    tasks_api.sums(model, self._names, caller, request.parameters(task_list.FILTERS), now_us)
-                )
+                parameters = query_parameters(request, task_list.FILTERS)
+                return _json(request, tasks_api.fleet_totals(model, self._names, caller, parameters, now_us))
             case "/tasks/{task_id}":
-                project = request.parameters(frozenset({"project"})).get("project")
-                return json_answer(self._page_of(self._task(segments[1], caller, project), now_us))
+                project = query_parameters(request, frozenset({"project"})).get("project")
+                return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
             case "/v3/tasks":
-                parameters = request.parameters(v3_api.PARAMETERS, v3_api.IGNORED)
-                return json_answer(v3_api.list_tasks(model, caller, parameters, now_us))
-        return json_answer(v3_api.show_task(model, self._task(segments[2], caller), now_us))
+                parameters = query_parameters(request, v3_api.PARAMETERS, v3_api.IGNORED)
+                return _json(request, v3_api.list_tasks(model, caller, parameters, now_us))
+        return _json(request, v3_api.show_task(model, self._task(segments[2], caller), now_us))
 
-    async def _reader(self, request: ViewRequest) -> Caller:
-        caller = await reader(request, self._authenticator)
+    async def _reader(self, request: HttpRequest) -> Caller:
+        """The caller of a request for tasks.
+
+        Raises:
+            ApiError: the caller may not read, or the view has no current data.
+        """
+        if len(request.query) > QUERY_CHARS:
+            raise ApiError(MALFORMED, f"the query has {len(request.query)} characters; the maximum is {QUERY_CHARS}")
+        caller = await identify_caller(request, b"", self._authenticator)
+        caller.require_role(Role.READ, Role.OPERATE)
         if self._upkeep.broken is not None:
-            raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be started anew")
+            raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be restarted")
         if not self._progress.caught_up:
             raise ApiError(UNAVAILABLE, "the view has not read the state topic to its end yet", retry_after_s=1)
         return caller
 
     def _task(self, task_id: str, caller: Caller, project: str | None = None) -> int:
-        """The number of the task. Of several projects' tasks with this id an operator gets the one of their project."""
+        """The index of the task. An operator gets their own project's task first, else that of any project."""
         sees_all = caller.may(Role.OPERATE)
         task = None
         if project in (None, caller.project_id) or sees_all:
@@ -157,12 +154,12 @@ class View:
         return task
 
     def _page_of(self, task: int, now_us: int) -> dict[str, Any]:
-        held = self._signals.of_task(*self._model.tasks.name_of(task))
+        signals = self._signals.of_task(*self._model.tasks.name_of(task))
         progress = self._progress_of_signals
         problem = progress.problem or (None if progress.caught_up else "not read to their end yet")
-        return task_page(self._model, task, held, now_us) | {"signals_problem": problem}
+        return task_page(self._model, task, signals, now_us) | {"signals_problem": problem}
 
-    def _readyz(self) -> ViewResponse:
+    def _readyz(self, request: HttpRequest) -> HttpResponse:
         ready = self._progress.caught_up and not self._draining and self._upkeep.broken is None
         checks = {
             "caught_up": "yes" if self._progress.caught_up else "no",
@@ -172,9 +169,8 @@ class View:
             "upkeep": self._upkeep.broken or "ok",
         }
         state = self._stream_state() | {"unreadable": self._progress.unreadable}
-        return json_answer(
-            {"status": "ready" if ready else "unready", "checks": checks, **state}, 200 if ready else 503
-        )
+        document = {"status": "ready" if ready else "unready", "checks": checks, **state}
+        return _json(request, document, 200 if ready else 503)
 
     def _stream_state(self) -> dict[str, Any]:
         progress = self._progress
@@ -196,11 +192,12 @@ class View:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def _route(request: ViewRequest) -> tuple[str, tuple[str, ...]]:
+def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
+    """The route as a pattern, and the segments of the path."""
     segments = request.segments
     match segments:
         case ("" | "tasks" | "fleet" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
-            return request.path, segments
+            return f"/{segments[0]}", segments
         case ("page", _):
             return "/page", segments
         case ("tasks", _):
@@ -209,8 +206,9 @@ def _route(request: ViewRequest) -> tuple[str, tuple[str, ...]]:
             return "/v3/tasks", segments
         case ("v3", "tasks", _):
             return "/v3/tasks/{task_id}", segments
-    raise _nothing_at(request)
+    raise request.not_found()
 
 
-def _nothing_at(request: ViewRequest) -> ApiError:
-    return ApiError(NOT_FOUND, f"nothing is served at {request.path[:200]!r}")
+def _json(request: HttpRequest, document: object, status: int = 200) -> HttpResponse:
+    body = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+    return content_response(request.request_id, body, status=status)

@@ -1,11 +1,13 @@
-"""What Prometheus is told of the view: sums alone, so that no label grows with the tasks."""
+"""The view's metrics for Prometheus: totals only, so that no label grows with the number of tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
@@ -14,11 +16,11 @@ from taskstream.consumer.view.read_model.fleet_summary import fleet
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 
 
 class ViewMetrics:
-    """The view's figures, made when they are asked for."""
+    """The metrics, computed on request."""
 
     def __init__(
         self,
@@ -29,24 +31,24 @@ class ViewMetrics:
         now_us: Callable[[], int],
     ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Figures(model, signals, progress, feed, now_us))
+        self._registry.register(_ViewCollector(model, signals, progress, feed, now_us))
         self._requests = Counter(
             "taskstream_view_requests",
-            "Requests answered, by route and status.",
+            "Requests by route and status of the response.",
             ["route", "status"],
             registry=self._registry,
         )
 
-    def answered(self, route: str, status: int) -> None:
-        """Count a request. `route` is a pattern, never a path with an id in it."""
+    def count_request(self, route: str, status: int) -> None:
+        """Count a request. `route` is a pattern, never a path that has an id in it."""
         self._requests.labels(route, str(status)).inc()
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
-class _Figures(Collector):
+class _ViewCollector(Collector):
     def __init__(
         self,
         model: ReadModel,
@@ -74,36 +76,40 @@ class _Figures(Collector):
             by_trend.add_metric([name], count)
         yield by_trend
         for name, text, value in (
-            ("fleet_rate_bytes_per_second", "Sum of the observed rates of tasks that move.", sums["rate_bps"]),
-            ("fleet_bytes_left", "Bytes that the current subtasks have left.", sums["bytes_left"]),
+            (
+                "fleet_rate_bytes_per_second",
+                "Sum of the observed rates of unfinished tasks that are not silent.",
+                sums["rate_bps"],
+            ),
+            ("fleet_bytes_left", "Bytes that remain in the current subtasks.", sums["bytes_left"]),
             (
                 "oldest_silence_seconds",
-                "Since the report that is the oldest of any unfinished task's last ones.",
+                "Time since the last report of the unfinished task that has been silent longest.",
                 sums["oldest_silence_s"] or 0,
             ),
-            ("view_lag_seconds", "Since the view was known to hold all there is.", self._progress.lag_s),
+            ("view_lag_seconds", "Time since the view was last known to be current.", self._progress.lag_s),
             (
                 "view_records_behind",
-                "Offsets between the view and the state topic's end.",
+                "Offsets between the view's position and the end of the state topic.",
                 self._progress.records_behind,
             ),
             (
                 "view_caught_up",
-                "Whether the view has read the state topic to its end once.",
+                "1 once the view has read the state topic to its end.",
                 int(self._progress.caught_up),
             ),
-            ("view_series", "Series held.", len(self._model.table)),
-            ("view_signals", "Signals held.", len(self._signals)),
+            ("view_series", "Series in memory.", len(self._model.table)),
+            ("view_signals", "Signals in memory.", len(self._signals)),
             ("view_stream_listeners", "Open streams.", self._feed.listeners),
         ):
             yield GaugeMetricFamily(f"taskstream_{name}", text, value)
         for name, text, value in (
             (
                 "view_unreadable_records",
-                "State records left out because they could not be read.",
+                "State records skipped because they could not be decoded.",
                 self._progress.unreadable,
             ),
-            ("view_stream_cut", "Streams cut because nobody read them.", self._feed.cut),
-            ("view_changes", "Changes of tasks taken in.", self._model.version),
+            ("view_stream_cut", "Streams closed because the client did not read them.", self._feed.cut),
+            ("view_changes", "Changes of tasks applied.", self._model.version),
         ):
             yield CounterMetricFamily(f"taskstream_{name}", text, value)

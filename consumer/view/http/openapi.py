@@ -1,4 +1,4 @@
-"""The read API as an OpenAPI 3.1 document, made of the same names and bounds that the code uses. It serves nothing."""
+"""The view's read API in OpenAPI 3.1, built from the names and bounds that the code uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taskstream.consumer.view.read_model.signal_log import OF_ONE_TASK
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
 _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
-_RATE: Final = {"type": ["number", "null"], "description": "Bytes a second."}
+_RATE: Final = {"type": ["number", "null"], "description": "Bytes per second."}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": ["number", "null"]}
 _TEXT: Final = {"type": "string"}
@@ -21,25 +21,32 @@ _TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
 
 _SERIES: Final[dict[str, Any]] = {
     "subtask_name": _TEXT,
-    "state": {"type": "string", "description": "The API's word for a task whose current subtask this is."},
+    "state": {
+        "type": "string",
+        "description": "The state, in the API's terms, of a task whose current subtask this is.",
+    },
     "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent, as reported."},
     "replicatesize": _BYTES,
     "totalsize": _BYTES,
-    "rate_fast_bps": _RATE | {"description": "Observed bytes a second, half-life one bucket."},
-    "rate_slow_bps": _RATE | {"description": "Observed bytes a second, half-life ten buckets."},
-    "rate_reported_bps": _RATE | {"description": "The agent's own migrate_speed, in bytes a second."},
+    "rate_fast_bps": _RATE | {"description": "Observed bytes per second, half-life one bucket."},
+    "rate_slow_bps": _RATE | {"description": "Observed bytes per second, half-life ten buckets."},
+    "rate_reported_bps": _RATE | {"description": "The agent's migrate_speed, in bytes per second."},
     "trend": _TREND,
-    "trend_change_pct": _NUMBER | {"description": "The last 5 buckets against the up to 25 before, percent."},
+    "trend_change_pct": _NUMBER
+    | {"description": "Change of the last 5 buckets against the up to 25 before them, in percent."},
     "health": _HEALTH,
     "health_since_ms": _MS,
-    "health_reason": {"type": "string", "description": "Why, in a sentence with the numbers that decided it."},
-    "ends_at_ms": _MS | {"description": "When it will end by the observed rates; null while that is withheld."},
-    "ends_from_ms": _MS | {"description": "The early end of the 80 percent interval."},
-    "ends_to_ms": _MS | {"description": "The late end of it."},
-    "remain_time_s": {"type": ["integer", "null"], "description": "Seconds left, as the agent says."},
+    "health_reason": {
+        "type": "string",
+        "description": "The reason of the health, in a sentence with the numbers behind it.",
+    },
+    "ends_at_ms": _MS | {"description": "Estimated end by the observed rates; null when there is no estimate."},
+    "ends_from_ms": _MS | {"description": "Early bound of the 80 percent interval."},
+    "ends_to_ms": _MS | {"description": "Late bound of the 80 percent interval."},
+    "remain_time_s": {"type": ["integer", "null"], "description": "Seconds left, as reported by the agent."},
     "first_seen_ms": _MS,
     "last_seen_ms": _MS,
-    "last_advance_ms": _MS | {"description": "When bytes or percent last grew."},
+    "last_advance_ms": _MS | {"description": "When bytes or progress last increased."},
     "minute_bytes": {
         "type": "array",
         "items": {"type": "integer"},
@@ -47,18 +54,17 @@ _SERIES: Final[dict[str, Any]] = {
         "maxItems": MINUTES,
         "description": "Bytes in each closed bucket before open_minute_ms, oldest first.",
     },
-    "open_minute_ms": _MS
-    | {"description": "Of a task, by the clock; of its subtasks, where the newest report has left it."},
+    "open_minute_ms": _MS | {"description": "Of a task, by the clock; of a subtask, by its newest report."},
 }
 _LINE: Final = {
     "project_id": _TEXT,
     "task_id": _TEXT,
     **_SERIES,
-    "version": {"type": "integer", "description": "Grows with every change; see /stream."},
+    "version": {"type": "integer", "description": "Increases with every change; see /stream."},
 }
 _SUBTASK: Final = {
     **_SERIES,
-    "process_trace": {"type": "string", "description": "The agent's own words: text, to be shown as nothing else."},
+    "process_trace": {"type": "string", "description": "Text from the agent; show it as plain text only."},
     "agent_time": {"type": ["string", "null"]},
     "need_migration_test": {"type": ["boolean", "null"]},
     **dict.fromkeys(("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes"), _COUNT),
@@ -70,10 +76,10 @@ _SUBTASK: Final = {
 }
 _SIGNAL: Final = {
     "signal": {"type": "string", "description": f"One of {', '.join(each.name for each in Signal)}."},
-    "text": {"type": "string", "description": "What it told, in a sentence with the numbers that decided it."},
+    "text": {"type": "string", "description": "The signal as a sentence with the numbers behind it."},
     "subtask_name": _TEXT,
     "before": _TEXT,
-    "after": {"type": "string", "description": "The health from then on."},
+    "after": {"type": "string", "description": "The health after the signal."},
     **dict.fromkeys(("raised_at_ms", "since_ms", "before_since_ms", "last_seen_ms", "last_advance_ms"), _MS),
     **dict.fromkeys(("eta_ms", "eta_before_ms"), _MS),
     "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
@@ -86,13 +92,14 @@ _SIGNAL: Final = {
 _FLEET: Final = {
     "tasks": _COUNT,
     "health": {"type": "object", "additionalProperties": _COUNT},
-    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Of unfinished tasks."},
+    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over unfinished tasks."},
     "bytes_done": _BYTES,
     "bytes_left": _BYTES,
-    "rate_bps": _RATE | {"description": "The sum of the fast rates of tasks that are heard and unfinished."},
-    "ends_at_ms": _MS | {"description": "When the last task that has an ETA will end."},
+    "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
+    "ends_at_ms": _MS | {"description": "Latest estimated end of any task that has one."},
     "without_eta": _COUNT,
-    "oldest_silence_s": _NUMBER | {"description": "Since the oldest of the unfinished tasks' last reports."},
+    "oldest_silence_s": _NUMBER
+    | {"description": "Seconds since the last report of the unfinished task that has been silent longest."},
     "now_ms": _MS,
 }
 _ERROR: Final = {
@@ -115,34 +122,36 @@ def _ref(name: str) -> dict[str, str]:
 _PAGE: Final = {
     "bucket_s": _NUMBER,
     "subtasks": _list_of("Subtask"),
-    "signals": _list_of("Signal") | {"description": f"The last {OF_ONE_TASK} at most, the oldest first."},
-    "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, if they may."},
+    "signals": _list_of("Signal") | {"description": f"The last {OF_ONE_TASK} signals, the oldest first."},
+    "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, or null."},
 }
 
 
 def document() -> dict[str, Any]:
-    """The document."""
+    """The whole document."""
     filters = [
-        _query("project", _AT_MOST, "One project; without the role 'operate', the caller's own is the only one."),
-        _several("health", _HEALTH, "One or more, with commas in between."),
-        _several("trend", _TREND, "One or more, with commas in between."),
-        _query("subtask", _AT_MOST, "Names of subtasks, with commas in between."),
-        _query("q", _AT_MOST, "A part of the task's id, capital or not."),
+        _query("project", _AT_MOST, "One project; without the role 'operate', only the caller's own."),
+        _several("health", _HEALTH, "One or more, separated by commas."),
+        _several("trend", _TREND, "One or more, separated by commas."),
+        _query("subtask", _AT_MOST, "Names of subtasks, separated by commas."),
+        _query("q", _AT_MOST, "A part of the task's id, in any case."),
     ]
     sorts = sorted([*task_list.SORTS, *(f"-{name}" for name in task_list.SORTS)])
     paging = [
-        _query("sort", {"type": "string", "enum": sorts, "default": "health"}, "With a - before it: falling."),
-        _query("limit", _whole(0, task_list.MOST, task_list.DEFAULT), "Tasks on a page."),
-        _query("cursor", _TEXT, "next_cursor of the page before, with the same sort."),
+        _query(
+            "sort", {"type": "string", "enum": sorts, "default": "health"}, "A leading - sorts in descending order."
+        ),
+        _query("limit", _whole(0, task_list.MOST, task_list.DEFAULT), "Tasks per page."),
+        _query("cursor", _TEXT, "next_cursor of the previous page, with the same sort."),
     ]
-    last_id = _query("last_event_id", _TEXT, "As the header Last-Event-ID, for those who cannot send it.")
+    last_id = _query("last_event_id", _TEXT, "Like the header Last-Event-ID, for clients that cannot send it.")
     states = {"type": "string", "enum": sorted(v3_api.STATES)}
     vendors = [
         _query("state", states, "The task's state."),
         _query("id", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "The task's id."),
-        _query("name", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "A part of the task's id: reports tell no name."),
-        _query("limit", _whole(0, v3_api.MOST, v3_api.DEFAULT), "Tasks in the answer."),
-        _query("offset", _whole(0, v3_api.FARTHEST, 0), "Tasks left out before it."),
+        _query("name", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "A part of the task's id: reports contain no name."),
+        _query("limit", _whole(0, v3_api.MOST, v3_api.DEFAULT), "Tasks in the response."),
+        _query("offset", _whole(0, v3_api.FARTHEST, 0), "Tasks to skip."),
     ]
     one = [{"name": "task_id", "in": "path", "required": True, "schema": _TEXT}]
     page = {"count": _COUNT, "tasks": _list_of("Task"), "next_cursor": {"type": ["string", "null"]}}
@@ -152,7 +161,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "taskstream view",
             "version": "1",
-            "description": "What is known of every migration. A parameter that is empty counts as not given.",
+            "description": "The state of every migration. An empty parameter counts as not given.",
         },
         "security": [{"token": []}],
         "paths": {
@@ -161,8 +170,8 @@ def document() -> dict[str, Any]:
                 [*filters, *paging],
                 _object(page | {"now_ms": _MS, "bucket_s": _NUMBER}),
             ),
-            "/tasks/{task_id}": _get("All that is known of a task.", [*one, filters[0]], _ref("TaskPage")),
-            "/fleet": _get("The same tasks, summed up.", filters, _ref("Fleet")),
+            "/tasks/{task_id}": _get("One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")),
+            "/fleet": _get("Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")),
             "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream"),
             "/v3/tasks": _get("The vendor's list.", vendors, _object({"count": _COUNT, "tasks": {"type": "array"}})),
             "/v3/tasks/{task_id}": _get("The vendor's task.", one, {"type": "object"}),
@@ -182,9 +191,9 @@ def document() -> dict[str, Any]:
 
 
 def _get(summary: str, parameters: list[Any], schema: Any, kind: str = "application/json") -> dict[str, Any]:
-    lag = {"description": "Seconds since the view was known to hold all there is.", "schema": {"type": "number"}}
+    lag = {"description": "Seconds since the view was last known to be current.", "schema": {"type": "number"}}
     good = {"description": summary, "headers": {"X-View-Lag": lag}, "content": {kind: {"schema": schema}}}
-    bad = {"description": "Refused.", "content": {"application/json": {"schema": _ref("Error")}}}
+    bad = {"description": "The request is refused.", "content": {"application/json": {"schema": _ref("Error")}}}
     responses = {"200": good, **dict.fromkeys(("400", "401", "403", "404", "503"), bad)}
     return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
 

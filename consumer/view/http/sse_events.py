@@ -1,7 +1,7 @@
-"""GET /stream: changes of the chosen tasks as server-sent events, for as long as the listener keeps up.
+"""GET /stream: changes of the selected tasks as server-sent events.
 
-A listener holds a version and nothing else: what changed after it is asked of the board when the listener can take
-more. So one that reads slowly skips states between, and one that stops reading is cut; neither costs memory.
+A listener is little more than a version of the read model: when the client can receive more, the changes since that
+version are read from the model. So a slow client skips intermediate states, and unsent events take no memory.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.view.http.http import refused
 from taskstream.consumer.view.json.task_json import task_line
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, chosen
+from taskstream.schemas.http.api_error import invalid_field
 
 MOST_AT_ONCE: Final = 500
-"""Tasks in one write; the rest waits until that has gone out."""
+"""Tasks in one write; the rest follows in the next one."""
 BEAT_S: Final = 2.0
 SETTLE_S: Final = 0.05
-"""The least time between two writes to a listener: what changes within it is told once."""
+"""The least time between two writes to a client: several changes of a task within it become one event."""
 
 
 class ChangeFeed:
-    """Wakes listeners when the board changed. `era` names this run of the view: versions of another mean nothing."""
+    """Wakes the streams when the model changes. `era` identifies this run of the view, whose versions it qualifies."""
 
     def __init__(self) -> None:
         self.era = secrets.token_hex(4)
         self.listeners = 0
         self.cut = 0
-        """Listeners that were cut because they did not read."""
+        """Streams that were closed because their client did not read."""
         self._event = asyncio.Event()
         self.closed = False
 
     def wake(self) -> None:
-        """Say that something changed."""
+        """Wake every stream."""
         event, self._event = self._event, asyncio.Event()
         event.set()
 
@@ -49,8 +49,8 @@ class ChangeFeed:
         self.closed = True
         self.wake()
 
-    async def news(self, timeout_s: float) -> None:
-        """Wait until something changes, or for so long."""
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until `wake` is called, at most for the timeout."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._event.wait()
@@ -58,30 +58,30 @@ class ChangeFeed:
             return
 
     def event_id(self, version: int) -> str:
-        """The id of an event, to be given back as Last-Event-ID."""
+        """The id of an event, which the client sends back as Last-Event-ID."""
         return f"{self.era}-{version}"
 
     def version_of(self, event_id: str | None, latest: int) -> int | None:
-        """The version that a listener has: the latest when it names none, None when it is of another run.
+        """The version that a client has: the latest when it sends no id, None when the id is from another run.
 
         Raises:
-            ApiError: INVALID_FIELD for what is no id at all.
+            ApiError: INVALID_FIELD for a malformed id.
         """
         if event_id is None:
             return latest
         era, _, number = event_id.partition("-")
         if not (number.isascii() and number.isdigit() and len(number) < 19 and len(era) == len(self.era)):
-            raise refused("Last-Event-ID", "must be the id of an event of this stream")
+            raise invalid_field("Last-Event-ID", "must be the id of an event of this stream")
         return int(number) if era == self.era and int(number) <= latest else None
 
 
 @dataclass(slots=True)
 class _Listener:
-    """What one listener is owed."""
+    """The state of one stream."""
 
     version: int
     shown: npt.NDArray[np.bool_]
-    """[task] whether the listener may have it in its list, and must be told when it leaves."""
+    """[task] whether the client may list the task, and so must receive `left` when the task leaves."""
 
 
 async def events(
@@ -93,10 +93,10 @@ async def events(
     state: Callable[[], dict[str, Any]],
     now_us: Callable[[], int],
 ) -> AsyncIterator[bytes]:
-    """The stream's bytes. `since`: the version that the listener has; None: it must begin anew, and is told so.
+    """The bytes of the stream. `since` is the version that the client has; None makes the client begin anew.
 
-    Events: `task` (a line as in GET /tasks), `left` (a task is no more, or is not chosen any more), `reset` (fetch
-    /tasks again), and every two seconds `beat` with `state()`.
+    Events: `task` (an entry as in GET /tasks), `left` (a task is gone or no longer selected), `reset` (fetch /tasks
+    again), and every BEAT_S seconds `beat` with `state()`.
     """
     listener = _Listener(model.version if since is None else since, np.ones(model.changed.shape[0], np.bool_))
     yield b"retry: 1000\n\n"
@@ -110,19 +110,19 @@ async def events(
             yield _event("beat", state(), feed.event_id(listener.version))
             beat_at += max(BEAT_S, BEAT_S - wait_s)
         elif listener.version < model.version:
-            told = _tell(model, names, feed, wanted, listener, now_us())
-            if told:
-                yield told
+            changes = _changes(model, names, feed, wanted, listener, now_us())
+            if changes:
+                yield changes
             if listener.version == model.version:
                 await asyncio.sleep(SETTLE_S)
         else:
-            await feed.news(wait_s)
+            await feed.wait(wait_s)
 
 
-def _tell(
+def _changes(
     model: ReadModel, names: TaskNames, feed: ChangeFeed, wanted: TaskFilter, listener: _Listener, now_us: int
 ) -> bytes:
-    """What changed since the listener's version, as bytes; moves that version on."""
+    """The events of the changes since the listener's version, as bytes; advances that version."""
     goal = model.version
     gone = model.gone_after(listener.version)
     if gone is None:
@@ -139,15 +139,14 @@ def _tell(
     left = np.setdiff1d(changed[listener.shown[changed]], here, assume_unique=True)
     listener.shown[left] = False
     listener.shown[here] = True
-    mine = None if wanted.project is None else wanted.project
     parts = [_event("task", task_line(model, task, now_us)) for task in here.tolist()]
     for task in left.tolist():
         project_id, task_id = model.tasks.name_of(task)
-        if mine in (None, project_id):
+        if wanted.project in (None, project_id):
             parts.append(_event("left", {"project_id": project_id, "task_id": task_id}))
     for each in gone:
         back = model.tasks.find(each.project_id, each.task_id) is not None
-        if mine in (None, each.project_id) and each.version <= goal and not back:
+        if wanted.project in (None, each.project_id) and each.version <= goal and not back:
             parts.append(_event("left", {"project_id": each.project_id, "task_id": each.task_id}))
     listener.version = goal
     return b"".join(parts) + b"id: " + feed.event_id(goal).encode() + b"\n\n" if parts else b""

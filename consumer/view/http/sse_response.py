@@ -1,4 +1,4 @@
-"""One open stream from its request to its end: it writes events, notices who went away, and cuts who does not read."""
+"""One event stream from its request to its end: it ends when the client disconnects or stops reading."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from taskstream.consumer.view.http.http import Receive, Send, ViewRequest
+from taskstream.consumer.view.http.query_parameters import query_parameters
 from taskstream.consumer.view.http.sse_events import ChangeFeed, events
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import FILTERS, TaskNames, parse_filter
 from taskstream.schemas.http.api_error import UNAVAILABLE, ApiError
+from taskstream.schemas.http.asgi import Receive, Send
 from taskstream.schemas.http.caller import Caller
+from taskstream.schemas.http.request import HttpRequest
 
 PARAMETERS: Final = FILTERS | {"last_event_id"}
 MOST_LISTENERS: Final = 200
@@ -20,7 +22,7 @@ SEND_TIMEOUT_S: Final = 20.0
 
 
 class SseResponse:
-    """Answers GET /stream."""
+    """The response to GET /stream."""
 
     def __init__(
         self,
@@ -38,35 +40,35 @@ class SseResponse:
         self._now_us = now_us
         self._send_timeout_s = send_timeout_s
 
-    async def run(self, request: ViewRequest, caller: Caller, receive: Receive, send: Send) -> None:
-        """Write events until the listener goes away, stops reading, or the view ends.
+    async def run(self, request: HttpRequest, caller: Caller, receive: Receive, send: Send) -> None:
+        """Write events until the client disconnects or stops reading, or the view ends.
 
         Raises:
-            ApiError: before anything was sent.
+            ApiError: a parameter is invalid, or MOST_LISTENERS streams are open; nothing was sent then.
         """
-        parameters = request.parameters(PARAMETERS)
+        parameters = query_parameters(request, PARAMETERS)
         wanted = parse_filter(parameters, caller)
         given = request.headers.get("last-event-id") or parameters.get("last_event_id")
         since = self._feed.version_of(given, self._model.version)
         if self._feed.listeners >= MOST_LISTENERS:
             raise ApiError(UNAVAILABLE, f"{MOST_LISTENERS} streams are open already", retry_after_s=5)
         self._feed.listeners += 1
-        gone = asyncio.create_task(_until_gone(receive))
+        disconnected = asyncio.create_task(_disconnected(receive))
         writing = asyncio.create_task(
             self._write(
                 request, events(self._model, self._names, self._feed, wanted, since, self._state, self._now_us), send
             )
         )
         try:
-            await asyncio.wait({gone, writing}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({disconnected, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._feed.listeners -= 1
-            for task in (gone, writing):
+            for task in (disconnected, writing):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
-    async def _write(self, request: ViewRequest, parts: Any, send: Send) -> None:
+    async def _write(self, request: HttpRequest, parts: Any, send: Send) -> None:
         headers = [
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-store"),
@@ -84,6 +86,6 @@ class SseResponse:
             await send({"type": "http.response.body", "body": b""})
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,11 +1,11 @@
-"""Our own read API: GET /tasks, /tasks/{task_id} and /fleet. It knows the parameters and no ASGI."""
+"""The view's own read API: GET /tasks and /fleet. It knows the parameters and no ASGI."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.view.http.http import bounded
+from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.task_json import task_line
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.fleet_summary import fleet
@@ -16,7 +16,7 @@ from taskstream.schemas.http.caller import Caller
 LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}
 
 
-def tasks(
+def list_tasks(
     model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
 ) -> dict[str, Any]:
     """GET /tasks: a page of the caller's tasks.
@@ -25,7 +25,7 @@ def tasks(
         ApiError: INVALID_FIELD.
     """
     wanted = parse_filter(parameters, caller)
-    limit = bounded(parameters, "limit", task_list.DEFAULT, 0, task_list.MOST)
+    limit = integer_parameter(parameters, "limit", task_list.DEFAULT, 0, task_list.MOST)
     cursor = parameters.get("cursor")
     page = page_of(model, names, chosen(model, names, wanted), parameters.get("sort", "health"), limit, cursor)
     return {
@@ -37,8 +37,10 @@ def tasks(
     }
 
 
-def sums(model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
-    """GET /fleet: the same tasks, summed up.
+def fleet_totals(
+    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+) -> dict[str, Any]:
+    """GET /fleet: totals over the tasks that the same filter of GET /tasks selects.
 
     Raises:
         ApiError: INVALID_FIELD.

@@ -1,7 +1,7 @@
 """GET /v3/tasks and /v3/tasks/{task_id} as the vendor's SDK reads them. It knows the API's names and no HTTP.
 
-What progress reports cannot tell (servers, regions, priorities) is left out. Dates and total_time are milliseconds.
-Beside the API's own names stand `replicatesize` and `totalsize`, in bytes: the SDK passes over names it does not know.
+Fields that progress reports do not contain (servers, regions, priorities) are left out. Dates and total_time are in
+milliseconds. `replicatesize` and `totalsize`, in bytes, extend the API: the SDK ignores names it does not know.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ import numpy as np
 from taskstream.consumer.state.series import GAUGES, NONE, Health, Rows
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of, unheard
-from taskstream.consumer.view.http.http import bounded, refused
+from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.task_json import number
 from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller, Role
 
 STATES = frozenset(
     {"READY", "RUNNING", "SYNCING", "MIGRATE_SUCCESS", "SYNC_SUCCESS", "MIGRATE_FAIL", "SYNC_FAIL", "ABORTING", "ABORT"}
     | {"SKIPPING", "DELETING", "RESETING", "SYNC_F_ROLLBACKING", "SYNC_F_ROLLBACK_SUCCESS"}
 )
-"""The states of the API. Of tasks known by their reports alone, only some ever come up."""
+"""The states of the API. Tasks that are known by their reports alone have only some of them."""
 PARAMETERS = frozenset({"state", "name", "id", "limit", "offset"})
 IGNORED = frozenset({"source_server_id", "enterprise_project_id"})
-"""Parameters of the API that ask for what no report tells; they select nothing here."""
+"""Parameters of the API that concern fields which no report contains; they have no effect."""
 MOST, DEFAULT, FARTHEST = 200, 100, 65_535
 LONGEST_ID = 255
 
@@ -37,25 +38,25 @@ def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
 
 
 def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
-    """The caller's tasks, those that began last first.
+    """The caller's tasks, the latest started first.
 
     Raises:
         ApiError: INVALID_FIELD for a parameter that breaks its bound.
     """
-    limit = bounded(parameters, "limit", DEFAULT, 0, MOST)
-    offset = bounded(parameters, "offset", 0, 0, FARTHEST)
+    limit = integer_parameter(parameters, "limit", DEFAULT, 0, MOST)
+    offset = integer_parameter(parameters, "offset", 0, 0, FARTHEST)
     state = parameters.get("state")
     if state is not None and state not in STATES:
-        raise refused("state", f"must be one of {', '.join(sorted(STATES))}")
+        raise invalid_field("state", f"must be one of {', '.join(sorted(STATES))}")
     for name in ("id", "name"):
         if len(parameters.get(name, "")) > LONGEST_ID:
-            raise refused(name, f"must have at most {LONGEST_ID} characters")
+            raise invalid_field(name, f"must have at most {LONGEST_ID} characters")
     tasks = model.tasks.live
     if not caller.may(Role.OPERATE):
         tasks = tasks[model.tasks.project[tasks] == model.tasks.projects.get(caller.project_id, NONE)]
     if "id" in parameters:
         tasks = tasks[np.isin(tasks, model.tasks.named(parameters["id"]))]
-    if "name" in parameters:  # a report tells no name: the id stands for it
+    if "name" in parameters:  # reports contain no name: the id serves as one
         wanted = parameters["name"]
         tasks = np.array([task for task in tasks.tolist() if wanted in model.tasks.name_of(task)[1]], np.int64)
     rows = model.current_rows(tasks)
@@ -68,7 +69,7 @@ def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now
 
 
 def _states(model: ReadModel, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
-    """The state of each task: one word for each subtask's name, done and not done."""
+    """The state of each task, looked up by the name of its subtask and whether that is complete."""
     names = sorted(model.tasks.subtasks, key=model.tasks.subtasks.__getitem__)
     words = np.array([[state_of(name, progress) for progress in (0, 100)] for name in names] or [["", ""]], object)
     return words[model.tasks.subtask[tasks], (rows["progress"] == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taskstream.consumer.state.series import NONE, Health, Trend
-from taskstream.consumer.view.http.http import refused
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.schemas.http.api_error import ApiError
+from taskstream.schemas.http.api_error import ApiError, invalid_field
 from taskstream.schemas.http.caller import Caller, Role
 
 Ints = npt.NDArray[np.int64]
@@ -55,11 +54,11 @@ def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
     project = parameters.get("project")
     if not caller.may(Role.OPERATE):
         if project not in (None, caller.project_id):
-            raise refused("project", f"these credentials see project {caller.project_id!r} alone")
+            raise invalid_field("project", f"these credentials see project {caller.project_id!r} alone")
         project = caller.project_id
     for name in ("project", "q", "subtask"):
         if len(parameters.get(name, "")) > LONGEST_TEXT:
-            raise refused(name, f"must have at most {LONGEST_TEXT} characters")
+            raise invalid_field(name, f"must have at most {LONGEST_TEXT} characters")
     subtasks = parameters.get("subtask")
     return TaskFilter(
         project,
@@ -201,7 +200,7 @@ def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: i
     """
     falling, name = sort.startswith("-"), sort.removeprefix("-")
     if name not in SORTS:
-        raise refused("sort", f"must be one of {', '.join(sorted(SORTS))}, with a - before it to reverse")
+        raise invalid_field("sort", f"must be one of {', '.join(sorted(SORTS))}, with a - before it to reverse")
     count = tasks.shape[0]
     values = SORTS[name](model, names, tasks)
     values = np.where(np.isnan(values), np.inf, -values if falling else values)
@@ -249,7 +248,7 @@ def _read_cursor(text: str, sort: str) -> tuple[float | str, int]:
 
 
 def _no_cursor() -> ApiError:
-    return refused("cursor", "must be next_cursor of an answer to the same sort")
+    return invalid_field("cursor", "must be next_cursor of an answer to the same sort")
 
 
 def _words(parameters: dict[str, str], name: str, kind: Any) -> frozenset[Any] | None:
@@ -260,4 +259,4 @@ def _words(parameters: dict[str, str], name: str, kind: Any) -> frozenset[Any] |
         return frozenset(kind[word] for word in text.split(","))
     except KeyError as error:
         known = ", ".join(each.name for each in kind)
-        raise refused(name, f"{error.args[0]!r:.100} is none of {known}") from error
+        raise invalid_field(name, f"{error.args[0]!r:.100} is none of {known}") from error

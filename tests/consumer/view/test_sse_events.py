@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from taskstream.consumer.view.http.http import ViewRequest
 from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, ChangeFeed, events
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, SseResponse
 from taskstream.consumer.view.read_model.read_model import GONE_KEPT, ReadModel
 from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
+from taskstream.schemas.http.request import HttpRequest
 from tests.consumer.view.read_models import NOW, changes, model, row
 
 OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
@@ -232,7 +232,7 @@ def test_a_reader_that_stops_is_cut_and_counted_and_its_place_is_free_again():
         made, feed = model({key("p/a"): row()}), ChangeFeed()
         line = Line(takes=2)
         async with asyncio.timeout(20):
-            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(HttpRequest("GET", b"/stream", b"", []), OPERATOR, line.receive, line.send)
         assert (feed.cut, feed.listeners) == (1, 0)
         assert len(line.sent) == 2
 
@@ -245,7 +245,7 @@ def test_a_reader_that_goes_away_frees_its_place_and_is_not_counted_as_cut():
         line = Line(takes=100)
         line.gone.set()
         async with asyncio.timeout(20):
-            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(HttpRequest("GET", b"/stream", b"", []), OPERATOR, line.receive, line.send)
         assert (feed.cut, feed.listeners) == (0, 0)
 
     asyncio.run(story())
@@ -257,7 +257,7 @@ def test_no_more_streams_than_the_bound():
         feed.listeners = MOST_LISTENERS
         line = Line(takes=100)
         with pytest.raises(ApiError, match="streams are open already"):
-            await streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            await streaming(made, feed).run(HttpRequest("GET", b"/stream", b"", []), OPERATOR, line.receive, line.send)
         assert line.sent == []
 
     asyncio.run(story())
@@ -268,7 +268,7 @@ def test_a_view_that_ends_ends_its_streams_in_order():
         made, feed = model({key("p/a"): row()}), ChangeFeed()
         line = Line(takes=100)
         open_stream = asyncio.create_task(
-            streaming(made, feed).run(ViewRequest("GET", "/stream", "", {}), OPERATOR, line.receive, line.send)
+            streaming(made, feed).run(HttpRequest("GET", b"/stream", b"", []), OPERATOR, line.receive, line.send)
         )
         async with asyncio.timeout(20):
             await line.third.wait()

@@ -87,7 +87,7 @@ def test_text_is_a_part_of_the_id_whatever_its_case(busy):
 def test_a_word_that_is_none_is_refused_by_name(parameters, field):
     with pytest.raises(ApiError) as caught:
         parse_filter(parameters, OPERATOR)
-    assert caught.value.answer.fields[0].field == field
+    assert caught.value.problem.fields[0].field == field
 
 
 def key_of(line: dict[str, Any], sort: str) -> Any:

@@ -37,7 +37,7 @@ class Breaks:
 
 
 class Everybody:
-    async def authenticate(self, _request) -> Caller:
+    async def authenticate(self, _request, _body) -> Caller:
         return Caller("operations", frozenset({Role.OPERATE}))
 
 
@@ -95,4 +95,4 @@ def test_following_that_ended_is_told_and_nobody_is_answered_with_what_is_old():
     alive, ready, tasks = asyncio.run(answers(view, "/healthz", "/readyz", "/tasks"))
     assert (alive[0], ready[0], tasks[0]) == (503, 503, 503)
     assert "following the state topic ended: ZeroDivisionError" in ready[1]["checks"]["upkeep"]
-    assert "must be started anew" in tasks[1]["error_msg"]
+    assert "must be restarted" in tasks[1]["error_msg"]

@@ -29,7 +29,7 @@ def test_any_token_is_taken_for_the_project_default_and_it_is_said_loudly(broker
         assert shown["event"]["project_id"] == "project-1", "a token that is known counts for what it is"
         log = edge.log.read_text()
         assert "warning" in log
-        assert "ANY token is taken" in log
+        assert "ANY token is accepted" in log
         assert "anything" not in log
 
 
@@ -43,7 +43,7 @@ def test_an_address_that_others_reach_is_refused(host):
 def test_without_any_kind_of_credentials_it_does_not_start():
     code, words = told()
     assert code == 1
-    assert "nobody may call: give --tokens, --keys or --keystone" in words
+    assert "no credentials are configured: set a token file, a file of access keys, or a Keystone service" in words
 
 
 @pytest.mark.parametrize(

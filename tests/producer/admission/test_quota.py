@@ -7,46 +7,46 @@ from taskstream.producer.admission.quota import MAX_PROJECTS, Quotas
 
 def test_a_burst_passes_and_what_follows_waits():
     quotas = Quotas(per_s=10, burst=20)
-    assert [quotas.take("a", 1, 0.0) for _ in range(21)] == [0] * 20 + [1]
+    assert [quotas.consume("a", 1, 0.0) for _ in range(21)] == [0] * 20 + [1]
 
 
 def test_the_bucket_fills_with_time():
     quotas = Quotas(per_s=10, burst=20)
-    quotas.take("a", 20, 0.0)
-    assert quotas.take("a", 10, 0.5) > 0
-    assert quotas.take("a", 10, 1.0) == 0
+    quotas.consume("a", 20, 0.0)
+    assert quotas.consume("a", 10, 0.5) > 0
+    assert quotas.consume("a", 10, 1.0) == 0
 
 
 def test_the_wait_that_is_told_is_long_enough():
     quotas = Quotas(per_s=10, burst=20)
-    quotas.take("a", 20, 0.0)
-    wait_s = quotas.take("a", 15, 0.0)
-    assert quotas.take("a", 15, float(wait_s)) == 0
+    quotas.consume("a", 20, 0.0)
+    wait_s = quotas.consume("a", 15, 0.0)
+    assert quotas.consume("a", 15, float(wait_s)) == 0
 
 
 def test_projects_do_not_share():
     quotas = Quotas(per_s=1, burst=1)
-    assert (quotas.take("a", 1, 0.0), quotas.take("b", 1, 0.0)) == (0, 0)
+    assert (quotas.consume("a", 1, 0.0), quotas.consume("b", 1, 0.0)) == (0, 0)
 
 
 def test_more_than_a_bucket_holds_passes_when_it_is_full_and_is_owed():
     quotas = Quotas(per_s=10, burst=20)
-    assert quotas.take("a", 40, 0.0) == 0
-    assert quotas.take("a", 1, 2.0) == 1
+    assert quotas.consume("a", 40, 0.0) == 0
+    assert quotas.consume("a", 1, 2.0) == 1
 
 
 def test_no_rate_means_no_limit():
-    assert Quotas(per_s=0, burst=0).take("a", 10**9, 0.0) == 0
+    assert Quotas(per_s=0, burst=0).consume("a", 10**9, 0.0) == 0
 
 
 def test_projects_that_paused_are_forgotten():
     quotas = Quotas(per_s=1, burst=1)
     for number in range(MAX_PROJECTS + 10):
-        quotas.take(str(number), 1, float(number))
+        quotas.consume(str(number), 1, float(number))
     assert len(quotas._buckets) < 100
 
 
 def test_a_clock_that_went_back_takes_nothing_away():
     quotas = Quotas(per_s=10, burst=10)
-    quotas.take("a", 1, 10.0)
-    assert quotas.take("a", 9, 5.0) == 0
+    quotas.consume("a", 1, 10.0)
+    assert quotas.consume("a", 9, 5.0) == 0

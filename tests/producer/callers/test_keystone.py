@@ -13,7 +13,8 @@ from taskstream.producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneToken
 from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES, read_keystone_settings
 from taskstream.producer.errors import CredentialsUnusable, IdentityUnavailable
 from taskstream.schemas.http.api_error import ApiError
-from taskstream.schemas.http.caller import CallerRequest, Role
+from taskstream.schemas.http.caller import Role
+from taskstream.schemas.http.request import HttpRequest
 
 
 class FakeIdentity:
@@ -45,8 +46,12 @@ def facts(expires=9e9, project="p", roles=("member",)):
     return TokenFacts(project, frozenset(roles), expires)
 
 
+def request_with(token):
+    return HttpRequest("PUT", b"/", b"", [(b"x-auth-token", token.encode())])
+
+
 def ask(tokens, token="good"):
-    return asyncio.run(tokens.authenticate(CallerRequest("PUT", "/", "", {"x-auth-token": token}, b"")))
+    return asyncio.run(tokens.authenticate(request_with(token), b""))
 
 
 def test_a_good_token_gives_its_project_and_what_its_roles_may_do():
@@ -74,7 +79,7 @@ def test_a_token_is_never_remembered_past_its_end():
     clock.now = 1010.0
     with pytest.raises(ApiError) as refused:
         ask(tokens)
-    assert refused.value.answer.kind.status == 401
+    assert refused.value.problem.kind.status == 401
 
 
 def test_an_unknown_token_is_remembered_shortly():
@@ -96,7 +101,7 @@ def test_an_outage_is_503_and_is_not_remembered():
     identity.down = True
     with pytest.raises(ApiError) as refused:
         ask(tokens)
-    assert (refused.value.answer.kind.status, refused.value.answer.retry_after_s) == (503, 2)
+    assert (refused.value.problem.kind.status, refused.value.problem.retry_after_s) == (503, 2)
     identity.down = False
     assert ask(tokens) is not None
 
@@ -115,8 +120,8 @@ def test_many_requests_with_one_token_ask_once():
     tokens = KeystoneTokens(identity)
 
     async def many():
-        request = CallerRequest("PUT", "/", "", {"x-auth-token": "good"}, b"")
-        asking = [asyncio.ensure_future(tokens.authenticate(request)) for _ in range(50)]
+        request = request_with("good")
+        asking = [asyncio.ensure_future(tokens.authenticate(request, b"")) for _ in range(50)]
         await asyncio.sleep(0)
         identity.answering.set()
         return await asyncio.gather(*asking)
@@ -131,7 +136,7 @@ def test_a_token_without_a_project_is_403_and_is_remembered_shortly():
     for _ in range(2):
         with pytest.raises(ApiError) as refused:
             ask(tokens)
-        assert refused.value.answer.kind.status == 403
+        assert refused.value.problem.kind.status == 403
     assert identity.asked == 1
 
 
@@ -139,9 +144,9 @@ def test_a_service_that_is_slow_is_503_in_bounded_time():
     identity = FakeIdentity(good=facts())
     identity.answering.clear()
     try:
-        with pytest.raises(ApiError, match="did not answer within") as refused:
-            ask(KeystoneTokens(identity, answer_s=0.01))
-        assert refused.value.answer.kind.status == 503
+        with pytest.raises(ApiError, match="did not respond within") as refused:
+            ask(KeystoneTokens(identity, response_s=0.01))
+        assert refused.value.problem.kind.status == 503
     finally:
         identity.answering.set()
 
@@ -187,4 +192,4 @@ def test_a_wrong_file_is_told_and_shows_no_secret(tmp_path, document, told):
 def test_no_token_itself_is_remembered():
     tokens = KeystoneTokens(FakeIdentity(good=facts()))
     ask(tokens)
-    assert "good" not in repr(tokens._known)
+    assert "good" not in repr(tokens._cache)

@@ -8,7 +8,8 @@ import pytest
 
 from taskstream.producer.callers.token_file import TokenFile, parse_tokens, token_line
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.http.caller import CallerRequest, Role
+from taskstream.schemas.http.caller import Role
+from taskstream.schemas.http.request import HttpRequest
 
 
 class Clock:
@@ -19,7 +20,8 @@ class Clock:
 
 
 def ask(tokens, token):
-    return asyncio.run(tokens.authenticate(CallerRequest("PUT", "/", "", {"x-auth-token": token}, b"")))
+    request = HttpRequest("PUT", b"/", b"", [(b"x-auth-token", token.encode())])
+    return asyncio.run(tokens.authenticate(request, b""))
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_what_is_within_its_bounds_survives(field, value):
 def test_what_breaks_its_rule_is_named_with_the_rule(field, value):
     with pytest.raises(ApiError) as refused:
         read_report(body(**{field: value}))
-    answer = refused.value.answer
+    answer = refused.value.problem
     assert answer.kind.code == "TASKSTREAM.0400"
     assert [each.field for each in answer.fields] == [field]
     assert answer.fields[0].rule.startswith("must be ")
@@ -116,7 +116,7 @@ def test_each_mandatory_field_is_missed_by_name(field):
 def test_all_wrong_fields_are_told_at_once():
     with pytest.raises(ApiError) as refused:
         read_report(body(progress=101, totalsize=-1, migrate_speed="fast"))
-    assert [each.field for each in refused.value.answer.fields] == ["progress", "totalsize", "migrate_speed"]
+    assert [each.field for each in refused.value.problem.fields] == ["progress", "totalsize", "migrate_speed"]
 
 
 def test_a_bound_is_told_in_digits():
@@ -151,7 +151,7 @@ def test_a_bound_is_told_in_digits():
 def test_what_is_no_json_object_in_utf8_is_malformed(malformed):
     with pytest.raises(ApiError) as refused:
         read_report(malformed)
-    assert refused.value.answer.kind.code == "APIGW.0201"
+    assert refused.value.problem.kind.code == "APIGW.0201"
 
 
 def test_of_a_repeated_name_the_last_one_counts():

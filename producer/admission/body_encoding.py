@@ -1,4 +1,4 @@
-"""What the headers of a request say of its body: the media type, the character set, gzip. It knows no endpoint."""
+"""What the headers of a request say about its body: media type, charset, content encoding. It knows no endpoint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import functools
 import zlib
 from typing import Final
 
-from taskstream.producer.http.request import CLOSE, EdgeRequest, too_large
 from taskstream.schemas.http.api_error import MALFORMED, UNSUPPORTED_MEDIA, ApiError
+from taskstream.schemas.http.request import CLOSE, HttpRequest, too_large
 
 JSON: Final = frozenset({"application/json"})
 JSON_LINES: Final = frozenset(
@@ -17,12 +17,12 @@ _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _GZIP: Final = 31  # zlib's window bits for a gzip header
 
 
-def plain_body(request: EdgeRequest, body: bytes, limit_bytes: int) -> bytes:
+def decoded_body(request: HttpRequest, body: bytes, limit_bytes: int) -> bytes:
     """The body without its content encoding.
 
     Raises:
-        ApiError: UNSUPPORTED_MEDIA for an encoding that is not read here, TOO_LARGE when it inflates past the limit,
-            MALFORMED when it is no gzip.
+        ApiError: UNSUPPORTED_MEDIA for an encoding other than gzip, TOO_LARGE when the inflated body exceeds the limit,
+            MALFORMED when the body is not valid gzip.
     """
     encoding = request.headers.raw.get(b"content-encoding")
     if encoding is None:
@@ -31,13 +31,17 @@ def plain_body(request: EdgeRequest, body: bytes, limit_bytes: int) -> bytes:
     if name == "identity":
         return body
     if name not in {"gzip", "x-gzip"}:
-        headers = (("accept-encoding", "gzip"),)
-        raise ApiError(UNSUPPORTED_MEDIA, f"the Content-Encoding is {name[:100]!r}; send gzip or none", headers=headers)
+        detail = f"the Content-Encoding {name[:100]!r} is not supported; send gzip or none"
+        raise ApiError(UNSUPPORTED_MEDIA, detail, headers=((b"accept-encoding", b"gzip"),))
     return inflated(body, limit_bytes)
 
 
 def inflated(body: bytes, limit_bytes: int) -> bytes:
-    """What the gzip members hold; never more than the limit is held in memory."""
+    """The content of the gzip members; memory never holds more than the limit.
+
+    Raises:
+        ApiError: TOO_LARGE, MALFORMED.
+    """
     parts: list[bytes] = []
     left = limit_bytes
     while body:
@@ -45,38 +49,38 @@ def inflated(body: bytes, limit_bytes: int) -> bytes:
         try:
             parts.append(inflater.decompress(body, left + 1))
         except zlib.error as error:
-            raise ApiError(MALFORMED, "the body is not the gzip that its Content-Encoding says") from error
+            raise ApiError(MALFORMED, "the Content-Encoding is gzip, but the body is not valid gzip") from error
         left -= len(parts[-1])
         if left < 0:
             raise too_large(limit_bytes)
         if not inflater.eof:
-            raise ApiError(MALFORMED, "the gzip body is cut off", headers=CLOSE)
+            raise ApiError(MALFORMED, "the gzip body is truncated", headers=CLOSE)
         body = inflater.unused_data
     return b"".join(parts)
 
 
 @functools.lru_cache(256)
 def media_type(content_type: bytes) -> str:
-    """The media type, in lower case; JSON of every kind is `application/json`.
+    """The media type in lower case; every type with the suffix `+json` is `application/json`.
 
     Raises:
-        ApiError: UNSUPPORTED_MEDIA, for a character set that JSON does not have.
+        ApiError: UNSUPPORTED_MEDIA for a charset other than UTF-8 or its subset ASCII.
     """
     media, *parameters = (part.strip().lower() for part in content_type.decode("latin-1").split(";"))
     charset = next((each[8:].strip('"') for each in parameters if each.startswith("charset=")), "utf-8")
     if charset not in _CHARSETS:
-        raise ApiError(UNSUPPORTED_MEDIA, f"the charset is {charset[:100]!r}; JSON is UTF-8")
+        raise ApiError(UNSUPPORTED_MEDIA, f"the charset {charset[:100]!r} is not supported; send UTF-8")
     return "application/json" if media.startswith("application/") and media.endswith("+json") else media
 
 
-def demand_media(request: EdgeRequest, accepted: frozenset[str]) -> str:
-    """The media type of the request, if it is one of these; without a Content-Type it counts as JSON.
+def require_media_type(request: HttpRequest, accepted: frozenset[str]) -> str:
+    """The media type of the body, if it is one of these; without a Content-Type it is JSON.
 
     Raises:
         ApiError: UNSUPPORTED_MEDIA.
     """
     media = media_type(request.headers.raw.get(b"content-type", b"application/json"))
     if media not in accepted:
-        what = f"the Content-Type is {media[:100]!r}; send {' or '.join(sorted(accepted)[:2])}"
-        raise ApiError(UNSUPPORTED_MEDIA, what)
+        detail = f"the Content-Type {media[:100]!r} is not supported; send {' or '.join(sorted(accepted)[:2])}"
+        raise ApiError(UNSUPPORTED_MEDIA, detail)
     return media

@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from taskstream.producer.http.body_encoding import inflated, media_type
+from taskstream.producer.admission.body_encoding import inflated, media_type
 from taskstream.schemas.http.api_error import ApiError
 
 
@@ -37,7 +37,7 @@ def test_the_limit_holds_after_inflation():
 def test_what_is_no_whole_gzip_is_malformed(body):
     with pytest.raises(ApiError) as refused:
         inflated(body, 100)
-    assert refused.value.answer.kind.code == "APIGW.0201"
+    assert refused.value.problem.kind.code == "APIGW.0201"
 
 
 @pytest.mark.parametrize(
