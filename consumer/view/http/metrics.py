@@ -19,7 +19,7 @@ from taskstream.consumer.view.read_model.signal_log import SignalLog
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 
 
-class ViewMetrics:
+class ViewMetrics(Collector):
     """The metrics, computed on request."""
 
     def __init__(
@@ -30,8 +30,13 @@ class ViewMetrics:
         feed: ChangeFeed,
         now_us: Callable[[], int],
     ) -> None:
+        self._model = model
+        self._signals = signals
+        self._progress = progress
+        self._feed = feed
+        self._now_us = now_us
         self._registry = CollectorRegistry()
-        self._registry.register(_ViewCollector(model, signals, progress, feed, now_us))
+        self._registry.register(self)
         self._requests = Counter(
             "taskstream_view_requests",
             "Requests by route and status of the response.",
@@ -47,23 +52,8 @@ class ViewMetrics:
         """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-
-class _ViewCollector(Collector):
-    def __init__(
-        self,
-        model: ReadModel,
-        signals: SignalLog,
-        progress: FollowProgress,
-        feed: ChangeFeed,
-        now_us: Callable[[], int],
-    ) -> None:
-        self._model = model
-        self._signals = signals
-        self._progress = progress
-        self._feed = feed
-        self._now_us = now_us
-
     def collect(self) -> Iterator[Metric]:
+        """The metrics other than the count of requests."""
         sums = fleet(self._model, self._model.tasks.live, self._now_us())
         by_health = GaugeMetricFamily(
             "taskstream_tasks", "Tasks by the health of their current subtask.", labels=["health"]
