@@ -7,6 +7,7 @@ ConsumerError
  ├── StateUnreadable    a record of the state topic is none of ours
  ├── TooManyRejected    so many records cannot be read that something else is wrong
  ├── TransactionAborted the open transaction came to nothing; rows and positions go back
+ ├── InstanceFenced     another worker joined the group under the same instance name
  ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
  ├── BadRange           these words name no part of a topic
  ├── ExportUnusable     this file cannot be exported to: it is there, or half of another export is
@@ -46,6 +47,10 @@ class TooManyRejected(ConsumerError):
 
 class TransactionAborted(ConsumerError):
     """The open transaction came to nothing; rows and positions go back."""
+
+
+class InstanceFenced(ConsumerError):
+    """Another worker joined the group under the same instance name."""
 
 
 class ProducerLost(ConsumerError):

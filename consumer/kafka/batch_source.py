@@ -1,8 +1,8 @@
-"""The progress topic as batches, and the partitions that come and go. It knows offsets, and nothing of what is in them.
+"""The progress topic as batches, read by one member of the consumer group. It knows offsets and no record's content.
 
-Positions are ours: a batch never holds a record of a partition that is no longer held, nor one that was given before.
-A read during which partitions came or went gives nothing: the holder has committed what was open, and all begins again
-at what is committed.
+It keeps its own positions: a batch never holds a record of a partition that is no longer held, nor one that was read
+before. A read during which partitions were assigned, revoked or lost returns no records: the listener has closed its
+open work, and reading begins again at the committed offsets.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,12 +18,17 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from taskstream.consumer.errors import ConsumerError, KafkaFailed
+from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.retry import FINAL
+from taskstream.consumer.kafka.transaction import CallWatch
 
 Ints = npt.NDArray[np.int64]
-_GLANCE_S = 1.0
+_END_OFFSET_S = 1.0
+_READ_LIMIT_S = 1_200.0
+"""A read includes the listener's calls, in which state is read back."""
+_FOREIGN = 1 << 62
+"""A position that no record reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,49 +42,61 @@ class SourceBatch:
 
 
 class RebalanceListener(Protocol):
-    """Who holds what a partition's records are folded into; called from within `BatchSource.read`.
+    """Holds what the records of the held partitions are folded into.
 
-    After each call nothing may be open: it is committed, or gone back on.
+    `read` makes these calls, and closing the source makes `revoked` and `lost`. When a call returns, no work may be
+    open: it is committed or rolled back. An error that a call raises is raised by `read`; until then no other call
+    is made.
     """
 
     def assigned(self, partitions: Sequence[int], unread: Collection[int]) -> None:
-        """Commit or abort what is open; these are ours from now on: bring their state.
+        """These partitions are ours from now on: close the open work and read their state back.
 
-        unread: those of which nothing was ever committed. There may be no partitions at all: then we stand by.
+        unread: those without a committed offset. `partitions` is empty when the group has none left for us.
         """
         ...
 
     def revoked(self, partitions: Sequence[int]) -> None:
-        """These go to somebody else: commit or abort what is open, then forget their state."""
+        """These partitions are still ours, and go to another member next: commit the open work, drop their state."""
         ...
 
     def lost(self, partitions: Sequence[int]) -> None:
-        """These are already somebody else's: what is open must not be committed."""
+        """These partitions already belong to another member: roll the open work back, drop their state."""
         ...
 
 
-class BatchSource:
-    """A member of the workers' group. `with Source(...) as source: source.read(...)`."""
+class _Membership(Enum):
+    ACTIVE = auto()
+    REJOINING = auto()
+    """Leaving the group, to join again when no partition is held."""
+    LEAVING = auto()
+    """Closing: partitions are given back, and none is accepted."""
+    LEAVING_AFTER_ERROR = auto()
+    """Closing, and what was read may not be folded: the listener must not commit it."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str, holder: RebalanceListener) -> None:
+
+class BatchSource:
+    """A member of the workers' group: `with BatchSource(...) as source: source.subscribe(listener); source.read(...)`.
+
+    Entering creates the client, `subscribe` joins the group, and leaving gives the partitions back.
+    """
+
+    def __init__(self, config: Mapping[str, Any], topic: str, watchdog: CallWatch) -> None:
+        self.topic = topic
         self._config = dict(config)
-        self._topic = topic
-        self._holder = holder
+        self._watchdog = watchdog
+        self._consumer_or_none: Consumer | None = None
+        self._listener: RebalanceListener | None = None
+        self._state = _Membership.ACTIVE
         self._next: dict[int, int] = {}
         self._ends: dict[int, int] = {}
-        """Where a partition ended when we last came to its end; marks of transactions can lie before it."""
+        """The position at which a partition last ended; transaction markers can lie before it."""
         self._moved = False
-        """Partitions came or went during this read."""
-        self._rejoining = False
-        """We are leaving the group, and come back when nothing is held any more."""
-        self._failing = False
-        """We close after an error: what was read may not have been folded, and must not be committed."""
-        self._closing = False
-        """We leave: what is still assigned to us goes back at once, and nothing is asked or read back for it."""
+        """Partitions were assigned, revoked or lost during this read."""
         self._failed: ConsumerError | KafkaException | None = None
 
     def __enter__(self) -> Self:
-        self.consumer = Consumer(
+        self._consumer_or_none = Consumer(
             {
                 "session.timeout.ms": 10_000,
                 "heartbeat.interval.ms": 2_000,
@@ -96,57 +114,71 @@ class BatchSource:
                 "partition.assignment.strategy": "cooperative-sticky",
             }
         )
-        self._starts = CommittedOffsets(self.consumer, self._config["group.id"], self._topic)
-        self._subscribe()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._failing = kind is not None
-        self._closing = True
-        self.consumer.close()
+        self._state = _Membership.LEAVING if kind is None else _Membership.LEAVING_AFTER_ERROR
+        self._consumer.close()
 
-    @property
-    def held(self) -> list[int]:
-        """The partitions that are ours."""
-        return sorted(self._next)
+    def subscribe(self, listener: RebalanceListener) -> None:
+        """Join the group; `listener` is called from within the next reads."""
+        self._listener = listener
+        self._consumer.subscribe(
+            [self.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
     @property
     def positions(self) -> dict[int, int]:
-        """For each partition of ours the offset after the last record that was given."""
+        """For each held partition the offset after the last record that was read."""
         return dict(self._next)
 
+    @property
+    def member_id(self) -> str:
+        """The id that the group gave this member; empty while it is not a member."""
+        return self._consumer.memberid() or ""
+
+    def membership(self) -> Any:
+        """The group metadata to commit offsets with; None when this consumer is not a member of its group."""
+        metadata = self._consumer.consumer_group_metadata()
+        # Kafka accepts offsets from a client that is in no group without checking its generation: what it refuses from
+        # a member of a past generation, it would accept from us. The id is asked for after the metadata, so that we
+        # cannot have joined again in between.
+        return metadata if self._consumer.memberid() else None
+
     def read(self, most: int, timeout_s: float) -> SourceBatch:
-        """Up to `most` records, waiting at most so long for the first; rebalances happen in here.
+        """Up to `most` records, waiting up to `timeout_s` for the first; rebalances happen in here.
 
         Raises:
             StreamGap: the position is no longer on the topic.
+            InstanceFenced: another member joined the group under our instance name.
             KafkaFailed: the group or the topic cannot be read.
-            ConsumerError: whatever the holder raised.
+            ConsumerError: whatever the listener raised.
         """
-        messages = self.consumer.consume(most, timeout=timeout_s)
-        if self._failed is not None:
-            failed, self._failed = self._failed, None
-            raise failed
-        if self._moved:
-            # What was fetched before and after the move lies mixed in `messages`: begin again at what is committed.
-            self._moved = False
-            self.rewind()
-            messages = []
-        if self._rejoining and not self._next:
-            self._rejoining = False
-            self._subscribe()
-        errors = list(map(Message.error, messages))
-        if any(error is not None for error in errors):
-            for message, error in zip(messages, errors, strict=True):
-                if error is not None:
-                    self._answer(message, error)
-            messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
-        return self._ours(messages)
+        with self._watchdog.watch("reading, or reading state back,", _READ_LIMIT_S):
+            messages = self._consumer.consume(most, timeout=timeout_s)
+            if self._failed is not None:
+                failed, self._failed = self._failed, None
+                raise failed
+            if self._moved:
+                # `messages` mixes records fetched before and after the move: begin again at the committed offsets.
+                self._moved = False
+                self.rewind()
+                messages = []
+            if self._state is _Membership.REJOINING and not self._next and self._listener is not None:
+                self._state = _Membership.ACTIVE
+                self.subscribe(self._listener)
+            errors = list(map(Message.error, messages))
+            if any(error is not None for error in errors):
+                for message, error in zip(messages, errors, strict=True):
+                    if error is not None:
+                        self._handle_event(message, error)
+                messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            return self._batch(messages)
 
-    def _ours(self, messages: list[Message]) -> SourceBatch:
-        """Those of partitions that are held, from our positions on; the positions move behind them."""
+    def _batch(self, messages: list[Message]) -> SourceBatch:
+        """The records of held partitions, from their positions on; the positions advance past them."""
         count = len(messages)
         partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
         offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
@@ -155,7 +187,7 @@ class BatchSource:
             positions[partition : partition + 1] = position
         good = offsets >= positions[partitions]
         if not good.all():
-            messages = [messages[place] for place in np.flatnonzero(good).tolist()]
+            messages = [messages[index] for index in np.flatnonzero(good).tolist()]
             partitions, offsets = partitions[good], offsets[good]
         np.maximum.at(positions, partitions, offsets + 1)
         for partition in np.unique(partitions).tolist():
@@ -163,102 +195,106 @@ class BatchSource:
         return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)
 
     def rejoin(self) -> None:
-        """Leave the group and join it again, during the next reads: Kafka then distributes all partitions anew."""
-        self._rejoining = True
-        self.consumer.unsubscribe()
+        """Leave the group and join it again, during the next reads: the group then assigns all partitions anew."""
+        self._state = _Membership.REJOINING
+        self._consumer.unsubscribe()
 
     def rewind(self) -> None:
-        """Go back to what is committed, for every partition of ours.
+        """Go back to the committed offset of every held partition.
 
         Raises:
-            KafkaFailed: the group's offsets cannot be asked.
+            StreamGap: a committed offset is no longer on the topic.
+            KafkaFailed: Kafka does not return the group's offsets.
         """
-        for place in self._starts.of(self.held)[0]:
-            self.consumer.seek(place)
-            self._next[place.partition] = place.offset
+        for start in self._committed.starts(list(self._next))[0]:
+            self._consumer.seek(start)
+            self._next[start.partition] = start.offset
         self._ends.clear()
 
     def lag(self) -> dict[int, int | None]:
-        """For each partition of ours how many records are ahead of it; None while that is not known."""
+        """For each held partition the number of records after its position; None while it is unknown."""
         ahead: dict[int, int | None] = {}
         for partition, position in self._next.items():
-            low, high = self.consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
             reached = max(position, self._ends.get(partition, 0))
             ahead[partition] = None if low < 0 or high < 0 else max(high - reached, 0)
         return ahead
 
     def level(self) -> list[int]:
-        """The partitions of ours that we have read to their end, as Kafka tells it now; none while it does not."""
+        """The held partitions that are read to the end that Kafka reports now; none while it does not answer."""
         found = []
         for partition, position in self._next.items():
-            place = TopicPartition(self._topic, partition)
+            place = TopicPartition(self.topic, partition)
             try:
-                _, high = self.consumer.get_watermark_offsets(place, timeout=_GLANCE_S)
+                _, high = self._consumer.get_watermark_offsets(place, timeout=_END_OFFSET_S)
             except KafkaException:
                 return []
             if max(position, self._ends.get(partition, 0)) >= high:
                 found.append(partition)
         return found
 
-    def _subscribe(self) -> None:
-        self.consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+    @property
+    def _consumer(self) -> Consumer:
+        if self._consumer_or_none is None:
+            raise RuntimeError("the source is not open")
+        return self._consumer_or_none
 
-    def _answer(self, message: Message, error: KafkaError) -> None:
+    @property
+    def _committed(self) -> CommittedOffsets:
+        return CommittedOffsets(self._consumer, self._config["group.id"], self.topic)
+
+    def _handle_event(self, message: Message, error: KafkaError) -> None:
         code, partition, offset = error.code(), message.partition(), message.offset()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name for it)
             if partition in self._next and offset is not None:
                 self._ends[partition] = offset
         elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (as above)
-            raise self._starts.gap(partition, error.str())
+            raise self._committed.gap(partition, error.str())
         elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 (as above)
-            raise KafkaFailed(
-                f"the group has shut us out: {error.str()}. Is another worker running as the same --instance? Each "
-                "needs a name of its own"
+            raise InstanceFenced(
+                f"the group has excluded this member: {error.str()}. Is another worker running under the same instance "
+                "name? Each worker needs a name of its own"
             )
         elif code in FINAL:
-            raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
+            raise KafkaFailed(f"{self.topic} cannot be read: {error.str()}")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._closing:
+        if self._state in (_Membership.LEAVING, _Membership.LEAVING_AFTER_ERROR):
             return
         numbers = [each.partition for each in partitions]
-        with self._keeping_failure():
-            # Offsets first: they are stable only when the predecessor's transactions are decided.
-            starts, unread = self._starts.of(numbers)
-            self._holder.assigned(numbers, unread)
-            consumer.incremental_assign(starts)
-            self._next.update((place.partition, place.offset) for place in starts)
+        with self._calling_listener() as listener:
+            if listener is not None:
+                # Offsets first: they are stable only when the predecessor's transactions are decided.
+                starts, unread = self._committed.starts(numbers)
+                listener.assigned(numbers, unread)
+                consumer.incremental_assign(starts)
+                self._next.update((start.partition, start.offset) for start in starts)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        with self._keeping_failure():
-            if not self._failing:
-                self._holder.revoked([each.partition for each in partitions])
-        self._give_up(partitions)
+        with self._calling_listener() as listener:
+            if listener is not None:
+                listener.revoked([each.partition for each in partitions])
+        self._forget(partitions)
         consumer.incremental_unassign(partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._give_up(partitions)  # first: no position of theirs may be asked for, or committed, any more
-        with self._keeping_failure():
-            if not self._failing:
-                self._holder.lost([each.partition for each in partitions])
+        self._forget(partitions)  # first: their positions must not be asked for, or committed, any more
+        with self._calling_listener() as listener:
+            if listener is not None:
+                listener.lost([each.partition for each in partitions])
         consumer.incremental_unassign(partitions)
 
-    def _give_up(self, partitions: list[TopicPartition]) -> None:
+    def _forget(self, partitions: list[TopicPartition]) -> None:
         for place in partitions:
             self._next.pop(place.partition, None)
             self._ends.pop(place.partition, None)
 
     @contextlib.contextmanager
-    def _keeping_failure(self) -> Iterator[None]:
-        """An error of a callback is kept, and `read` raises it: in librdkafka's hands it would be lost."""
+    def _calling_listener(self) -> Iterator[RebalanceListener | None]:
+        """The listener, unless an error has happened; one that happens now is kept for `read`, librdkafka drops it."""
         self._moved = True
+        usable = self._failed is None and self._state is not _Membership.LEAVING_AFTER_ERROR
         try:
-            yield
+            yield self._listener if usable else None
         except (ConsumerError, KafkaException) as error:
             self._failed = error
-
-
-_FOREIGN = 1 << 62
-"""A position that no record reaches."""

@@ -1,4 +1,4 @@
-"""Where to read on in a partition: at the group's committed offset, which must lie in what the topic still holds."""
+"""Where a group continues on a topic: its committed offsets, checked against what the topic still holds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ _CALL_S = 5.0
 
 
 class CommittedOffsets:
-    """Asks for the places of one group on one topic, by the group's own `consumer`."""
+    """The offsets of one group on one topic, asked through the group's own `consumer`."""
 
     def __init__(self, consumer: Consumer, group: str, topic: str) -> None:
         self._consumer = consumer
         self._group = group
         self._topic = topic
 
-    def of(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
-        """Where to begin; and those of which nothing was ever committed, which begin at their first record.
+    def starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
+        """The offset to read each partition from; and the partitions without a committed offset.
+
+        Those begin at the first record that the topic holds.
 
         Raises:
-            StreamGap: what was committed is no longer on the topic, or not yet.
+            StreamGap: a committed offset lies outside of what the topic holds.
             KafkaFailed: Kafka did not answer.
         """
         starts: list[TopicPartition] = []
@@ -38,24 +40,31 @@ class CommittedOffsets:
                 offset = low
                 unread.add(place.partition)
             elif not low <= offset <= high:
-                gap = f"we would read on at offset {offset}, and the topic holds {low} to {high}"
-                raise self.gap(place.partition, gap)
+                raise self.gap(
+                    place.partition, f"the group continues at offset {offset}, the topic holds {low} to {high}"
+                )
             starts.append(TopicPartition(self._topic, place.partition, offset))
         return starts, unread
 
     def gap(self, partition: int | None, why: str) -> StreamGap:
-        """What to say, and to do, when the place to read on at is gone."""
-        return StreamGap(
-            f"{self._topic}-{partition}: {why}. Retention ran past us, or the topic was made anew. What is lost cannot "
-            f"be folded; to go on without it, stop all workers and run `kafka-consumer-groups --group {self._group} "
-            f"--reset-offsets --to-earliest --topic {self._topic}:{partition} --execute`; then keep progress longer"
-        )
+        """The error for an offset that the topic does not hold; it says how to continue."""
+        return stream_gap(self._group, self._topic, partition, why)
 
     def _committed(self, partitions: Sequence[int]) -> list[TopicPartition]:
-        """Stable offsets: Kafka answers when the transactions on them are decided."""
+        """Stable offsets: Kafka answers when the transactions that commit them are decided."""
         asked = [TopicPartition(self._topic, partition) for partition in partitions]
         places: list[TopicPartition] = self._consumer.committed(asked, timeout=_CALL_S) if asked else []
         for place in places:
             if place.error is not None:
                 raise KafkaException(place.error)
         return places
+
+
+def stream_gap(group: str, topic: str, partition: int | None, why: str) -> StreamGap:
+    """The error for an offset of `group` that `topic` does not hold."""
+    return StreamGap(
+        f"{topic}-{partition}: {why}. Retention deleted events that were not folded, or the topic was created again. "
+        "Deleted events are lost; to go on without them, stop all workers and run `kafka-consumer-groups --group "
+        f"{group} --reset-offsets --to-earliest --topic {topic}:{partition} --execute`; then raise the retention of "
+        "the topic"
+    )

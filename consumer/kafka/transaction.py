@@ -1,7 +1,7 @@
-"""One producer and its open transaction: what the worker gives off and how far it has read, all or nothing.
+"""One transactional producer: records and the offsets they were made from are committed together or not at all.
 
-It maps librdkafka's transactional errors to three answers: done, `TransactionAborted` (go back and read again), and
-`ProducerLost` (build everything anew). It knows no table.
+It maps librdkafka's errors to two outcomes: `TransactionAborted` (roll back and read again) and `ProducerLost` (call
+`renew` and read everything back). It knows nothing of what the records hold.
 """
 
 from __future__ import annotations
@@ -9,26 +9,46 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
-from taskstream.consumer.worker.watchdog import Watchdog
 
 _CALL_S = 15.0
 _PATIENCE_S = 60.0
-"""How long a call is tried again while Kafka does not answer."""
+"""How long a call is repeated while Kafka does not answer."""
 _LIMIT_S = 2 * _CALL_S
-"""When a call has not come back by then, it never will: the watchdog ends the process."""
+"""A call that has not returned by then never returns: the watchdog ends the process."""
 _PAUSE_S = 0.1
 _ABORT_S = 5.0
 
 
-class Transaction:
-    """`with Transaction(...) as open: open.send(...); open.commit(...)`. It begins by itself with the first record."""
+class CallWatch(Protocol):
+    """Limits how long a call may block; see `worker.watchdog`."""
 
-    def __init__(self, config: Mapping[str, Any], transactional_id: str, watchdog: Watchdog) -> None:
+    def watch(self, call: str, limit_s: float) -> AbstractContextManager[None]:
+        """While this is open, `call` must end within `limit_s` seconds."""
+        ...
+
+
+class Transaction:
+    """A producer and its open transaction.
+
+    Entering builds the producer and waits until Kafka has decided every earlier transaction of the same
+    `transactional_id`; a producer that was still running under that id is fenced. A transaction begins with the first
+    record, or with `commit`; after `commit` or `abort` the next one may begin. After `ProducerLost` only `renew` and
+    leaving are allowed. Leaving aborts what is open.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        transactional_id: str,
+        watchdog: CallWatch,
+        new_producer: Callable[[dict[str, Any]], Producer] = Producer,
+    ) -> None:
         self._config = (
             {"linger.ms": 20, "compression.type": "lz4", "transaction.timeout.ms": 15_000}
             | dict(config)
@@ -40,45 +60,42 @@ class Transaction:
             }
         )
         self._watchdog = watchdog
+        self._new_producer = new_producer
+        self._producer_or_none: Producer | None = None
         self._begun = False
 
     def __enter__(self) -> Self:
-        try:
-            self._producer = Producer(self._config)
-        except KafkaException as error:
-            raise KafkaFailed(f"librdkafka does not take the producer's settings: {error.args[0].str()}") from error
-        self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
+        self._open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._watchdog.watch("closing the producer", _LIMIT_S):
-            if self._begun:  # else Kafka would hold up readers until the transaction's time is over
-                with contextlib.suppress(KafkaException):
-                    self._producer.abort_transaction(_ABORT_S)
-            self._producer.purge()
-            self._producer.close()
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is something to commit or abort."""
-        return self._begun
+        self._close()
 
     def begin(self) -> None:
-        """Begin, if it has not begun."""
+        """Begin a transaction, unless one is open.
+
+        Raises:
+            ProducerLost: the producer cannot continue.
+        """
         if not self._begun:
             self._call("begin_transaction", self._producer.begin_transaction)
             self._begun = True
 
     def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
-        """Send records without headers; into one partition, or by their keys."""
+        """Send records without headers, to one partition or (-1) to the partitions of their keys.
+
+        Raises:
+            TransactionAborted: the transaction has failed.
+            ProducerLost: the producer cannot continue.
+        """
         self.begin()
-        self._producer.poll(0)
+        self._poll(0)
         messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
         while messages:
             self._producer.produce_batch(topic, messages, partition)
             messages = [message for message in messages if "_error" in message]
             if messages:
-                self._make_room(messages[0]["_error"])
+                self._wait_for_space(messages[0]["_error"])
                 messages = [{"key": message["key"], "value": message["value"]} for message in messages]
 
     def send(
@@ -89,66 +106,116 @@ class Transaction:
         partition: int = -1,
         headers: Sequence[tuple[str, str | bytes | None]] = (),
     ) -> None:
-        """Send one record; value None is a tombstone."""
+        """Send one record; value None is a tombstone.
+
+        Raises:
+            TransactionAborted: the transaction has failed.
+            ProducerLost: the producer cannot continue.
+        """
         self.begin()
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, headers=list(headers))
             except BufferError:
-                self._producer.poll(0.1)
+                self._poll(0.1)
             except KafkaException as error:
-                raise self._meaning("produce", error.args[0]) from error
+                raise _meaning("produce", error.args[0]) from error
             else:
                 return
 
-    def commit(self, positions: Mapping[int, int], topic: str, consumer: Consumer) -> None:
-        """Commit the records with these positions (by partition of `topic`) of the consumer's group.
+    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
+        """Commit the records, and with them the consumer group's `offsets` (by partition of `topic`).
+
+        membership: the group metadata of the consumer that read up to these offsets.
 
         Raises:
-            TransactionAborted: nothing of it happened.
-            ProducerLost: it is not known whether it happened; Kafka's offsets tell.
+            TransactionAborted: nothing is committed; call `abort`.
+            ProducerLost: only Kafka knows whether it is committed; call `renew` and read the group's offsets.
+            KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        places = [TopicPartition(topic, partition, offset) for partition, offset in positions.items()]
-        group = consumer.consumer_group_metadata()
-        # Kafka takes the offsets of somebody who is in no group from anybody: what it would refuse from a member of
-        # a past generation it would then take from us. Asked after the metadata: we cannot have come back in between.
-        if not consumer.memberid():
-            raise TransactionAborted("this worker is no member of its group any more")
+        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         self._call(
             "send_offsets_to_transaction",
-            lambda: self._producer.send_offsets_to_transaction(places, group, _CALL_S),
+            lambda: self._producer.send_offsets_to_transaction(places, membership, _CALL_S),
         )
         self._call("commit_transaction", lambda: self._producer.commit_transaction(_CALL_S))
         self._begun = False
 
     def abort(self) -> None:
-        """Abort what is open, if anything is.
+        """Abort the open transaction; does nothing when none is open.
 
         Raises:
-            ProducerLost: the producer cannot go on.
+            ProducerLost: the producer cannot continue.
+            KafkaFailed: Kafka did not answer.
         """
         if self._begun:
             self._call("abort_transaction", lambda: self._producer.abort_transaction(_CALL_S))
             self._begun = False
 
-    def _make_room(self, error: KafkaError) -> None:
+    def renew(self) -> None:
+        """Replace the producer by a new one with the same transactional id.
+
+        When this returns, Kafka has decided the last transaction.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        self._close()
+        self._open()
+
+    @property
+    def _producer(self) -> Producer:
+        if self._producer_or_none is None:
+            raise RuntimeError("the transaction is not open")
+        return self._producer_or_none
+
+    def _open(self) -> None:
+        try:
+            self._producer_or_none = self._new_producer(self._config)
+        except KafkaException as error:
+            raise KafkaFailed(f"librdkafka does not accept the producer's settings: {error.args[0].str()}") from error
+        self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
+
+    def _close(self) -> None:
+        """Close the producer; a dead one raises its fatal error once more here, where it changes nothing."""
+        producer, self._producer_or_none = self._producer_or_none, None
+        begun, self._begun = self._begun, False
+        if producer is None:
+            return
+        with self._watchdog.watch("closing the producer", _LIMIT_S):
+            if begun:  # otherwise Kafka keeps readers waiting until the transaction times out
+                with contextlib.suppress(KafkaException):
+                    producer.abort_transaction(_ABORT_S)
+            with contextlib.suppress(KafkaException):
+                producer.purge()
+            with contextlib.suppress(KafkaException):
+                producer.close()
+
+    def _wait_for_space(self, error: KafkaError) -> None:
         if error.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001 (librdkafka's public name for it)
-            raise self._meaning("produce", error)
-        self._producer.poll(0.1)
+            raise _meaning("produce", error)
+        self._poll(0.1)
+
+    def _poll(self, timeout_s: float) -> None:
+        """Serve librdkafka's events: a fatal error is raised here, once."""
+        try:
+            self._producer.poll(timeout_s)
+        except KafkaException as error:
+            raise _meaning("poll", error.args[0]) from error
 
     def _call(self, name: str, call: Callable[[], Any]) -> None:
-        """Make a transactional call, again while it may be tried again; what is not done is told by its meaning."""
+        """Make a transactional call, and repeat it while librdkafka says that it can be repeated."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
-            self._producer.poll(0)  # what librdkafka has to say comes out in here
+            self._poll(0)
             try:
                 with self._watchdog.watch(name, _LIMIT_S):
                     call()
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
                 if not reason.retriable() or reason.txn_requires_abort():
-                    raise self._meaning(name, reason) from error
+                    raise _meaning(name, reason) from error
                 if time.monotonic() > deadline:
                     tried = f"{name}: {reason.str()}; tried for {_PATIENCE_S:.0f} s"
                     raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
@@ -156,15 +223,18 @@ class Transaction:
             else:
                 return
 
-    def _meaning(self, name: str, reason: KafkaError) -> ConsumerError:
-        if name == "init_transactions":
-            return KafkaFailed(f"{name}: {reason.str()}. Is another worker running as the same --instance?")
-        if reason.fatal():
-            return ProducerLost(f"{name}: {reason.str()}")
-        if reason.txn_requires_abort():
-            return TransactionAborted(f"{name}: {reason.str()}")
-        if name == "produce":  # the transaction has failed meanwhile, and only an abort is allowed
-            return TransactionAborted(f"{name}: {reason.str()}")
-        if name in ("abort_transaction", "commit_transaction", "send_offsets_to_transaction"):
-            return ProducerLost(f"{name}: {reason.str()}")
-        return KafkaFailed(f"{name}: {reason.str()}")
+
+def _meaning(name: str, reason: KafkaError) -> ConsumerError:
+    """What an error of the call `name` means for the transaction."""
+    what = f"{name}: {reason.str()}"
+    if name == "init_transactions":
+        return KafkaFailed(f"{what}. Is another worker running under the same instance name?")
+    if reason.fatal() or reason.code() == KafkaError._FATAL:  # noqa: SLF001 (librdkafka's public name for it)
+        return ProducerLost(what)
+    if name == "abort_transaction":
+        return ProducerLost(what)
+    if reason.txn_requires_abort() or name == "produce":  # produce fails when the transaction has failed meanwhile
+        return TransactionAborted(what)
+    if name in ("commit_transaction", "send_offsets_to_transaction"):
+        return ProducerLost(what)
+    return KafkaFailed(what)

@@ -1,7 +1,7 @@
-"""When Python looks for cycles of garbage: between batches and seldom. It changes the whole process.
+"""Turns Python's automatic garbage collection off for the whole process, for a loop that collects between batches.
 
-Every batch makes ten thousand objects that reference counts free at once; looking for cycles among them each time that
-there are some hundred more cost a fifth of the worker's CPU.
+Every batch creates ten thousand objects, which reference counting frees at once. Automatic collections, which start
+after every few hundred new objects, took a fifth of the worker's CPU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def manual_gc() -> Iterator[None]:
-    """While this is open, cycles are looked for by `gc.collect()` alone, and not among what was there before."""
+    """While this is open, only `gc.collect()` collects, and it skips the objects that existed before."""
     _collect()
     gc.freeze()
     gc.disable()
@@ -27,15 +27,15 @@ def manual_gc() -> Iterator[None]:
 
 
 def _collect() -> None:
-    """Look for cycles. A Ctrl-C meanwhile comes afterwards: raised out of what is being freed, it would be lost."""
-    if threading.current_thread() is not threading.main_thread():  # nobody interrupts the others
+    """Collect. A Ctrl-C is delayed until then: raised in a destructor, it would be ignored."""
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
         gc.collect()
         return
-    came: list[int] = []
-    usual = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: received.append(number))
     try:
         gc.collect()
     finally:
-        signal.signal(signal.SIGINT, usual)
-    if came:
+        signal.signal(signal.SIGINT, handler)
+    if received:
         signal.raise_signal(signal.SIGINT)

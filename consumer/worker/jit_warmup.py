@@ -1,6 +1,6 @@
-"""Runs one made-up event through all that is compiled, so that no member of a group compiles while it should work.
+"""Runs one invented event through every compiled function, so that no member compiles while it holds partitions.
 
-The machine code is kept on disk: only the first start after a change takes longer.
+The machine code is cached on disk: only the first start after a change of the sources takes longer.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EVENT = {
 
 
 def warm_up_jit(ids: SchemaIds) -> None:
-    """Read, fold and write one event of a series that exists nowhere else."""
+    """Decode, fold and encode one event of a series that is then discarded."""
     events = ColumnWriter(ids, newest("ProgressReported"))
     columns = [pa.array([_EVENT.get(field.name)], field.type) for field in events.schema]
     wires = events.write(pa.RecordBatch.from_arrays(columns, schema=events.schema))
@@ -42,8 +42,8 @@ def warm_up_jit(ids: SchemaIds) -> None:
 
 
 def _one(kind: np.dtype[np.void]) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    """One entry that is all zeros, but for windows the one minute that they have at least."""
-    made = np.zeros(1, kind)
+    """One entry of zeros; a window covers at least one minute."""
+    entry = np.zeros(1, kind)
     if "minutes" in (kind.names or ()):
-        made["minutes"] = 1
-    return made
+        entry["minutes"] = 1
+    return entry

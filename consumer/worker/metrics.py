@@ -1,4 +1,4 @@
-"""What the worker tells of itself: Prometheus metrics, and whether it is ready. It is told, and decides nothing."""
+"""The worker's Prometheus metrics and its readiness, and the port that serves them. It decides nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WorkerMetrics:
 
     def __init__(self) -> None:
         self.ready = False
-        """Whether the group has given us partitions and their state was read back, or has made us stand by."""
+        """Whether the group has assigned partitions, perhaps none, and their state is read back."""
         self.registry = CollectorRegistry()
         metric: dict[str, Any] = {"registry": self.registry, "namespace": "taskstream", "subsystem": "worker"}
         self._events = Counter("events", "Events read from the progress topic.", **metric)
@@ -30,7 +30,7 @@ class WorkerMetrics:
         self._commit = Histogram(
             "commit_seconds", "From the first record sent to the commit.", buckets=_SECONDS, **metric
         )
-        self._aborted = Counter("aborted", "Transactions that came to nothing.", **metric)
+        self._aborted = Counter("aborted", "Transactions that were aborted.", **metric)
         self._producers = Counter("producers", "Transactional producers built.", **metric)
         self._rebalances = Counter("rebalances", "Assignments of partitions.", **metric)
         self._restored = Counter("restored_records", "Records of the state topic read back.", **metric)
@@ -38,10 +38,13 @@ class WorkerMetrics:
         self._series = Gauge("series", "Series held.", **metric)
         self._lag = Gauge("lag_records", "Records ahead of us.", ["partition"], **metric)
         self._lag_s = Gauge(
-            "lag_seconds", "Age of the last event folded while there are more; 0 when level.", ["partition"], **metric
+            "lag_seconds",
+            "Age of the last event folded while there are more; 0 when there are none.",
+            ["partition"],
+            **metric,
         )
         self._newest_us: dict[int, int] = {}
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def folded(self, events: int, rejected: int, newest_us: Mapping[int, int]) -> None:
         """A batch was folded; `newest_us` is the time of receipt of its last event, by partition."""
@@ -56,7 +59,7 @@ class WorkerMetrics:
         self._commit.observe(seconds)
 
     def aborted(self) -> None:
-        """A transaction came to nothing."""
+        """A transaction was aborted."""
         self._aborted.inc()
 
     def built(self) -> None:
@@ -70,12 +73,12 @@ class WorkerMetrics:
         self._restoring.inc(seconds)
 
     def lag(self, ahead: Mapping[int, int | None], series: int, now_us: int) -> None:
-        """How far behind we are, by partition; what is not ours any more is told no more."""
+        """Records after our position, by held partition (None: unknown); the gauges of other partitions are removed."""
         self._series.set(series)
-        for gone in self._told - ahead.keys():
+        for gone in self._reported - ahead.keys():
             self._lag.remove(str(gone))
             self._lag_s.remove(str(gone))
-        self._told = set(ahead)
+        self._reported = set(ahead)
         for partition, records in ahead.items():
             newest_us = self._newest_us.get(partition)
             late_us = now_us - newest_us if records and newest_us is not None else 0
@@ -84,20 +87,22 @@ class WorkerMetrics:
 
 
 class WorkerMetricsServer:
-    """/metrics, /healthz and /readyz on a port of their own. `with InstrumentsServer(...) as server: server.port`."""
+    """Serves /metrics, /healthz and /readyz: `with WorkerMetricsServer(...) as server: server.port`."""
 
-    def __init__(self, instruments: WorkerMetrics, host: str, port: int) -> None:
-        self._instruments = instruments
+    def __init__(self, metrics: WorkerMetrics, host: str, port: int) -> None:
+        self._metrics = metrics
         self.host = host
         self.port = port
-        """Where it listens; when 0 was asked for, the true one once it is open."""
+        """The port it listens on; 0 becomes the port that the system chose when the server opens."""
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        instruments = self._instruments
+        metrics = self._metrics
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                status, kind, body = _answer(self.path, instruments)
+                status, kind, body = _page(self.path, metrics)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -105,26 +110,27 @@ class WorkerMetricsServer:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing of each request."""
+                """Log nothing per request."""
 
         self._server = ThreadingHTTPServer((self.host, self.port), Handler)
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="instruments", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
 
 
-def _answer(path: str, instruments: WorkerMetrics) -> tuple[int, str, bytes]:
+def _page(path: str, metrics: WorkerMetrics) -> tuple[int, str, bytes]:
     if path == "/metrics":
-        return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(instruments.registry)
+        return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(metrics.registry)
     if path == "/healthz":
         return 200, "application/json", b'{"status": "ok"}'
     if path == "/readyz":
-        said = {"status": "ready" if instruments.ready else "starting"}
-        return (200 if instruments.ready else 503), "application/json", json.dumps(said).encode()
-    return 404, "application/json", b'{"error_msg": "only /metrics, /healthz and /readyz are here"}'
+        body = {"status": "ready" if metrics.ready else "starting"}
+        return (200 if metrics.ready else 503), "application/json", json.dumps(body).encode()
+    return 404, "application/json", b'{"error_msg": "this port serves only /metrics, /healthz and /readyz"}'

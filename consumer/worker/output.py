@@ -1,18 +1,19 @@
-"""What one transaction will give off: closed windows, signals, rejects and tombstones as they come, rows at the end.
+"""The records of one transaction: windows, signals, rejects and tombstones as they come, changed rows at the end.
 
-Each series is published once a commit, however often it changed. It encodes and addresses; it decides nothing.
+A series is published once per commit, however often it changed. It encodes records and chooses topics and partitions;
+it makes no other decision.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Message
 
-from taskstream.consumer.kafka.transaction import Transaction
 from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import Folded, SeriesTable
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
@@ -24,8 +25,30 @@ from taskstream.schemas.topics import Topics
 Ints = npt.NDArray[np.int64]
 
 
+class RecordSender(Protocol):
+    """Sends records within a transaction; the first one begins it.
+
+    Both raise `TransactionAborted` or `ProducerLost`; nothing that was sent is then visible to anybody.
+    """
+
+    def send(
+        self,
+        topic: str,
+        key: str | bytes | None,
+        value: bytes | None,
+        partition: int = -1,
+        headers: Sequence[tuple[str, str | bytes | None]] = (),
+    ) -> None:
+        """Send one record; value None is a tombstone, partition -1 is the partition of its key."""
+        ...
+
+    def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
+        """Send records without headers."""
+        ...
+
+
 class Output:
-    """Filled while a transaction is open, sent when it is committed, thrown away when it is aborted."""
+    """Filled while work is open, sent at its commit, and cleared when it is committed or rolled back."""
 
     def __init__(self, ids: SchemaIds, topics: Topics) -> None:
         self._topics = topics
@@ -35,51 +58,51 @@ class Output:
         self._windows: list[npt.NDArray[np.void]] = []
         self._signals: list[npt.NDArray[np.void]] = []
         self._rejects: list[tuple[Message, Rejected]] = []
-        self._buried: Ints = np.empty(0, np.int64)
+        self.tombstones: Ints = np.empty(0, np.int64)
+        """The slots of series that are dropped: each gets a tombstone, and leaves the table after the commit."""
 
-    def take(self, folded: Folded) -> None:
-        """Closed windows and signals of one batch."""
+    def add_folded(self, folded: Folded) -> None:
+        """Add the closed windows and signals of one batch."""
         self._windows.append(folded.windows)
         self._signals.append(folded.signals)
 
-    def signal(self, signals: npt.NDArray[np.void]) -> None:
-        """Signals [SIGNAL] that no report raised."""
+    def add_signals(self, signals: npt.NDArray[np.void]) -> None:
+        """Add signals [SIGNAL] that no report raised."""
         self._signals.append(signals)
 
-    def reject(self, message: Message, why: Rejected) -> None:
-        """A record that cannot be read."""
+    def add_reject(self, message: Message, why: Rejected) -> None:
+        """Add a record that cannot be read."""
         self._rejects.append((message, why))
 
-    def bury(self, slots: Ints) -> None:
-        """Series to be dropped: a tombstone each, and out of the table once that is committed."""
-        self._buried = slots
-
-    def send(self, table: SeriesTable, transaction: Transaction) -> int:
-        """Send all of it, and the changed rows of the table; gives how many rows."""
+    def send(self, table: SeriesTable, sender: RecordSender) -> int:
+        """Send all of it, and the changed rows of the table; returns the number of rows."""
         for message, why in self._rejects:
-            transaction.send(self._topics.rejected.name, message.key(), message.value(), headers=_headers(message, why))
+            sender.send(self._topics.rejected.name, message.key(), message.value(), headers=_headers(message, why))
         windows = np.concatenate([np.empty(0, WINDOW), *self._windows])
         if windows.size:
             values = self._window.write(window_batch(table, windows))
-            transaction.send_many(self._topics.rates.name, table.keys[windows["slot"]].tolist(), values)
+            sender.send_many(self._topics.rates.name, table.keys[windows["slot"]].tolist(), values)
         signals = np.concatenate([np.empty(0, SIGNAL), *self._signals])
         if signals.size:
             values = self._signal.write(signal_batch(table, signals))
             keys = [key.rsplit("/", 1)[0] for key in table.keys[signals["slot"]]]
-            transaction.send_many(self._topics.signals.name, keys, values)
-        for slot in self._buried.tolist():
+            sender.send_many(self._topics.signals.name, keys, values)
+        for slot in self.tombstones.tolist():
             home = int(table.rows["partition"][slot])
-            transaction.send(self._topics.state.name, table.keys[slot], None, home)
-        changed = np.setdiff1d(table.changed, self._buried)
-        self._send_rows(table, changed, transaction)
+            sender.send(self._topics.state.name, table.keys[slot], None, home)
+        changed = np.setdiff1d(table.changed, self.tombstones)
+        self._send_rows(table, changed, sender)
         return int(changed.size)
 
-    def settled(self, table: SeriesTable) -> None:
-        """The transaction is committed: what has a tombstone leaves the table."""
-        table.drop(self._buried)
+    def clear(self) -> None:
+        """Discard all of it."""
+        self._windows = []
+        self._signals = []
+        self._rejects = []
+        self.tombstones = np.empty(0, np.int64)
 
-    def _send_rows(self, table: SeriesTable, slots: Ints, transaction: Transaction) -> None:
-        """Each row into the partition that its events lie in."""
+    def _send_rows(self, table: SeriesTable, slots: Ints, sender: RecordSender) -> None:
+        """Send each row to the state partition with the number of the partition that its events are in."""
         if not slots.size:
             return
         homes = table.rows["partition"][slots]
@@ -90,11 +113,11 @@ class Output:
         bounds = [0, *(np.flatnonzero(np.diff(homes)) + 1).tolist(), len(values)]
         for start, end in itertools.pairwise(bounds):
             name = self._topics.state.name
-            transaction.send_many(name, keys[start:end], values[start:end], int(homes[start]))
+            sender.send_many(name, keys[start:end], values[start:end], int(homes[start]))
 
 
 def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | None]]:
-    """The headers it had, and where it came from and why it is here."""
+    """The record's own headers, and those that say where it came from and why it was rejected."""
     _, timestamp_ms = message.timestamp()
     origin = {
         "taskstream_reason": str(why.reason),
@@ -104,6 +127,6 @@ def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | N
         "taskstream_offset": str(message.offset()),
         "taskstream_timestamp_ms": str(timestamp_ms),
     }
-    had: list[tuple[str, Any]] = list(message.headers() or [])  # type: ignore[arg-type] # a list, never a dict, when read
-    kept = [(name, value) for name, value in had if name not in origin]
+    own: list[tuple[str, Any]] = list(message.headers() or [])  # type: ignore[arg-type] # a list, never a dict, when read
+    kept = [(name, value) for name, value in own if name not in origin]
     return [*kept, *origin.items()]

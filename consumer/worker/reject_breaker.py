@@ -1,4 +1,4 @@
-"""When too many records cannot be read: decides that a worker must stop before the topic drains into the rejects."""
+"""Decides when so many records cannot be read that a worker must stop, rather than reject the whole topic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import deque
 
 
 class RejectBreaker:
-    """Counts over the last `window` records; trips when more than `share` of them, and `least` of them, were bad."""
+    """Trips when more than `share` of the last `window` records, and at least `least` of them, are unreadable."""
 
     def __init__(self, share: float = 0.5, window: int = 10_000, least: int = 100) -> None:
         self._share = share
@@ -17,7 +17,7 @@ class RejectBreaker:
         self._bad = 0
 
     def trips(self, read: int, bad: int) -> bool:
-        """Whether, with this batch of `read` records of which `bad` were unreadable, it is too many."""
+        """Count a batch of `read` records, `bad` of them unreadable; whether there are too many now."""
         self._batches.append((read, bad))
         self._read += read
         self._bad += bad

@@ -1,4 +1,4 @@
-"""How a worker works: facts that are given to it once. It reads nothing and knows no Kafka."""
+"""The settings of a worker, chosen once when it starts."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from taskstream.schemas.topics import Topics
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How a worker works; `fold` must be the same for all workers of a group."""
+    """The settings of one worker; `fold` must be the same for all workers of a group, for the life of the topics."""
 
     topics: Topics
     group: str
     instance: str
-    """A name that no other worker of the group has at the same time."""
+    """A name that no other worker of the group has at the same time; it makes the transactional id."""
     static: bool = True
-    """Whether the name is kept over restarts: the group then waits for who comes back, and gives him the same
-    partitions. Else they go to the others as soon as he leaves."""
+    """Whether the name stays the same over restarts. The group then keeps the partitions of a worker that restarts;
+    otherwise it assigns them to the others as soon as the worker leaves."""
     fold: Settings = field(default_factory=Settings)
     commit_interval_s: float = 0.25
+    """From the first record folded to the commit."""
     catch_up_interval_s: float = 1.0
     """The same while there is more to read than one batch holds."""
     commit_rows: int = 100_000
+    """Commit earlier when so many rows have changed."""
     batch: int = 10_000
+    """Records in one batch, at most."""
     keep_s: float = 7 * 86_400.0
-    """A series unheard for so long is dropped."""
+    """A series without reports for so long is dropped."""
     expire_interval_s: float = 30.0
-    """Seconds between two looks for such series."""
+    """Seconds between two searches for such series."""
     reject_share: float = 0.5
+    """Stop when more than this share of the records cannot be read; 1: never."""

@@ -1,4 +1,4 @@
-"""What must be so before a worker may begin: the topics are there, and state lies in as many parts as progress."""
+"""Checks before a worker starts: the topics exist, and the state topic has as many partitions as the progress topic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CALL_S = 10.0
 
 
 def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
-    """Return when a worker may fold `topics`: in how many partitions events and state lie.
+    """Check that a worker may fold `topics`; returns the number of partitions of the progress and the state topic.
 
     Raises:
         TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
@@ -25,7 +25,7 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     admin = QuietAdmin(config)
     used = (topics.progress, topics.state, topics.rates, topics.signals, topics.rejected)
     names = [each.name for each in used]
-    counts = with_retry("the topics cannot be looked at", lambda: _partition_counts(admin, names), why=admin.why)
+    counts = with_retry("the topics cannot be described", lambda: _partition_counts(admin, names), why=admin.why)
     missing = [name for name, count in counts.items() if not count]
     if missing:
         raise TopicsUnfit(
@@ -34,14 +34,14 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     events, rows = counts[topics.progress.name], counts[topics.state.name]
     if events != rows:
         raise TopicsUnfit(
-            f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: state lies where the "
-            "events lie, so start a new --prefix with equal counts and rebuild into it"
+            f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: each partition of "
+            "events needs one of state, so create topics under a new --prefix and rebuild into it"
         )
     return events
 
 
 def _partition_counts(admin: QuietAdmin, names: list[str]) -> dict[str, int]:
-    """How many partitions each topic has; 0: there is no such topic."""
+    """The number of partitions of each topic; 0: there is no such topic."""
     counts = {}
     for name, answer in admin.describe_topics(TopicCollection(names), request_timeout=_CALL_S).items():
         try:

@@ -1,7 +1,7 @@
-"""Ends the process when a call that promised to return does not: some of librdkafka's forget their timeouts.
+"""Ends the process when a call does not return within its limit: some calls of librdkafka exceed their timeouts.
 
-It is a thread that only counts its own looks: a process that was stopped for a while is not blamed for the time that it
-did not run. What it ends, a supervisor starts again; Kafka aborts what was open.
+Its thread counts its own wake-ups instead of reading a clock, so the time in which the process was suspended does not
+count. A supervisor starts the process again, and Kafka aborts the transaction that was open.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ STUCK = 70
 
 
 class Watchdog:
-    """`with Watchdog() as dog: with dog.watch("commit", limit_s=30): ...`."""
+    """`with Watchdog() as watchdog: with watchdog.watch("commit", limit_s=30): ...`."""
 
-    def __init__(self, bite: Callable[[str], None] | None = None, every_s: float = 0.5) -> None:
-        self._bite = bite or _end_process
-        self._every_s = every_s
+    def __init__(self, on_stuck: Callable[[str], None] | None = None, interval_s: float = 0.5) -> None:
+        self._on_stuck = on_stuck or _end_process
+        self._interval_s = interval_s
         self._watched: tuple[str, int] | None = None
-        """What must end, and at which look it should have."""
-        self._looks = 0
+        """What to say of the call, and the wake-up by which it must have ended."""
+        self._wakeups = 0
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="watchdog", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,21 +40,21 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watch(self, call: str, limit_s: float) -> Iterator[None]:
-        """While this is open, `call` must end within `limit_s` seconds; an inner one stands for itself."""
+        """While this is open, `call` must end within `limit_s` seconds; an inner `watch` replaces it meanwhile."""
         outer = self._watched
-        due = self._looks + math.ceil(limit_s / self._every_s)
+        due = self._wakeups + math.ceil(limit_s / self._interval_s)
         self._watched = (f"{call} did not return within {limit_s:.0f} s", due)
         try:
             yield
         finally:
             self._watched = outer
 
-    def _look(self) -> None:
-        while not self._done.wait(self._every_s):
-            self._looks += 1
+    def _run(self) -> None:
+        while not self._done.wait(self._interval_s):
+            self._wakeups += 1
             watched = self._watched
-            if watched is not None and self._looks > watched[1]:
-                self._bite(watched[0])
+            if watched is not None and self._wakeups > watched[1]:
+                self._on_stuck(watched[0])
                 return
 
 

@@ -1,4 +1,4 @@
-"""Garbage looked for by hand: an interrupt that comes meanwhile is not lost, and everything is as it was afterwards."""
+"""Manual garbage collection: a Ctrl-C during a collection is not lost, and the settings are as before afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taskstream.consumer.worker.gc_control import manual_gc
 
 
 class Interrupting:
-    """Part of a cycle; when it is freed, somebody presses Ctrl-C."""
+    """Part of a cycle; its destructor raises SIGINT."""
 
     def __init__(self) -> None:
         self.me = self
@@ -20,13 +20,13 @@ class Interrupting:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_within_nothing_is_looked_for_by_itself():
+def test_no_automatic_collection_happens_meanwhile():
     with manual_gc():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
-def test_an_interrupt_while_garbage_is_freed_still_comes(capfd):
+def test_an_interrupt_during_a_collection_is_raised_after_it(capfd):
     Interrupting()
     with pytest.raises(KeyboardInterrupt), manual_gc():
         pytest.fail("the interrupt was lost")

@@ -1,4 +1,4 @@
-"""The watchdog: it bites once, with the name of the call that hangs, and nobody else."""
+"""The watchdog: it reports the call that hangs, once, by its name; calls that return are left alone."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ import threading
 from taskstream.consumer.worker.watchdog import STUCK, Watchdog
 
 
-class Bitten:
-    """What an injected bite hears."""
+class Reports:
+    """What the watchdog reports, instead of ending the process."""
 
     def __init__(self) -> None:
         self.why: list[str] = []
-        self._heard = threading.Event()
+        self._reported = threading.Event()
 
     def __call__(self, why: str) -> None:
         self.why.append(why)
-        self._heard.set()
+        self._reported.set()
 
-    def await_bite(self) -> bool:
-        return self._heard.wait(20)
-
-
-def test_a_call_that_does_not_return_is_bitten_and_named():
-    bitten = Bitten()
-    with Watchdog(bitten, every_s=0.01) as dog, dog.watch("commit_transaction", 0.05):
-        assert bitten.await_bite()
-    assert bitten.why == ["commit_transaction did not return within 0 s"]
+    def await_first(self) -> bool:
+        return self._reported.wait(20)
 
 
-def test_the_inner_call_stands_for_itself_and_the_outer_one_goes_on():
-    bitten = Bitten()
-    with Watchdog(bitten, every_s=0.01) as dog, dog.watch("reading", 0.05):
-        with dog.watch("restoring", 1_000):
+def test_a_call_that_does_not_return_is_reported_by_its_name():
+    reports = Reports()
+    with Watchdog(reports, interval_s=0.01) as watchdog, watchdog.watch("commit_transaction", 0.05):
+        assert reports.await_first()
+    assert reports.why == ["commit_transaction did not return within 0 s"]
+
+
+def test_an_inner_call_has_its_own_limit_and_the_outer_limit_goes_on_after_it():
+    reports = Reports()
+    with Watchdog(reports, interval_s=0.01) as watchdog, watchdog.watch("reading", 0.05):
+        with watchdog.watch("restoring", 1_000):
             pass
-        assert bitten.await_bite()
-    assert bitten.why[0].startswith("reading")
+        assert reports.await_first()
+    assert reports.why[0].startswith("reading")
 
 
 def test_calls_that_return_are_left_alone():
-    bitten = Bitten()
-    with Watchdog(bitten, every_s=0.001) as dog:
+    reports = Reports()
+    with Watchdog(reports, interval_s=0.001) as watchdog:
         for _ in range(100):
-            with dog.watch("commit", 1_000):
+            with watchdog.watch("commit", 1_000):
                 pass
-    assert bitten.why == []
+    assert reports.why == []
 
 
-def test_a_bite_ends_the_process_with_its_own_code_and_a_last_line():
+def test_by_default_it_ends_the_process_with_its_own_exit_code_and_a_last_line():
     code = (
         "import time; from taskstream.consumer.worker.watchdog import Watchdog\n"
-        "with Watchdog(every_s=0.01) as dog, dog.watch('commit', 0.05): time.sleep(60)"
+        "with Watchdog(interval_s=0.01) as watchdog, watchdog.watch('commit', 0.05): time.sleep(60)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=50)
     assert done.returncode == STUCK

@@ -1,4 +1,4 @@
-"""A member that leaves while it is still being given partitions: it asks and reads back nothing for them."""
+"""A member that leaves while the group assigns partitions to it: it asks and reads back nothing for them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from confluent_kafka.admin import AdminClient
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
 from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import await_true
 
 
-class Told:
-    """What a holder of partitions is told, by name."""
+class Calls:
+    """A listener that records the names of its calls."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
+        self.names: list[str] = []
 
     def assigned(self, *_: object) -> None:
-        self.heard.append("assigned")
+        self.names.append("assigned")
 
     def revoked(self, *_: object) -> None:
-        self.heard.append("revoked")
+        self.names.append("revoked")
 
     def lost(self, *_: object) -> None:
-        self.heard.append("lost")
+        self.names.append("lost")
 
 
 def has_joined(broker: KafkaClient, group: str) -> bool:
-    admin = AdminClient(broker.config())  # named: an admin client that is let go answers nobody
+    admin = AdminClient(broker.config())  # named: a client that is garbage collected does not answer
     found = admin.list_consumer_groups(states={ConsumerGroupState.STABLE}, request_timeout=30).result()
     return group in {each.group_id for each in found.valid}
 
 
-def test_a_worker_told_to_stop_while_it_joins_leaves_without_restoring_anything(broker: KafkaClient, topic_prefix):
+def test_a_worker_stopped_while_it_joins_leaves_without_restoring_anything(broker: KafkaClient, topic_prefix):
     topics = Topics(topic_prefix, partitions=3)
     create_topics(broker.config(), topics)
-    told = Told()
-    with BatchSource(broker.config(**{"group.id": topic_prefix}), topics.progress.name, told) as source:
-        # The join goes on in librdkafka's own thread; the assignment waits for a read that does not come.
+    calls = Calls()
+    config = broker.config(**{"group.id": topic_prefix})
+    with Watchdog() as watchdog, BatchSource(config, topics.progress.name, watchdog) as source:
+        source.subscribe(calls)
+        # The join goes on in librdkafka's own thread; the assignment waits for a read that is never made.
         await_true(lambda: has_joined(broker, topic_prefix), 60, "it does not join")
 
-    assert "assigned" not in told.heard
-    assert source.held == []
-    assert source._failed is None, "something was asked for while leaving, when nobody answers any more"
+    assert "assigned" not in calls.names
+    assert source.positions == {}
+    assert source._failed is None, "something was asked for while leaving, when librdkafka does not answer any more"

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.worker.kafka_worker import run_worker
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.settings import WorkerSettings
-from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import (
@@ -52,7 +52,7 @@ def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]
 
     def work() -> None:
         try:
-            Worker(broker.config(), IDS, settings, WorkerMetrics(), clock).run(stop.is_set)
+            run_worker(broker.config(), IDS, settings, WorkerMetrics(), stop.is_set, clock)
         except Exception as error:  # noqa: BLE001 (told below, in the test's own thread)
             failed.append(error)
 

@@ -1,0 +1,89 @@
+"""A worker on Kafka: checks the topics, builds the parts, and runs the loop until it is asked to stop."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.kafka.client_log import kafka_logger
+from taskstream.consumer.kafka.transaction import Transaction
+from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.worker.gc_control import manual_gc
+from taskstream.consumer.worker.jit_warmup import warm_up_jit
+from taskstream.consumer.worker.lifecycle import WorkerLifecycle
+from taskstream.consumer.worker.metrics import WorkerMetrics
+from taskstream.consumer.worker.orphaned_partitions import OrphanedPartitions
+from taskstream.consumer.worker.output import Output
+from taskstream.consumer.worker.settings import WorkerSettings
+from taskstream.consumer.worker.state_restore import StateRestore
+from taskstream.consumer.worker.topic_check import check_topics
+from taskstream.consumer.worker.unit_of_work import UnitOfWork
+from taskstream.consumer.worker.watchdog import Watchdog
+from taskstream.consumer.worker.worker import Worker
+from taskstream.schemas.ids import SchemaIds
+
+
+def run_worker(
+    kafka: Mapping[str, Any],
+    ids: SchemaIds,
+    settings: WorkerSettings,
+    metrics: WorkerMetrics,
+    stopping: Callable[[], bool],
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Work until `stopping()`; then commit what is open, and leave the group.
+
+    kafka: librdkafka's configuration, without the settings that the parts insist on.
+    clock: seconds since 1970.
+
+    Raises:
+        ConsumerError: the process should end; a supervisor may start it again.
+    """
+    try:
+        _run(dict(kafka) | {"logger": kafka_logger()}, ids, settings, metrics, stopping, clock)
+    except KafkaException as error:
+        raise KafkaFailed(f"Kafka refused: {error.args[0].str()}") from error
+
+
+def _run(
+    kafka: Mapping[str, Any],
+    ids: SchemaIds,
+    settings: WorkerSettings,
+    metrics: WorkerMetrics,
+    stopping: Callable[[], bool],
+    clock: Callable[[], float],
+) -> None:
+    topics = settings.topics
+    partitions = check_topics(kafka, topics)
+    warm_up_jit(ids)
+    member = {"group.id": settings.group} | ({"group.instance.id": settings.instance} if settings.static else {})
+    lifecycle = WorkerLifecycle()
+    with (
+        Watchdog() as watchdog,
+        Transaction(kafka, f"{settings.group}.{settings.instance}", watchdog) as transaction,
+        manual_gc(),
+    ):
+        metrics.built()
+        source = BatchSource(dict(kafka) | member, topics.progress.name, watchdog)
+        work = UnitOfWork(
+            SeriesTable(settings.fold),
+            Output(ids, topics),
+            transaction,
+            source,
+            StateRestore(kafka, topics.state.name, ids),
+            lifecycle,
+            metrics,
+        )
+        orphans = OrphanedPartitions(kafka, settings.group, source, topics.progress.name, partitions)
+
+        def each_second(now_s: float) -> None:
+            orphans.check(now_s)
+            gc.collect()
+
+        Worker(source, work, lifecycle, ids, settings, metrics, each_second, clock).run(stopping)

@@ -1,0 +1,84 @@
+"""The source and the transaction on Kafka: the same suite that those in memory pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.kafka.transaction import Transaction
+from taskstream.consumer.worker.watchdog import Watchdog
+from taskstream.schemas.topics import Topics
+from tests.consumer.worker.behaviour import SourceBehaviour, TransactionBehaviour, at_end  # noqa: F401 (a fixture)
+from tests.pipeline.streams import producer, read_all
+
+SESSION_S = 6.0
+"""The shortest that Kafka allows."""
+
+
+class RealKafka:
+    """See `behaviour.KafkaUnderTest`."""
+
+    def __init__(self, broker: KafkaClient, topics: Topics, watchdog: Watchdog) -> None:
+        self.events = topics.progress.name
+        self.output = topics.rates.name
+        self._group = topics.prefix
+        self._broker = broker
+        self._watchdog = watchdog
+
+    def publish(self, partition: int, *values: bytes) -> None:
+        sender = producer(self._broker.bootstrap_servers)
+        for value in values:
+            sender.produce(self.events, value, None, partition)
+        assert sender.flush(30) == 0
+
+    def truncate(self, partition: int, begin: int) -> None:
+        cut = [TopicPartition(self.events, partition, begin)]
+        for answer in AdminClient(self._broker.config()).delete_records(cut).values():
+            answer.result()
+
+    def source(self, instance: str | None = None) -> BatchSource:
+        session_ms = round(SESSION_S * 1_000)
+        config = {"group.id": self._group, "session.timeout.ms": session_ms, "max.poll.interval.ms": session_ms}
+        if instance is not None:
+            config["group.instance.id"] = instance
+        return BatchSource(self._broker.config(**config), self.events, self._watchdog)
+
+    def expire(self, source: BatchSource) -> None:
+        assert source.member_id
+        time.sleep(SESSION_S + 1.5)
+
+    def transaction(self, transactional_id: str) -> Transaction:
+        return Transaction(self._broker.config(), f"{self._group}.{transactional_id}", self._watchdog)
+
+    def committed(self) -> dict[int, int]:
+        consumer = Consumer(self._broker.config(**{"group.id": self._group}))
+        try:
+            places = consumer.committed([TopicPartition(self.events, each) for each in (0, 1)], timeout=10)
+        finally:
+            consumer.close()
+        return {place.partition: place.offset for place in places if place.offset >= 0}
+
+    def records(self, topic: str):
+        messages = read_all(self._broker.bootstrap_servers, topic)
+        return [(each.partition(), each.key(), each.value(), each.headers() or []) for each in messages]
+
+
+@pytest.fixture
+def kafka(broker: KafkaClient, topics: Topics) -> Iterator[RealKafka]:
+    with ExitStack() as stack:
+        yield RealKafka(broker, topics, stack.enter_context(Watchdog()))
+
+
+class TestKafkaSource(SourceBehaviour):
+    """See the suite."""
+
+
+class TestKafkaTransaction(TransactionBehaviour):
+    """See the suite."""
