@@ -62,8 +62,8 @@ class EventSource(Protocol):
 class Worker:
     """One member of the group. `run` returns when it is asked to stop; everything else ends in an error.
 
-    `work` reads from `source`, and shares `lifecycle` with this. `each_second` is called about once a second, between two
-    batches, with the time of `monotonic_s`. `clock` gives seconds since 1970.
+    `work` reads from `source`, and shares `lifecycle` with this. `clock` gives seconds since 1970. `each_second` is
+    called about once a second, between two batches, with the time of `monotonic_s`.
     """
 
     def __init__(

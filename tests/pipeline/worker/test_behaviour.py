@@ -40,7 +40,8 @@ class RealKafka:
 
     def truncate(self, partition: int, begin: int) -> None:
         cut = [TopicPartition(self.events, partition, begin)]
-        for answer in AdminClient(self._broker.config()).delete_records(cut).values():
+        admin = AdminClient(self._broker.config())  # named: a client that is garbage collected does not answer
+        for answer in admin.delete_records(cut).values():
             answer.result()
 
     def source(self, instance: str | None = None) -> BatchSource:

@@ -1,0 +1,137 @@
+"""What the errors of librdkafka's producer mean for a transaction; the producer does what the test says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from taskstream.consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.kafka.transaction import Transaction
+
+FATAL = KafkaError(KafkaError._FENCED, "fenced", fatal=True)
+ABORTABLE = KafkaError(KafkaError._TIMED_OUT, "timed out", txn_requires_abort=True)
+RETRIABLE = KafkaError(KafkaError._TIMED_OUT, "timed out", retriable=True)
+OTHER = KafkaError(KafkaError._STATE, "state")
+
+
+class ScriptedProducer:
+    """Raises the errors scheduled for a call, one per call, and notes what is called."""
+
+    def __init__(self, errors: dict[str, list[KafkaError]]) -> None:
+        self._errors = errors
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_: object, **__: object) -> int:
+            self.calls.append(name)
+            if errors := self._errors.get(name):
+                raise KafkaException(errors.pop(0))
+            return 0
+
+        return call
+
+
+class NoWatch:
+    """Calls may block as long as they like."""
+
+    @contextlib.contextmanager
+    def watch(self, *_: object) -> Iterator[None]:
+        yield
+
+
+class Producers:
+    """Builds the producers of one transaction; the errors are those of the first."""
+
+    def __init__(self, **errors: list[KafkaError]) -> None:
+        self._errors = errors
+        self.built: list[ScriptedProducer] = []
+
+    def __call__(self, *_: object) -> Any:
+        self.built.append(ScriptedProducer({} if self.built else self._errors))
+        return self.built[-1]
+
+    def transaction(self) -> Transaction:
+        return Transaction({}, "id", NoWatch(), self)
+
+
+def commit(transaction: Transaction) -> None:
+    transaction.send("topic", "key", b"value")
+    transaction.commit("topic", {0: 1}, object())
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "expected"),
+    [
+        ("produce", FATAL, ProducerLost),
+        ("produce", ABORTABLE, TransactionAborted),
+        ("produce", OTHER, TransactionAborted),
+        ("send_offsets_to_transaction", FATAL, ProducerLost),
+        ("send_offsets_to_transaction", ABORTABLE, TransactionAborted),
+        ("send_offsets_to_transaction", OTHER, ProducerLost),
+        ("commit_transaction", FATAL, ProducerLost),
+        ("commit_transaction", ABORTABLE, TransactionAborted),
+        ("commit_transaction", OTHER, ProducerLost),
+        ("begin_transaction", FATAL, ProducerLost),
+        ("begin_transaction", OTHER, KafkaFailed),
+    ],
+)
+def test_an_error_of_a_call_has_one_meaning(call: str, error: KafkaError, expected: type[ConsumerError]):
+    producers = Producers(**{call: [error]})
+    with producers.transaction() as transaction, pytest.raises(expected, match=call):
+        commit(transaction)
+
+
+@pytest.mark.parametrize("error", [FATAL, ABORTABLE, OTHER])
+def test_a_producer_that_cannot_abort_is_lost(error):
+    with Producers(abort_transaction=[error]).transaction() as transaction:
+        transaction.begin()
+        with pytest.raises(ProducerLost, match="abort_transaction"):
+            transaction.abort()
+
+
+def test_a_fatal_error_that_polling_raises_loses_the_producer():
+    """librdkafka raises it once, in whichever call serves its events."""
+    with Producers().transaction() as transaction:
+        transaction.begin()
+        transaction._producer._errors["poll"] = [FATAL]
+        with pytest.raises(ProducerLost, match="poll"):
+            transaction.send_many("topic", ["key"], [b"value"])
+
+
+def test_a_call_that_can_be_repeated_is_repeated():
+    producers = Producers(commit_transaction=[RETRIABLE, RETRIABLE])
+    with producers.transaction() as transaction:
+        commit(transaction)
+    assert producers.built[0].calls.count("commit_transaction") == 3
+
+
+def test_a_lost_producer_is_replaced_although_closing_it_raises_its_error_again():
+    producers = Producers(commit_transaction=[FATAL], abort_transaction=[FATAL], purge=[FATAL], close=[FATAL])
+    with producers.transaction() as transaction:
+        with pytest.raises(ProducerLost):
+            commit(transaction)
+        transaction.renew()
+        commit(transaction)
+    first, second = producers.built
+    assert first.calls[-3:] == ["abort_transaction", "purge", "close"]
+    assert "commit_transaction" in second.calls
+
+
+def test_leaving_aborts_what_is_open_and_only_then():
+    producers = Producers()
+    with producers.transaction() as transaction:
+        commit(transaction)
+    assert "abort_transaction" not in producers.built[0].calls
+    producers = Producers()
+    with producers.transaction() as transaction:
+        transaction.send("topic", "key", b"value")
+    assert producers.built[0].calls[-3:] == ["abort_transaction", "purge", "close"]
+
+
+def test_a_transaction_that_is_not_open_cannot_be_used():
+    with pytest.raises(RuntimeError, match="not open"):
+        Producers().transaction().begin()
