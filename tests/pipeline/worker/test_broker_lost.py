@@ -1,4 +1,4 @@
-"""The commands that stay while a broker is killed and comes back: what they then show and account for."""
+"""Commands that run while a broker is killed and restarted: what they print and account for."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def command(kafka, topics: Topics, *words: str) -> subprocess.Popen:
 
 
 def lines_of(stream: IO[str] | None) -> Callable[[], str]:
-    """Gives the next line, or fails after a minute."""
+    """A function that returns the next line, and fails after a minute."""
     assert stream is not None
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=lambda: [lines.put(line) for line in stream], daemon=True).start()
     return lambda: lines.get(timeout=60)
 
 
-def test_tail_and_simulate_bear_a_broker_that_dies_and_comes_back(private_kafka, topic_prefix):
+def test_tail_and_simulate_survive_a_broker_restart(private_kafka, topic_prefix):
     topics = Topics(topic_prefix, partitions=2)
     create_topics(private_kafka.client.config(), topics)
     tail = command(private_kafka, topics, "tail", "-o", "ndjson")

@@ -1,4 +1,4 @@
-"""kill -9 of each process of the stack while an agent reports: it heals, and what was acknowledged is on the topic."""
+"""SIGKILL of each process of the stack while an agent reports: it recovers, and every acknowledged report is there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TASK = "kills"
 
 
 class Reporting:
-    """An agent's reports, one after the other, each tried until it is acknowledged; it ends after the current one."""
+    """An agent that reports in a loop, and repeats each report until it is acknowledged."""
 
     def __init__(self, edge_url: str, token: str) -> None:
         self.acknowledged: list[str] = []
@@ -51,7 +51,7 @@ class Reporting:
         self._client.close()
 
 
-def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path) -> None:
+def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: Path) -> None:
     options = ("--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ)))
     with Running(tmp_path / "data", *options) as stack:
         with Reporting(stack.address("edge"), stack.token()) as agent:
@@ -67,7 +67,7 @@ def test_what_was_acknowledged_is_on_the_topic_whatever_is_killed(tmp_path: Path
         copies = Counter(event["event_id"] for event in events)
         project_id = events[0]["project_id"]
         assert set(copies) == {same_event_id(project_id, TASK, key) for key in agent.acknowledged}
-        assert len(events) - len(copies) <= agent.retried, "more copies of a report than it was tried again"
+        assert len(events) - len(copies) <= agent.retried, "more copies of reports than there were retries"
 
         def folded() -> int:
             state = newest_by_key(read_all(kafka, topics.state.name))

@@ -1,4 +1,4 @@
-"""One worker on a real broker: what cannot be read, what falls silent, what is dropped, and what it tells of itself."""
+"""One worker on a real broker: rejects, silence, expiry, metrics and readiness."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ S = 1_000_000
 
 
 class Clock:
-    """A clock that stands where it is put."""
+    """Gives the time that the test sets."""
 
     now_us = T
 
@@ -46,14 +46,14 @@ class Clock:
 
 @contextmanager
 def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]:
-    """A worker in a thread of its own, with a clock of ours."""
+    """A worker in a thread, with this clock."""
     stop, failed = threading.Event(), []
     settings = WorkerSettings(topics, f"{topics.prefix}.worker", "w", commit_interval_s=0.05, expire_interval_s=0.1)
 
     def work() -> None:
         try:
             run_worker(broker.config(), IDS, settings, WorkerMetrics(), stop.is_set, clock)
-        except Exception as error:  # noqa: BLE001 (told below, in the test's own thread)
+        except Exception as error:  # noqa: BLE001 (raised below, in the test's own thread)
             failed.append(error)
 
     thread = threading.Thread(target=work)
@@ -67,7 +67,7 @@ def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]
         assert not thread.is_alive()
 
 
-def test_what_cannot_be_read_is_kept_as_it_came_with_reason_and_origin(broker, topics, tmp_path):
+def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broker, topics, tmp_path):
     bootstrap = broker.bootstrap_servers
     fleet = Fleet(tasks=5, seed=1)
     send(bootstrap, topics, (fleet.event() for _ in range(100)))
@@ -95,15 +95,15 @@ def test_what_cannot_be_read_is_kept_as_it_came_with_reason_and_origin(broker, t
     assert [name for name, _ in next(m for m in kept if m.key() == b"p/1").headers()].count("taskstream_reason") == 1
 
 
-def test_it_tells_of_itself(broker, topics, tmp_path):
+def test_metrics_and_health(broker, topics, tmp_path):
     bootstrap = broker.bootstrap_servers
     fleet = Fleet(tasks=50, seed=3)
     send(bootstrap, topics, (fleet.event() for _ in range(2_000)))
     with worker(bootstrap, topics, tmp_path) as process:
         await_true(lambda: ask(tmp_path, "/readyz")[0] == 200, 60, "never ready")
         await_true(lambda: measured(tmp_path, "events_total") == 2_000, 60, "not folded")
-        await_true(lambda: measured(tmp_path, "series") == 50, 10, "series are not told")
-        await_true(lambda: measured(tmp_path, "lag_records") == 0, 10, "lag is not told")
+        await_true(lambda: measured(tmp_path, "series") == 50, 10, "series are not reported")
+        await_true(lambda: measured(tmp_path, "lag_records") == 0, 10, "lag is not reported")
         assert measured(tmp_path, "lag_seconds") == 0
         assert measured(tmp_path, "rebalances_total") == 1
         assert measured(tmp_path, "producers_total") == 1
@@ -118,7 +118,7 @@ def test_it_tells_of_itself(broker, topics, tmp_path):
     as_one_undisturbed_fold(bootstrap, topics, 2_000, 60.0)
 
 
-def test_one_that_stands_by_is_ready(broker, topic_prefix, tmp_path):
+def test_a_worker_without_partitions_is_ready(broker, topic_prefix, tmp_path):
     topics = Topics(topic_prefix, partitions=1)
     create_topics(broker.config(), topics)
     with worker(broker.bootstrap_servers, topics, tmp_path, "a"):
@@ -127,30 +127,30 @@ def test_one_that_stands_by_is_ready(broker, topic_prefix, tmp_path):
             await_true(lambda: ask(tmp_path, "/readyz", "b")[0] == 200, 60, "never ready")
 
 
-def test_silent_is_told_once_and_resumed_once_also_over_a_restart(broker, topics):
+def test_silent_and_resumed_are_signalled_once_also_over_a_restart(broker, topics):
     bootstrap, clock = broker.bootstrap_servers, Clock()
 
-    def told() -> list[str]:
+    def signalled() -> list[str]:
         return [each["signal"] for each in records(read_all(bootstrap, topics.signals.name), "SignalRaised")]
 
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T, 100)])
         await_true(lambda: committed(bootstrap, topics) == 1, 60, "not folded")
         clock.now_us = T + 61 * S
-        await_true(lambda: told() == ["SILENT"], 30, "SILENT is not told")
+        await_true(lambda: signalled() == ["SILENT"], 30, "SILENT is not signalled")
         clock.now_us = T + 600 * S
-        time.sleep(2.5)  # two more looks at the clock, which must say nothing
-        assert told() == ["SILENT"]
+        time.sleep(2.5)  # two more checks, which must signal nothing
+        assert signalled() == ["SILENT"]
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T + 610 * S, 200)])
         await_true(lambda: committed(bootstrap, topics) == 2, 60, "not folded")
-        await_true(lambda: told() == ["SILENT", "RESUMED"], 30, "RESUMED is not told")
+        await_true(lambda: signalled() == ["SILENT", "RESUMED"], 30, "RESUMED is not signalled")
         send(bootstrap, topics, [report(1, T + 611 * S, 300)])
         await_true(lambda: committed(bootstrap, topics) == 3, 60, "not folded")
-    assert told() == ["SILENT", "RESUMED"]
+    assert signalled() == ["SILENT", "RESUMED"]
 
 
-def test_a_series_unheard_for_a_week_leaves_a_tombstone_and_may_come_back(broker, topics):
+def test_a_series_without_reports_for_a_week_gets_a_tombstone_and_may_return(broker, topics):
     bootstrap, clock = broker.bootstrap_servers, Clock()
 
     def held() -> dict[str, bytes]:

@@ -1,6 +1,6 @@
-"""Workers are killed at random moments, and the broker once; what Kafka then holds is what one undisturbed fold gives.
+"""Workers are killed at random moments, and the broker once; afterwards Kafka holds what one undisturbed fold gives.
 
-Longer, and the same way again (each kill at the same place in the same order; the moments are the machine's):
+For a longer run, or the same order of kills again (their moments depend on the machine):
     TASKSTREAM_TEST_KILLS=30 TASKSTREAM_TEST_SEED=7 make test ARGS=tests/pipeline/worker/test_worker_crashes.py
 """
 
@@ -26,9 +26,9 @@ from tests.pipeline.streams import Fleet, arriving, await_true, committed, kill,
 BUCKET_S = 1.0
 KILLS = int(os.environ.get("TASKSTREAM_TEST_KILLS", "5"))
 LONGEST_S = 2.0
-"""From the moment when somebody has committed, or at once, to the next kill, at most."""
+"""The longest pause before the next kill; it begins when a worker has committed, or at once."""
 COMMIT_S = 0.05
-"""So short that many a kill meets an open transaction."""
+"""So short that many kills happen within a transaction."""
 SEED = int(os.environ.get("TASKSTREAM_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 GUEST = "guest"
 HUNG = 70
@@ -36,67 +36,67 @@ HUNG = 70
 
 
 class Crew:
-    """Workers a and b, who have names and get their partitions back, and at times a guest without one: then they move.
+    """Workers a and b, with instance names, keep their partitions; a guest without one makes partitions move.
 
-    `start` begins a worker of that name; what is left at the end is ended by the stack.
+    `start` starts a worker of that name; `at_end` stops those that still run.
     """
 
     def __init__(self, start: Callable[[str], AbstractContextManager[subprocess.Popen[bytes]]], at_end: ExitStack):
-        self._start = start
+        self._start_worker = start
         self._at_end = at_end
         self.killed = self.visits = self.hung = 0
-        self._here = {name: at_end.enter_context(start(name)) for name in ("a", "b")}
+        self._running = {name: at_end.enter_context(start(name)) for name in ("a", "b")}
 
     @property
     def names(self) -> list[str]:
-        return sorted(self._here)
+        return sorted(self._running)
 
-    def come(self, name: str) -> None:
-        self._here[name] = self._at_end.enter_context(self._start(name))
+    def start(self, name: str) -> None:
+        self._running[name] = self._at_end.enter_context(self._start_worker(name))
         self.visits += name == GUEST
 
     def kill(self, names: list[str]) -> None:
         for name in names:
-            kill(self._here.pop(name))
+            kill(self._running.pop(name))
             self.killed += 1
 
-    def leave(self, name: str) -> None:
-        process = self._here.pop(name)
+    def stop(self, name: str) -> None:
+        process = self._running.pop(name)
         process.terminate()
-        ended = process.wait(60)  # by the signal itself: it had not begun yet
+        ended = process.wait(60)  # -SIGTERM: it had not installed its handler yet
         assert ended in (0, -signal.SIGTERM, HUNG), f"{name} ended with {ended}"
 
-    def look(self) -> bool:
-        """As a supervisor does: who ended because a call into Kafka hung is started again; nobody else may have ended."""
-        for name, process in [*self._here.items()]:
+    def restart_hung(self) -> bool:
+        """Start the workers again whose watchdog ended them, as a supervisor does; no other may have ended. Gives False."""
+        for name, process in [*self._running.items()]:
             if process.poll() is not None:
                 assert process.returncode == HUNG, f"{name} ended with {process.returncode}"
                 self.hung += 1
-                self.come(name)
+                self.start(name)
         return False
 
 
-def one_more_blow(crew: Crew, rng: random.Random, folded: Callable[[], int]) -> None:
-    """One or two are killed at once and come again, now or a moment later; a guest comes or goes now and then.
+def kill_some(crew: Crew, rng: random.Random, folded: Callable[[], int]) -> None:
+    """Kill one or two workers at once and start them again, now or a second later; sometimes start or stop the guest.
 
-    Most of them are met at work, because somebody has just committed; the others wherever they are, also while starting.
+    Most kills follow a commit, so that the workers are at work; the others happen at any moment, also during a start.
     """
     if rng.random() < 0.7:
         before = folded()
-        await_true(lambda: folded() > before or crew.look(), 120, "nobody commits any more")
+        await_true(lambda: folded() > before or crew.restart_hung(), 120, "no worker commits any more")
     time.sleep(rng.uniform(0.0, LONGEST_S))
-    crew.look()
+    crew.restart_hung()
     victims = rng.sample(crew.names, 2 if rng.random() < 0.3 else 1)
     crew.kill(victims)
     time.sleep(rng.choice([0.0, 0.0, 1.0]))
     for name in victims:
         if name != GUEST:
-            crew.come(name)
+            crew.start(name)
     if rng.random() < 0.4:
         if GUEST in crew.names:
-            crew.leave(GUEST)
+            crew.stop(GUEST)
         else:
-            crew.come(GUEST)
+            crew.start(GUEST)
 
 
 def test_state_equals_one_undisturbed_fold_whatever_is_killed(
@@ -121,7 +121,7 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(
         broker_killed = False
         with arriving(kafka.bootstrap_servers, topics, fleet, rate=1_000, patience_s=120):
             while crew.killed < KILLS:
-                one_more_blow(crew, rng, folded)
+                kill_some(crew, rng, folded)
                 if crew.killed > KILLS // 2 and not broker_killed:
                     kafka.kill()
                     time.sleep(rng.uniform(0.5, 3.0))
@@ -129,14 +129,14 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(
                     broker_killed = True
 
         def all_folded() -> bool:
-            crew.look()
+            crew.restart_hung()
             return folded() == fleet.sent
 
-        await_true(all_folded, 180, f"seed {SEED}: the workers do not come to the end")
+        await_true(all_folded, 180, f"seed {SEED}: the workers do not fold everything")
     as_one_undisturbed_fold(kafka.bootstrap_servers, topics, fleet.sent, BUCKET_S)
     with capsys.disabled():
-        told = f"{fleet.sent:,} events, {crew.killed} kills, {crew.hung} ended by the watchdog, {crew.visits} visits"
-        print(told, end=" ", flush=True)
+        summary = f"{fleet.sent:,} events, {crew.killed} kills, {crew.hung} ended by the watchdog, {crew.visits} visits"
+        print(summary, end=" ", flush=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Workers that come, go and fall asleep while events arrive: partitions move, and nothing is counted anew."""
+"""Workers start, stop and are suspended while events arrive: partitions move, and nothing is counted twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def all_folded(broker: KafkaClient, topics: Topics, fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["--instance", "no name"])
-def test_two_then_three_then_one_count_nothing_anew(broker, topics, tmp_path, named):
+def test_two_then_three_then_one_worker_count_nothing_twice(broker, topics, tmp_path, named):
     fleet = Fleet(tasks=60, seed=5, step_us=5_000)
 
     def another(name: str):
@@ -54,7 +54,7 @@ def test_two_then_three_then_one_count_nothing_anew(broker, topics, tmp_path, na
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["--instance", "no name"])
-def test_one_that_slept_while_another_took_over_spoils_nothing(broker, topics, tmp_path, named):
+def test_a_worker_suspended_while_another_takes_over_changes_nothing(broker, topics, tmp_path, named):
     fleet = Fleet(tasks=60, seed=6, step_us=5_000)
     options = ("--bucket", str(BUCKET_S), "-X", "session.timeout.ms=6000", "-X", "transaction.timeout.ms=5000")
 
@@ -62,31 +62,33 @@ def test_one_that_slept_while_another_took_over_spoils_nothing(broker, topics, t
         return worker(broker.bootstrap_servers, topics, tmp_path, name, *options, named=named)
 
     with ExitStack() as at_end:
-        sleeper = at_end.enter_context(another("a"))
+        suspended = at_end.enter_context(another("a"))
         at_end.enter_context(another("b"))
         with arriving(broker.bootstrap_servers, topics, fleet, rate=500):
             await_true(lambda: measured(tmp_path, "events_total", "a") > 0, 60, "the first gets nothing")
             await_true(lambda: measured(tmp_path, "events_total", "b") > 0, 60, "the second gets nothing")
             held = words(tmp_path, "b").count("assigned")
-            sleeper.send_signal(signal.SIGSTOP)
+            suspended.send_signal(signal.SIGSTOP)
             await_true(lambda: words(tmp_path, "b").count("assigned") > held, 60, "the second does not take over")
             seen = measured(tmp_path, "events_total", "b")
             await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second does not go on")
-            sleeper.send_signal(signal.SIGCONT)
-            await_true(lambda: sleeper.poll() is not None or " lost " in words(tmp_path, "a"), 60, "it sleeps on")
+            suspended.send_signal(signal.SIGCONT)
+            await_true(
+                lambda: suspended.poll() is not None or " lost " in words(tmp_path, "a"), 60, "it does not notice"
+            )
             seen = measured(tmp_path, "events_total", "b")
             await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second is disturbed")
-        assert sleeper.poll() in (None, 1)
+        assert suspended.poll() in (None, 1)
         assert ask(tmp_path, "/healthz", "b")[0] == 200
         assert "Traceback" not in words(tmp_path, "a") + words(tmp_path, "b")
-        if sleeper.poll() is None:
+        if suspended.poll() is None:
             all_folded(broker, topics, fleet)
         else:
             with another("a2"):
                 all_folded(broker, topics, fleet)
 
 
-_DIES_WHEN_IT_GIVES_UP = """
+_DIES_IN_ITS_REVOCATION = """
 import os, sys
 from confluent_kafka import Consumer
 bootstrap, group, topic = sys.argv[1:]
@@ -103,12 +105,12 @@ while True:
 """
 
 
-def test_partitions_that_nobody_was_given_do_not_stay_alone(broker, topics, tmp_path):
-    """One dies between giving partitions up and telling so; started again, Kafka gives him the rest, and nobody those."""
+def test_partitions_without_a_member_are_assigned_again(broker, topics, tmp_path):
+    """A member dies between giving partitions up and joining: after its restart no member has what it gave up."""
     bootstrap, group = broker.bootstrap_servers, f"{topics.prefix}.worker"
     fleet = Fleet(tasks=60, seed=7, step_us=5_000)
     send(bootstrap, topics, (fleet.event() for _ in range(500)))
-    command = [sys.executable, "-c", _DIES_WHEN_IT_GIVES_UP, bootstrap, group, topics.progress.name]
+    command = [sys.executable, "-c", _DIES_IN_ITS_REVOCATION, bootstrap, group, topics.progress.name]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as first, ExitStack() as at_end:
         assert first.stdout is not None
         assert first.stdout.readline() == b"6\n"

@@ -1,4 +1,4 @@
-"""When a worker must stop by itself: exit code 1, one clear line at the end, and nothing of it on the topics."""
+"""Errors that end a worker: exit code 1, one clear last line, and nothing written to the topics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.pipeline.streams import Fleet, await_true, committed, producer, read_
 
 
 def stops(broker: KafkaClient, topics: Topics, folder: Path, *options: str) -> str:
-    """The last line of a worker that ends by itself with exit code 1."""
+    """The last line of a worker that ends with exit code 1 without being stopped."""
     with worker(broker.bootstrap_servers, topics, folder, "w", *options) as process:
         assert process.wait(60) == 1, words(folder)
     said = words(folder)
@@ -34,7 +34,7 @@ def folds_and_leaves(broker: KafkaClient, topics: Topics, folder: Path, events: 
         await_true(lambda: committed(broker.bootstrap_servers, topics) == events, 60, "not folded")
 
 
-def test_too_many_unreadable_records_stop_it_before_any_is_drained(broker, topics, tmp_path):
+def test_too_many_unreadable_records_stop_it_before_any_is_rejected(broker, topics, tmp_path):
     send(broker.bootstrap_servers, topics, ((f"p/{number}", b"not ours") for number in range(300)))
     said = stops(broker, topics, tmp_path)
     assert "more than 50% of the last records cannot be read" in said
@@ -57,7 +57,7 @@ def test_a_gap_in_the_topic_stops_it(broker, topics, tmp_path):
     assert committed(broker.bootstrap_servers, topics) == 200
 
 
-def test_offsets_that_were_forgotten_stop_it_where_there_is_state(broker, topics, tmp_path):
+def test_deleted_offsets_stop_it_where_there_is_state(broker, topics, tmp_path):
     folds_and_leaves(broker, topics, tmp_path, 200)
     group = f"{topics.prefix}.worker"
 
@@ -75,14 +75,14 @@ def test_offsets_that_were_forgotten_stop_it_where_there_is_state(broker, topics
     ("key", "value"),
     [(b"p/t/MIGRATE_LINUX_FILE", b"not ours"), (b"\xff", b"\0\0\0\0\x01"), (b"no key of ours", b"")],
 )
-def test_a_record_of_the_state_topic_that_is_none_of_ours_stops_it(broker, topics, tmp_path, key, value):
+def test_a_foreign_record_on_the_state_topic_stops_it(broker, topics, tmp_path, key, value):
     sender = producer(broker.bootstrap_servers)
     sender.produce(topics.state.name, value, key, 0)
     assert sender.flush(30) == 0
     assert f"{topics.state.name}-0 offset 0 is no state of ours" in stops(broker, topics, tmp_path)
 
 
-def test_state_under_another_key_than_its_own_stops_it(broker, topics, tmp_path):
+def test_state_under_a_wrong_key_stops_it(broker, topics, tmp_path):
     folds_and_leaves(broker, topics, tmp_path, 10)
     row = read_all(broker.bootstrap_servers, topics.state.name)[0]
     sender = producer(broker.bootstrap_servers)
@@ -96,7 +96,7 @@ def test_missing_topics_stop_it(broker, topic_prefix, tmp_path):
     assert f"run `taskstream topics create --prefix {topic_prefix}`" in said
 
 
-def test_state_in_other_partitions_than_the_events_stops_it(broker, topics, tmp_path):
+def test_unequal_numbers_of_partitions_stop_it(broker, topics, tmp_path):
     admin = AdminClient(broker.config())
     for answer in admin.create_partitions([NewPartitions(topics.progress.name, 3)]).values():
         answer.result()
@@ -123,20 +123,20 @@ def test_a_port_that_is_taken_stops_it(broker, topics, tmp_path):
     ],
     ids=" ".join,
 )
-def test_a_wrong_option_is_wrong_usage(option):
+def test_a_wrong_option_is_a_usage_error(option):
     command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", "127.0.0.1:1", *option]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_a_setting_that_no_transaction_can_have_is_told(broker, topics, tmp_path):
+def test_a_setting_that_transactions_forbid_stops_it(broker, topics, tmp_path):
     assert "librdkafka does not accept the producer's settings" in stops(
         broker, topics, tmp_path, "-X", "enable.idempotence=false"
     )
 
 
-def test_the_second_of_a_name_shuts_out_the_first(broker, topics, tmp_path):
+def test_a_second_worker_of_the_same_name_fences_the_first(broker, topics, tmp_path):
     (tmp_path / "second").mkdir()
     with worker(broker.bootstrap_servers, topics, tmp_path, "same") as first:
         await_true(lambda: "assigned" in words(tmp_path, "same"), 60, "not assigned")
