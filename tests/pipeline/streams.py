@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,14 +224,6 @@ def measured(folder: Path, name: str, instance: str = "w") -> float:
     _, text = ask(folder, "/metrics", instance)
     found = re.findall(rf"^taskstream_worker_{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
     return sum(map(float, found)) if found else math.nan
-
-
-def await_true(what: Callable[[], bool], timeout_s: float, why: str) -> None:
-    """Ask until it is so; fail with `why` when it takes too long."""
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.1)
 
 
 def committed(bootstrap: str, topics: Topics) -> int:

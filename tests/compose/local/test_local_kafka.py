@@ -16,7 +16,8 @@ from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 
 def create_topic(client: KafkaClient, name: str) -> None:
@@ -119,13 +120,13 @@ time.sleep(600)
         broker_pid = int(parent.stdout.readline())
         assert is_alive(broker_pid)
         parent.send_signal(signal.SIGKILL)
-    assert eventually(lambda: not is_alive(broker_pid))
+    wait_until(lambda: not is_alive(broker_pid))
 
 
 def test_nothing_is_left_of_a_stopped_broker(tmp_path):
     with LocalKafka(tmp_path, cache_dir=default_cache_dir(os.environ)) as kafka:
         session = kafka.pid
-    assert eventually(lambda: not processes_of_session(session))
+    wait_until(lambda: not processes_of_session(session))
 
 
 def processes_of_session(session: int) -> list[int]:

@@ -18,7 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from taskstream.compose.cli import cli
 from taskstream.compose.local.kafka_jars import default_cache_dir
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 ANY_PORTS = ["--kafka-port", "0", "--edge-port", "0", "--view-port", "0", "--worker-metrics-port", "0"]
 
@@ -49,7 +50,7 @@ class Running:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
-        assert eventually(lambda: not any(map(is_alive, self.all_pids())))
+        wait_until(lambda: not any(map(is_alive, self.all_pids())))
 
     def address(self, name: str) -> str:
         return next(line.split()[1] for line in self.printed if line.split()[0] == name)
@@ -119,7 +120,7 @@ def paste(command: str) -> urllib3.BaseHTTPResponse:
 def test_the_printed_lines_can_be_pasted(tmp_path, given_kafka):
     with Running(tmp_path / "data", *given_kafka) as running:
         assert paste(running.command("report progress:")).status == 200
-        assert eventually(lambda: b"MIGRATE_LINUX_FILE" in paste(running.command("read it back:")).data)
+        wait_until(lambda: b"MIGRATE_LINUX_FILE" in paste(running.command("read it back:")).data)
 
 
 def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_token(tmp_path, given_kafka):
@@ -160,10 +161,10 @@ def test_every_process_comes_back_from_a_kill(tmp_path):
         for size, name in enumerate(("edge", "worker-1", "view", "kafka"), 2):
             dead = running.pid(name)
             os.kill(dead, signal.SIGKILL)
-            assert eventually(lambda name=name, dead=dead: running.pid(name) != dead, 60), running.told.read_text()
-            assert eventually(lambda size=size: running.report(size) == 200, 60), running.told.read_text()
+            wait_until(lambda name=name, dead=dead: running.pid(name) != dead, running.told.read_text)
+            wait_until(lambda size=size: running.report(size) == 200, running.told.read_text)
         # A worker whose call into librdkafka hung is ended by its own watchdog after a minute.
-        assert eventually(lambda: running.read().get("id") == "t-1", 150), running.told.read_text()
+        wait_until(lambda: running.read().get("id") == "t-1", running.told.read_text)
         assert running.told.read_text().count("killed by SIGKILL, starting it again in 0.5 s") >= 4
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0

@@ -30,7 +30,7 @@ from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 MB = 1_000_000
 S = 1_000_000
@@ -242,7 +242,7 @@ def running_view(
         with urllib3.PoolManager(maxsize=8, timeout=30) as http:
             view = RunningView(url, tokens, process, http, log)
             if wait:
-                until(lambda: view.get("/readyz", by=None).status == 200, 30)
+                wait_until(lambda: view.get("/readyz", by=None).status == 200)
             yield view
     finally:
         process.kill()
@@ -258,5 +258,5 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
         return bool(found)
 
-    until(told, 30)
+    wait_until(told)
     return found[0]

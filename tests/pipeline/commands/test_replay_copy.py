@@ -21,7 +21,8 @@ from taskstream.consumer.replay.archive import ArchiveWriter, Origin
 from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import answer, command, fill, more, put, replay
 from tests.pipeline.commands.test_replay import delete_before
-from tests.pipeline.streams import await_true, read_all
+from tests.pipeline.streams import read_all
+from tests.waiting import wait_until
 
 EVENTS = 3_000
 HOUR_AGO_MS = (round(time.time()) - 3600) * 1000
@@ -42,7 +43,7 @@ def other(broker: KafkaClient, topics: Topics) -> str:
 def make(broker: KafkaClient, name: str, partitions: int, **config: str) -> str:
     admin = AdminClient(broker.config())
     admin.create_topics([NewTopic(name, partitions, config=config)])[name].result()
-    await_true(lambda: len(admin.list_topics(name, timeout=10).topics[name].partitions) == partitions, 20, name)
+    wait_until(lambda: len(admin.list_topics(name, timeout=10).topics[name].partitions) == partitions)
     return name
 
 

@@ -18,7 +18,8 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
-from tests.producer.edges import REPORT, RunningEdge, running_edge, until
+from tests.producer.edges import REPORT, RunningEdge, running_edge
+from tests.waiting import wait_until
 
 ACK_TIMEOUT_S = 3.0
 BOUND_S = ACK_TIMEOUT_S + 0.5
@@ -131,18 +132,18 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_acknowledged_report(pri
     create_topics(private_kafka.client.config(), topics)
     options = ["--ack-timeout", str(ACK_TIMEOUT_S)]
     with running_edge(private_kafka.client, topics.prefix, tmp_path, *options) as edge, Load(edge) as load:
-        until(lambda: load.statuses[200] > 200, 30)
+        wait_until(lambda: load.statuses[200] > 200)
         private_kafka.kill()
-        until(lambda: load.statuses[503] > 0, 30)
-        until(lambda: edge.get("/readyz").status == 503, 5)
+        wait_until(lambda: load.statuses[503] > 0)
+        wait_until(lambda: edge.get("/readyz").status == 503)
         time.sleep(ACK_TIMEOUT_S + 2)  # the outage outlasts the delivery timeout: its length is what is tested
         served_in_outage, during = load.statuses[200], load.statuses[503]
         time.sleep(0.5)
         assert load.statuses[200] == served_in_outage
         assert load.statuses[503] > during
         private_kafka.start()
-        until(lambda: load.statuses[200] > served_in_outage + 200, 30)
-        until(lambda: edge.get("/readyz").status == 200, 5)
+        wait_until(lambda: load.statuses[200] > served_in_outage + 200)
+        wait_until(lambda: edge.get("/readyz").status == 200)
         assert edge.process.poll() is None
     assert set(load.statuses) == {200, 503}
     assert load.without_retry_after == 0
@@ -154,7 +155,7 @@ def test_a_broker_that_is_killed_and_comes_back_costs_no_acknowledged_report(pri
 
 def test_a_stop_signal_under_load_cuts_no_connection_without_an_answer(broker, edge_topics, tmp_path):
     with running_edge(broker, edge_topics.prefix, tmp_path) as edge, Load(edge) as load:
-        until(lambda: load.statuses[200] > 200, 30)
+        wait_until(lambda: load.statuses[200] > 200)
         assert edge.stop() == 0
     assert load.unanswered == []
     assert set(load.statuses) == {200}
@@ -166,9 +167,9 @@ def test_a_stop_signal_under_load_cuts_no_connection_without_an_answer(broker, e
 def test_workers_share_the_load_and_stop_together(broker, edge_topics, tmp_path, workers):
     with running_edge(broker, edge_topics.prefix, tmp_path, "--workers", str(workers)) as edge:
         with Load(edge, connections=16) as load:
-            until(lambda: load.statuses[200] > 200, 30)
+            wait_until(lambda: load.statuses[200] > 200)
         assert set(load.statuses) <= {200, 503}, "a worker that is not ready yet says so"
-        until(lambda: acked_by_worker(edge) == load.statuses[200], 10)
+        wait_until(lambda: acked_by_worker(edge) == load.statuses[200])
         assert edge.stop() == 0
 
 

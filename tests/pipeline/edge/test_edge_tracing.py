@@ -14,7 +14,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.pipeline.edge.test_edge import record_at
-from tests.producer.edges import running_edge, until
+from tests.producer.edges import running_edge
+from tests.waiting import wait_until
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -72,7 +73,7 @@ def test_a_report_is_a_span_between_the_callers_and_the_record(broker, edge_topi
         assert edge.put(body={}).status == 400
         assert edge.get("/healthz").status == 200
         assert edge.stop() == 0
-    until(lambda: len(collector.spans) >= 2, 10)
+    wait_until(lambda: len(collector.spans) >= 2)
     taken, refused = collector.spans
     assert (taken.name, taken.trace_id.hex()) == ("PUT /v3/tasks/{task_id}/progress", CALLER.split("-")[1])
     assert taken.parent_span_id.hex() == CALLER.split("-")[2]

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import HOSTILE, fleet
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 TASKS = 240
 expect.set_options(timeout=15_000)
@@ -121,7 +121,7 @@ def test_a_column_sorts_both_ways_by_keyboard_too(page, view):
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=progress")
     expect(page.locator("th.progress")).to_have_attribute("aria-sort", "ascending")
-    until(lambda: is_rising(page), 10)  # the rows come after the address and the heading
+    wait_until(lambda: is_rising(page))  # the rows come after the address and the heading
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=-progress")
     expect(page.locator(".pair span:first-child").first).to_have_text("100 %")

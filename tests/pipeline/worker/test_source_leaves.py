@@ -9,7 +9,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
 from taskstream.consumer.kafka.batch_source import BatchSource
 from taskstream.schemas.topics import Topics
-from tests.pipeline.streams import await_true
+from tests.waiting import wait_until
 
 
 class Told:
@@ -40,7 +40,7 @@ def test_a_worker_told_to_stop_while_it_joins_leaves_without_restoring_anything(
     told = Told()
     with BatchSource(broker.config(**{"group.id": topic_prefix}), topics.progress.name, told) as source:
         # The join goes on in librdkafka's own thread; the assignment waits for a read that does not come.
-        await_true(lambda: has_joined(broker, topic_prefix), 60, "it does not join")
+        wait_until(lambda: has_joined(broker, topic_prefix))
 
     assert "assigned" not in told.heard
     assert source.held == []
