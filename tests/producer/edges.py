@@ -61,7 +61,7 @@ class RunningEdge:
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         return self.http.request("GET", self.url + path, headers=headers, retries=False)
 
-    def stop(self, timeout_s: float = 30) -> int:
+    def stop(self, timeout_s: float = 300) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
@@ -99,7 +99,7 @@ def running_edge(
         )
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=30, **tls) as http:
+        with urllib3.PoolManager(maxsize=8, timeout=120, **tls) as http:
             edge = RunningEdge(url, token, tokens, process, http, log)
             wait_until(lambda: edge.get("/readyz").status == 200)
             yield edge

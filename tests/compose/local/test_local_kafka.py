@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 def create_topic(client: KafkaClient, name: str) -> None:
     admin = AdminClient(client.config())
     for created in admin.create_topics([NewTopic(name, 2, 1)]).values():
-        created.result(timeout=30)
+        created.result(timeout=120)
 
 
 def write(client: KafkaClient, topic: str, value: bytes) -> None:
@@ -36,7 +36,7 @@ def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
     consumer = Consumer(client.config(**{"group.id": group, "auto.offset.reset": "earliest"}))
     consumer.subscribe([topic])
     try:
-        (message,) = consumer.consume(1, timeout=30)
+        (message,) = consumer.consume(1, timeout=120)
         return message.value()
     finally:
         consumer.close()
@@ -62,7 +62,7 @@ def test_a_topic_nobody_created_does_not_appear(private_kafka):
     write_to_nowhere = Producer(private_kafka.client.config(**{"message.timeout.ms": 1000}))
     write_to_nowhere.produce("nowhere", b"lost")
     write_to_nowhere.flush(10)
-    assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=10).topics
+    assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=60).topics
 
 
 def test_a_killed_broker_comes_back_with_its_port_and_its_data(private_kafka):

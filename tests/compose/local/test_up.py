@@ -85,14 +85,14 @@ class Running:
         url = f"{self.address('edge')}/v3/tasks/t-1/progress"
         headers = {"X-Auth-Token": self.token(), "Content-Type": "application/json"}
         try:
-            return urllib3.request("PUT", url, json=body, headers=headers, timeout=30, retries=False).status
+            return urllib3.request("PUT", url, json=body, headers=headers, timeout=120, retries=False).status
         except urllib3.exceptions.HTTPError:
             return 0
 
     def read(self) -> dict:
         url = f"{self.address('view')}/v3/tasks/t-1"
         try:
-            answer = urllib3.request("GET", url, headers={"X-Auth-Token": self.token()}, timeout=30, retries=False)
+            answer = urllib3.request("GET", url, headers={"X-Auth-Token": self.token()}, timeout=120, retries=False)
         except urllib3.exceptions.HTTPError:
             return {}
         return answer.json() if answer.status == 200 else {}
@@ -114,7 +114,7 @@ def paste(command: str) -> urllib3.BaseHTTPResponse:
     curl.add_argument("url")
     given = curl.parse_args(shlex.split(command))
     headers = dict(header.split(": ", 1) for header in given.H)
-    return urllib3.request(given.X, given.url, headers=headers, body=given.d, timeout=30, retries=False)
+    return urllib3.request(given.X, given.url, headers=headers, body=given.d, timeout=120, retries=False)
 
 
 def test_the_printed_lines_can_be_pasted(tmp_path, given_kafka):
@@ -151,7 +151,7 @@ with until_stopped() as is_in_hurry:
         os.kill(os.getpid(), signal.SIGHUP)
         print(is_in_hurry())
 """
-    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout) == (0, "False\nTrue\n")
 
 
@@ -194,10 +194,10 @@ def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_
     for topic in admin.create_topics(
         [NewTopic(f"{topic_prefix}.progress", 2), NewTopic(f"{topic_prefix}.state", 3)]
     ).values():
-        topic.result(timeout=30)
+        topic.result(timeout=120)
     options = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
     command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, because")
     assert "partitions" in done.stderr

@@ -204,7 +204,7 @@ class RunningView:
         assert answer.status == 200, answer.data
         return answer.json()
 
-    def stop(self, timeout_s: float = 10) -> int:
+    def stop(self, timeout_s: float = 300) -> int:
         self.process.send_signal(SIGTERM)
         return self.process.wait(timeout_s)
 
@@ -239,7 +239,7 @@ def running_view(
         process = subprocess.Popen(command, stderr=out, stdout=out)
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=30) as http:
+        with urllib3.PoolManager(maxsize=8, timeout=120) as http:
             view = RunningView(url, tokens, process, http, log)
             if wait:
                 wait_until(lambda: view.get("/readyz", by=None).status == 200)

@@ -109,7 +109,7 @@ def test_interrupted_it_tells_what_was_sent_so_far(broker, topics):
         while "acknowledged" not in (line := process.stderr.readline()):
             assert line, "it ended by itself"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130, err

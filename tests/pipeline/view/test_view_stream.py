@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from tests.waiting import wait_until
 
 CROWD = 400
 ROUNDS = 60
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ class Stream:
 
     def __init__(self, view: RunningView, query: str = "", last_id: str | None = None) -> None:
         address = urlsplit(view.url)
-        self._socket = socket.create_connection((address.hostname, address.port), 15)
+        self._socket = socket.create_connection((address.hostname, address.port), 300)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         more = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         self._socket.sendall(
@@ -50,10 +49,8 @@ class Stream:
 
     def read(self, until_told) -> None:
         """Read on until this is so of the events."""
-        deadline = time.monotonic() + 30
         while not until_told(self.events):
-            assert time.monotonic() < deadline, "it was not told in time"
-            piece = self._socket.recv(1 << 20)
+            piece = self._socket.recv(1 << 20)  # a quiet stream sends heartbeats, a dead one times out
             assert piece, "the stream has ended"
             *lines, self._kept = (self._kept + piece).split(b"\n")
             for line in lines:
@@ -166,7 +163,7 @@ def test_the_page_of_a_task_comes_back_by_itself_with_what_happened_meanwhile(br
         states.tell(signal(now_us(), "RESUMED", before="SILENT", after="OK", task="project-1/there"))
         port = int(first.url.rpartition(":")[2])
         with running_view(broker, topic_prefix, tmp_path, port=port):
-            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
+            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=120_000)
             expect(facts).to_contain_text("73\u00a0%")
             expect(page.locator(".signals li")).to_have_count(1)
         page.close()

@@ -30,7 +30,7 @@ class Told:
 
 def has_joined(broker: KafkaClient, group: str) -> bool:
     admin = AdminClient(broker.config())  # named: an admin client that is let go answers nobody
-    found = admin.list_consumer_groups(states={ConsumerGroupState.STABLE}, request_timeout=30).result()
+    found = admin.list_consumer_groups(states={ConsumerGroupState.STABLE}, request_timeout=60).result()
     return group in {each.group_id for each in found.valid}
 
 
