@@ -37,9 +37,16 @@ S = 1_000_000
 """A second, in microseconds."""
 
 
+STARTED_US = time.time_ns() // 1000
+"""When these tests began."""
+
+
 def now_us() -> int:
-    """The time now, in microseconds since 1970."""
-    return time.time_ns() // 1000
+    """The time for the rows of these tests and for the views that show them, microseconds since 1970. It stands still.
+
+    A view with a clock of its own would call every series silent on a machine that is busy for a minute.
+    """
+    return STARTED_US
 
 
 def new_state_topic(kafka: KafkaClient, prefix: str | None = None, partitions: int = 3) -> StateTopic:
@@ -217,9 +224,23 @@ ROLES = {
 }
 
 
+STOPPED_CLOCK = """
+from taskstream.compose.cli import cli
+from taskstream.compose.cli.command_clock import CommandClock
+
+cli(obj=CommandClock(lambda: {now_us}))
+"""
+
+
 @contextlib.contextmanager
 def running_view(
-    kafka: KafkaClient, prefix: str, folder: Path, *options: str, port: int = 0, wait: bool = True
+    kafka: KafkaClient,
+    prefix: str,
+    folder: Path,
+    *options: str,
+    port: int = 0,
+    wait: bool = True,
+    stopped_clock: bool = True,
 ) -> Iterator[RunningView]:
     tokens = {name: f"token-of-{name}" for name in ROLES}
     file = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
@@ -229,7 +250,7 @@ def running_view(
     command = [
         sys.executable,
         "-c",
-        "from taskstream.compose.cli import main; main()",
+        STOPPED_CLOCK.format(now_us=now_us()) if stopped_clock else "from taskstream.compose.cli import main; main()",
         *arguments,
         "--tokens",
         str(file),
