@@ -18,7 +18,7 @@ import urllib3
 from benchmarks.local import local_kafka
 from benchmarks.processes import memory_mib
 from tests.consumer.view.views import StateTopic, new_state_topic, now_us, running_view, series
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 SECTION = "view"
 SERIES = 100_000
@@ -36,7 +36,7 @@ def run() -> None:
             states.put(dict.fromkeys(keys[first : first + 10_000], series(now_us())))
         began_s = time.monotonic()
         with running_view(kafka.client, states.topics.prefix, Path(folder), wait=False) as view:
-            until(lambda: view.get("/readyz", by=None).status == 200, 120)
+            wait_until(lambda: view.get("/readyz", by=None).status == 200)
             print(f"view: {SERIES:,} series read back, ready {time.monotonic() - began_s:.1f} s after its start")
             tell("GET /tasks, first page of 100, the topic at rest", [page_ms(view) for _ in range(ASKED)])
             stop = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,8 +33,8 @@ class ViewSettings:
     fold: Settings = field(default_factory=Settings)
 
 
-def build_view(settings: ViewSettings) -> View:
-    """A view that is not connected yet.
+def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
+    """A view that is not connected yet; `now_us` is its clock, microseconds since 1970.
 
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.
@@ -41,4 +42,4 @@ def build_view(settings: ViewSettings) -> View:
     config, topics = settings.kafka.config(), settings.topics
     of_states = Follower(FollowedTopic(config, topics.state.name), StateChangeDecoder(settings.ids))
     of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
-    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers))
+    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers), now_us)

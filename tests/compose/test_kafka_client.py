@@ -138,7 +138,7 @@ def test_no_brokers_at_all_is_an_error_that_names_the_option():
 
 def test_a_client_reaches_a_real_broker(broker):
     client = kafka_client(broker.bootstrap_servers, {**broker.properties, "client.id": "me"})
-    assert AdminClient(client.config()).list_topics(timeout=30).brokers
+    assert AdminClient(client.config()).list_topics(timeout=60).brokers
 
 
 @click.command(context_settings={"auto_envvar_prefix": "TASKSTREAM_SHOW"})

@@ -18,8 +18,8 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
-from tests.processes import eventually
 from tests.producer.edges import REPORT
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("schemas", "producer", "consumer", "compose")
@@ -143,9 +143,9 @@ def test_its_edge_takes_reports(installed, broker: KafkaClient, topic_prefix, tm
             command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(installed)}, stdout=out, stderr=out
         )
     try:
-        assert eventually(lambda: "listens on" in log.read_text(), 60), log.read_text()
+        wait_until(lambda: "listens on" in log.read_text())
         url = log.read_text().split("listens on ")[1].split()[0]
-        assert eventually(lambda: put(url) == 200, 60), log.read_text()
+        wait_until(lambda: put(url) == 200)
     finally:
         edge.terminate()
         assert edge.wait(60) == 0

@@ -6,14 +6,14 @@ import os
 import secrets
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Self
 
 import urllib3
 
+from tests.waiting import wait_until
+
 INSIDE = Path(__file__).with_name("inside.py")
-START_WITHIN_S = 180
 
 
 class Keystone:
@@ -27,7 +27,7 @@ class Keystone:
         self.folder = folder
         self.password = password or secrets.token_urlsafe(12)
         self._life_s = life_s
-        self._http = urllib3.PoolManager(timeout=30, retries=3)
+        self._http = urllib3.PoolManager(timeout=120, retries=3)
         self._port = 0
         self._admin = ""
 
@@ -54,11 +54,9 @@ class Keystone:
             self._process = subprocess.Popen(
                 [self.python, INSIDE, config, str(self._port)], cwd=self.folder, env=environment, stdout=out, stderr=out
             )
-        deadline = time.monotonic() + START_WITHIN_S
-        while "listens on" not in (text := said.read_text()):
-            assert self._process.poll() is None, text
-            assert time.monotonic() < deadline, text
-            time.sleep(0.05)
+        wait_until(lambda: "listens on" in said.read_text() or self._process.poll() is not None)
+        text = said.read_text()
+        assert self._process.poll() is None, text
         self._port = int(text.rpartition("listens on ")[2])
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics, task_key
+from tests.waiting import LIMIT_S
 
 IDS = TableIds()
 
@@ -92,12 +93,12 @@ def read_all(bootstrap: str, topic: str, isolation: str = "read_committed") -> l
     config = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.partition.eof": True}
     consumer = Consumer(config | {"isolation.level": isolation, "auto.offset.reset": "earliest"})
     try:
-        partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+        partitions = sorted(consumer.list_topics(topic, timeout=60).topics[topic].partitions)
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60)[1] for p in partitions}
         left = {p for p, end in ends.items() if end > 0}
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
         found = []
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + LIMIT_S
         while left:
             assert time.monotonic() < deadline, f"{topic} has no end in partitions {left}"
             for message in consumer.consume(10_000, 0.2):
@@ -213,7 +214,7 @@ def ask(folder: Path, path: str, instance: str = "w") -> tuple[int, str]:
     """Status and body of a page of the worker's own port, as it was told last; 0 while it does not answer."""
     told = re.findall(r"metrics at (http://[^/]+)/metrics", words(folder, instance))
     try:
-        answer = urllib3.request("GET", f"{told[-1]}{path}", timeout=5, retries=False) if told else None
+        answer = urllib3.request("GET", f"{told[-1]}{path}", timeout=60, retries=False) if told else None
     except urllib3.exceptions.HTTPError:
         return 0, ""
     return (answer.status, answer.data.decode()) if answer is not None else (0, "")
@@ -226,20 +227,12 @@ def measured(folder: Path, name: str, instance: str = "w") -> float:
     return sum(map(float, found)) if found else math.nan
 
 
-def await_true(what: Callable[[], bool], timeout_s: float, why: str) -> None:
-    """Ask until it is so; fail with `why` when it takes too long."""
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.1)
-
-
 def committed(bootstrap: str, topics: Topics) -> int:
     """The sum of the group's committed offsets."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topics.prefix}.worker"})
     try:
         places = [TopicPartition(topics.progress.name, p) for p in range(topics.partitions)]
-        return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
+        return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=60))
     except KafkaException:
         return -1  # the coordinator is still looking for its place; who waits asks again
     finally:

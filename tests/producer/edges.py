@@ -8,7 +8,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import urllib3
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
+from tests.waiting import wait_until
 
 REPORT: dict[str, Any] = {
     "subtask_name": "MIGRATE_LINUX_FILE",
@@ -61,7 +61,7 @@ class RunningEdge:
     def get(self, path: str, **headers: str) -> urllib3.BaseHTTPResponse:
         return self.http.request("GET", self.url + path, headers=headers, retries=False)
 
-    def stop(self, timeout_s: float = 30) -> int:
+    def stop(self, timeout_s: float = 300) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
@@ -99,21 +99,13 @@ def running_edge(
         )
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=30, **tls) as http:
+        with urllib3.PoolManager(maxsize=8, timeout=120, **tls) as http:
             edge = RunningEdge(url, token, tokens, process, http, log)
-            until(lambda: edge.get("/readyz").status == 200, 30)
+            wait_until(lambda: edge.get("/readyz").status == 200)
             yield edge
     finally:
         process.kill()
         process.wait()
-
-
-def until(true: Any, timeout_s: float) -> None:
-    """Wait until the condition holds; fail after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.05)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -125,5 +117,5 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
         return bool(found)
 
-    until(told, 30)
+    wait_until(told)
     return found[0]

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.caller_options import caller_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_option import schema_ids_option
@@ -54,7 +55,7 @@ def view(
     """
     log_to_standard_error()
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
-    app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)))
+    app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)), command_clock().now_us)
     listener = bind(serving)
     click.echo(f"the view listens on {address(listener)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

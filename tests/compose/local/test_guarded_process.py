@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from taskstream.compose.local.guarded_process import OUTPUT_LIMIT_BYTES, GuardedProcess
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -73,13 +74,13 @@ def test_no_child_is_found_that_was_never_made(guarded):
 def test_stop_is_polite(guarded):
     program = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); print('up', flush=True); time.sleep(600)"
     process = guarded(program)
-    assert eventually(lambda: process.last_lines() == "up")
+    wait_until(lambda: process.last_lines() == "up")
     assert process.stop(20) == 5
 
 
 def test_stop_is_firm_after_the_deadline(guarded):
     process = guarded(STUBBORN)
-    assert eventually(lambda: process.last_lines() == "up")
+    wait_until(lambda: process.last_lines() == "up")
     assert process.stop(0.1) == -signal.SIGKILL
 
 
@@ -94,7 +95,7 @@ def test_what_the_command_started_itself_ends_with_it(guarded):
     process = guarded(program)
     assert process.wait(20) == 1  # it reads the end of an empty input
     grandchild = int(next(line for line in process.last_lines().splitlines() if line.isdigit()))
-    assert eventually(lambda: not is_alive(grandchild))
+    wait_until(lambda: not is_alive(grandchild))
 
 
 @pytest.mark.parametrize("program", ["import time; print('up', flush=True); time.sleep(600)", STUBBORN])
@@ -116,13 +117,13 @@ time.sleep(600)
         child = int(parent.stdout.readline())
         assert is_alive(child)
         parent.send_signal(signal.SIGKILL)
-    assert eventually(lambda: not is_alive(child))
+    wait_until(lambda: not is_alive(child))
 
 
 def test_two_with_one_lock_do_not_run_at_once(guarded, tmp_path):
     lock = tmp_path / "lock"
     first = guarded("import time; print('first', flush=True); time.sleep(600)", lock=lock)
-    assert eventually(lambda: first.last_lines() == "first")
+    wait_until(lambda: first.last_lines() == "first")
     second = guarded("print('second')", lock=lock)
     assert second.wait(0.5) is None
     first.kill()

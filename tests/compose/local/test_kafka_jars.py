@@ -70,7 +70,7 @@ def test_processes_that_race_bring_them_once(tmp_path, programs):
         f"print(bring_jars(Path({str(tmp_path / 'cache')!r}), len, {path!r}))"
     )
     racers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(3)]
-    answers = {racer.communicate(timeout=60)[0] for racer in racers}
+    answers = {racer.communicate(timeout=300)[0] for racer in racers}
     assert len(answers) == 1
     assert [racer.returncode for racer in racers] == [0, 0, 0]
     assert calls(programs) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 
 import pytest
 
@@ -17,6 +16,7 @@ from taskstream.compose.local.kept_service import (
     ServiceReady,
     ServiceStopped,
 )
+from tests.waiting import wait_until
 
 FOREVER = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {FOREVER}"
@@ -39,11 +39,7 @@ def keep(tmp_path):
 
 def next_happening(kept: KeptService, now_s: float):
     """What is told at one moment of the service's clock, awaited on the real one."""
-    deadline = time.monotonic() + 20
-    while (happening := kept.look(now_s)) is None:
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.01)
-    return happening
+    return wait_until(lambda: kept.look(now_s))
 
 
 def test_the_wait_doubles_up_to_its_limit():

@@ -16,13 +16,14 @@ from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 
 def create_topic(client: KafkaClient, name: str) -> None:
     admin = AdminClient(client.config())
     for created in admin.create_topics([NewTopic(name, 2, 1)]).values():
-        created.result(timeout=30)
+        created.result(timeout=120)
 
 
 def write(client: KafkaClient, topic: str, value: bytes) -> None:
@@ -35,7 +36,7 @@ def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
     consumer = Consumer(client.config(**{"group.id": group, "auto.offset.reset": "earliest"}))
     consumer.subscribe([topic])
     try:
-        (message,) = consumer.consume(1, timeout=30)
+        (message,) = consumer.consume(1, timeout=120)
         return message.value()
     finally:
         consumer.close()
@@ -61,7 +62,7 @@ def test_a_topic_nobody_created_does_not_appear(private_kafka):
     write_to_nowhere = Producer(private_kafka.client.config(**{"message.timeout.ms": 1000}))
     write_to_nowhere.produce("nowhere", b"lost")
     write_to_nowhere.flush(10)
-    assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=10).topics
+    assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=60).topics
 
 
 def test_a_killed_broker_comes_back_with_its_port_and_its_data(private_kafka):
@@ -119,13 +120,13 @@ time.sleep(600)
         broker_pid = int(parent.stdout.readline())
         assert is_alive(broker_pid)
         parent.send_signal(signal.SIGKILL)
-    assert eventually(lambda: not is_alive(broker_pid))
+    wait_until(lambda: not is_alive(broker_pid))
 
 
 def test_nothing_is_left_of_a_stopped_broker(tmp_path):
     with LocalKafka(tmp_path, cache_dir=default_cache_dir(os.environ)) as kafka:
         session = kafka.pid
-    assert eventually(lambda: not processes_of_session(session))
+    wait_until(lambda: not processes_of_session(session))
 
 
 def processes_of_session(session: int) -> list[int]:

@@ -17,7 +17,8 @@ from taskstream.compose.errors import ProcessStartError
 from taskstream.compose.local.kept_service import Backoff, Service, ServiceDied, ServiceReady, ServiceStopped
 from taskstream.compose.local.readiness import http_answers
 from taskstream.compose.local.supervisor import Supervisor
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 # Says in a file when it comes up and when it goes down.
 CHILD = """
@@ -98,7 +99,7 @@ def test_one_that_dies_comes_back_and_the_others_do_not_notice(supervisor, diary
         supervisor.look(time.monotonic())
         return isinstance(told[-1], ServiceReady) and supervisor.pids().get("one") not in (None, before["one"])
 
-    assert eventually(is_back)
+    wait_until(is_back)
     (death,) = [each for each in told if isinstance(each, ServiceDied)]
     assert (death.service, death.code, death.was_ready) == ("one", -signal.SIGKILL, True)
     assert supervisor.pids()["other"] == before["other"]
@@ -138,8 +139,8 @@ def test_each_one_s_output_is_kept_in_its_own_file(supervisor):
                 lambda: True,
             )
         )
-    assert eventually(lambda: supervisor.log_file("a").read_text().startswith("I am a\n"))
-    assert eventually(lambda: supervisor.log_file("b").read_text().startswith("I am b\n"))
+    wait_until(lambda: supervisor.log_file("a").read_text().startswith("I am a\n"))
+    wait_until(lambda: supervisor.log_file("b").read_text().startswith("I am b\n"))
 
 
 SUPERVISING = """
@@ -180,7 +181,7 @@ def test_the_children_of_a_killed_supervisor_end_too(supervising, diary):
     process, pids = supervising
     process.send_signal(signal.SIGKILL)
     process.wait(20)
-    assert eventually(lambda: not any(map(is_alive, pids)))
+    wait_until(lambda: not any(map(is_alive, pids)))
     assert sorted(diary.lines()[2:]) == ["edge down", "kafka down"]
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually, is_alive
+from tests.processes import is_alive
+from tests.waiting import wait_until
 
 PARENT = """
 import os, signal, sys, time
@@ -36,7 +37,7 @@ class Family:
     def __init__(self, folder: Path, manner: str, stop_timeout_s: float) -> None:
         self._folder = folder
         self.parent = subprocess.Popen([sys.executable, "-c", PARENT, folder, manner, str(stop_timeout_s)])
-        assert eventually(lambda: len(self.workers()) == 2)
+        wait_until(lambda: len(self.workers()) == 2)
 
     def workers(self) -> list[int]:
         """Those that live."""
@@ -56,13 +57,13 @@ def family(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Family]:
 
 def test_workers_end_when_their_parent_is_killed(family):
     family.parent.kill()
-    assert eventually(lambda: not family.workers())
+    wait_until(lambda: not family.workers())
 
 
 @pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
 def test_a_worker_that_does_not_listen_is_ended_by_force(family):
     family.parent.kill()
-    assert eventually(lambda: not family.workers())
+    wait_until(lambda: not family.workers())
 
 
 @pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
@@ -75,7 +76,7 @@ def test_a_parent_ends_by_force_who_does_not_listen_and_says_so(family):
 def test_a_worker_that_dies_is_replaced(family):
     first = family.workers()
     os.kill(first[0], signal.SIGKILL)
-    assert eventually(lambda: len(set(family.workers()) - set(first)) == 1)
+    wait_until(lambda: len(set(family.workers()) - set(first)) == 1)
     assert len(family.workers()) == 2
 
 

@@ -72,7 +72,7 @@ async def answers(view: View, *paths: str) -> list[tuple[int, dict]]:
         began.set()
 
     life = asyncio.create_task(view({"type": "lifespan"}, receive, send))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         await began.wait()
         while (await asked(view, "/readyz"))[1]["checks"]["caught_up"] == "no":
             if (await asked(view, "/healthz"))[0] != 200:

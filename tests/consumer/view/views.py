@@ -30,16 +30,23 @@ from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 MB = 1_000_000
 S = 1_000_000
 """A second, in microseconds."""
 
 
+STARTED_US = time.time_ns() // 1000
+"""When these tests began."""
+
+
 def now_us() -> int:
-    """The time now, in microseconds since 1970."""
-    return time.time_ns() // 1000
+    """The time for the rows of these tests and for the views that show them, microseconds since 1970. It stands still.
+
+    A view with a clock of its own would call every series silent on a machine that is busy for a minute.
+    """
+    return STARTED_US
 
 
 def new_state_topic(kafka: KafkaClient, prefix: str | None = None, partitions: int = 3) -> StateTopic:
@@ -204,7 +211,7 @@ class RunningView:
         assert answer.status == 200, answer.data
         return answer.json()
 
-    def stop(self, timeout_s: float = 10) -> int:
+    def stop(self, timeout_s: float = 300) -> int:
         self.process.send_signal(SIGTERM)
         return self.process.wait(timeout_s)
 
@@ -217,9 +224,23 @@ ROLES = {
 }
 
 
+STOPPED_CLOCK = """
+from taskstream.compose.cli import cli
+from taskstream.compose.cli.command_clock import CommandClock
+
+cli(obj=CommandClock(lambda: {now_us}))
+"""
+
+
 @contextlib.contextmanager
 def running_view(
-    kafka: KafkaClient, prefix: str, folder: Path, *options: str, port: int = 0, wait: bool = True
+    kafka: KafkaClient,
+    prefix: str,
+    folder: Path,
+    *options: str,
+    port: int = 0,
+    wait: bool = True,
+    stopped_clock: bool = True,
 ) -> Iterator[RunningView]:
     tokens = {name: f"token-of-{name}" for name in ROLES}
     file = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
@@ -229,7 +250,7 @@ def running_view(
     command = [
         sys.executable,
         "-c",
-        "from taskstream.compose.cli import main; main()",
+        STOPPED_CLOCK.format(now_us=now_us()) if stopped_clock else "from taskstream.compose.cli import main; main()",
         *arguments,
         "--tokens",
         str(file),
@@ -239,10 +260,10 @@ def running_view(
         process = subprocess.Popen(command, stderr=out, stdout=out)
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=30) as http:
+        with urllib3.PoolManager(maxsize=8, timeout=120) as http:
             view = RunningView(url, tokens, process, http, log)
             if wait:
-                until(lambda: view.get("/readyz", by=None).status == 200, 30)
+                wait_until(lambda: view.get("/readyz", by=None).status == 200)
             yield view
     finally:
         process.kill()
@@ -258,5 +279,5 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
         return bool(found)
 
-    until(told, 30)
+    wait_until(told)
     return found[0]

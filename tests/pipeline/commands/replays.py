@@ -18,7 +18,6 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import (
     IDS,
     Fleet,
-    await_true,
     committed,
     newest_by_key,
     producer,
@@ -26,6 +25,7 @@ from tests.pipeline.streams import (
     table_of,
     worker,
 )
+from tests.waiting import wait_until
 
 
 def fill(broker: KafkaClient, topics: Topics, count: int, seed: int = 1) -> Fleet:
@@ -57,7 +57,7 @@ def put(
 def worked(broker: KafkaClient, topics: Topics, folder: Path, until: int) -> None:
     """A worker folds until so many offsets are committed, and is stopped in order."""
     with worker(broker.bootstrap_servers, topics, folder, named=False):
-        await_true(lambda: committed(broker.bootstrap_servers, topics) >= until, 60, "the worker does not come on")
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) >= until)
 
 
 def command(broker: KafkaClient, topics: Topics, *words: str) -> list[str]:

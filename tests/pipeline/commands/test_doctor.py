@@ -26,10 +26,11 @@ from taskstream.schemas.registry.registration import register
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
-from tests.pipeline.streams import ask, await_true, worker
+from tests.pipeline.streams import ask, worker
 from tests.producer.edges import running_edge
 from tests.schemas.codec.records import altered
 from tests.schemas.registry.registry_server import serving
+from tests.waiting import wait_until
 
 
 def doctor(*arguments: str) -> Result:
@@ -60,7 +61,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
         Registry(server.url) as registry,
     ):
         register(registry, topics)
-        await_true(lambda: ask(tmp_path, "/readyz")[0] == 200, 60, "the worker is not ready")
+        wait_until(lambda: ask(tmp_path, "/readyz")[0] == 200)
         (tmp_path / "view-token").write_text(view.tokens["reader"])
         faces = ["--edge", edge.url, "--view", view.url, "--token", edge.token]
         faces += ["--view-token-file", str(tmp_path / "view-token"), "--wait", "40s", "--strict"]

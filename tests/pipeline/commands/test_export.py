@@ -24,7 +24,7 @@ from taskstream.schemas.catalog import named
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all, records
-from tests.processes import eventually
+from tests.waiting import wait_until
 
 
 def fill(broker: KafkaClient, topics: Topics, count: int) -> None:
@@ -142,9 +142,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_right_count(broker, topics, tmp_
     command = [sys.executable, "-m", "taskstream", *arguments(broker, topics, path, "--piece-rows", "100")]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        assert eventually(
-            lambda: (note.exists() and json.loads(note.read_text("utf-8"))["rows"] > 0) or path.exists(), 40
-        )
+        wait_until(lambda: (note.exists() and json.loads(note.read_text("utf-8"))["rows"] > 0) or path.exists())
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -14,7 +14,8 @@ from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from taskstream.schemas.topics import Topics
-from tests.pipeline.streams import await_true, committed, measured, producer, worker
+from tests.pipeline.streams import committed, measured, producer, worker
+from tests.waiting import wait_until
 
 AGO_MS = 90_000
 
@@ -119,8 +120,8 @@ def test_other_groups_by_name_and_all_of_them(broker, filled):
 
 def test_the_member_that_reads_a_partition_is_named(broker, filled, tmp_path):
     with worker(broker.bootstrap_servers, filled, tmp_path, "worker-a", "--reject-share", "1"):
-        await_true(lambda: committed(broker.bootstrap_servers, filled) == 10, 90, "not read")
-        await_true(lambda: measured(tmp_path, "lag_records", "worker-a") == 0, 30, "not told")
+        wait_until(lambda: committed(broker.bootstrap_servers, filled) == 10)
+        wait_until(lambda: measured(tmp_path, "lag_records", "worker-a") == 0)
         members = {row["member"].partition("@")[0] for row in json.loads(lag(broker, filled).stdout)}
     assert members == {"worker-a"}
 

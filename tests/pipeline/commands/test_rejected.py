@@ -17,7 +17,8 @@ from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import folded, put
-from tests.pipeline.streams import await_true, producer, read_all, report, worker
+from tests.pipeline.streams import producer, read_all, report, worker
+from tests.waiting import wait_until
 
 HOUR_AGO_MS = (round(time.time()) - 3600) * 1000
 
@@ -68,7 +69,7 @@ def test_what_a_worker_rejects_is_listed_by_reason(broker, topics, tmp_path):
     with worker(broker.bootstrap_servers, topics, tmp_path):
         for value in (b"\x07broken", b"\x07again", b""):
             put(broker, topics.progress.name, b"p/t", value, 1)
-        await_true(lambda: len(read_all(broker.bootstrap_servers, topics.rejected.name)) == 3, 60, "nothing rejected")
+        wait_until(lambda: len(read_all(broker.bootstrap_servers, topics.rejected.name)) == 3)
 
     groups = answer(rejected(broker, topics, "list", "-o", "json"))
     each = answer(rejected(broker, topics, "list", "--each", "-o", "json"))
@@ -217,7 +218,7 @@ def test_a_record_that_fails_again_is_not_driven_for_ever(broker, topics, tmp_pa
     words = ("redrive", "--unreadable-too", "--max-drives", "2", "--execute", "-o", "json")
     with worker(broker.bootstrap_servers, topics, tmp_path):
         for count in (1, 2, 3):
-            await_true(lambda count=count: len(there()) == count, 60, f"rejected less than {count} times")
+            wait_until(lambda count=count: len(there()) == count)
             told = answer(rejected(broker, topics, *words))
             assert told["driven"] == (1 if count < 3 else 0)
 
@@ -233,7 +234,7 @@ def test_a_worker_folds_what_was_driven(broker, topics, tmp_path):
     rejected(broker, topics, "redrive", "--execute")
 
     with worker(broker.bootstrap_servers, topics, tmp_path):
-        await_true(lambda: len(published_keys(broker, topics)) == 5, 60, "nothing is folded")
+        wait_until(lambda: len(published_keys(broker, topics)) == 5)
 
     assert published_keys(broker, topics) == set(folded(broker, topics))
 
@@ -253,13 +254,11 @@ def test_killed_at_any_moment_nothing_is_driven_twice_or_left(broker, topics):
         with subprocess.Popen(
             [sys.executable, "-m", "taskstream", *words, "--execute"], stderr=subprocess.PIPE
         ) as process:
-            await_true(
+            wait_until(
                 lambda process=process, before=before: (
                     process.poll() is not None
                     or len(read_all(broker.bootstrap_servers, topics.progress.name, "read_uncommitted")) > before
-                ),
-                60,
-                "nothing is driven",
+                )
             )
             time.sleep(chance.random() * 0.2)
             process.kill()

@@ -19,7 +19,8 @@ from taskstream.schemas.catalog import named
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import answer, fill, folded, more, published, put, replay, worked
-from tests.pipeline.streams import IDS, await_true, committed, read_all, worker
+from tests.pipeline.streams import IDS, committed, read_all, worker
+from tests.waiting import wait_until
 
 EVENTS = 3_000
 HOUR_AGO = round(time.time()) - 3600
@@ -260,7 +261,7 @@ def test_series_begun_before_a_gap_are_told_and_not_called_different(broker: Kaf
 def test_nothing_differs_while_workers_are_at_work(broker: KafkaClient, topics: Topics, tmp_path: Path):
     fleet = fill(broker, topics, EVENTS)
     with worker(broker.bootstrap_servers, topics, tmp_path):
-        await_true(lambda: committed(broker.bootstrap_servers, topics) > 0, 60, "the worker does not begin")
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) > 0)
         sending = subprocess.Popen([sys.executable, "-c", _SEND, broker.bootstrap_servers, topics.progress.name])
         try:
             result = replay(broker, topics, "diff", "-o", "json")
@@ -340,7 +341,7 @@ def test_rebuild_of_a_state_that_never_was_moves_the_offsets_to_the_end(
 def test_rebuild_is_refused_while_the_group_has_members(broker: KafkaClient, pipeline: Topics, tmp_path: Path):
     spoil(broker, pipeline)
     with worker(broker.bootstrap_servers, pipeline, tmp_path, "present"):
-        await_true(lambda: replay(broker, pipeline, "rebuild").exit_code == 1, 30, "the worker does not join")
+        wait_until(lambda: replay(broker, pipeline, "rebuild").exit_code == 1)
         result = replay(broker, pipeline, "rebuild", "--execute")
 
     assert result.exit_code == 1

@@ -15,8 +15,9 @@ from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from taskstream.schemas.topics import Topics, series_key
-from tests.pipeline.streams import await_true, committed, newest_by_key, read_all, records, worker
+from tests.pipeline.streams import committed, newest_by_key, read_all, records, worker
 from tests.producer.edges import running_edge
+from tests.waiting import wait_until
 
 
 def simulate(*arguments: str) -> Result:
@@ -51,7 +52,7 @@ def test_over_http_the_state_counts_what_was_acknowledged(broker, topics, tmp_pa
         assert result.exit_code == 0, result.stderr
         account = json.loads(result.stdout)
         assert (account["due"], account["acknowledged"], account["retried"]) == (480, 480, 0)
-        await_true(lambda: committed(broker.bootstrap_servers, topics) == 480, 90, "not folded")
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == 480)
     found, said = states(broker, topics), told(result, "project-1")
     assert {key: row["reports"] for key, row in found.items()} == {
         key: each["acknowledged"] for key, each in said.items()
@@ -68,8 +69,8 @@ def test_straight_to_the_topic_with_a_past_the_state_knows_every_kind(broker, to
         assert result.exit_code == 0, result.stderr
         sent = json.loads(result.stdout)["acknowledged"]
         assert sent == 5 * 2_401
-        await_true(lambda: committed(broker.bootstrap_servers, topics) == sent, 90, "not folded")
-        await_true(lambda: any(row["silent_since"] for row in states(broker, topics).values()), 30, "nobody is silent")
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == sent)
+        wait_until(lambda: any(row["silent_since"] for row in states(broker, topics).values()))
     found, said = states(broker, topics), told(result, "p")
     assert {key: row["reports"] for key, row in found.items()} == {
         key: each["acknowledged"] for key, each in said.items()
@@ -108,7 +109,7 @@ def test_interrupted_it_tells_what_was_sent_so_far(broker, topics):
         while "acknowledged" not in (line := process.stderr.readline()):
             assert line, "it ended by itself"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 130, err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +14,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Topics, differences
+from tests.waiting import wait_until
 
 
 def test_created_topics_are_found_as_declared(broker: KafkaClient, topic_prefix: str):
@@ -122,6 +122,4 @@ def _create(broker: KafkaClient, name: str, partitions: int) -> None:
     """Create a topic as a stranger would, and await that it is seen."""
     admin = AdminClient(broker.config())
     admin.create_topics([NewTopic(name, partitions)])[name].result(30)
-    deadline = time.monotonic() + 30
-    while name not in admin.list_topics(timeout=10).topics:
-        assert time.monotonic() < deadline
+    wait_until(lambda: name in admin.list_topics(timeout=60).topics)

@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
-from tests.producer.edges import REPORT, RunningEdge, running_edge, until
+from tests.producer.edges import REPORT, RunningEdge, running_edge
+from tests.waiting import wait_until
 
 RECORD_BYTES = 1_500
 NO_GAPS = {"enable.idempotence": "true", "enable.gapless.guarantee": "true", "batch.num.messages": "1"}
@@ -28,13 +29,13 @@ def test_a_fatal_error_is_healed_in_place(broker, topic_prefix, tmp_path):
     admin = AdminClient(broker.config())
     let_records_have(admin, topics.progress.name, RECORD_BYTES)
     with running_edge(broker, topics.prefix, tmp_path, properties=NO_GAPS) as edge, Reports(edge, "a") as reports:
-        until(lambda: reports.statuses[200] > 20, 30)
+        wait_until(lambda: reports.statuses[200] > 20)
         for deaths in (1, 2):
             before = reports.statuses[200]
             assert edge.put(elsewhere(edge, "a"), LONG).status in {413, 503}
-            until(lambda deaths=deaths: rebuilds(edge) == deaths, 20)
-            until(lambda before=before: reports.statuses[200] > before + 20, 30)
-        until(lambda: edge.get("/readyz").status == 200, 10)
+            wait_until(lambda deaths=deaths: rebuilds(edge) == deaths)
+            wait_until(lambda before=before: reports.statuses[200] > before + 20)
+        wait_until(lambda: edge.get("/readyz").status == 200)
         assert edge.process.poll() is None
         assert rebuilds(edge) == 2, "a dead producer's last words kill no other"
     assert set(reports.statuses) <= {200, 503}
@@ -84,7 +85,7 @@ def partition_of(edge: RunningEdge, task_id: str) -> str:
         found[:] = [value for name, value in edge.put(task_id).headers.items() if name.lower() == "x-partition"]
         return bool(found)
 
-    until(told, 20)
+    wait_until(told)
     return found[0]
 
 

@@ -16,7 +16,7 @@ BODY = json.dumps(REPORT).encode()
 
 def speak(edge: RunningEdge, *pieces: bytes, pause_s: float = 0.0) -> tuple[int, dict[str, str], bytes]:
     """Send the pieces on a fresh connection; give status, headers and body of the one answer."""
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=120) as connection:
         for piece in pieces:
             connection.sendall(piece)
             time.sleep(pause_s)
@@ -139,7 +139,7 @@ def test_a_chunked_body_past_the_bound_is_413(edge):
 
 
 def test_who_still_sends_can_read_why_it_was_refused(edge):
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=120) as connection:
         connection.sendall(head(edge, "Content-Length: 8000000"))
         for _ in range(80):
             connection.sendall(b" " * 100_000)
@@ -187,7 +187,7 @@ def test_a_length_and_chunks_together_are_refused(edge):
 
 def test_requests_in_a_row_on_one_connection_are_answered_in_their_order(edge):
     one = head(edge, f"Content-Length: {len(BODY)}") + BODY
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=120) as connection:
         connection.sendall(one * 5)
         seen = b""
         while seen.count(b"HTTP/1.1 200") < 5:
@@ -250,7 +250,7 @@ def test_no_token_stands_in_the_log_or_the_metrics(edge):
 
 
 def test_who_waits_for_leave_to_send_a_body_gets_it(edge):
-    with socket.create_connection(("127.0.0.1", edge.port), timeout=15) as connection:
+    with socket.create_connection(("127.0.0.1", edge.port), timeout=120) as connection:
         connection.sendall(head(edge, f"Content-Length: {len(BODY)}", "Expect: 100-continue"))
         assert connection.makefile("rb").readline() == b"HTTP/1.1 100 Continue\r\n"
         connection.sendall(BODY)

@@ -16,7 +16,8 @@ from taskstream.producer.callers.keystone_settings import KeystoneSettings
 from taskstream.producer.errors import IdentityUnavailable
 from tests.keystone.environment import KeystoneMissing, bring_keystone
 from tests.keystone.service import Keystone
-from tests.producer.edges import running_edge, until
+from tests.producer.edges import running_edge
+from tests.waiting import wait_until
 
 PASSWORD = "a password of the tests"
 SHORT_S = 6
@@ -72,7 +73,7 @@ def put_once(edge, token):
 
 def put(edge, token):
     """As a client does: what is answered with 503 is sent again, for a Keystone on a busy machine can be slow."""
-    until(lambda: put_once(edge, token)[0] != 503, 60)
+    wait_until(lambda: put_once(edge, token)[0] != 503)
     return put_once(edge, token)
 
 
@@ -121,7 +122,7 @@ def test_a_role_that_means_nothing_here_may_not_report_until_it_is_mapped(
 def test_a_token_is_refused_once_it_has_expired(guarded, shortly):
     token = shortly.token("member", PASSWORD, "migration")
     assert put(guarded, token) == (200, None)
-    until(lambda: put(guarded, token) == (401, "APIGW.0301"), 20)
+    wait_until(lambda: put(guarded, token) == (401, "APIGW.0301"))
 
 
 def test_a_revoked_token_is_refused(guarded, keystone):
@@ -134,7 +135,7 @@ def test_a_token_revoked_after_it_was_seen_is_refused_when_it_is_forgotten(guard
     token = keystone.token("member", PASSWORD, "migration")
     assert put(guarded, token) == (200, None)
     keystone.revoke(token)
-    until(lambda: put(guarded, token) == (401, "APIGW.0301"), 20)
+    wait_until(lambda: put(guarded, token) == (401, "APIGW.0301"))
 
 
 def test_an_outage_is_503_and_never_401_and_heals(broker, edge_topics, keystone, tmp_path):
@@ -152,7 +153,7 @@ def test_an_outage_is_503_and_never_401_and_heals(broker, edge_topics, keystone,
             assert edge.put().status == 200, "the token file needs no Keystone"
         finally:
             keystone.start()
-        until(lambda: put(edge, fresh) == (200, None), 20)
+        wait_until(lambda: put(edge, fresh) == (200, None))
         assert put(edge, "unknown") == (401, "APIGW.0301")
 
 
@@ -161,7 +162,7 @@ def test_our_own_token_is_renewed_when_it_has_expired(keystone, shortly):
     lasting = keystone.token("member", PASSWORD, "migration")
     assert ours.validate(lasting) is not None
     own = ours._own_token
-    until(lambda: keystone_forgot(keystone, own), 20)
+    wait_until(lambda: keystone_forgot(keystone, own))
     assert ours.validate(lasting) is not None
     assert ours._own_token != own
 

@@ -15,7 +15,7 @@ def told(*options: str) -> tuple[int, str]:
     """The exit code and the words of an edge that does not start."""
     program = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "edge"]
     arguments = ["--bootstrap-servers", "127.0.0.1:1", "--port", "0", *options]
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stderr
 
 

@@ -68,7 +68,7 @@ def shown(authority: Authority, pair: Pair) -> dict[str, str]:
 
 
 def put(edge, **tls: str) -> int:
-    with urllib3.PoolManager(timeout=30, **tls) as http:
+    with urllib3.PoolManager(timeout=120, **tls) as http:
         return http.request(
             "PUT", f"{edge.url}/v3/tasks/t/progress", json=REPORT, headers={"X-Auth-Token": edge.token}, retries=False
         ).status
@@ -95,7 +95,7 @@ def test_who_does_not_trust_the_authority_does_not_speak_to_the_edge(secure):
 
 def test_plain_http_is_not_answered_there(secure):
     with (
-        urllib3.PoolManager(timeout=30) as http,
+        urllib3.PoolManager(timeout=120) as http,
         pytest.raises((urllib3.exceptions.ProtocolError, urllib3.exceptions.NewConnectionError)),
     ):
         http.request("GET", secure.url.replace("https", "http") + "/healthz", retries=False)
@@ -105,7 +105,7 @@ def test_plain_http_is_not_answered_there(secure):
 def test_an_old_protocol_is_refused(secure, authority):
     context = ssl.create_default_context(cafile=str(authority.file))
     context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with urllib3.PoolManager(timeout=30, ssl_context=context) as http, pytest.raises(urllib3.exceptions.SSLError):
+    with urllib3.PoolManager(timeout=120, ssl_context=context) as http, pytest.raises(urllib3.exceptions.SSLError):
         http.request("GET", f"{secure.url}/healthz", retries=False)
 
 
@@ -140,7 +140,7 @@ def told(tmp_path: Path, *options: str) -> tuple[int, str]:
         capture_output=True,
         check=False,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     return done.returncode, done.stderr
 

@@ -19,7 +19,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 TASKS = 36
 
@@ -39,7 +39,7 @@ def states(broker: KafkaClient) -> StateTopic:
 @pytest.fixture(scope="module")
 def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
     with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        until(lambda: running.shown("/tasks/shown")["signals"], 10)
+        wait_until(lambda: running.shown("/tasks/shown")["signals"])
         yield running
 
 
@@ -185,16 +185,16 @@ def test_a_watch_tells_what_changes_and_survives_a_view_that_is_killed(broker, s
         process = watching(first, "-q", "watched", "-o", "ndjson", stdout=subprocess.PIPE)
         try:
             lines = Lines(process.stdout)
-            until(lambda: lines.about("watched") == [("task", 1)], 30)
+            wait_until(lambda: lines.about("watched") == [("task", 1)])
             states.put({key: series(now_us(), progress=2)})
-            until(lambda: lines.about("watched")[-1] == ("task", 2), 10)
+            wait_until(lambda: lines.about("watched")[-1] == ("task", 2))
             first.process.kill()
-            until(lambda: any(each["event"] == "lost" for each in lines.all), 15)
+            wait_until(lambda: any(each["event"] == "lost" for each in lines.all))
             states.put({key: series(now_us(), progress=3)})
             with running_view(broker, states.topics.prefix, tmp_path, port=port):
-                until(lambda: lines.about("watched")[-1] == ("task", 3), 30)
+                wait_until(lambda: lines.about("watched")[-1] == ("task", 3))
                 states.forget([key])
-                until(lambda: lines.about("watched")[-1] == ("left", None), 10)
+                wait_until(lambda: lines.about("watched")[-1] == ("left", None))
         finally:
             process.terminate()
             process.wait(10)
@@ -216,7 +216,7 @@ def test_on_a_terminal_a_watch_is_a_live_table_in_colour_and_ends_with_ctrl_c(vi
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        until(lambda: b"no progress" in seen and b"live; Ctrl-C ends" in seen and b"\x1b[31m" in seen, 30)
+        wait_until(lambda: b"no progress" in seen and b"live; Ctrl-C ends" in seen and b"\x1b[31m" in seen)
         process.send_signal(SIGINT)
         assert process.wait(15) == 0
         assert b"Traceback" not in seen

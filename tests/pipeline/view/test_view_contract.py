@@ -18,7 +18,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series import Signal
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 SECRET = "a secret of some length"
 TASKS = 60
@@ -45,7 +45,7 @@ def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempP
     ]
     keys.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     with running_view(broker, states.topics.prefix, folder, "--keys", str(keys)) as running:
-        until(lambda: len(running.shown("/tasks/t-1")["signals"]) == len(Signal), 10)
+        wait_until(lambda: len(running.shown("/tasks/t-1")["signals"]) == len(Signal))
         yield running
 
 
@@ -189,7 +189,7 @@ def test_no_label_grows_with_tasks_projects_or_paths(view, states):
     before = {name: len(samples) for name, samples in metrics(view).items()}
     now = now_us()
     states.put({f"new-project-{number}/t-{number}/MIGRATE_LINUX_FILE": series(now) for number in range(50)})
-    until(lambda: view.shown("/tasks?q=t-49")["count"] == 1, 10)
+    wait_until(lambda: view.shown("/tasks?q=t-49")["count"] == 1)
     for number in range(20):
         view.get(f"/tasks/t-{number}")
         view.get(f"/nowhere/{number}")

@@ -14,10 +14,10 @@ from playwright.sync_api import Browser, Page, expect
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import HOSTILE, fleet
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 TASKS = 240
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def page(browser: Browser, view: RunningView) -> Iterator[Page]:
 @contextlib.contextmanager
 def opened(browser: Browser, view: RunningView, **options) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(120_000)
     fresh = context.new_page()
     complaints: list[str] = []
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
@@ -121,7 +121,7 @@ def test_a_column_sorts_both_ways_by_keyboard_too(page, view):
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=progress")
     expect(page.locator("th.progress")).to_have_attribute("aria-sort", "ascending")
-    until(lambda: is_rising(page), 10)  # the rows come after the address and the heading
+    wait_until(lambda: is_rising(page))  # the rows come after the address and the heading
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{view.url}/?sort=-progress")
     expect(page.locator(".pair span:first-child").first).to_have_text("100 %")
@@ -198,7 +198,7 @@ def test_a_lost_connection_is_told_and_the_page_comes_back_by_itself(browser, br
         expect(rows(page)).to_have_count(100)
         states.put({"project-1/while-away/MIGRATE_LINUX_FILE": series(now_us(), progress=5, health=2)})
         with running_view(broker, states.topics.prefix, tmp_path, port=port):
-            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
+            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=120_000)
             page.get_by_label("Task", exact=True).fill("while-away")
             expect(rows(page)).to_have_count(1)
     states.forget(["project-1/while-away/MIGRATE_LINUX_FILE"])

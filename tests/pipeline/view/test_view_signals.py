@@ -16,11 +16,11 @@ from taskstream.schemas.registry.registry_ids import RegistryIds
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.fleets import HOSTILE
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
-from tests.producer.edges import until
 from tests.schemas.registry.registry_server import serving
+from tests.waiting import wait_until
 
 DAY_MS = 86_400_000
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def states(broker: KafkaClient) -> StateTopic:
 @pytest.fixture(scope="module")
 def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
     with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        until(lambda: running.shown("/tasks/t-1")["signals_problem"] is None, 10)
+        wait_until(lambda: running.shown("/tasks/t-1")["signals_problem"] is None)
         yield running
 
 
@@ -64,7 +64,7 @@ def test_signals_of_before_a_week_ago_are_not_read_back_and_younger_ones_are(vie
 def test_a_task_keeps_its_last_fifty(view, states):
     now = now_us()
     states.tell(*(signal(now + place, "ETA_MOVED", task="project-1/t-3") for place in range(60)))
-    until(lambda: len(told(view, "t-3")) == 50, 10)
+    wait_until(lambda: len(told(view, "t-3")) == 50)
     assert view.shown("/tasks/t-3")["signals"][0]["raised_at_ms"] == (now + 10) // 1000
 
 
@@ -96,9 +96,9 @@ def test_a_registry_that_goes_away_loses_nothing_and_is_told(broker, topic_prefi
         with running_view(broker, topic_prefix, tmp_path, "--schema-registry", server.url) as view:
             server.always = (500, "{}")
             states.put({"project-1/t-1/MIGRATE_LINUX_FILE": series(now_us())})
-            until(lambda: "the schema registry" in view.shown("/readyz")["checks"]["kafka"], 20)
+            wait_until(lambda: "the schema registry" in view.shown("/readyz")["checks"]["kafka"])
             assert view.get("/tasks/t-1").status == 404
             assert view.get("/healthz").status == 200
             server.always = None
-            until(lambda: view.get("/tasks/t-1").status == 200, 20)
-            until(lambda: view.shown("/readyz")["checks"]["kafka"] == "ok", 10)
+            wait_until(lambda: view.get("/tasks/t-1").status == 200)
+            wait_until(lambda: view.shown("/readyz")["checks"]["kafka"] == "ok")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -15,11 +14,11 @@ from playwright.sync_api import expect
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
-from tests.producer.edges import until
+from tests.waiting import wait_until
 
 CROWD = 400
 ROUNDS = 60
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ class Stream:
 
     def __init__(self, view: RunningView, query: str = "", last_id: str | None = None) -> None:
         address = urlsplit(view.url)
-        self._socket = socket.create_connection((address.hostname, address.port), 15)
+        self._socket = socket.create_connection((address.hostname, address.port), 300)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         more = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         self._socket.sendall(
@@ -50,10 +49,8 @@ class Stream:
 
     def read(self, until_told) -> None:
         """Read on until this is so of the events."""
-        deadline = time.monotonic() + 30
         while not until_told(self.events):
-            assert time.monotonic() < deadline, "it was not told in time"
-            piece = self._socket.recv(1 << 20)
+            piece = self._socket.recv(1 << 20)  # a quiet stream sends heartbeats, a dead one times out
             assert piece, "the stream has ended"
             *lines, self._kept = (self._kept + piece).split(b"\n")
             for line in lines:
@@ -88,7 +85,7 @@ def test_a_reader_that_pauses_skips_what_lay_between_and_has_the_latest_of_every
         stream.read(begun)
         for step in range(ROUNDS):
             states.put(dict.fromkeys(keys, series(now_us(), progress=step)))
-        until(lambda: view.shown("/tasks/crowd-399")["progress"] == ROUNDS - 1, 20)
+        wait_until(lambda: view.shown("/tasks/crowd-399")["progress"] == ROUNDS - 1)
         stream.read(lambda events: sum(data.get("progress") == ROUNDS - 1 for _, data in events) >= CROWD)
     tasks = [data for name, data in stream.events if name == "task"]
     assert {data["task_id"] for data in tasks if data["progress"] == ROUNDS - 1} == {
@@ -101,14 +98,14 @@ def test_a_reader_that_pauses_skips_what_lay_between_and_has_the_latest_of_every
 def test_who_comes_back_with_the_last_id_is_told_what_was_missed(view, states):
     keys = {name: f"project-1/{name}/MIGRATE_LINUX_FILE" for name in ("back-1", "back-2", "back-3")}
     states.put({key: series(now_us()) for key in keys.values()})
-    until(lambda: view.shown("/tasks?q=back-")["count"] == 3, 10)
+    wait_until(lambda: view.shown("/tasks?q=back-")["count"] == 3)
     with Stream(view, "?q=back-") as first:
         first.read(begun)
         states.put({keys["back-1"]: series(now_us(), progress=61)})
         first.read(lambda _: first.about("back-1"))
     states.put({keys["back-2"]: series(now_us(), progress=62)})
     states.forget([keys["back-3"]])
-    until(lambda: view.shown("/tasks?q=back-")["count"] == 2, 10)
+    wait_until(lambda: view.shown("/tasks?q=back-")["count"] == 2)
     with Stream(view, "?q=back-", first.last_id) as second:
         second.read(lambda _: second.about("back-2") and second.about("back-3"))
         assert second.about("back-2") == [("task", 62)]
@@ -135,14 +132,14 @@ def test_a_view_that_is_killed_and_begun_again_has_lost_nothing_and_says_so(brok
     states.put(kept | {"project-1/told/MIGRATE_LINUX_FILE": series(now_us(), progress=100, health=3)})
     states.tell(signal(now_us() - 40 * S, task="project-1/told"), signal(now_us(), "COMPLETE", task="project-1/told"))
     with running_view(broker, topic_prefix, tmp_path) as first:
-        until(lambda: len(first.shown("/tasks/told")["signals"]) == 2, 10)
+        wait_until(lambda: len(first.shown("/tasks/told")["signals"]) == 2)
         before = known(first)
         with Stream(first) as stream:
             stream.read(begun)
             first.process.kill()
         port = int(first.url.rpartition(":")[2])
         with running_view(broker, topic_prefix, tmp_path, port=port) as again:
-            until(lambda: len(again.shown("/tasks/told")["signals"]) == 2, 10)
+            wait_until(lambda: len(again.shown("/tasks/told")["signals"]) == 2)
             assert known(again) == before
             with Stream(again, last_id=stream.last_id) as resumed:
                 resumed.read(begun)
@@ -166,7 +163,7 @@ def test_the_page_of_a_task_comes_back_by_itself_with_what_happened_meanwhile(br
         states.tell(signal(now_us(), "RESUMED", before="SILENT", after="OK", task="project-1/there"))
         port = int(first.url.rpartition(":")[2])
         with running_view(broker, topic_prefix, tmp_path, port=port):
-            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=30_000)
+            expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=120_000)
             expect(facts).to_contain_text("73\u00a0%")
             expect(page.locator(".signals li")).to_have_count(1)
         page.close()
@@ -178,15 +175,15 @@ def test_while_kafka_is_away_the_view_answers_says_so_and_does_not_fill_its_log(
     states.put({key: series(now_us(), progress=1)})
     with running_view(private_kafka.client, topic_prefix, tmp_path) as view:
         private_kafka.kill()
-        until(lambda: "not heard from" in view.get("/readyz").json()["checks"]["kafka"], 30)
+        wait_until(lambda: "not heard from" in view.get("/readyz").json()["checks"]["kafka"])
         assert view.get("/readyz").status == 200
         assert view.shown("/tasks/a")["progress"] == 1
-        until(lambda: float(view.get("/tasks").headers["X-View-Lag"]) > 8, 60)
+        wait_until(lambda: float(view.get("/tasks").headers["X-View-Lag"]) > 8)
         assert "%3|" not in view.log.read_text()
         assert len(view.log.read_text().splitlines()) <= 10
         private_kafka.restart()
-        until(lambda: view.get("/readyz").json()["checks"]["kafka"] == "ok", 60)
+        wait_until(lambda: view.get("/readyz").json()["checks"]["kafka"] == "ok")
         again = StateTopic(private_kafka.client, states.topics)
         again.put({key: series(now_us(), progress=2)})
-        until(lambda: view.shown("/tasks/a")["progress"] == 2, 30)
-        until(lambda: float(view.get("/tasks").headers["X-View-Lag"]) < 2, 30)
+        wait_until(lambda: view.shown("/tasks/a")["progress"] == 2)
+        wait_until(lambda: float(view.get("/tasks").headers["X-View-Lag"]) < 2)

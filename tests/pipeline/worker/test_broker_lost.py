@@ -30,7 +30,7 @@ def lines_of(stream: IO[str] | None) -> Callable[[], str]:
     assert stream is not None
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=lambda: [lines.put(line) for line in stream], daemon=True).start()
-    return lambda: lines.get(timeout=60)
+    return lambda: lines.get(timeout=300)
 
 
 def test_tail_and_simulate_survive_a_broker_restart(private_kafka, topic_prefix):
@@ -54,7 +54,7 @@ def test_tail_and_simulate_survive_a_broker_restart(private_kafka, topic_prefix)
         for _ in range(200):
             shown()
         simulate.send_signal(signal.SIGINT)
-        out, err = simulate.communicate(timeout=60)
+        out, err = simulate.communicate(timeout=300)
         tail.send_signal(signal.SIGINT)
         assert tail.wait(30) == 0
     finally:

@@ -16,7 +16,8 @@ from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.events.event import same_event_id
 from taskstream.schemas.topics import Topics
 from tests.compose.local.test_up import Running
-from tests.pipeline.streams import await_true, newest_by_key, read_all, records
+from tests.pipeline.streams import newest_by_key, read_all, records
+from tests.waiting import wait_until
 
 TASK = "kills"
 
@@ -57,10 +58,10 @@ def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: 
         with Reporting(stack.address("edge"), stack.token()) as agent:
             for name in ("edge", "worker-1", "view", "kafka", "edge"):
                 count = len(agent.acknowledged)
-                await_true(lambda count=count: len(agent.acknowledged) > count + 50, 120, f"no reports before {name}")
+                wait_until(lambda count=count: len(agent.acknowledged) > count + 50)
                 dead = stack.pid(name)
                 os.kill(dead, signal.SIGKILL)
-                await_true(lambda name=name, dead=dead: stack.pid(name) != dead, 60, f"{name} did not come back")
+                wait_until(lambda name=name, dead=dead: stack.pid(name) != dead)
         kafka = stack.address("kafka")
         topics = Topics(partitions=2)
         events = records(read_all(kafka, topics.progress.name), "ProgressReported")
@@ -74,7 +75,7 @@ def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: 
             return sum(row["reports"] for row in records_of(state))
 
         # A transactional call may hang when the broker was killed: the watchdog ends the worker, and it starts again.
-        await_true(lambda: folded() == len(events), 180, f"the worker folded {folded()} of {len(events)} events")
+        wait_until(lambda: folded() == len(events))
 
         def shown() -> list[int]:
             url, headers = f"{stack.address('view')}/tasks/{TASK}", {"X-Auth-Token": stack.token()}
@@ -82,7 +83,7 @@ def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: 
             return [each["replicatesize"] for each in task["subtasks"]]
 
         # The view follows the topic and may be behind it for a moment.
-        await_true(lambda: shown() == [len(agent.acknowledged) * 1000], 60, f"the view shows {shown()}")
+        wait_until(lambda: shown() == [len(agent.acknowledged) * 1000])
 
 
 def records_of(state: dict[str, bytes]) -> list[dict]:

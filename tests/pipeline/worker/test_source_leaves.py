@@ -10,7 +10,7 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.consumer.kafka.batch_source import BatchSource
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.topics import Topics
-from tests.pipeline.streams import await_true
+from tests.waiting import wait_until
 
 
 class Calls:
@@ -43,7 +43,7 @@ def test_a_worker_stopped_while_it_joins_leaves_without_restoring_anything(broke
     with Watchdog() as watchdog, BatchSource(config, topics.progress.name, watchdog) as source:
         source.subscribe(calls)
         # The join goes on in librdkafka's own thread; the assignment waits for a read that is never made.
-        await_true(lambda: has_joined(broker, topic_prefix), 60, "it does not join")
+        wait_until(lambda: has_joined(broker, topic_prefix))
 
     assert "assigned" not in calls.names
     assert source.positions == {}

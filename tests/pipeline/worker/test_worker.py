@@ -18,7 +18,6 @@ from tests.pipeline.streams import (
     IDS,
     Fleet,
     ask,
-    await_true,
     committed,
     measured,
     newest_by_key,
@@ -30,6 +29,7 @@ from tests.pipeline.streams import (
     words,
     worker,
 )
+from tests.waiting import wait_until
 
 T = 4_000_000_000_000_000
 S = 1_000_000
@@ -77,8 +77,8 @@ def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broke
         sender.produce(topics.progress.name, value, key, 1, headers=headers, timestamp=1234)
     assert sender.flush(30) == 0
     with worker(bootstrap, topics, tmp_path):
-        await_true(lambda: committed(bootstrap, topics) == 103, 60, "not folded")
-        await_true(lambda: measured(tmp_path, "rejected_total") == 3, 10, "not counted")
+        wait_until(lambda: committed(bootstrap, topics) == 103)
+        wait_until(lambda: measured(tmp_path, "rejected_total") == 3)
     kept = read_all(bootstrap, topics.rejected.name)
     sent = {each.offset(): each for each in read_all(bootstrap, topics.progress.name) if each.partition() == 1}
     assert len(kept) == 3
@@ -100,10 +100,10 @@ def test_metrics_and_health(broker, topics, tmp_path):
     fleet = Fleet(tasks=50, seed=3)
     send(bootstrap, topics, (fleet.event() for _ in range(2_000)))
     with worker(bootstrap, topics, tmp_path) as process:
-        await_true(lambda: ask(tmp_path, "/readyz")[0] == 200, 60, "never ready")
-        await_true(lambda: measured(tmp_path, "events_total") == 2_000, 60, "not folded")
-        await_true(lambda: measured(tmp_path, "series") == 50, 10, "series are not reported")
-        await_true(lambda: measured(tmp_path, "lag_records") == 0, 10, "lag is not reported")
+        wait_until(lambda: ask(tmp_path, "/readyz")[0] == 200)
+        wait_until(lambda: measured(tmp_path, "events_total") == 2_000)
+        wait_until(lambda: measured(tmp_path, "series") == 50)
+        wait_until(lambda: measured(tmp_path, "lag_records") == 0)
         assert measured(tmp_path, "lag_seconds") == 0
         assert measured(tmp_path, "rebalances_total") == 1
         assert measured(tmp_path, "producers_total") == 1
@@ -122,9 +122,9 @@ def test_a_worker_without_partitions_is_ready(broker, topic_prefix, tmp_path):
     topics = Topics(topic_prefix, partitions=1)
     create_topics(broker.config(), topics)
     with worker(broker.bootstrap_servers, topics, tmp_path, "a"):
-        await_true(lambda: ask(tmp_path, "/readyz", "a")[0] == 200, 60, "never ready")
+        wait_until(lambda: ask(tmp_path, "/readyz", "a")[0] == 200)
         with worker(broker.bootstrap_servers, topics, tmp_path, "b"):
-            await_true(lambda: ask(tmp_path, "/readyz", "b")[0] == 200, 60, "never ready")
+            wait_until(lambda: ask(tmp_path, "/readyz", "b")[0] == 200)
 
 
 def test_silent_and_resumed_are_signalled_once_also_over_a_restart(broker, topics):
@@ -135,18 +135,18 @@ def test_silent_and_resumed_are_signalled_once_also_over_a_restart(broker, topic
 
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T, 100)])
-        await_true(lambda: committed(bootstrap, topics) == 1, 60, "not folded")
+        wait_until(lambda: committed(bootstrap, topics) == 1)
         clock.now_us = T + 61 * S
-        await_true(lambda: signalled() == ["SILENT"], 30, "SILENT is not signalled")
+        wait_until(lambda: signalled() == ["SILENT"])
         clock.now_us = T + 600 * S
         time.sleep(2.5)  # two more checks, which must signal nothing
         assert signalled() == ["SILENT"]
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T + 610 * S, 200)])
-        await_true(lambda: committed(bootstrap, topics) == 2, 60, "not folded")
-        await_true(lambda: signalled() == ["SILENT", "RESUMED"], 30, "RESUMED is not signalled")
+        wait_until(lambda: committed(bootstrap, topics) == 2)
+        wait_until(lambda: signalled() == ["SILENT", "RESUMED"])
         send(bootstrap, topics, [report(1, T + 611 * S, 300)])
-        await_true(lambda: committed(bootstrap, topics) == 3, 60, "not folded")
+        wait_until(lambda: committed(bootstrap, topics) == 3)
     assert signalled() == ["SILENT", "RESUMED"]
 
 
@@ -158,12 +158,12 @@ def test_a_series_without_reports_for_a_week_gets_a_tombstone_and_may_return(bro
 
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T, 100), report(1, T + S, 200), report(2, T + 7 * 86_400 * S, 100)])
-        await_true(lambda: committed(bootstrap, topics) == 3, 60, "not folded")
+        wait_until(lambda: committed(bootstrap, topics) == 3)
         assert set(held()) == {"p/task-1/MIGRATE_LINUX_FILE", "p/task-2/MIGRATE_LINUX_FILE"}
         clock.now_us = T + (7 * 86_400 + 2) * S
-        await_true(lambda: set(held()) == {"p/task-2/MIGRATE_LINUX_FILE"}, 30, "no tombstone")
+        wait_until(lambda: set(held()) == {"p/task-2/MIGRATE_LINUX_FILE"})
         send(bootstrap, topics, [report(1, clock.now_us, 300)])
-        await_true(lambda: committed(bootstrap, topics) == 4, 60, "not folded")
+        wait_until(lambda: committed(bootstrap, topics) == 4)
     rows = newest_by_key(read_all(bootstrap, topics.state.name))
     again = next(
         each for each in read_all(bootstrap, topics.state.name)[::-1] if each.key() == b"p/task-1/MIGRATE_LINUX_FILE"

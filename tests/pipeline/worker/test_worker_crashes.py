@@ -21,7 +21,8 @@ from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
-from tests.pipeline.streams import Fleet, arriving, await_true, committed, kill, worker
+from tests.pipeline.streams import Fleet, arriving, committed, kill, worker
+from tests.waiting import wait_until
 
 BUCKET_S = 1.0
 KILLS = int(os.environ.get("TASKSTREAM_TEST_KILLS", "5"))
@@ -83,7 +84,7 @@ def kill_some(crew: Crew, rng: random.Random, folded: Callable[[], int]) -> None
     """
     if rng.random() < 0.7:
         before = folded()
-        await_true(lambda: folded() > before or crew.restart_hung(), 120, "no worker commits any more")
+        wait_until(lambda: folded() > before or crew.restart_hung())
     time.sleep(rng.uniform(0.0, LONGEST_S))
     crew.restart_hung()
     victims = rng.sample(crew.names, 2 if rng.random() < 0.3 else 1)
@@ -132,7 +133,7 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(
             crew.restart_hung()
             return folded() == fleet.sent
 
-        await_true(all_folded, 180, f"seed {SEED}: the workers do not fold everything")
+        wait_until(all_folded)
     as_one_undisturbed_fold(kafka.bootstrap_servers, topics, fleet.sent, BUCKET_S)
     with capsys.disabled():
         summary = f"{fleet.sent:,} events, {crew.killed} kills, {crew.hung} ended by the watchdog, {crew.visits} visits"

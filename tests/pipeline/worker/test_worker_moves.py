@@ -12,7 +12,8 @@ import pytest
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
-from tests.pipeline.streams import Fleet, arriving, ask, await_true, committed, measured, send, words, worker
+from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, send, words, worker
+from tests.waiting import wait_until
 
 BUCKET_S = 1.0
 
@@ -23,7 +24,7 @@ def partitions() -> int:
 
 
 def all_folded(broker: KafkaClient, topics: Topics, fleet: Fleet) -> None:
-    await_true(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent, 90, "not all is folded")
+    wait_until(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent)
     as_one_undisturbed_fold(broker.bootstrap_servers, topics, fleet.sent, BUCKET_S)
 
 
@@ -40,15 +41,15 @@ def test_two_then_three_then_one_worker_count_nothing_twice(broker, topics, tmp_
     with ExitStack() as at_end, arriving(broker.bootstrap_servers, topics, fleet, rate=500):
         first = at_end.enter_context(another("a"))
         second = at_end.enter_context(another("b"))
-        await_true(lambda: folds("a") and folds("b"), 60, "two do not share the work")
+        wait_until(lambda: folds("a") and folds("b"))
         at_end.enter_context(another("c"))
-        await_true(lambda: folds("c"), 60, "the third gets nothing")
+        wait_until(lambda: folds("c"))
         for process in (first, second):
             process.terminate()
             assert process.wait(30) == 0
-        await_true(lambda: words(tmp_path, "c").count("assigned") >= 2, 60, "the last one does not take over")
+        wait_until(lambda: words(tmp_path, "c").count("assigned") >= 2)
         seen = measured(tmp_path, "events_total", "c")
-        await_true(lambda: measured(tmp_path, "events_total", "c") > seen, 60, "the last one does not go on")
+        wait_until(lambda: measured(tmp_path, "events_total", "c") > seen)
     with another("d"):
         all_folded(broker, topics, fleet)
 
@@ -65,19 +66,17 @@ def test_a_worker_suspended_while_another_takes_over_changes_nothing(broker, top
         suspended = at_end.enter_context(another("a"))
         at_end.enter_context(another("b"))
         with arriving(broker.bootstrap_servers, topics, fleet, rate=500):
-            await_true(lambda: measured(tmp_path, "events_total", "a") > 0, 60, "the first gets nothing")
-            await_true(lambda: measured(tmp_path, "events_total", "b") > 0, 60, "the second gets nothing")
+            wait_until(lambda: measured(tmp_path, "events_total", "a") > 0)
+            wait_until(lambda: measured(tmp_path, "events_total", "b") > 0)
             held = words(tmp_path, "b").count("assigned")
             suspended.send_signal(signal.SIGSTOP)
-            await_true(lambda: words(tmp_path, "b").count("assigned") > held, 60, "the second does not take over")
+            wait_until(lambda: words(tmp_path, "b").count("assigned") > held)
             seen = measured(tmp_path, "events_total", "b")
-            await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second does not go on")
+            wait_until(lambda: measured(tmp_path, "events_total", "b") > seen + 500)
             suspended.send_signal(signal.SIGCONT)
-            await_true(
-                lambda: suspended.poll() is not None or " lost " in words(tmp_path, "a"), 60, "it does not notice"
-            )
+            wait_until(lambda: suspended.poll() is not None or " lost " in words(tmp_path, "a"))
             seen = measured(tmp_path, "events_total", "b")
-            await_true(lambda: measured(tmp_path, "events_total", "b") > seen + 500, 60, "the second is disturbed")
+            wait_until(lambda: measured(tmp_path, "events_total", "b") > seen + 500)
         assert suspended.poll() in (None, 1)
         assert ask(tmp_path, "/healthz", "b")[0] == 200
         assert "Traceback" not in words(tmp_path, "a") + words(tmp_path, "b")

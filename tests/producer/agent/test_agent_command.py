@@ -197,7 +197,7 @@ def test_a_copy_killed_at_any_moment_resumes_without_copying_it_all_again(tmp_pa
             process.kill()
             process.communicate()
     process = start(source, destination, edge.url, token_file, "--json")
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=300)
     assert (process.returncode, stderr) == (0, b"")
     said = json.loads(stdout)
     assert said["bytes"] == size_of(source)
@@ -211,7 +211,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path, edge, source, tok
     process = start(source, tmp_path / "dst", edge.url, token_file, "--bwlimit", "2M")
     wait_for_bytes(process, tmp_path / "dst", 1_000_000)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"run the same command again to resume" in stderr
     assert b"Traceback" not in stderr
