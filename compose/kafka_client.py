@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from taskstream.compose.errors import KafkaPropertyError
+from taskstream.compose.errors import KafkaPropertyError, NoBrokersNamed
 
 HIDDEN = "[hidden]"
 BOOTSTRAP = "bootstrap.servers"
@@ -96,7 +96,7 @@ def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str], *
     """
     servers = bootstrap_servers or properties.get(BOOTSTRAP, "")
     if required and not servers:
-        raise KafkaPropertyError("no Kafka is named: give --bootstrap-servers HOST:PORT")
+        raise NoBrokersNamed("no Kafka brokers are named")
     rest = {name: value for name, value in properties.items() if name != BOOTSTRAP}
     check_properties(rest)
     return KafkaClient(servers, MappingProxyType(rest))

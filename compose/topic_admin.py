@@ -22,8 +22,8 @@ POLL_S = 0.1
 _REMEDIES = {
     "TOPIC_AUTHORIZATION_FAILED": "allow this user to describe and create it",
     "CLUSTER_AUTHORIZATION_FAILED": "allow this user to create topics",
-    "TOPIC_EXCEPTION": "a --prefix is made of letters, digits and . _ -",
-    "INVALID_REPLICATION_FACTOR": "give a --replication-factor of no more than the brokers",
+    "TOPIC_EXCEPTION": "a topic name is made of letters, digits and . _ -",
+    "INVALID_REPLICATION_FACTOR": "the replication factor must not exceed the number of brokers",
 }
 
 

@@ -17,7 +17,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.exceptions import TimeoutError as HttpTimeout
 
-from taskstream.compose.errors import ViewRefused, ViewUnreachable
+from taskstream.compose.errors import ViewRefused, ViewUnreachable, ViewUntrusted
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.endpoint import checked
 
@@ -172,7 +172,8 @@ class ViewClient:
             if answer.status != 200:
                 told = answer.data
         except HTTPError as error:
-            raise ViewUnreachable(f"the view at {self._endpoint} {_why(error)}") from error
+            kind = ViewUntrusted if isinstance(error, SSLError) else ViewUnreachable
+            raise kind(f"the view at {self._endpoint} {_why(error)}") from error
         if answer.status != 200:
             raise ViewRefused(f"the view at {self._endpoint} {_refusal(answer.status, told)}", answer.status)
         return answer
@@ -182,11 +183,11 @@ def _why(error: HTTPError) -> str:
     if isinstance(error, NameResolutionError):
         return "cannot be found: is the name right?"
     if isinstance(error, NewConnectionError):  # before the timeouts: urllib3 counts it among them
-        return "cannot be reached: does it run, and is this its --endpoint?"
+        return "cannot be reached: is it running at this address?"
     if isinstance(error, HttpTimeout):
         return "did not answer in time"
     if isinstance(error, SSLError):
-        return f"is not trusted ({error}): give its CA with --ca-file"
+        return f"has a certificate that is not trusted ({error})"
     return f"broke off: {error}"
 
 

@@ -2,18 +2,27 @@
 
 ConsumerError
  ├── StreamGap          the events we would read next are gone from the topic (retention, or another topic)
+ │   └── CommittedOffsetGone  ... and the group's committed offset is among them
  ├── TopicsUnfit        a topic is missing, or state does not lie where the events lie
+ │   ├── TopicsMissing        ... because one does not exist
+ │   └── PartitionsUnequal    ... because progress and state differ in their number of partitions
  ├── OffsetsGone        there is state, and the group has forgotten how far it had read
  ├── StateUnreadable    a record of the state topic is none of ours
  ├── TooManyRejected    so many records cannot be read that something else is wrong
  ├── TransactionAborted the open transaction came to nothing; rows and positions go back
- ├── InstanceFenced     another worker joined the group under the same instance name
+ ├── InstanceFenced     another worker uses the same instance name
  ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
  ├── BadRange           these words name no part of a topic
  ├── ExportUnusable     this file cannot be exported to: it is there, or half of another export is
+ │   ├── ExportExists         ... because it is there
+ │   └── PartialExportUnusable ... because a partial export that does not match is there
  ├── RebuildRefused     the state must not be written anew now: what stands in the way
+ │   └── RebuildEventsGone    ... because the events that it needs are no longer on the topic
  ├── CopyRefused        records must not be copied there
+ │   ├── CopyOntoItself       ... because source and target are one topic
+ │   └── PartitionCountsDiffer ... because source and target have different numbers of partitions
  ├── ArchiveUnusable    this file is no whole file of records, or may not be written
+ │   └── ArchiveExists        ... because it is there
  ├── NoSuchRecord       there is no record at this place
  └── KafkaFailed        Kafka refused what cannot be tried again
 """
@@ -83,3 +92,49 @@ class ArchiveUnusable(ConsumerError):
 
 class NoSuchRecord(ConsumerError):
     """There is no record at this place: never, no more, or not yet."""
+
+
+class CommittedOffsetGone(StreamGap):
+    """The group's committed offset is not on the topic: `topic`, `partition` and `group` say which one."""
+
+    def __init__(self, message: str, *, topic: str, partition: int | None, group: str) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+        self.group = group
+
+
+class TopicsMissing(TopicsUnfit):
+    """A topic of the pipeline under `prefix` does not exist."""
+
+    def __init__(self, message: str, prefix: str) -> None:
+        super().__init__(message)
+        self.prefix = prefix
+
+
+class PartitionsUnequal(TopicsUnfit):
+    """The progress topic and the state topic have different numbers of partitions."""
+
+
+class ExportExists(ExportUnusable):
+    """The file to export to exists."""
+
+
+class PartialExportUnusable(ExportUnusable):
+    """A partial export is there that this export cannot resume."""
+
+
+class RebuildEventsGone(RebuildRefused):
+    """Events that the rebuild needs are no longer on the topic."""
+
+
+class CopyOntoItself(RecordCopyRefused):
+    """Source and target are the same topic."""
+
+
+class PartitionCountsDiffer(RecordCopyRefused):
+    """Source and target have different numbers of partitions."""
+
+
+class ArchiveExists(ArchiveUnusable):
+    """The file to write exists."""

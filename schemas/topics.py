@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -92,14 +93,30 @@ class FoundTopic:
     config: Mapping[str, str]
 
 
+class DifferenceKind(enum.Enum):
+    """In what a topic differs from its declaration."""
+
+    MISSING = "the topic does not exist"
+    PARTITIONS = "another number of partitions than declared"
+    SETTING = "another value of a topic setting"
+    UNEQUAL = "progress and state have different numbers of partitions"
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as declared. `fatal`: the pipeline must not run on it."""
+    """One thing that is not as declared. `fatal`: the pipeline must not run on it.
+
+    `setting` is the name of the topic setting that differs; `declared` and `found` are its values, or the numbers of
+    partitions.
+    """
 
     topic: str
     what: str
-    remedy: str
+    kind: DifferenceKind
     fatal: bool
+    setting: str = ""
+    declared: str = ""
+    found: str = ""
 
 
 def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Difference]:
@@ -108,7 +125,7 @@ def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Diffe
     for topic in declared.all:
         have = found.get(topic.name)
         if have is None:
-            seen.append(Difference(topic.name, "does not exist", "run `taskstream topics create`", fatal=True))
+            seen.append(Difference(topic.name, "does not exist", DifferenceKind.MISSING, fatal=True))
             continue
         if have.partitions != topic.partitions:
             seen.append(_partitions_differ(topic, have))
@@ -118,22 +135,21 @@ def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Diffe
     progress, state = found.get(declared.progress.name), found.get(declared.state.name)
     if progress and state and progress.partitions != state.partitions:
         what = f"has {state.partitions} partitions and {declared.progress.name} has {progress.partitions}"
-        remedy = "state lies where the events lie: start a new --prefix with equal counts and rebuild into it"
-        seen.append(Difference(declared.state.name, what, remedy, fatal=True))
+        seen.append(Difference(declared.state.name, what, DifferenceKind.UNEQUAL, fatal=True))
     return sorted(seen, key=lambda each: not each.fatal)
 
 
 def _partitions_differ(topic: Topic, have: FoundTopic) -> Difference:
     what = f"has {have.partitions} partitions, declared {topic.partitions}"
-    remedy = f"say --partitions {have.partitions}; a topic's count is for life, more of them means a new --prefix"
-    return Difference(topic.name, what, remedy, fatal=False)
+    counts = {"declared": str(topic.partitions), "found": str(have.partitions)}
+    return Difference(topic.name, what, DifferenceKind.PARTITIONS, fatal=False, **counts)
 
 
 def _setting_differs(topic: Topic, name: str, have: FoundTopic) -> Difference:
-    value = topic.config[name]
-    what = f"{name} is {have.config.get(name)!r}, declared {value!r}"
-    command = f"kafka-configs --bootstrap-server ... --alter --topic {topic.name} --add-config {name}={value}"
-    return Difference(topic.name, what, f"run `{command}`", fatal=name == "cleanup.policy")
+    value, found = topic.config[name], have.config.get(name)
+    what = f"{name} is {found!r}, declared {value!r}"
+    fatal = name == "cleanup.policy"
+    return Difference(topic.name, what, DifferenceKind.SETTING, fatal, setting=name, declared=value, found=str(found))
 
 
 def task_key(project_id: str, task_id: str) -> str:

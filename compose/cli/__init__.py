@@ -1,4 +1,7 @@
-"""The command line: one file a noun, loaded only when it is asked for. Settings are built here and nowhere else."""
+"""The command line. Settings are built here, from options and environment variables, and nowhere else.
+
+`commands.py` is the table of commands; each folder holds a group of them.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,19 @@ import click
 
 from taskstream.compose.cli.commands import COMMANDS, load
 from taskstream.compose.errors import ComposeError
+from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import ConsumerError
 from taskstream.producer.errors import ProducerError
 from taskstream.schemas.errors import SchemasError
 
 FAILURES = (ComposeError, SchemasError, ProducerError, ConsumerError)
-"""The roots of what a command may end with: one sentence for the person at the terminal, and exit code 1."""
+"""The errors that end a command with one sentence on standard error and exit code 1."""
 
 
-class _Noun(click.Group):
-    """A group whose commands are imported when they are used: `taskstream topics` does not wait for the worker."""
+class _CommandTable(click.Group):
+    """A group that imports a command when it is used: `taskstream topics` does not import the worker."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click calls it so)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
@@ -33,22 +37,23 @@ class _Noun(click.Group):
             formatter.write_dl([(name, each.help) for name, each in sorted(COMMANDS.items())])
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error of the library is printed with its remedy."""
         try:
             return super().invoke(ctx)
         except FAILURES as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(message_of(error)) from error
 
 
 @click.group(
-    cls=_Noun,
+    cls=_CommandTable,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
-    epilog="Each option also reads an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
+    epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
 )
 @click.version_option(package_name="taskstream")
 def cli() -> None:
     """Server-migration progress as an event stream.
 
-    Start with `taskstream up`: it brings a local Kafka, the edge, a worker and the view, and prints a curl line.
+    To start, run `taskstream up`: it starts a local Kafka, the edge, a worker and the view, and prints curl commands.
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
 

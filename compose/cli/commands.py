@@ -1,4 +1,4 @@
-"""The table of commands: which folder each is in, and its line in `taskstream --help`.
+"""The table of commands: the folder of each, and its line in `taskstream --help`.
 
 To add a command NAME, write `compose/cli/FOLDER/NAME.py` with a click command called NAME, and add its line here.
 """
@@ -19,28 +19,28 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "agent": Command("agents", "what runs on a migrated server: copy a tree and report it"),
-    "demo": Command("processes", "one real migration through the whole pipeline (`make run`)"),
-    "doctor": Command("deployment", "check a deployment from the outside, with remedies"),
-    "edge": Command("processes", "serve the API that agents report to"),
-    "export": Command("topics", "a part of a topic as one Parquet, Arrow, CSV or NDJSON file"),
-    "lag": Command("topics", "records and seconds that groups are behind"),
-    "rejected": Command("rejected", "records that could not be read: list, show, drive back"),
-    "replay": Command("replay", "fold the stream again: state as it was, compared, written anew; copy records"),
-    "schemas": Command("topics", "the Avro schemas: list, check against a registry, register; AsyncAPI"),
-    "simulate": Command("agents", "a believable fleet of migrations that report"),
-    "tasks": Command("tasks", "what the view knows of the migrations: list, show, watch"),
-    "tail": Command("topics", "the records of a topic as they come, decoded"),
-    "tokens": Command("deployment", "who may speak to the edge and the view: make a token"),
-    "topics": Command("topics", "the topics: list, create, check"),
-    "up": Command("processes", "Kafka, topics, edge, worker and view on this machine"),
-    "view": Command("processes", "serve what is known of every migration"),
-    "worker": Command("processes", "fold the stream of reports into state, windows and signals"),
+    "agent": Command("agents", "copy a directory tree and report it as a migration"),
+    "demo": Command("processes", "migrate a folder through the whole pipeline (`make run`)"),
+    "doctor": Command("deployment", "check a deployment from outside, with remedies"),
+    "edge": Command("processes", "run the server that receives reports"),
+    "export": Command("topics", "export a range of a topic to Parquet, Arrow, CSV or NDJSON"),
+    "lag": Command("topics", "print the lag of consumer groups in records and seconds"),
+    "rejected": Command("rejected", "records that could not be read: list, show, redrive"),
+    "replay": Command("replay", "fold the reports again: past, compared or rebuilt state; copy records"),
+    "schemas": Command("topics", "Avro schemas: list, show, check and register; AsyncAPI"),
+    "simulate": Command("agents", "send the reports of a simulated fleet of migrations"),
+    "tail": Command("topics", "print the records of a topic as they arrive, decoded"),
+    "tasks": Command("tasks", "tasks of the view: list, show, watch"),
+    "tokens": Command("deployment", "create tokens for callers of the edge and the view"),
+    "topics": Command("topics", "topics: list, create, check"),
+    "up": Command("processes", "run Kafka, topics, edge, worker and view on this machine"),
+    "view": Command("processes", "run the server of the tasks and of the web page"),
+    "worker": Command("processes", "fold the reports into state, rate windows and signals"),
 }
 
 
 def load(name: str) -> click.Command:
-    """The command of this name, imported now.
+    """Import the command of this name.
 
     Raises:
         KeyError: the table has no such command.

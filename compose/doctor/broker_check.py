@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 
 from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import found_topics
 from taskstream.consumer.kafka.group_lag import GroupLags
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
@@ -42,7 +43,8 @@ def broker(kafka: KafkaClient) -> Iterator[Finding]:
     try:
         metadata = admin.list_topics(timeout=ANSWER_S)
     except KafkaException as error:
-        yield bad("broker", *admin.cause(error))
+        what, remedy = admin.cause(error)
+        yield bad("broker", what, f"{remedy} See --bootstrap-servers, -X and --kafka-config" if remedy else "")
         return
     took_ms = (time.monotonic() - began_s) * 1000
     admin.poll(0)
@@ -66,9 +68,11 @@ def topics_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
     harmless: dict[tuple[str, str], list[str]] = {}
     for each in differ:
         if each.fatal:
-            yield bad("topics", f"{each.topic} {each.what}", each.remedy)
+            yield bad("topics", f"{each.topic} {each.what}", difference_remedy(each))
         else:
-            harmless.setdefault((each.what, each.remedy.replace(each.topic, "TOPIC")), []).append(each.topic)
+            harmless.setdefault((each.what, difference_remedy(each).replace(each.topic, "TOPIC")), []).append(
+                each.topic
+            )
     for (what, remedy), names in harmless.items():
         yield good("topics", f"{what}, which does no harm: {', '.join(names)}; {remedy}")
     if not any(each.fatal for each in differ):

@@ -31,9 +31,7 @@ def find_program(name: str, path: str | None = None) -> str:
     """The program's full path, looked up in `path` (default: the PATH). Raises MissingProgramError."""
     found = shutil.which(name, path=path)
     if found is None:
-        raise MissingProgramError(
-            f"{name} is not on the PATH: {REMEDIES[name]}, or use a Kafka of your own with --bootstrap-servers"
-        )
+        raise MissingProgramError(f"{name} is not on the PATH: {REMEDIES[name]}, or use a Kafka of your own")
     return found
 
 
@@ -78,7 +76,7 @@ def _copy_with_maven(mvn: str, jars: Path) -> None:
             lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["it said nothing"]
             raise KafkaInstallError(
                 f"mvn could not bring Kafka {KAFKA_VERSION} (exit code {done.returncode}): {lines[0]}; "
-                "check the network and Maven's settings.xml, or use a Kafka of your own with --bootstrap-servers"
+                "check the network and Maven's settings.xml, or use a Kafka of your own"
             )
         if not (Path(fresh) / "jars" / f"kafka_2.13-{KAFKA_VERSION}.jar").exists():
             raise KafkaInstallError(

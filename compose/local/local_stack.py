@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Never, Self
 
-from taskstream.compose.errors import PortInUseError, TopicsError
+from taskstream.compose.errors import StackPortTaken, TopicsDiffer
 from taskstream.compose.kafka_client import KafkaClient, write_properties
 from taskstream.compose.local.kept_service import Happening, Service
 from taskstream.compose.local.local_kafka import LocalKafka
@@ -25,7 +25,7 @@ from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import http_answers, kafka_answers
 from taskstream.compose.local.supervisor import Supervisor
 from taskstream.compose.topic_admin import create_topics, found_topics
-from taskstream.schemas.topics import Topics, differences
+from taskstream.schemas.topics import Difference, Topics, differences
 
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 1.0
@@ -65,6 +65,7 @@ class LocalStack:
         *,
         tell: Callable[[Happening], None],
         notify: Callable[[str], None],
+        on_difference: Callable[[Difference], None] = lambda _difference: None,
         hurry: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
@@ -74,6 +75,7 @@ class LocalStack:
         self.view_url = ""
         self.worker_urls: tuple[str, ...] = ()
         self._notify = notify
+        self._on_difference = on_difference
         self._supervisor = Supervisor(settings.data_dir / "logs", tell, hurry=hurry)
 
     def start(self) -> None:
@@ -146,14 +148,11 @@ class LocalStack:
     def _create_topics(self) -> None:
         topics, config = self.settings.topics, self.kafka.config()
         create_topics(config, topics)
-        told = {
-            f"{each.topic} {each.what}: {each.remedy}": each.fatal
-            for each in differences(topics, found_topics(config, topics))
-        }
-        if any(told.values()):
-            raise TopicsError("; ".join(what for what, fatal in told.items() if fatal))
-        for what in told:
-            self._notify(f"note: {what}")
+        differ = differences(topics, found_topics(config, topics))
+        if fatal := [each for each in differ if each.fatal]:
+            raise TopicsDiffer(fatal)
+        for each in differ:
+            self._on_difference(each)
 
     def _worker(self, number: int, port: int, *options: str) -> Service:
         """Who starts again under an instance's name takes over at once; the name is this folder's alone."""
@@ -181,21 +180,19 @@ class LocalStack:
 
 
 def _ports(settings: StackSettings) -> list[int]:
-    """Those of the edge, the view and each worker: as asked for, or free ones. Raises PortInUseError."""
-    asked = [(settings.edge_port, "--edge-port"), (settings.view_port, "--view-port")]
+    """Those of the edge, the view and each worker: as asked for, or free ones. Raises StackPortTaken."""
+    asked = [(settings.edge_port, "edge"), (settings.view_port, "view")]
     for number in range(settings.workers):
         port = settings.worker_metrics_port
-        asked.append((port and port + number, "--worker-metrics-port"))
-    ours = [] if settings.kafka.bootstrap_servers else [(settings.kafka_port, "--kafka-port")]
+        asked.append((port and port + number, "worker metrics"))
+    ours = [] if settings.kafka.bootstrap_servers else [(settings.kafka_port, "kafka")]
     taken: dict[int, str] = {}
-    for port, option in (*ours, *asked):
+    for port, server in (*ours, *asked):
         if port and not is_free(port):
-            raise PortInUseError(
-                f"port {port} is taken: end what listens there, or choose another one with {option} (0: a free one)"
-            )
+            raise StackPortTaken(f"port {port} is taken: another program listens there", server)
         if port in taken:
-            raise PortInUseError(f"port {port} is given to {taken[port]} and to {option}: choose another one")
+            raise StackPortTaken(f"port {port} is given to {taken[port]} and to {server}", server)
         if port:
-            taken[port] = option
+            taken[port] = server
     free = iter(free_ports(len(asked)))
     return [port or next(free) for port, _ in asked]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from taskstream.compose.errors import NoCredentialsConfigured
 from taskstream.producer.callers.allow_any import AllowAny
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.callers.identity_service import IdentityService
@@ -15,7 +16,6 @@ from taskstream.producer.callers.keystone import KeystoneTokens
 from taskstream.producer.callers.keystone_settings import read_keystone_settings
 from taskstream.producer.callers.signature import SignatureKeys
 from taskstream.producer.callers.token_file import TokenFile
-from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Authenticator
 
 _log = structlog.get_logger("taskstream.callers")
@@ -35,7 +35,8 @@ def build_callers(settings: CallerSettings) -> AuthenticatorChain:
     """The authenticators, the cheapest first.
 
     Raises:
-        CredentialsUnusable: a file cannot be used, or the settings enable no kind of credentials.
+        CredentialsUnusable: a file cannot be used.
+        NoCredentialsConfigured: no kind of credentials is configured.
     """
     authenticators: list[Authenticator] = []
     if settings.keys is not None:
@@ -53,7 +54,7 @@ def build_callers(settings: CallerSettings) -> AuthenticatorChain:
         _log.warning("insecure_open", meaning="ANY token is accepted, for the project 'default', with every role")
         authenticators.append(AllowAny())
     if not authenticators:
-        raise CredentialsUnusable(
+        raise NoCredentialsConfigured(
             "no credentials are configured: set a token file, a file of access keys, or a Keystone service"
         )
     return AuthenticatorChain(authenticators)

@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from taskstream.compose.errors import PortInUseError, TlsUnusable
+from taskstream.compose.errors import ListenAddressUnusable, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
 from taskstream.compose.server.express_http import ExpressHandler
 
@@ -74,7 +74,7 @@ def bind(serving: Serving) -> socket.socket:
     """The listening socket; bind it first, so that a port in use is the first error to be reported.
 
     Raises:
-        PortInUseError: the address cannot be bound.
+        ListenAddressUnusable: another program listens there, or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in serving.host else socket.AF_INET
     listener = socket.socket(family)
@@ -84,10 +84,7 @@ def bind(serving: Serving) -> socket.socket:
         listener.listen(serving.backlog)  # connections from now on wait until the application has started
     except OSError as error:
         listener.close()
-        reason = (
-            f"{serving.host}:{serving.port} cannot be listened on ({error}): choose another port, or 0 for a free one"
-        )
-        raise PortInUseError(reason) from error
+        raise ListenAddressUnusable(f"{serving.host}:{serving.port} cannot be listened on ({error})") from error
     return listener
 
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from taskstream.consumer.errors import ExportUnusable
+from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExportUnusable
 from taskstream.consumer.export.file_formats import FORMATS
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
@@ -83,7 +83,7 @@ class Export:
             ConsumerError: the topic could not be read; what is written stays, and can be gone on with.
         """
         if self._path.exists() and not self._overwrite:
-            raise ExportUnusable(f"{self._path} exists: give another name, or --overwrite")
+            raise ExportExists(f"{self._path} exists")
         try:
             with self._partial.open("a+b") as file:
                 _lock(file, self._path)
@@ -148,14 +148,13 @@ class Export:
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ExportUnusable(f"{self._note_path} is no note of an export: --restart begins anew") from error
+            raise PartialExportUnusable(f"{self._note_path} does not describe a partial export") from error
         if note.request != self._request:
-            raise ExportUnusable(
-                f"{self._partial} is half of another export ({_shown(note.request)}; now {_shown(self._request)}): "
-                "ask for the same again, or --restart"
+            raise PartialExportUnusable(
+                f"{self._partial} is part of another export ({_shown(note.request)}; now {_shown(self._request)})"
             )
         if self._partial.stat().st_size < (note.pieces[-1] if note.pieces else 0):
-            raise ExportUnusable(f"{self._partial} is shorter than its note tells: --restart begins anew")
+            raise PartialExportUnusable(f"{self._partial} is shorter than {self._note_path} says")
         return note
 
     def _write_note(self, note: ExportProgress) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from taskstream.consumer.errors import StreamGap
+from taskstream.consumer.errors import CommittedOffsetGone, StreamGap
 from taskstream.consumer.kafka.retry import with_retry
 
 _CALL_S = 5.0
@@ -47,7 +47,7 @@ class CommittedOffsets:
         return starts, unread
 
     def gap(self, partition: int | None, why: str) -> StreamGap:
-        """The error for an offset that the topic does not hold; it says how to continue."""
+        """The error for an offset that the topic does not hold."""
         return stream_gap(self._group, self._topic, partition, why)
 
     def _committed(self, partitions: Sequence[int]) -> list[TopicPartition]:
@@ -62,9 +62,10 @@ class CommittedOffsets:
 
 def stream_gap(group: str, topic: str, partition: int | None, why: str) -> StreamGap:
     """The error for an offset of `group` that `topic` does not hold."""
-    return StreamGap(
+    return CommittedOffsetGone(
         f"{topic}-{partition}: {why}. Retention deleted events that were not folded, or the topic was created again. "
-        "Deleted events are lost; to go on without them, stop all workers and run `kafka-consumer-groups --group "
-        f"{group} --reset-offsets --to-earliest --topic {topic}:{partition} --execute`; then raise the retention of "
-        "the topic"
+        "Deleted events are lost",
+        topic=topic,
+        partition=partition,
+        group=group,
     )

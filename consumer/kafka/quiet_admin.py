@@ -12,8 +12,8 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 _REMEDIES = {
-    KafkaError._AUTHENTICATION: "look at the sasl.* settings, -X or --kafka-config",  # noqa: SLF001 (a public name)
-    KafkaError._SSL: "look at the ssl.* settings, -X or --kafka-config",  # noqa: SLF001
+    KafkaError._AUTHENTICATION: "check the sasl.* settings",  # noqa: SLF001 (a public name)
+    KafkaError._SSL: "check the ssl.* settings",  # noqa: SLF001
 }
 _UNHEARD = frozenset(
     {
@@ -44,7 +44,7 @@ class QuietAdmin(AdminClient):
         if reason.code() not in _UNHEARD:
             return str(reason.str()), ""
         self.poll(0)  # lets complaints come
-        remedy = f"does Kafka listen at {self._servers} (--bootstrap-servers), and by this security.protocol?"
+        remedy = f"does Kafka listen at {self._servers}, and with this security.protocol?"
         if self._complaint is None:
             return str(reason.str()), remedy
         return f"{reason.str()} ({self._complaint.str()})", _REMEDIES.get(self._complaint.code(), remedy)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
-from taskstream.consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
 
 _CALL_S = 15.0
 _PATIENCE_S = 60.0
@@ -228,7 +228,7 @@ def _meaning(name: str, reason: KafkaError) -> ConsumerError:
     """What an error of the call `name` means for the transaction."""
     what = f"{name}: {reason.str()}"
     if name == "init_transactions":
-        return KafkaFailed(f"{what}. Is another worker running under the same instance name?")
+        return InstanceFenced(f"{what}. Is another worker running under the same instance name?")
     if reason.fatal() or reason.code() == KafkaError._FATAL:  # noqa: SLF001 (librdkafka's public name for it)
         return ProducerLost(what)
     if name == "abort_transaction":

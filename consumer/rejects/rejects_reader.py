@@ -91,8 +91,8 @@ class RejectsReader:
                 return each
         there_are = f"there are {there.begin} to {there.end - 1}" if there.end > there.begin else "it is empty"
         raise NoSuchRecord(
-            f"{self._topic}-{partition} has no record at offset {offset} ({there_are}; where a transaction ended there "
-            "is a gap): `taskstream rejected list --each` names them"
+            f"{self._topic}-{partition} has no record at offset {offset} ({there_are}; the end of a "
+            "transaction also uses an offset)"
         )
 
     def _read(self, spans: Mapping[int, OffsetRange]) -> Iterator[list[CarriedRecord]]:

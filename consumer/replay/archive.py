@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taskstream.consumer.errors import ArchiveUnusable
+from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
 from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.kafka.cluster import OffsetRange
 
@@ -73,7 +73,7 @@ class ArchiveWriter:
 
     def __enter__(self) -> Self:
         if self._path.exists() and not self._overwrite:
-            raise ArchiveUnusable(f"{self._path} exists: give another name, or --overwrite")
+            raise ArchiveExists(f"{self._path} exists")
         try:
             self._file = self._opened()
             self._writer = pq.ParquetWriter(

@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
-from taskstream.consumer.errors import KafkaFailed, RebuildRefused
+from taskstream.consumer.errors import KafkaFailed, RebuildEventsGone, RebuildRefused
 from taskstream.consumer.kafka.consumer_group import ConsumerGroup
 from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
 from taskstream.consumer.replay.comparison import Compared
@@ -41,7 +41,7 @@ def refuse_members(group: ConsumerGroup) -> None:
     if members := group.members():
         raise RebuildRefused(
             f"group {group.name} has members: {', '.join(sorted(members))}. Stop all workers; one that was killed, "
-            "or has an --instance, leaves only when its session is over (after 10 s unless it was set)"
+            "or has a fixed instance name, leaves only when its session is over (after 10 s unless it was set)"
         )
 
 
@@ -53,9 +53,9 @@ def refuse_lost(compared: Compared, committed: int | None) -> None:
     """
     left = sum(compared.verdict.excused[each] for each in (DifferenceExcuse.BEFORE_RANGE, DifferenceExcuse.BEGUN_ANEW))
     if left and compared.pinned != committed:
-        raise RebuildRefused(
+        raise RebuildEventsGone(
             f"partition {compared.partition}: {left:,} series began before the first event that is still there and "
-            f"cannot be brought to offset {compared.pinned} (the group is at {committed}): say --until committed"
+            f"cannot be brought to offset {compared.pinned} (the group is at {committed})"
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
-from taskstream.consumer.errors import KafkaFailed, RecordCopyRefused
+from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer
 from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 
@@ -26,7 +26,7 @@ def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[
         KafkaFailed: a cluster did not answer.
     """
     if topic == source_topic and _cluster_id(source) == _cluster_id(target):
-        raise RecordCopyRefused(f"{topic} would be copied onto itself: give another --to-topic, or another cluster")
+        raise CopyOntoItself(f"{topic} would be copied onto itself")
 
 
 def refuse_other_homes(count: int, topic: str, there: int) -> None:
@@ -36,9 +36,8 @@ def refuse_other_homes(count: int, topic: str, there: int) -> None:
         CopyRefused: a key's home would be another one.
     """
     if there != count:
-        raise RecordCopyRefused(
-            f"{topic} has {there} partitions, and the records come from {count}: create it with {count}, or say "
-            "--by-key to send each record where its key belongs"
+        raise PartitionCountsDiffer(
+            f"{topic} has {there} partitions, and the records come from {count}: create it with {count} partitions"
         )
 
 

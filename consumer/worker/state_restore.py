@@ -30,7 +30,7 @@ from taskstream.schemas.ids import SchemaIds
 _BATCH = 20_000
 _STALLED_S = 60.0
 _CALL_S = 15.0
-_REMEDY = "start the program that wrote it, or rebuild the state into a new --prefix"
+_REMEDY = "start the program that wrote it, or rebuild the state under a new topic prefix"
 _log = structlog.get_logger("restore")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
-from taskstream.consumer.errors import TopicsUnfit
+from taskstream.consumer.errors import PartitionsUnequal, TopicsMissing
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import with_retry
 from taskstream.schemas.topics import Topics
@@ -28,14 +28,12 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     counts = with_retry("the topics cannot be described", lambda: _partition_counts(admin, names), why=admin.why)
     missing = [name for name, count in counts.items() if not count]
     if missing:
-        raise TopicsUnfit(
-            f"{', '.join(missing)} does not exist: run `taskstream topics create --prefix {topics.prefix}`"
-        )
+        raise TopicsMissing(f"{', '.join(missing)} does not exist", topics.prefix)
     events, rows = counts[topics.progress.name], counts[topics.state.name]
     if events != rows:
-        raise TopicsUnfit(
+        raise PartitionsUnequal(
             f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: each partition of "
-            "events needs one of state, so create topics under a new --prefix and rebuild into it"
+            "events needs one of state"
         )
     return events
 

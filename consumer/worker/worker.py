@@ -120,8 +120,7 @@ class Worker:
             raise OffsetsGone(
                 f"{self._settings.topics.state.name} holds state of partitions {counted}, and the group "
                 f"{self._settings.group!r} has no offsets for them: this is another group, or its offsets expired or "
-                "were deleted. Reading from the beginning would count everything twice: set the offsets with "
-                "`kafka-consumer-groups --reset-offsets`, or rebuild into a new --prefix"
+                "were deleted. Reading from the beginning would count everything twice"
             )
         self._metrics.ready = True
 

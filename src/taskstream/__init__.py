@@ -1,12 +1,12 @@
-"""Server-migration progress as an event stream: what analysts and authors of agents import.
+"""Server-migration progress as an event stream: the Python API for analysts and for authors of agents.
 
-Only the names in `__all__` are promised from one release to the next; every other module may move.
+Only the names in `__all__` are stable between releases; every other module can change.
 
-- `batches` reads a part of a topic as Arrow record batches; `TopicBatches` is what it gives, and `Unreadable` describes
-  a record that it left out.
-- `ProgressClient` reports progress to an edge and reads a task back; `Report` is one report, `Acknowledgement` what the
-  edge answered, `RetryPolicy` how long the client tries, `AuthToken` the credentials.
-- `ConsumerError`, `ProducerError` and `SchemasError` are the roots of what these raise.
+- `batches` reads a range of a topic as Arrow record batches. It returns a `TopicBatches`; an `Unreadable` describes a
+  record that it skipped.
+- `ProgressClient` reports progress to an edge, and reads a task from a view. A `Report` is one report, an
+  `Acknowledgement` the response of the edge, a `RetryPolicy` the limits of retries, an `AuthToken` the credentials.
+- `ConsumerError`, `ProducerError` and `SchemasError` are the base classes of the errors that these raise.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: the command line does not wait for what it does not need."""
+    """Import a public name at its first use, so that `import taskstream` loads no heavy package."""
     if name not in _HOMES:
         raise AttributeError(f"module 'taskstream' has no attribute {name!r}")
     found = getattr(importlib.import_module(f"taskstream.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""`python -m taskstream` is `taskstream`: how the stack starts its own processes, wherever the script lies."""
+"""`python -m taskstream` runs the command line; `taskstream up` starts its processes in this way."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from taskstream.compose.kafka_client import (
     redacted,
     write_properties,
 )
+from taskstream.compose.remedies import message_of
 
 SECRETS = [
     "sasl.password",
@@ -131,9 +132,10 @@ def test_brokers_named_in_the_file_count_when_the_option_is_not_given():
     assert kafka_client("option:1", named).bootstrap_servers == "option:1"
 
 
-def test_no_brokers_at_all_is_an_error_that_names_the_option():
-    with pytest.raises(KafkaPropertyError, match="--bootstrap-servers"):
+def test_no_brokers_at_all_is_an_error_and_the_remedy_names_the_option():
+    with pytest.raises(KafkaPropertyError, match="no Kafka brokers are named") as refused:
         kafka_client(None, {})
+    assert message_of(refused.value) == "no Kafka brokers are named; give --bootstrap-servers HOST:PORT"
 
 
 def test_a_client_reaches_a_real_broker(broker):

@@ -1,1 +1,1 @@
-"""Commands of agents: the reference agent, a simulated fleet."""
+"""Commands that report progress: the reference agent and a simulated fleet."""

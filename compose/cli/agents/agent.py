@@ -1,4 +1,4 @@
-"""`taskstream agent`: the reference agent on the command line. It reads options and prints; the copy knows neither."""
+"""`taskstream agent`: the command line of the reference agent. The copy itself is in `taskstream.producer.agent`."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,52 +11,47 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Display
 
-from taskstream.compose.cli.options.quantities import bytes_of, seconds_of
-from taskstream.compose.cli.options.token_option import token_of
-from taskstream.compose.cli.output.stopping import INTERRUPTED, stopped_by_signals
+from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
+from taskstream.compose.cli.options.token_options import token_of, token_options
+from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
+from taskstream.compose.remedies import message_of
 from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, copy_tree
 from taskstream.producer.client.progress_client import ProgressClient
 from taskstream.producer.errors import DestinationUnusable, SourceUnusable
 
 _PROBLEMS_SHOWN = 20
+_TOKEN_VARIABLE = "TASKSTREAM_AGENT_COPY_TOKEN"  # noqa: S105 (the name of a variable)
 
 
 @click.group()
 def agent() -> None:
-    """What runs on a server that is being migrated."""
+    """Programs that run on a server that is being migrated."""
 
 
 @agent.command()
 @click.argument("source", metavar="SRC", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("destination", metavar="DST", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--task-id", required=True, help="The migration task that this copy is reported as.")
-@click.option("--endpoint", required=True, metavar="URL", help="Where reports go: http(s)://host[:port][/prefix].")
-@click.option(
-    "--token-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A file that holds the token; read anew for each report, so it may be rotated.",
-)
-@click.option(
-    "--token",
-    help="The token itself. Other users can see a command line: better give it as TASKSTREAM_AGENT_COPY_TOKEN.",
-)
+@click.option("--task-id", required=True, help="The id of the migration task that the copy is reported as.")
+@click.option("--endpoint", required=True, metavar="URL", help="The edge: http(s)://host[:port][/prefix].")
+@token_options(_TOKEN_VARIABLE)
 @click.option(
     "--bwlimit",
     metavar="BYTES",
     callback=bytes_of,
-    help="Bytes a second at most: 500K, 20M, 1G (K is 1,000; Ki is 1,024).",
+    help="The maximum rate in bytes per second: 500K, 20M, 1G (K is 1,000; Ki is 1,024).",
 )
-@click.option("--interval", metavar="TIME", callback=seconds_of, default="1s", help="Time from one report to the next.")
+@click.option("--interval", metavar="TIME", callback=seconds_of, default="1s", help="The time between two reports.")
 @click.option(
     "--deliver-within",
     metavar="TIME",
     callback=seconds_of,
     default="60s",
-    help="How long to go on trying the last reports when the copy has ended.",
+    help="How long to retry the last reports after the end of the copy.",
 )
-@click.option("--ca-file", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Trust this CA alone.")
 @click.option(
-    "--fsync", is_flag=True, help="Have each file on the disk before its name appears: slow, survives a crash."
+    "--fsync",
+    is_flag=True,
+    help="Flush each file to disk before renaming it into place: slow, but safe against a crash.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
@@ -76,26 +71,28 @@ def copy(
     fsync: bool,
     as_json: bool,
 ) -> None:
-    """Copy the tree SRC to DST and report it as a migration.
+    """Copy the directory tree SRC to DST and report the copy as a migration.
 
     \b
     taskstream agent copy /srv/www /mnt/target/www --task-id t-1 \\
         --endpoint http://127.0.0.1:8080 --token-file token --bwlimit 20M
 
-    DST becomes like SRC: bytes, modes, times, symbolic links as links, empty folders, holes; owners too where
-    the user may give files away. Hard links become files of their own. Sockets, pipes, devices, access lists and
-    extended attributes are left out. What DST has and SRC has not stays.
+    The copy preserves contents, modes, times, symbolic links, empty directories and holes, and owners where the
+    user may set them. Hard links are copied as separate files. Sockets, pipes, devices, access control lists and
+    extended attributes are not copied. Files that exist only in DST are kept.
 
-    The same command again resumes: a file of equal size and time counts as copied, a file that was interrupted
-    is compared and continued. After a crash of the machine itself only --fsync makes equal size and time a proof.
+    To resume an interrupted copy, repeat the command: a file with equal size and time is not copied again; a file
+    that was interrupted is compared and continued. After a crash of the machine, equal size and time are reliable
+    only for files copied with --fsync.
 
-    The report is that of a migration's subtasks: ATTACH_AGENT_IMAGE (looking through SRC), MIGRATE_LINUX_FILE
-    (the copy), SYNC_LINUX_FILE (what has changed meanwhile), CONFIGURE_LINUX_FILE (the folders' modes and
-    times). A slow or absent edge never stops the copy.
+    The reports name four subtasks: ATTACH_AGENT_IMAGE (the scan of SRC), MIGRATE_LINUX_FILE (the copy),
+    SYNC_LINUX_FILE (files that changed during the copy), CONFIGURE_LINUX_FILE (modes and times of directories).
+    A slow or unreachable edge does not stop the copy.
 
-    Exit codes: 0 everything is copied and the edge knows it; 1 something is not; 2 wrong usage; 130 interrupted.
-    """  # noqa: D301 (click takes a lone backspace for: keep these lines)
-    secret = token_of(token_file, token, "TASKSTREAM_AGENT_COPY_TOKEN")
+    Exit codes: 0 everything is copied and acknowledged by the edge, 1 something is not, 2 wrong usage,
+    130 interrupted.
+    """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
+    secret = token_of(token_file, token, _TOKEN_VARIABLE)
     try:
         client = ProgressClient(endpoint, secret, ca_file=ca_file)
     except ValueError as error:
@@ -109,13 +106,13 @@ def copy(
         deliver_within_s=deliver_within,
         fsync=fsync,
     )
-    with client, stopped_by_signals() as stop, _shown() as show:
+    with client, stop_event() as stop, _progress_bars() as show:
         try:
             result = copy_tree(job, client, on_progress=show, warn=_warn, stop=stop)
         except DestinationUnusable as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(message_of(error)) from error
         except SourceUnusable as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(message_of(error)) from error
     click.echo(json.dumps(_as_json(result)) if as_json else _as_text(result))
     _explain(result, interrupted=stop.is_set())
     if stop.is_set() and result.stopped:
@@ -124,8 +121,8 @@ def copy(
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[CopyProgress], None]]:
-    """A bar on standard error while it is a terminal; nothing else."""
+def _progress_bars() -> Iterator[Callable[[CopyProgress], None]]:
+    """One progress bar per subtask on standard error, if that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Display(*columns, TransferSpeedColumn(), console=console, disable=not console.is_terminal) as display:
@@ -150,21 +147,21 @@ def _explain(result: CopyResult, *, interrupted: bool) -> None:
         click.echo(f"not copied: {problem.path}: {problem.reason}", err=True)
     more = len(result.problems) - _PROBLEMS_SHOWN
     if more > 0:
-        click.echo(f"not copied: {more:,} more (all of them with --json)", err=True)
+        click.echo(f"not copied: {more:,} more; --json lists all", err=True)
     if result.reports.undelivered:
-        click.echo(f"the edge does not know the end of: {', '.join(result.reports.undelivered)}", err=True)
+        click.echo(f"the edge has not acknowledged the end of: {', '.join(result.reports.undelivered)}", err=True)
     if result.stopped:
         why = "interrupted" if interrupted else result.stopped
-        click.echo(f"{why}: run the same command again to resume; what is there will be kept", err=True)
+        click.echo(f"{why}: repeat the command to resume; files that are copied stay", err=True)
 
 
 def _as_text(result: CopyResult) -> str:
     reports = result.reports
     lines = [
         f"copied {result.files:,} files, {result.bytes:,} bytes in {result.seconds:.1f} s",
-        f"       {result.files_already_there:,} files, {result.bytes_already_there:,} bytes of them were there already",
-        f"       {result.directories:,} folders, {result.links:,} links; {result.specials:,} special files left out",
-        f"       {len(result.problems):,} could not be copied",
+        f"       {result.files_already_there:,} files, {result.bytes_already_there:,} bytes of them already there",
+        f"       {result.directories:,} directories, {result.links:,} links; {result.specials:,} special files skipped",
+        f"       {len(result.problems):,} not copied",
     ]
     lines += [
         f"       {subtask.name:<20} {subtask.progress:>3} %  {subtask.replicatesize:,} of {subtask.totalsize:,} bytes"

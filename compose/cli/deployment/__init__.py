@@ -1,1 +1,1 @@
-"""Commands that set a deployment up or check it."""
+"""Commands that set up or check a deployment."""

@@ -1,4 +1,4 @@
-"""`taskstream doctor`: its options made into what is to be examined, each finding told as soon as it is known."""
+"""`taskstream doctor`: checks a deployment from outside and prints each finding as soon as it is known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 
 from taskstream.compose.cli.options.kafka_options import optional_kafka_options
-from taskstream.compose.cli.options.quantities import seconds_of
-from taskstream.compose.cli.options.registry_option import registry_option
-from taskstream.compose.cli.options.token_option import token_of
+from taskstream.compose.cli.options.registry_options import registry_option
+from taskstream.compose.cli.options.sizes_and_durations import seconds_of
+from taskstream.compose.cli.options.token_options import token_of
 from taskstream.compose.cli.options.topic_options import topics_options
-from taskstream.compose.cli.output.rows import output_option
+from taskstream.compose.cli.output.formats import output_option
 from taskstream.compose.doctor.examination import Examination, ExaminedDeployment
 from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
@@ -35,18 +35,26 @@ def _url(_context: click.Context, _option: click.Parameter, text: str | None) ->
 @click.command()
 @click.option("--edge", metavar="URL", callback=_url, help="The edge: http(s)://host[:port].")
 @click.option("--view", metavar="URL", callback=_url, help="The view.")
-@click.option("--token-file", type=_FILE, help="A file that holds a token with the role report.")
-@click.option("--token", help="The token itself. Better give it as TASKSTREAM_DOCTOR_TOKEN: others see command lines.")
+@click.option("--token-file", type=_FILE, help="A file with a token that has the role report.")
 @click.option(
-    "--view-token-file", type=_FILE, help="A file that holds a token with the role read.  [default: the same token]"
+    "--token", help="The token. Other users can see command lines: prefer the variable TASKSTREAM_DOCTOR_TOKEN."
 )
-@click.option("--ca-file", type=click.Path(dir_okay=False, exists=True, path_type=Path), help="Trust this CA alone.")
+@click.option(
+    "--view-token-file", type=_FILE, help="A file with a token that has the role read.  [default: the same token]"
+)
+@click.option(
+    "--ca-file",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="Trust only this certificate authority.",
+)
 @click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
-@click.option("--max-lag", default="60s", metavar="TIME", callback=seconds_of, help="How far behind is still good.")
 @click.option(
-    "--wait", default="15s", metavar="TIME", callback=seconds_of, help="How long each step of a report may take."
+    "--max-lag", default="60s", metavar="TIME", callback=seconds_of, help="The lag of the workers that is still good."
 )
-@click.option("--strict", is_flag=True, help="Exit code 1 also when something is unknown.")
+@click.option(
+    "--wait", default="15s", metavar="TIME", callback=seconds_of, help="The time that each step of a report may take."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 also if a check is unknown.")
 @optional_kafka_options
 @registry_option
 @topics_options
@@ -68,20 +76,21 @@ def doctor(
     topics: Topics,
     output: str,
 ) -> None:
-    """Check a deployment from the outside, and say what to do about what is wrong.
+    """Check a deployment from outside, and print how to correct what is wrong.
 
     \b
     taskstream doctor --bootstrap-servers 127.0.0.1:9092 --edge http://127.0.0.1:8080 --view http://127.0.0.1:8081 \\
         --token-file data/token
 
-    Each line is good, bad or unknown: the broker, the topics, a transaction, the workers' group and its lag, the
-    schemas in a registry, the readiness of edge and view, the clocks, and a report followed from the edge to the view
-    with the time of each step. What is not named is unknown. The report is one of the task taskstream-doctor, in the
-    token's project, and complete; nothing else is written but an empty record on the probe topic.
+    Each check is good, bad or unknown. The checks are: the broker, the topics, a transaction, the workers' group and
+    its lag, the schemas in a registry, the readiness of edge and view, the clocks, and the way of a report from the
+    edge to the view with the time of each step. A part that is not named in the options is unknown. The command
+    writes one complete report of the task taskstream-doctor in the token's project, and an empty record to the probe
+    topic; nothing else.
 
-    Exit codes: 0 nothing is bad, 1 something is (with --strict: or unknown), 2 wrong usage.
-    """  # noqa: D301 (click takes a lone backspace for: keep these lines)
-    patient = ExaminedDeployment(
+    Exit codes: 0 no check is bad, 1 a check is bad (with --strict: or unknown), 2 wrong usage.
+    """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
+    deployment = ExaminedDeployment(
         kafka=kafka,
         topics=topics,
         group=group or f"{topics.prefix}.worker",
@@ -95,17 +104,17 @@ def doctor(
         wait_s=wait,
     )
     found = []
-    for finding in Examination(patient).findings():
+    for finding in Examination(deployment).findings():
         found.append(finding)
         if output == "table":
-            _tell(finding)
+            _print_finding(finding)
     if output == "json":
         click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2, ensure_ascii=False))
     fails = {FindingVerdict.BAD, FindingVerdict.UNKNOWN} if strict else {FindingVerdict.BAD}
     click.get_current_context().exit(int(any(each.verdict in fails for each in found)))
 
 
-def _tell(finding: Finding) -> None:
+def _print_finding(finding: Finding) -> None:
     click.echo(f"{finding.verdict:<8} {finding.check:<13} {finding.what}")
     if finding.verdict is not FindingVerdict.GOOD:
         click.echo(f"{'':<8} {'':<13} -> {finding.remedy}")

@@ -1,4 +1,4 @@
-"""`taskstream tokens`: the file that says who may speak to the edge and the view."""
+"""`taskstream tokens`: the file of hashed tokens that the edge and the view accept."""
 
 from __future__ import annotations
 
@@ -15,17 +15,30 @@ from taskstream.schemas.http.caller import Role
 
 @click.group()
 def tokens() -> None:
-    """The file that says who may speak to the edge and the view."""
+    """Tokens for callers of the edge and the view."""
 
 
 @tokens.command()
-@click.option("--file", "path", type=click.Path(path_type=Path, dir_okay=False), default=Path("tokens.jsonl"))
-@click.option("--project", required=True, help="The project that the token acts for.")
-@click.option("--role", "roles", type=click.Choice([str(role) for role in Role]), multiple=True, default=["report"])
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("tokens.jsonl"),
+    help="The file of hashed tokens.",
+)
+@click.option("--project", required=True, help="The project of the token.")
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice([str(role) for role in Role]),
+    multiple=True,
+    default=["report"],
+    help="A role of the token. May be repeated.",
+)
 def add(*, path: Path, project: str, roles: tuple[str, ...]) -> None:
-    """Make a token, add its hash to the file and print the token: it is shown this once.
+    """Create a token, append its hash to the file, and print the token. It cannot be printed again.
 
-    A running edge takes it within a second.
+    A running edge or view accepts it within a second.
     """
     try:
         project_id(project, "--project")

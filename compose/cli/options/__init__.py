@@ -1,1 +1,1 @@
-"""Options that several commands share, and the values that they become."""
+"""Options that several commands share, and the values that they are converted to."""

@@ -1,4 +1,4 @@
-"""The options that several commands share. It makes values of them; what the values are for, the commands know."""
+"""How a command connects to Kafka, and where the local Kafka is installed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from taskstream.compose.errors import KafkaPropertyError
 from taskstream.compose.kafka_client import KafkaClient, kafka_client, parse_assignments, read_properties
 from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.remedies import message_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -20,7 +21,7 @@ _bootstrap_servers = click.option(
     "--bootstrap-servers",
     metavar="HOST:PORT[,...]",
     envvar="TASKSTREAM_BOOTSTRAP_SERVERS",
-    help="Kafka's brokers, any of them; or bootstrap.servers in --kafka-config.",
+    help="One or more Kafka brokers. Alternatively, set bootstrap.servers in --kafka-config.",
 )
 _assignments = click.option(
     "-X",
@@ -28,8 +29,8 @@ _assignments = click.option(
     metavar="KEY=VALUE",
     multiple=True,
     envvar="TASKSTREAM_KAFKA_PROPERTIES",
-    help="A setting of librdkafka, as often as needed; goes before the same one in --kafka-config. "
-    "Secrets belong into the file: a command line is seen by every user of the machine.",
+    help="A librdkafka setting; may be repeated, and overrides the same setting in --kafka-config. "
+    "Other users can see command lines: put secrets into the file.",
 )
 _properties_file = click.option(
     "--kafka-config",
@@ -37,7 +38,7 @@ _properties_file = click.option(
     metavar="FILE",
     type=click.Path(path_type=Path),
     envvar="TASKSTREAM_KAFKA_CONFIG",
-    help="Settings of librdkafka, key=value a line: security.protocol, sasl.*, ssl.* and what else is needed.",
+    help="A file of librdkafka settings, one key=value per line, such as security.protocol, sasl.* and ssl.*.",
 )
 
 cache_dir_option = click.option(
@@ -47,17 +48,17 @@ cache_dir_option = click.option(
     envvar="TASKSTREAM_CACHE_DIR",
     default=lambda: default_cache_dir(os.environ),
     show_default="$XDG_CACHE_HOME/taskstream or ~/.cache/taskstream",
-    help="Where the local Kafka's jars are kept.",
+    help="The folder for the jars of the local Kafka.",
 )
 
 
 def kafka_options(command: Command) -> Command:
-    """Give the command `kafka: KafkaClient`, made of --bootstrap-servers, -X and --kafka-config."""
+    """Give the command `kafka: KafkaClient`, made from --bootstrap-servers, -X and --kafka-config."""
     return _with_kafka(command, kafka_client)
 
 
 def optional_kafka_options(command: Command) -> Command:
-    """Give the command `kafka: KafkaClient`, its `bootstrap_servers` empty when none are named."""
+    """Give the command `kafka: KafkaClient`, with empty `bootstrap_servers` when none are named."""
     return _with_kafka(command, functools.partial(kafka_client, required=False))
 
 
@@ -74,8 +75,8 @@ def _with_kafka(command: Command, make: Callable[[str | None, dict[str, str]], K
             properties = read_properties(properties_file) if properties_file else {}
             kafka = make(bootstrap_servers, properties | parse_assignments(assignments))
         except KafkaPropertyError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(message_of(error)) from error
         return command(*args, kafka=kafka, **kwargs)
 
     decorated: Any = _bootstrap_servers(_assignments(_properties_file(with_kafka)))
-    return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
+    return decorated  # type: ignore[no-any-return] # click's decorators return what they are given, options added

@@ -1,1 +1,1 @@
-"""How commands print, log and stop."""
+"""How commands print: tables, JSON, Parquet, progress bars, logs."""

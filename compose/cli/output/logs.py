@@ -1,4 +1,4 @@
-"""Where a process that serves logs to: where errors go, because standard output is for answers."""
+"""Where long-running processes log to: standard error, because standard output is for results."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import structlog
 
 
 def log_to_standard_error() -> None:
-    """Let every logger write there, wherever that is at the time."""
+    """Configure every logger to write to the current standard error."""
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))

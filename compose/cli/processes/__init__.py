@@ -1,1 +1,1 @@
-"""Commands that run a process of the pipeline, or all of them."""
+"""Commands that run one process of the pipeline, or all of them."""

@@ -1,4 +1,7 @@
-"""`taskstream demo`: shows one real migration, live and at its end. See `compose.local.demo_migration`."""
+"""`taskstream demo`: one real migration, shown while it runs and compared at its end.
+
+The migration itself is in `taskstream.compose.local.demo_migration`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 
 from taskstream.compose.cli.options.kafka_options import cache_dir_option
-from taskstream.compose.cli.options.quantities import bytes_of as bytes_option
-from taskstream.compose.cli.processes.up import addresses, say, tell, until_stopped
+from taskstream.compose.cli.options.sizes_and_durations import bytes_of as bytes_option
+from taskstream.compose.cli.processes.stack_output import (
+    addresses,
+    print_difference,
+    print_line,
+    print_process_event,
+)
+from taskstream.compose.cli.stop_signals import end_on_signals
 from taskstream.compose.errors import DemoError
 from taskstream.compose.local.demo_migration import ComparedFigure, DemoMigration, bytes_of, compare, migrate
 from taskstream.compose.local.local_stack import LocalStack, StackSettings
@@ -36,29 +45,27 @@ _BUCKET_S = 2.0
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     default=Path(sys.prefix),
     show_default="the virtual environment",
-    help="The folder that is migrated.",
+    help="The folder to migrate.",
 )
-@click.option(
-    "--bwlimit", default="25M", callback=bytes_option, help="Bytes a second, so that there is something to watch."
-)
+@click.option("--bwlimit", default="25M", callback=bytes_option, help="The rate of the copy in bytes per second.")
 @click.option(
     "--once",
     is_flag=True,
     envvar="ONCE",
-    help="End when it is done: 0 when both sides agree, 1 when not. Without a terminal always so.",
+    help="Exit at the end: with 0 if agent and view agree, else with 1. Always so without a terminal.",
 )
 @cache_dir_option
 def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
-    """Migrate a real folder through the whole pipeline, on a local Kafka, and compare both ends to the byte.
+    """Migrate a folder through the whole pipeline on a local Kafka, and compare agent and view to the byte.
 
-    An agent copies the folder and reports; the edge, Kafka, a worker and the view do the rest. At the end the view's
-    answer stands beside what the agent knows that it copied. A 'minute' is two seconds here, so that a copy of half a
-    minute has trends and an ETA.
+    An agent copies the folder and reports to an edge; a worker and the view process the reports. At the end the
+    figures of the view are compared with those of the agent. A rate window is two seconds long, so that a copy of
+    half a minute has a trend and an ETA.
     """
     console = Console()
     once = once or not console.is_terminal
     agreed = False
-    with tempfile.TemporaryDirectory(prefix="taskstream-") as folder, until_stopped() as hurry:
+    with tempfile.TemporaryDirectory(prefix="taskstream-") as folder, end_on_signals() as hurry:
         settings = StackSettings(
             data_dir=Path(folder) / "data",
             cache_dir=cache_dir,
@@ -68,30 +75,32 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
             view_port=_port(8081, once=once),
             worker_metrics_port=_port(9464, once=once),
         )
-        with LocalStack(settings, tell=tell, notify=say, hurry=hurry) as stack:
+        with LocalStack(
+            settings, tell=print_process_event, notify=print_line, on_difference=print_difference, hurry=hurry
+        ) as stack:
             assert stack.token is not None, "the demo's stack makes its own token"
             job = CopyJob(source, Path(folder) / "copy", "demo-migration", bwlimit_bps=bwlimit, interval_s=0.5)
             migration = DemoMigration(job, stack.edge_url, stack.view_url, stack.token)
-            say(f"migrating {source} to {job.destination} at {bwlimit / 1e6:g} MB/s, as task {job.task_id}")
-            with _shown(console) as show:
+            print_line(f"migrating {source} to {job.destination} at {bwlimit / 1e6:g} MB/s, as task {job.task_id}")
+            with _progress_output(console) as show:
                 result = migrate(migration, show, stack.look)
             figures = compare(migration, result, stack.look)
             agreed = all(figure.agrees for figure in figures) and result.complete
-            _conclude(console, figures, result.bytes, bytes_of(job.destination), agreed=agreed)
+            _print_comparison(console, figures, result.bytes, bytes_of(job.destination), agreed=agreed)
             if not once:
-                click.echo(f"\nopen {stack.view_url} (token: {stack.token}); Ctrl-C ends it\n{addresses(stack)}")
+                click.echo(f"\nopen {stack.view_url} (token: {stack.token}); Ctrl-C stops it\n{addresses(stack)}")
                 stack.run()
     if once and not agreed:
-        raise DemoError("the view and the agent do not agree")
+        raise DemoError("the view and the agent disagree")
 
 
 def _port(usual: int, *, once: bool) -> int:
-    """The usual port where it is free and somebody may look; else 0, any free one."""
+    """The usual port if it is free and the stack stays up after the copy, else 0: any free port."""
     return 0 if once or not is_free(usual) else usual
 
 
 @contextmanager
-def _shown(console: Console) -> Iterator[Show]:
+def _progress_output(console: Console) -> Iterator[Show]:
     """A live table on a terminal; a line every few seconds elsewhere."""
     if not console.is_terminal:
         yield _lines()
@@ -101,12 +110,12 @@ def _shown(console: Console) -> Iterator[Show]:
 
 
 def _lines() -> Show:
-    told_s = 0.0
+    printed_s = 0.0
 
     def show(task: dict[str, Any] | None) -> None:
-        nonlocal told_s
-        if task is not None and time.monotonic() - told_s >= _LINE_EVERY_S:
-            told_s = time.monotonic()
+        nonlocal printed_s
+        if task is not None and time.monotonic() - printed_s >= _LINE_EVERY_S:
+            printed_s = time.monotonic()
             click.echo(
                 f"{task['subtask_name']}: {task['progress']} %, {task['replicatesize']:,} of {task['totalsize']:,} "
                 f"bytes, {_rate(task['rate_fast_bps'])}, {task['trend']}, {_ends(task)}, {task['health']}"
@@ -147,11 +156,13 @@ def _seconds(task: dict[str, Any], name: str) -> int | None:
     return None if task[name] is None else max(0, round(task[name] / 1000 - time.time()))
 
 
-def _conclude(console: Console, figures: list[ComparedFigure], copied: int, there: int, *, agreed: bool) -> None:
-    table = Table(Column("subtask", no_wrap=True), "", "the agent knows", "the view answers", "")
+def _print_comparison(
+    console: Console, figures: list[ComparedFigure], copied: int, there: int, *, agreed: bool
+) -> None:
+    table = Table(Column("subtask", no_wrap=True), "", "agent", "view", "")
     for figure in figures:
-        says = "-" if figure.view is None else f"{figure.view:,}"
-        table.add_row(figure.subtask, figure.what, f"{figure.agent:,}", says, "=" if figure.agrees else "DIFFERS")
+        shown = "-" if figure.view is None else f"{figure.view:,}"
+        table.add_row(figure.subtask, figure.what, f"{figure.agent:,}", shown, "=" if figure.agrees else "DIFFERS")
     console.print(table)
     console.print(f"copied {copied:,} bytes; the files at the destination have {there:,}")
-    console.print("they agree to the byte" if agreed else "they DO NOT agree")
+    console.print("agent and view agree to the byte" if agreed else "agent and view DISAGREE")

@@ -1,4 +1,4 @@
-"""`taskstream edge`: its options, made into settings."""
+"""`taskstream edge`: the server that receives reports. The options become settings of the server here."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import click
 
-from taskstream.compose.cli.options.caller_options import caller_options
+from taskstream.compose.cli.options.authentication_options import authentication_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.kafka_client import KafkaClient
@@ -31,33 +31,60 @@ from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 Tracing = Callable[[Edge], Any]
-"""Makes of an edge one that tells what it does to a collector; called after a fork."""
+"""Wraps an edge in tracing; called after a fork, because the exporter has a thread."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LIMIT, _BOUND = Limits(), HttpBounds()
 _POSITIVE = click.IntRange(1)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _LIMIT_OPTIONS = (
-    click.option("--max-body", default=_LIMIT.body_bytes, type=_POSITIVE, help="Bytes of one report."),
-    click.option("--max-batch", default=_LIMIT.batch_bytes, type=_POSITIVE, help="Bytes of one batch."),
-    click.option("--max-batch-reports", default=_LIMIT.batch_reports, type=_POSITIVE, help="Reports in one batch."),
-    click.option("--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Bytes of a request's headers."),
+    click.option("--max-body", default=_LIMIT.body_bytes, type=_POSITIVE, help="Maximum bytes per report."),
+    click.option("--max-batch", default=_LIMIT.batch_bytes, type=_POSITIVE, help="Maximum bytes per batch."),
     click.option(
-        "--max-in-flight", default=_LIMIT.in_flight, type=_POSITIVE, help="Reports awaiting an ack, of one worker."
+        "--max-batch-reports", default=_LIMIT.batch_reports, type=_POSITIVE, help="Maximum reports per batch."
     ),
     click.option(
-        "--max-queue", default=_LIMIT.queued_events, type=_POSITIVE, help="Events in librdkafka's queue, of one worker."
-    ),
-    click.option("--max-connections", default=_BOUND.connections, type=_POSITIVE, help="Connections, of one worker."),
-    click.option(
-        "--rate", default=_LIMIT.reports_per_s, type=float, help="Reports a second a project, of one worker; 0: any."
+        "--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Maximum bytes of a request's headers."
     ),
     click.option(
-        "--burst", default=_LIMIT.reports_burst, type=float, help="Reports that may come at once, of one worker."
+        "--max-in-flight",
+        default=_LIMIT.in_flight,
+        type=_POSITIVE,
+        help="Maximum reports that await an ack from Kafka, per process.",
     ),
-    click.option("--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds that Kafka has."),
-    click.option("--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="Seconds for a whole request."),
-    click.option("--idle-timeout", default=_BOUND.idle_s, type=_SECONDS, help="Seconds between two requests."),
+    click.option(
+        "--max-queue",
+        default=_LIMIT.queued_events,
+        type=_POSITIVE,
+        help="Maximum events in librdkafka's queue, per process.",
+    ),
+    click.option(
+        "--max-connections", default=_BOUND.connections, type=_POSITIVE, help="Maximum connections, per process."
+    ),
+    click.option(
+        "--rate",
+        default=_LIMIT.reports_per_s,
+        type=float,
+        help="Reports per second and project, per process; 0: unlimited.",
+    ),
+    click.option(
+        "--burst",
+        default=_LIMIT.reports_burst,
+        type=float,
+        help="Reports of a project above the rate that are accepted at once, per process.",
+    ),
+    click.option(
+        "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds to wait for an ack from Kafka."
+    ),
+    click.option(
+        "--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="Seconds to receive a whole request."
+    ),
+    click.option(
+        "--idle-timeout",
+        default=_BOUND.idle_s,
+        type=_SECONDS,
+        help="Seconds that a connection may be idle between two requests.",
+    ),
 )
 
 
@@ -87,7 +114,7 @@ def limit_options(command: Command) -> Command:
     decorated: Any = with_limits
     for option in reversed(_LIMIT_OPTIONS):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
+    return decorated  # type: ignore[no-any-return] # click's decorators return what they are given, options added
 
 
 @click.command()
@@ -95,16 +122,27 @@ def limit_options(command: Command) -> Command:
 @schema_ids_option
 @prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
-@click.option("--port", default=8080, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
-@caller_options
-@click.option("--workers", default=1, type=_POSITIVE, help="Processes, each with a producer and limits of its own.")
+@click.option("--port", default=8080, type=click.IntRange(0, 65_535), help="The port to listen on; 0: a free port.")
+@authentication_options
+@click.option(
+    "--workers", default=1, type=_POSITIVE, help="The number of processes, each with its own producer and limits."
+)
 @limit_options
-@click.option("--drain-delay", default=1.0, type=click.FloatRange(0), help="Seconds of being unready before a stop.")
-@click.option("--drain-timeout", default=20, type=_POSITIVE, help="Seconds that a stop may then take.")
-@click.option("--tls-cert", type=_FILE, help="A certificate, in PEM with its chain: then HTTPS is spoken.")
-@click.option("--tls-key", type=_FILE, help="Its key, in PEM.")
-@click.option("--tls-client-ca", type=_FILE, help="Callers must show a certificate of this authority.")
-@click.option("--otel-endpoint", help="An OpenTelemetry collector's URL (OTLP over HTTP): then reports are traced.")
+@click.option(
+    "--drain-delay",
+    default=1.0,
+    type=click.FloatRange(0),
+    help="Seconds between reporting unready and the start of a stop.",
+)
+@click.option(
+    "--drain-timeout", default=20, type=_POSITIVE, help="Seconds that requests in progress then have to complete."
+)
+@click.option("--tls-cert", type=_FILE, help="A certificate with its chain, in PEM; the edge then serves HTTPS.")
+@click.option("--tls-key", type=_FILE, help="The key of the certificate, in PEM.")
+@click.option("--tls-client-ca", type=_FILE, help="Require client certificates of this authority.")
+@click.option(
+    "--otel-endpoint", help="The URL of an OpenTelemetry collector (OTLP over HTTP); reports are then traced."
+)
 def edge(
     *,
     kafka: KafkaClient,
@@ -123,14 +161,14 @@ def edge(
     tls_client_ca: Path | None,
     otel_endpoint: str | None,
 ) -> None:
-    """Serve the API that agents report to.
+    """Serve the API that receives progress reports.
 
-    A report is answered with 200 when Kafka has it, and with an error that says whether to try again when not.
-    Exit codes: 0 everything was answered, 1 something was not, or it could not start, 2 wrong usage.
+    The response to a report is 200 after Kafka has acknowledged it, and otherwise an error that says whether to
+    retry. Exit codes: 0 every request got a response, 1 some did not or the edge could not start, 2 wrong usage.
     """
     log_to_standard_error()
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
-        raise click.UsageError("--tls-cert and --tls-key belong together, and --tls-client-ca needs them")
+        raise click.UsageError("--tls-cert and --tls-key require each other, and --tls-client-ca requires both")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
     serving = Serving(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
@@ -145,18 +183,20 @@ def _tracing(endpoint: str | None) -> Tracing | None:
     try:
         tracing = importlib.import_module("taskstream.compose.server.tracing")
     except ImportError as error:
-        raise click.UsageError(f"--otel-endpoint needs the extra: pip install 'taskstream[otel]' ({error})") from error
+        raise click.UsageError(
+            f"--otel-endpoint requires an extra: pip install 'taskstream[otel]' ({error})"
+        ) from error
     return lambda app: tracing.TracedApplication(app, tracing.collector(endpoint))
 
 
 def _serve(app: Edge, listener: socket.socket, serving: Serving, tracing: Tracing | None) -> int:
     if tracing is None:
         return serve(app, listener, serving, app.drain, app.express)
-    return serve(tracing(app), listener, serving, app.drain)  # a report on the short way would have no span
+    return serve(tracing(app), listener, serving, app.drain)  # the express path has no spans
 
 
 def _run(settings: EdgeSettings, serving: Serving, workers: int, tracing: Tracing | None) -> int:
-    app = build_edge(settings)  # also with workers: what is wrong with the settings is told before any starts
+    app = build_edge(settings)  # also with several processes: wrong settings are reported before any starts
     if serving.tls is not None:
         serving.tls.context()
     listener = bind(serving)

@@ -1,4 +1,4 @@
-"""`taskstream view`: its options, made into settings."""
+"""`taskstream view`: the server of the tasks. The options become settings of the server here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import click
 
 from taskstream.compose.cli.command_clock import command_clock
-from taskstream.compose.cli.options.caller_options import caller_options
+from taskstream.compose.cli.options.authentication_options import authentication_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.kafka_client import KafkaClient
@@ -26,16 +26,21 @@ from taskstream.schemas.topics import Topics
 @schema_ids_option
 @prefix_option
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
-@click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: any free one.")
-@caller_options
+@click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: a free port.")
+@authentication_options
 @click.option(
     "--bucket",
     default=60.0,
     type=click.FloatRange(min=0.001),
     envvar="TASKSTREAM_BUCKET",
-    help="Seconds in a 'minute' of the rates; the same as the worker's.",
+    help="Seconds per rate window, as set for the workers.",
 )
-@click.option("--drain-timeout", default=1, type=click.IntRange(1), help="Seconds that a stop may take.")
+@click.option(
+    "--drain-timeout",
+    default=1,
+    type=click.IntRange(1),
+    help="Seconds that requests in progress have to complete when the view stops.",
+)
 def view(
     *,
     kafka: KafkaClient,
@@ -47,11 +52,11 @@ def view(
     bucket: float,
     drain_timeout: int,
 ) -> None:
-    """Serve what is known of every migration.
+    """Serve the state of every migration: an HTTP API and a web page.
 
-    It reads the state topic from its beginning into memory, and the signals of the last week, the last 50 of a task;
-    it follows both. Nothing is stored, any number may run.
-    The role `read` sees its own project, `operate` sees all.
+    The view reads the state topic into memory, with the signals of the last week (at most 50 per task), and follows
+    both. It stores nothing on disk; any number of views can run. The role read sees its own project, the role operate
+    sees all projects.
     """
     log_to_standard_error()
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)

@@ -1,1 +1,1 @@
-"""`taskstream rejected`: records that could not be read."""
+"""`taskstream rejected`: inspect and redrive records that could not be read."""

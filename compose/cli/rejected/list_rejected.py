@@ -1,20 +1,28 @@
-"""`taskstream rejected list`: what could not be read, by reason, or one by one."""
+"""`taskstream rejected list`: the rejected records, counted by reason or one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 import pyarrow as pa
 
-from taskstream.compose.cli.options.fold_options import BOUND, interruptible, meter
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.offset_bound import BOUND
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.answer import first_of, output_option, print_json, write_parquet
-from taskstream.compose.cli.output.rows import print_rows
+from taskstream.compose.cli.output.formats import (
+    first_rows,
+    parquet_output_option,
+    print_json,
+    print_rows,
+    printable,
+    write_parquet,
+)
+from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.ranges import Bound
 from taskstream.consumer.rejects.rejects_reader import JudgedReject, RejectsReader
@@ -28,13 +36,20 @@ _LONGEST_KEY = 60
 @kafka_options
 @schema_ids_option
 @prefix_option
-@click.option("--from", "start", default="earliest", type=BOUND, metavar="BOUND", help="Rejected since then.")
-@click.option("--to", "end", default="latest", type=BOUND, metavar="BOUND", help="And before then.")
-@click.option("--reason", "reasons", multiple=True, help="Only this reason, as often as needed.")
-@click.option("--each", is_flag=True, help="One line a record.")
-@output_option
-@click.option("--limit", default=100, type=click.IntRange(min=1), help="Lines of the table.")
-def list_rejects(
+@click.option(
+    "--from",
+    "start",
+    default="earliest",
+    type=BOUND,
+    metavar="BOUND",
+    help="Start of the range, by the time of rejection.",
+)
+@click.option("--to", "end", default="latest", type=BOUND, metavar="BOUND", help="End of the range, exclusive.")
+@click.option("--reason", "reasons", multiple=True, help="Only records with this reason. May be repeated.")
+@click.option("--each", is_flag=True, help="Print one row per record instead of one per reason.")
+@parquet_output_option
+@click.option("--limit", default=100, type=click.IntRange(min=1), help="Maximum rows of the table.")
+def list_rejected(
     *,
     kafka: KafkaClient,
     ids: SchemaIds,
@@ -46,34 +61,34 @@ def list_rejects(
     output: str,
     limit: int,
 ) -> None:
-    """Count what could not be read by reason, with the first and the last time; or list it one by one.
+    """Count the rejected records by reason, or list each.
 
-    READABLE NOW: so many of the waiting ones can be read by the codec as it is here. A range's ends are a time, a
-    duration back from now (PT15M), earliest, latest, or @FILE of lines TOPIC,PARTITION,OFFSET.
+    READABLE NOW is the number of waiting records that this version of taskstream can read. A BOUND is a time, a
+    duration before now (PT15M), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET.
     """
-    with interruptible("nothing was written"):
+    with exit_when_interrupted("nothing was written"):
         rejects = RejectsReader(kafka.config(), Topics(prefix), ids)
         spans = rejects.spans(start, end)
         driven = rejects.driven()
-        with meter("reading", sum(span.end - span.begin for span in spans.values())) as moved:
+        with progress_bar("reading", sum(span.end - span.begin for span in spans.values())) as advance:
             found: dict[str, dict[str, Any]] = {}
-            lines: list[dict[str, Any]] = []
+            records: list[dict[str, Any]] = []
             for batch in rejects.judged(spans, driven):
                 wanted = [judged for judged in batch if not reasons or judged.reject.reason in reasons]
                 if each:
-                    lines += [_line(judged) for judged in wanted]
+                    records += [_record_row(judged) for judged in wanted]
                 else:
                     _count(wanted, found)
-                moved(len(batch))
-    rows = lines if each else sorted(found.values(), key=lambda row: (-int(row["records"]), str(row["reason"])))
+                advance(len(batch))
+    rows = records if each else sorted(found.values(), key=lambda row: (-int(row["records"]), str(row["reason"])))
     if output == "json":
         print_json(rows)
     elif output == "parquet":
-        write_parquet(pa.Table.from_pylist(rows, schema=_LINES if each else _GROUPS))
+        write_parquet(pa.Table.from_pylist(rows, schema=_RECORDS if each else _REASONS))
     else:
-        print_rows([_shown(row) for row in first_of(rows, limit)], output)
+        print_rows([_printable_row(row) for row in first_rows(rows, limit)], output)
         if not rows:
-            click.echo("nothing is rejected", err=True)
+            click.echo("no rejected records", err=True)
 
 
 def _count(batch: Iterable[JudgedReject], found: dict[str, dict[str, Any]]) -> None:
@@ -91,7 +106,7 @@ def _count(batch: Iterable[JudgedReject], found: dict[str, dict[str, Any]]) -> N
         row["first"], row["last"] = min(row["first"], at), max(row["last"], at)
 
 
-def _line(judged: JudgedReject) -> dict[str, Any]:
+def _record_row(judged: JudgedReject) -> dict[str, Any]:
     reject = judged.reject
     return {
         "place": reject.place,
@@ -112,28 +127,22 @@ def _known(number: int | None) -> str:
 
 
 def _time(judged: JudgedReject) -> str:
-    moment = datetime.fromtimestamp((judged.reject.record.timestamp_ms or 0) / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds")
+    at = datetime.fromtimestamp((judged.reject.record.timestamp_ms or 0) / 1000, UTC)
+    return at.isoformat(timespec="milliseconds")
 
 
-def _shown(row: Any) -> dict[str, Any]:
-    """Without control characters: the bytes of a stranger must not move the cursor."""
-    return {
-        name: "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in value)
-        if isinstance(value, str)
-        else value
-        for name, value in row.items()
-    }
+def _printable_row(row: Mapping[str, object]) -> dict[str, object]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
-_GROUPS = pa.schema(
+_REASONS = pa.schema(
     [
         ("reason", pa.string()),
         *((name, pa.int64()) for name in ("records", "driven", "waiting", "readable_now")),
         *((name, pa.string()) for name in ("first", "last", "example", "detail")),
     ]
 )
-_LINES = pa.schema(
+_RECORDS = pa.schema(
     [
         *((name, pa.string()) for name in ("place", "rejected", "reason", "key")),
         ("bytes", pa.int64()),

@@ -1,1 +1,1 @@
-"""`taskstream replay`: the stream folded again, compared, rebuilt, copied."""
+"""`taskstream replay`: fold the reports again, compare and rebuild the state, copy records."""

@@ -1,21 +1,23 @@
-"""`taskstream replay`: its commands, each in a file of its own."""
+"""`taskstream replay`: the group of commands; each command has its own file."""
 
 from __future__ import annotations
 
 import click
 
-from taskstream.compose.cli.replay.copy import copy, load
-from taskstream.compose.cli.replay.diff import diff, rebuild
+from taskstream.compose.cli.replay.copy import copy
+from taskstream.compose.cli.replay.diff import diff
+from taskstream.compose.cli.replay.load import load
+from taskstream.compose.cli.replay.rebuild import rebuild
 from taskstream.compose.cli.replay.state import state
 
 
 @click.group
 def replay() -> None:
-    """Fold the stream of reports again, with the worker's own code, or carry its records elsewhere.
+    """Fold the reports again with the worker's own code, or copy records.
 
-    Nothing here changes anything unless it is told to --execute. A range's ends are a time (2026-11-23T08:00, UTC
-    unless it says otherwise), a duration back from now (PT15M), earliest, latest, or @FILE of lines
-    TOPIC,PARTITION,OFFSET, as Kafka's own tools write them.
+    Commands that write to Kafka do so only with --execute. A BOUND is a time (2026-11-23T08:00, in UTC unless it has
+    an offset), a duration before now (PT15M), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET, the
+    format of Kafka's own tools.
     """
 
 

@@ -1,4 +1,4 @@
-"""`taskstream replay state`: the state as it was, folded from the events up to a moment."""
+"""`taskstream replay state`: the state at an earlier time, folded from the events before it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ import click
 import numpy as np
 import pyarrow as pa
 
-from taskstream.compose.cli.options.fold_options import BOUND, fold_options, interruptible, keep_option, meter
+from taskstream.compose.cli.options.fold_options import fold_options, keep_option
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.offset_bound import BOUND
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.answer import counted, output_option, print_json, write_parquet
-from taskstream.compose.cli.output.rows import print_rows
+from taskstream.compose.cli.output.formats import (
+    counts_text,
+    parquet_output_option,
+    print_json,
+    print_rows,
+    write_parquet,
+)
+from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
@@ -34,19 +42,21 @@ from taskstream.schemas.topics import Topics
 @kafka_options
 @schema_ids_option
 @prefix_option
-@click.option("--as-of", "as_of", type=BOUND, help="The events before this time, and silence as it was judged then.")
+@click.option(
+    "--as-of", "as_of", type=BOUND, help="Fold the events before this time, and mark series as silent as of then."
+)
 @click.option(
     "--until-offsets",
     type=BOUND,
     metavar="@FILE",
-    help="The events before these offsets; lines TOPIC,PARTITION,OFFSET.",
+    help="Fold the events before these offsets: lines TOPIC,PARTITION,OFFSET.",
 )
-@click.option("--project", "project_id", help="Only this project.")
-@click.option("--task", "task_id", help="Only this task.")
+@click.option("--project", "project_id", help="Only series of this project.")
+@click.option("--task", "task_id", help="Only series of this task.")
 @fold_options
 @keep_option
-@output_option
-@click.option("--limit", default=200, type=click.IntRange(min=1), help="Lines of the table.")
+@parquet_output_option
+@click.option("--limit", default=200, type=click.IntRange(min=1), help="Maximum rows of the table.")
 def state(
     *,
     kafka: KafkaClient,
@@ -61,47 +71,48 @@ def state(
     output: str,
     limit: int,
 ) -> None:
-    """Tell the state as it was at a time, or at given offsets, folded from the events.
+    """Print the state at a time, or at given offsets, folded from the events.
 
-    Its end is the first record whose timestamp is at or after the time. It reads, and writes nothing to Kafka.
+    The fold ends before the first record whose timestamp is at or after the time. The command writes nothing to
+    Kafka.
     """
     if (as_of is None) == (until_offsets is None):
-        raise click.UsageError("give one of --as-of and --until-offsets")
+        raise click.UsageError("give either --as-of or --until-offsets")
     if until_offsets is not None and not isinstance(until_offsets, Offsets):
         raise click.UsageError(
-            "--until-offsets takes @FILE of lines TOPIC,PARTITION,OFFSET; for a time there is --as-of"
+            "--until-offsets requires @FILE with lines TOPIC,PARTITION,OFFSET; use --as-of for a time"
         )
     end = as_of or until_offsets or Latest()
     topic = Topics(prefix).progress.name
     refold = EventFold(ids, fold, KeySelection(project_id, task_id))
-    with interruptible("nothing was written"):
+    with exit_when_interrupted("nothing was written"):
         spans = Cluster(kafka.config()).pinned(topic, Earliest(), end)
-        _tell_gone(topic, spans)
+        _print_gaps(topic, spans)
         with (
             manual_gc(),
-            meter("folding", sum(each.end - each.begin for each in spans.values())) as told,
-            BoundedReader(kafka.config(), topic, spans) as passage,
+            progress_bar("folding", sum(each.end - each.begin for each in spans.values())) as advance,
+            BoundedReader(kafka.config(), topic, spans) as reader,
         ):
-            for records in passage.batches(BATCH):
+            for records in reader.batches(BATCH):
                 refold.take(records.messages, records.partitions)
                 refold.table.commit()
-                told(len(records.messages))
+                advance(len(records.messages))
     if refold.unreadable:
-        click.echo(f"left out, as the worker does: {counted(refold.unreadable)}", err=True)
-    _answer(refold, end, keep_s, output, limit)
+        click.echo(f"skipped, as the worker does: {counts_text(refold.unreadable)}", err=True)
+    _print_state(refold, end, keep_s, output, limit)
 
 
-def _tell_gone(topic: str, spans: dict[int, OffsetRange]) -> None:
+def _print_gaps(topic: str, spans: dict[int, OffsetRange]) -> None:
     for partition, span in sorted(spans.items()):
         if span.begin > 0:
             click.echo(
-                f"incomplete: {topic}-{partition} begins at offset {span.begin}; what was before is gone, and series "
-                "that began there are told only in part",
+                f"incomplete: {topic}-{partition} begins at offset {span.begin}; earlier events are gone, and series "
+                "that began before are incomplete",
                 err=True,
             )
 
 
-def _answer(refold: EventFold, end: Bound, keep_s: float, output: str, limit: int) -> None:
+def _print_state(refold: EventFold, end: Bound, keep_s: float, output: str, limit: int) -> None:
     table = refold.table
     if isinstance(end, Since):
         now_us = end.timestamp_ms * 1000
@@ -115,12 +126,12 @@ def _answer(refold: EventFold, end: Bound, keep_s: float, output: str, limit: in
     elif output == "json":
         print_json(batch.to_pylist())
     else:
-        print_rows([_shown(row) for row in batch.slice(0, limit).to_pylist()], output)
+        print_rows([_table_row(row) for row in batch.slice(0, limit).to_pylist()], output)
         shown = f", the first {limit:,} shown (--limit)" if slots.size > limit else ""
-        click.echo(f"{slots.size:,} series of {refold.events:,} events{shown}", err=True)
+        click.echo(f"{slots.size:,} series from {refold.events:,} events{shown}", err=True)
 
 
-def _shown(row: dict[str, object]) -> dict[str, object]:
+def _table_row(row: dict[str, object]) -> dict[str, object]:
     names = ("project_id", "task_id", "subtask_name", "progress", "replicatesize", "totalsize", "trend")
     shown = {name: row[name] for name in names}
     shown["health"] = "SILENT" if row["silent_since"] is not None else row["health"]

@@ -1,1 +1,1 @@
-"""`taskstream tasks`: what the view knows, on a terminal."""
+"""`taskstream tasks`: the view's tasks on a terminal."""

@@ -1,4 +1,4 @@
-"""Tasks as rich tables: colours, columns that fit the width, the fleet above them. It asks and prints nothing."""
+"""Tasks as rich tables: colours, columns that fit the width, the totals of the fleet. It prints nothing."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rich.text import Text
 from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, printable, rate, row_of, size, span
 from taskstream.compose.task_watch import WatchedTasks
 
-_FIRST_TO_GO: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
-"""Columns that a narrow terminal does without, in this order."""
-_RIGHT: Final = frozenset({"done", "rate"})
-_LEAST_OF_WHY: Final = 38
+_OPTIONAL_COLUMNS: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
+"""Columns that are omitted on a narrow terminal, in this order."""
+_RIGHT_ALIGNED: Final = frozenset({"done", "rate"})
+_MIN_WHY_WIDTH: Final = 38
 _GAP: Final = 2
 
 
 def table_of(tasks: Iterable[Mapping[str, Any]], now_ms: int, width: int) -> Table:
-    """A line a task, with the columns that fit."""
+    """One row per task, with the columns that fit into `width`."""
     rows = [(each["health"], row_of(each, now_ms)) for each in tasks]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     widths = {name: max(len(name), *(cell_len(row[name]) for _, row in rows)) for name in (rows[0][1] if rows else ())}
     names = fitting(widths, width)
     for name in names:
-        justify: Any = "right" if name in _RIGHT else "left"
-        least = None if name == "why" else widths[name]
-        table.add_column(name.upper(), no_wrap=True, justify=justify, min_width=least, overflow="ellipsis")
+        justify: Any = "right" if name in _RIGHT_ALIGNED else "left"
+        min_width = None if name == "why" else widths[name]
+        table.add_column(name.upper(), no_wrap=True, justify=justify, min_width=min_width, overflow="ellipsis")
     for health, row in rows:
         style = STYLES.get(health, "")
         table.add_row(*(Text(row[name], style=style if name == "health" else "") for name in names))
@@ -37,23 +37,25 @@ def table_of(tasks: Iterable[Mapping[str, Any]], now_ms: int, width: int) -> Tab
 
 
 def fitting(widths: Mapping[str, int], width: int) -> list[str]:
-    """The columns of these widths that a line has room for; the reason is cut before another column goes."""
+    """The columns that fit into a line of `width`; the reason is truncated before another column is omitted."""
     names = list(widths)
-    for gone in _FIRST_TO_GO:
-        needed = sum(min(widths[name], _LEAST_OF_WHY) if name == "why" else widths[name] for name in names)
+    for gone in _OPTIONAL_COLUMNS:
+        needed = sum(min(widths[name], _MIN_WHY_WIDTH) if name == "why" else widths[name] for name in names)
         if needed + _GAP * len(names) <= width:
             break
         names = [name for name in names if name != gone]
     return names
 
 
-def picture_of(watched: WatchedTasks, now_ms: int, width: int) -> RenderableType:
-    """The fleet, the tasks, and whether this is still true."""
-    return Group(fleet_line(watched.fleet), Text(), table_of(watched.tasks, now_ms, width), Text(), state_line(watched))
+def watch_screen(watched: WatchedTasks, now_ms: int, width: int) -> RenderableType:
+    """The totals of the fleet, the tasks, and the state of the connection."""
+    return Group(
+        fleet_line(watched.fleet), Text(), table_of(watched.tasks, now_ms, width), Text(), connection_line(watched)
+    )
 
 
 def fleet_line(fleet: Mapping[str, Any]) -> Text:
-    """The sums in one line."""
+    """The totals of the fleet in one line."""
     if not fleet:
         return Text("…")
     line = Text()
@@ -66,17 +68,17 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
     return line
 
 
-def state_line(watched: WatchedTasks) -> Text:
-    """Live, behind, or lost and why."""
+def connection_line(watched: WatchedTasks) -> Text:
+    """Whether the tasks are live, behind Kafka, or no longer updated, and why."""
     if watched.lost is not None:
         return Text(f"not live: {printable(watched.lost)}", style="bold red")
     if watched.lag_s > 2:
         return Text(f"the view is {span(watched.lag_s)} behind Kafka", style="yellow")
-    return Text("live; Ctrl-C ends", style="dim")
+    return Text("live; Ctrl-C stops", style="dim")
 
 
-def page_of(task: Mapping[str, Any], now_ms: int) -> RenderableType:
-    """All of one task: what it is, its subtasks in time order, its signals."""
+def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
+    """All of one task: its facts, its subtasks in order of time, its signals."""
     row = row_of(task, now_ms)
     verdict = Text.assemble((row["health"], STYLES.get(task["health"], "")), f": {row['why']}")
     best = max((each["rate_peak_bps"] or 0.0 for each in task["subtasks"]), default=0.0)
@@ -89,7 +91,7 @@ def page_of(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("since", moment(task["health_since_ms"])),
         ("copied", f"{row['bytes']}, {row['done']}"),
         ("observed", f"{'' if task['health'] == 'COMPLETE' else rates}{rate(best)} at best"),
-        ("the agent says", rate(task["rate_reported_bps"])),
+        ("reported by agent", rate(task["rate_reported_bps"])),
         ("trend", row["trend"]),
         ("last 30", row["last 30"]),
         ("ends", row["ends"]),

@@ -1,6 +1,6 @@
-"""A task as a person reads it on a terminal: words, units and spans. It prints nothing.
+"""The figures of a task as text for a terminal. It prints nothing.
 
-What came from agents is made printable first: a terminal obeys control characters.
+Text from agents is made printable, because a terminal executes control characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
-    """The columns of one task."""
+    """The columns of one task, by name."""
     return {
         "health": health_of(task["health"]),
         "task": printable(task["task_id"]),
@@ -34,18 +34,18 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
 
 
 def health_of(word: str) -> str:
-    """The health in a word."""
+    """The health as words."""
     return _WORDS.get(word, printable(word).lower().replace("_", " "))
 
 
 def rate_of(task: Mapping[str, Any]) -> str:
-    """The rate now; what it was of a task that is silent, none of one that is complete."""
+    """The current rate; the last one if the task is silent, none if it is complete."""
     bps = None if task["health"] == "COMPLETE" else task["rate_fast_bps"]
     return f"was {rate(bps)}" if task["health"] == "SILENT" and bps is not None else rate(bps)
 
 
 def trend_of(task: Mapping[str, Any]) -> str:
-    """The trend in an arrow, a word and a change; nothing of what does not move."""
+    """The trend as an arrow, a word and a change; none if the task makes no progress."""
     if task["health"] in ("COMPLETE", "SILENT", "NO_PROGRESS"):
         return "-"
     change = task["trend_change_pct"]
@@ -54,7 +54,7 @@ def trend_of(task: Mapping[str, Any]) -> str:
 
 
 def ends_of(task: Mapping[str, Any], now_ms: int) -> str:
-    """In how long it ends, and between when and when."""
+    """The time left, with its lower and upper bound."""
     if task["health"] == "COMPLETE":
         return "done"
     if task["ends_at_ms"] is None:
@@ -66,7 +66,7 @@ def ends_of(task: Mapping[str, Any], now_ms: int) -> str:
 
 
 def spark(minute_bytes: list[int]) -> str:
-    """Thirty minutes as thirty bars; a minute without bytes is a space."""
+    """One bar per rate window; a window without bytes is a space."""
     most = max(minute_bytes, default=0)
     return "".join(" " if each <= 0 else _BARS[min(7, 8 * each // (most + 1))] for each in minute_bytes)
 
@@ -81,12 +81,12 @@ def size(count: float) -> str:
 
 
 def rate(bps: float | None) -> str:
-    """Bytes a second."""
+    """Bytes per second with a decimal prefix."""
     return "-" if bps is None else f"{size(bps)}/s"
 
 
 def span(seconds: float) -> str:
-    """A span of time in its two largest units."""
+    """A duration in its two largest units."""
     left = max(0, round(seconds))
     parts: list[str] = []
     for width, unit in _UNITS:
@@ -99,10 +99,10 @@ def span(seconds: float) -> str:
 
 
 def moment(ms: int | None) -> str:
-    """A moment in UTC, to the second."""
+    """A time in UTC, to the second."""
     return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def printable(text: object) -> str:
-    """The text without anything that a terminal would obey or that would turn the text around."""
+    """The text with control characters and bidirectional marks escaped."""
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))

@@ -1,4 +1,4 @@
-"""`taskstream tasks`: what the view knows, on a terminal or for programs. It asks the view's HTTP API alone."""
+"""`taskstream tasks`: the view's tasks on a terminal or for programs. It uses only the view's HTTP API."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.live import Live
 
 from taskstream.compose.cli.options.view_options import view_options
-from taskstream.compose.cli.output.rows import print_rows
-from taskstream.compose.cli.tasks.task_tables import page_of, picture_of, table_of
+from taskstream.compose.cli.output.formats import print_rows
+from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_screen
 from taskstream.compose.cli.tasks.task_text import row_of
 from taskstream.compose.errors import ViewError, ViewRefused
+from taskstream.compose.remedies import message_of
 from taskstream.compose.task_watch import Snapshot, WatchedTasks, passes_by
 from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
 from taskstream.consumer.state.series import Health, Trend
@@ -25,18 +26,23 @@ from taskstream.consumer.state.series import Health, Trend
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANY: Final = 1_000_000
 _LINES_AROUND: Final = 6
-"""Lines of the terminal that `watch` needs beside the tasks."""
-_output = click.option("-o", "--output", type=click.Choice(["table", "json", "ndjson"]), default="table")
+"""Lines of the terminal that `watch` uses for other text than tasks."""
+_output = click.option(
+    "-o", "--output", type=click.Choice(["table", "json", "ndjson"]), default="table", help="The output format."
+)
 _sort = click.option(
-    "--sort", default="health", metavar="COLUMN", help="As GET /tasks sorts; -COLUMN: falling. health: worst first."
+    "--sort",
+    default="health",
+    metavar="COLUMN",
+    help="A column of GET /tasks, or -COLUMN for descending order. health sorts the worst first.",
 )
 
 
 @click.group()
 def tasks() -> None:
-    """What the view knows of the migrations: list, show, watch.
+    """The tasks of the view: list, show, watch.
 
-    Exit codes: 0 done, 1 the view was not reached, refused, or has no such task, 2 wrong usage.
+    Exit codes: 0 done, 1 the view is unreachable, refused the request or has no such task, 2 wrong usage.
     """
 
 
@@ -60,25 +66,25 @@ def _filters(command: Command) -> Command:
     trends = click.Choice([each.name for each in Trend], case_sensitive=False)
     decorated: Any = filtered
     for option in (
-        click.option("-q", "text", metavar="TEXT", help="Part of the task's id."),
-        click.option("--subtask", multiple=True, metavar="NAME", help="Current subtask; as often as needed."),
-        click.option("--trend", multiple=True, type=trends, help="As often as needed."),
-        click.option("--health", multiple=True, type=healths, help="As often as needed."),
-        click.option("--project", help="One project; with the role operate, any."),
+        click.option("-q", "text", metavar="TEXT", help="Tasks whose id contains TEXT."),
+        click.option("--subtask", multiple=True, metavar="NAME", help="Tasks in this subtask. May be repeated."),
+        click.option("--trend", multiple=True, type=trends, help="Tasks with this trend. May be repeated."),
+        click.option("--health", multiple=True, type=healths, help="Tasks with this health. May be repeated."),
+        click.option("--project", help="Tasks of this project; other projects require the role operate."),
     ):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
+    return decorated  # type: ignore[no-any-return] # click's decorators return what they are given, options added
 
 
 @tasks.command("list")
 @view_options
 @_filters
 @_sort
-@click.option("--limit", default=100, type=click.IntRange(1, MANY), help="How many at most.")
+@click.option("--limit", default=100, type=click.IntRange(1, MANY), help="Maximum number of tasks.")
 @_output
 def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, limit: int, output: str) -> None:
-    """List tasks, the worst first; a line on the error stream says when there are more."""
-    with client, _told_plainly():
+    """List tasks, the worst first. A line on standard error says if there are more."""
+    with client, _wrong_parameters_as_usage():
         found = client.tasks(wanted, sort, limit)
         if output == "ndjson":
             for task in found:
@@ -96,21 +102,21 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
             print_rows([row_of(each, now_ms) for each in held], "table")
         count = client.fleet(wanted)["tasks"] if len(held) == limit else len(held)
         if count > len(held):
-            click.echo(f"{len(held):,} of {count:,}; --limit {count} shows all", err=True)
+            click.echo(f"{len(held):,} of {count:,} tasks; --limit {count} shows all", err=True)
 
 
 @tasks.command()
 @click.argument("task_id", metavar="TASK")
 @view_options
-@click.option("--project", help="Whose task, where several projects have one with this id.")
+@click.option("--project", help="The project of the task, if several projects have a task with this id.")
 @_output
 def show(client: ViewClient, task_id: str, project: str | None, output: str) -> None:
-    """Show everything that is known of one task: subtasks, rates, ETA, signals."""
-    with client, _told_plainly():
+    """Show one task: subtasks, rates, ETA, signals."""
+    with client, _wrong_parameters_as_usage():
         task = client.task(task_id, project)
     if output == "table":
         console = Console()
-        console.print(page_of(task, _now_ms()), soft_wrap=not console.is_terminal)
+        console.print(task_page(task, _now_ms()), soft_wrap=not console.is_terminal)
     else:
         click.echo(json.dumps(task, indent=2 if output == "json" else None))
 
@@ -119,71 +125,81 @@ def show(client: ViewClient, task_id: str, project: str | None, output: str) -> 
 @view_options
 @_filters
 @_sort
-@click.option("--limit", type=click.IntRange(1, MANY), show_default="what fits the terminal", help="How many at most.")
 @click.option(
-    "-o", "--output", type=click.Choice(["table", "ndjson"]), default="table", help="ndjson: an event a line."
+    "--limit",
+    type=click.IntRange(1, MANY),
+    show_default="as many as fit on the terminal",
+    help="Maximum number of tasks.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "ndjson"]),
+    default="table",
+    help="The output format; ndjson prints one event per line.",
 )
 def watch(client: ViewClient, wanted: Mapping[str, str | None], sort: str, limit: int | None, output: str) -> None:
-    """Watch tasks as they change; a lost connection is told and taken up again. Ctrl-C ends it.
+    """Watch tasks as they change. Ctrl-C stops the command.
 
-    On a terminal a live table. Elsewhere, and with -o ndjson, events: each task as it is at first and after each
-    change ("event": "task"), one that is gone or no longer like that ("left"), and "lost" while the view is away.
+    A terminal shows a live table. Otherwise, and with -o ndjson, the command prints events: "task" for each task at
+    first and after each change, "left" for a task that is gone or no longer matches, and "lost" when the connection
+    to the view is lost. A lost connection is retried.
     """
     console = Console()
     live = output == "table" and console.is_terminal
 
-    def most() -> int:
+    def maximum() -> int:
         fits = max(5, console.height - _LINES_AROUND) if live else MANY
         return min(fits, limit or MANY)
 
     def fetch() -> Snapshot:
-        return Snapshot(list(client.tasks(wanted, sort, most())), client.fleet(wanted))
+        return Snapshot(list(client.tasks(wanted, sort, maximum())), client.fleet(wanted))
 
-    with client, _told_plainly():
+    with client, _wrong_parameters_as_usage():
         try:
-            client.fleet(wanted)  # a view that cannot be asked at all is told at once
-            happenings = client.stream(wanted, _pause)
+            client.fleet(wanted)  # reports an unreachable view at once
+            events = client.stream(wanted, _pause)
             if live:
-                _watch_live(console, WatchedTasks(fetch, time.monotonic), happenings)
+                _watch_live(console, WatchedTasks(fetch, time.monotonic), events)
             else:
-                _watch_lines(happenings, fetch)
+                _watch_lines(events, fetch)
         except KeyboardInterrupt:
             return
 
 
-def _watch_live(console: Console, watched: WatchedTasks, happenings: Iterator[StreamEvent | StreamLost]) -> None:
+def _watch_live(console: Console, watched: WatchedTasks, events: Iterator[StreamEvent | StreamLost]) -> None:
     watched.refresh()
     with Live(
-        get_renderable=lambda: picture_of(watched, _now_ms(), console.width),
+        get_renderable=lambda: watch_screen(watched, _now_ms(), console.width),
         console=console,
         screen=True,
         refresh_per_second=4,
     ):
-        for happening in happenings:
-            watched.take(happening)
+        for event in events:
+            watched.take(event)
 
 
-def _watch_lines(happenings: Iterator[StreamEvent | StreamLost], fetch: Callable[[], Snapshot]) -> None:
-    """The first event of each connection, or a reset, brings all tasks; what follows are changes alone."""
-    owed = True
-    for happening in happenings:
-        if isinstance(happening, StreamLost):
-            _event("lost", {"reason": happening.reason, "next_try_s": round(happening.wait_s, 1)})
-        elif owed or happening.name == "reset":
+def _watch_lines(events: Iterator[StreamEvent | StreamLost], fetch: Callable[[], Snapshot]) -> None:
+    """Print all tasks at the first event of each connection and at a reset; then only changes."""
+    print_all = True
+    for event in events:
+        if isinstance(event, StreamLost):
+            _print_event("lost", {"reason": event.reason, "next_try_s": round(event.wait_s, 1)})
+        elif print_all or event.name == "reset":
             try:
                 for task in fetch().tasks:
-                    _event("task", task)
+                    _print_event("task", task)
             except ViewError as error:
                 if not passes_by(error):
                     raise
-                owed = True
+                print_all = True
             else:
-                owed = False
-        elif happening.name in ("task", "left"):
-            _event(happening.name, happening.data)
+                print_all = False
+        elif event.name in ("task", "left"):
+            _print_event(event.name, event.data)
 
 
-def _event(name: str, data: Mapping[str, Any]) -> None:
+def _print_event(name: str, data: Mapping[str, Any]) -> None:
     click.echo(json.dumps({"event": name, **data}))
 
 
@@ -193,13 +209,13 @@ def _pause(seconds: float) -> bool:
 
 
 @contextlib.contextmanager
-def _told_plainly() -> Iterator[None]:
-    """A parameter that the view refuses is wrong usage; other failures of asking are the command line's to tell."""
+def _wrong_parameters_as_usage() -> Iterator[None]:
+    """Raise UsageError for a parameter that the view refuses (400)."""
     try:
         yield
     except ViewRefused as error:
         if error.status == 400:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(message_of(error)) from error
         raise
 
 

@@ -1,1 +1,1 @@
-"""Commands that read topics and schemas."""
+"""Commands about topics and schemas: create, check, tail, export, lag."""

@@ -1,4 +1,4 @@
-"""`taskstream export`: its options made into a range and a file, and the account of it told."""
+"""`taskstream export`: a range of a topic as one file with typed columns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import BadRange, ExportUnusable
 from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
@@ -30,9 +31,9 @@ INCOMPLETE = 3
 @schema_ids_option
 @prefix_option
 @click.option("--topic", "noun", default="progress", help="progress, state, rates or signals.")
-@click.option("--from", "start", default="earliest", metavar="BOUND", help="Where the range begins.")
-@click.option("--to", "end", default="latest", metavar="BOUND", help="Where it ends; that record is not in it.")
-@click.option("--column", "columns", multiple=True, metavar="FIELD", help="Only this field, as often as needed.")
+@click.option("--from", "start", default="earliest", metavar="BOUND", help="Start of the range.")
+@click.option("--to", "end", default="latest", metavar="BOUND", help="End of the range, exclusive.")
+@click.option("--column", "columns", multiple=True, metavar="FIELD", help="Only this field. May be repeated.")
 @click.option(
     "-o",
     "--output",
@@ -40,11 +41,16 @@ INCOMPLETE = 3
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="FILE.parquet, .arrow, .csv or .ndjson.",
+    help="The file to write: FILE.parquet, .arrow, .csv or .ndjson.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the file, at once and only when the new one is whole.")
-@click.option("--restart", is_flag=True, help="Begin anew where an earlier run was cut off.")
-@click.option("--piece-rows", default=PIECE_ROWS, type=click.IntRange(1), help="Rows written and noted at once.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file when the export is complete.")
+@click.option("--restart", is_flag=True, help="Discard a partial export instead of resuming it.")
+@click.option(
+    "--piece-rows",
+    default=PIECE_ROWS,
+    type=click.IntRange(1),
+    help="Rows per piece; an interrupted export resumes after the last piece.",
+)
 def export(
     *,
     kafka: KafkaClient,
@@ -59,13 +65,14 @@ def export(
     restart: bool,
     piece_rows: int,
 ) -> None:
-    """Export a part of a topic to one file with typed columns.
+    """Export a range of a topic to one file with typed columns.
 
-    A BOUND is a time (2026-11-23T08:00, UTC unless it says otherwise), a duration back from now (PT15M), earliest,
-    latest, or @FILE of lines TOPIC,PARTITION,OFFSET. The end is pinned when the export begins. One that was cut off
-    goes on when the same command is given again: FILE.partial and FILE.partial.json are what it has so far.
+    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
+    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins.
+    To resume an interrupted export, repeat the command; FILE.partial and FILE.partial.json hold what it has so far.
 
-    Exit codes: 0 all of it, 1 failed, 2 wrong usage, 3 the file is whole but records could not be read or are gone.
+    Exit codes: 0 the whole range is exported, 1 failed, 2 wrong usage, 3 the file is complete, but records could not
+    be read or are no longer on the topic.
     """
     try:
         topic = topic_of(Topics(prefix), noun)
@@ -77,14 +84,14 @@ def export(
         def batches_of(spans: Mapping[int, OffsetRange]) -> TopicBatches:
             return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows))
 
-        batches_of({})  # a field that is none is told before anything is read or written
-        note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds), batches_of, _tell_progress)
+        batches_of({})  # an unknown field is reported before anything is read or written
+        note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds), batches_of, _print_progress)
     except (BadRange, ExportUnusable, Unresolvable) as error:
-        raise click.UsageError(str(error)) from error
-    _tell(note, path, resumed=job.resumed)
+        raise click.UsageError(message_of(error)) from error
+    _print_result(note, path, resumed=job.resumed)
 
 
-def _tell_progress(batches: TopicBatches, note: ExportProgress) -> None:
+def _print_progress(batches: TopicBatches, note: ExportProgress) -> None:
     for each in batches.unreadable:
         click.echo(f"unreadable: {each.partition}:{each.offset} {each.reason}: {each.detail}", err=True)
     batches.unreadable.clear()
@@ -93,11 +100,11 @@ def _tell_progress(batches: TopicBatches, note: ExportProgress) -> None:
     click.echo(f"{note.rows:,} rows, {done:,} of {whole:,} offsets", err=True)
 
 
-def _tell(note: ExportProgress, path: Path, *, resumed: bool) -> None:
+def _print_result(note: ExportProgress, path: Path, *, resumed: bool) -> None:
     gone = sum(span.gone for span in note.spans.values())
-    words = [f"{path}: {note.rows:,} rows" + (", gone on with after a stop" if resumed else "")]
+    words = [f"{path}: {note.rows:,} rows" + (", resumed after a stop" if resumed else "")]
     if note.tombstones:
-        words.append(f"{note.tombstones:,} tombstones left out")
+        words.append(f"{note.tombstones:,} tombstones skipped")
     if note.rejected:
         words.append(
             "could not be read: " + ", ".join(f"{count:,} {reason}" for reason, count in note.rejected.items())

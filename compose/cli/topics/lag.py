@@ -1,4 +1,4 @@
-"""`taskstream lag`: how far groups are behind, as rows and as an exit code."""
+"""`taskstream lag`: the lag of consumer groups, as rows and as an exit code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.rows import output_option, print_rows
+from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.group_lag import GroupLags, PartitionLag
 from taskstream.schemas.topics import Topics
 
 
 @click.command()
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="As often as needed.  [default: PREFIX.worker]")
-@click.option("--all-groups", is_flag=True, help="Every group that has read one of the topics.")
-@click.option("--max-records", type=click.IntRange(0), help="Exit code 1 when a partition is further behind.")
-@click.option("--max-seconds", type=click.FloatRange(0), help="Exit code 1 when a partition is further behind.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="A consumer group. May be repeated.  [default: PREFIX.worker]",
+)
+@click.option("--all-groups", is_flag=True, help="Every group that has offsets of one of the topics.")
+@click.option("--max-records", type=click.IntRange(0), help="Exit with 1 if the lag of a partition exceeds this.")
+@click.option("--max-seconds", type=click.FloatRange(0), help="Exit with 1 if the lag of a partition exceeds this.")
 @kafka_options
 @prefix_option
 @output_option
@@ -33,15 +39,15 @@ def lag(
     prefix: str,
     output: str,
 ) -> None:
-    """Tell how many records and seconds groups are behind, by partition.
+    """Print the lag of consumer groups in records and seconds, per partition.
 
-    SECONDS is the age of the first record that is not read yet. A partition of which nothing was ever committed counts
-    from its first record; GONE are offsets that were never read and that retention has taken.
+    SECONDS is the age of the first record that is not yet read. A partition without a committed offset is counted
+    from its first record. GONE is the number of offsets that retention removed before they were read.
 
-    Exit codes: 0 within the limits, 1 beyond one of them or Kafka does not answer, 2 wrong usage.
+    Exit codes: 0 within the limits, 1 beyond a limit or Kafka does not respond, 2 wrong usage.
     """
     if groups and all_groups:
-        raise click.UsageError("give --group or --all-groups, not both")
+        raise click.UsageError("give either --group or --all-groups")
     topics = Topics(prefix)
     found = _found(GroupLags(kafka.config()), topics, groups or (f"{prefix}.worker",), all_groups=all_groups)
     now_ms = round(time.time() * 1000)
@@ -53,14 +59,14 @@ def lag(
         click.get_current_context().exit(1)
 
 
-def _found(asking: GroupLags, topics: Topics, names: Sequence[str], *, all_groups: bool) -> list[PartitionLag]:
+def _found(lags: GroupLags, topics: Topics, names: Sequence[str], *, all_groups: bool) -> list[PartitionLag]:
     ours = {topic.name for topic in topics.all}
     found = []
-    for name in asking.names() if all_groups else names:
-        read = sorted(ours & asking.committed(name).keys())
+    for name in lags.names() if all_groups else names:
+        read = sorted(ours & lags.committed(name).keys())
         if not all_groups and topics.progress.name not in read:
             read = [topics.progress.name, *read]
-        found += asking.lag(name, read) if read else []
+        found += lags.lag(name, read) if read else []
     return found
 
 

@@ -1,4 +1,4 @@
-"""`taskstream schemas`: the released schemas, and how they stand with a registry."""
+"""`taskstream schemas`: the released schemas, and whether a registry has them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import click
 
-from taskstream.compose.cli.options.registry_option import required_registry_option
+from taskstream.compose.cli.options.registry_options import required_registry_option
 from taskstream.compose.cli.options.topic_options import prefix_option, topics_options
-from taskstream.compose.cli.output.rows import output_option, print_rows
+from taskstream.compose.cli.output.formats import output_option, print_rows
+from taskstream.compose.remedies import message_of
 from taskstream.schemas.asyncapi import document
 from taskstream.schemas.catalog import named, released
 from taskstream.schemas.errors import UnknownSchema
@@ -24,8 +25,8 @@ from taskstream.schemas.topics import Topics
 def schemas() -> None:
     """The Avro schemas: list, show, check against a registry, register; the topics as AsyncAPI.
 
-    A value on a topic is a zero byte, the schema's id in four bytes (big-endian), and Avro. The ids are those of a
-    table that comes with this program, or a registry's when one is named with --schema-registry.
+    The value of a record is a zero byte, the schema id in four bytes (big-endian), and the Avro encoding. The ids come
+    from a built-in table, or from a registry named with --schema-registry.
     """
 
 
@@ -33,7 +34,7 @@ def schemas() -> None:
 @prefix_option
 @output_option
 def list_schemas(prefix: str, output: str) -> None:
-    """List the released schemas: their ids when no registry is used, and the topics whose values they are."""
+    """List the released schemas with their ids in the built-in table and their topics."""
     ids = TableIds()
     topics = {topic.value: topic.name for topic in Topics(prefix).all}
     rows = [
@@ -51,17 +52,17 @@ def list_schemas(prefix: str, output: str) -> None:
 @schemas.command
 @click.argument("title")
 def show(title: str) -> None:
-    """Print the Avro JSON of the schema TITLE, such as ProgressReported.v2."""
+    """Print the Avro schema TITLE, such as ProgressReported.v2, as JSON."""
     try:
         click.echo(named(title).text, nl=False)
     except UnknownSchema as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(message_of(error)) from error
 
 
 @schemas.command
 @topics_options
 def asyncapi(topics: Topics) -> None:
-    """Print the topics, their keys, headers and values as an AsyncAPI 3.0.0 document (JSON, which is YAML too)."""
+    """Print the topics with their keys, headers and values as an AsyncAPI 3.0.0 document in JSON."""
     click.echo(json.dumps(document(topics), indent=2, ensure_ascii=False))
 
 
@@ -70,9 +71,9 @@ def asyncapi(topics: Topics) -> None:
 @prefix_option
 @output_option
 def register(schema_registry: str, prefix: str, output: str) -> None:
-    """Register the released schemas that a registry does not have, each under its topic's subject TOPIC-value.
+    """Register the released schemas that a registry does not have, each under the subject TOPIC-value of its topic.
 
-    Nothing else ever registers one: the edge, the worker and the view only look up.
+    No other command registers schemas: the edge, the worker and the view only look them up.
     """
     with Registry(schema_registry) as registry:
         print_rows(_rows(register_schemas(registry, Topics(prefix))), output)
@@ -83,12 +84,13 @@ def register(schema_registry: str, prefix: str, output: str) -> None:
 @prefix_option
 @output_option
 def check(schema_registry: str, prefix: str, output: str) -> None:
-    """Tell whether a registry has the released schemas, or would accept them.
+    """Check whether a registry has the released schemas, or would accept them.
 
-    One that is not registered is compared with every registered version of its subject and not only with the last,
-    in the direction that the subject's compatibility level asks for. At the level NONE every answer is yes.
+    A schema that is not registered is compared with every registered version of its subject, in the direction that
+    the compatibility level of the subject requires. At the level NONE, every schema is accepted.
 
-    Exit code 1 when one would break a registered version.
+    Exit codes: 0 every schema is registered or acceptable, 1 one is incompatible or the registry does not respond,
+    2 wrong usage.
     """
     with Registry(schema_registry) as registry:
         found = standings(registry, Topics(prefix))
@@ -116,4 +118,4 @@ def _standing(each: Standing) -> str:
     if each.accepted:
         return "would be accepted"
     versions = ", ".join(map(str, each.incompatible_with))
-    return f"incompatible with version {versions}: a new --prefix, or a change of the registered one"
+    return f"incompatible with version {versions}: use a new --prefix, or change the registered schema"

@@ -1,4 +1,4 @@
-"""`taskstream tail`: its options made into a range and a choice, each record told as it comes."""
+"""`taskstream tail`: the records of a topic, decoded and filtered, as they arrive."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import time
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.stopping import stopped_by_signals
+from taskstream.compose.cli.stop_signals import stop_event
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import BadRange
 from taskstream.consumer.kafka.cluster import Cluster
@@ -28,22 +28,20 @@ _TOPICS = ("progress", "state", "rates", "signals", "rejected")
 
 @click.command()
 @click.argument("noun", metavar="[TOPIC]", type=click.Choice(_TOPICS), default="progress")
-@click.option("--from", "start", metavar="BOUND", default="latest", help="Where to begin.")
-@click.option("--to", "end", metavar="BOUND", help="Where to end; that record is not shown.  [default: go on]")
-@click.option("--count", type=click.IntRange(1), help="End after so many.")
-@click.option("--project", help="Only of this project.")
-@click.option("--task", help="Only of this task.")
-@click.option("--subtask", help="Only of this subtask.")
+@click.option("--from", "start", metavar="BOUND", default="latest", help="Start of the range.")
+@click.option("--to", "end", metavar="BOUND", help="End of the range, exclusive.  [default: follow the topic]")
+@click.option("--count", type=click.IntRange(1), help="Stop after this number of records.")
+@click.option("--project", help="Only records of this project.")
+@click.option("--task", help="Only records of this task.")
+@click.option("--subtask", help="Only records of this subtask.")
 @click.option(
     "--signal",
     "signals",
     multiple=True,
     type=click.Choice([each.name for each in Signal], case_sensitive=False),
-    help="Only this kind of signal, as often as needed.",
+    help="Only this kind of signal. May be repeated.",
 )
-@click.option(
-    "-o", "--output", type=click.Choice(["line", "ndjson"]), default="line", help="For people, or for programs."
-)
+@click.option("-o", "--output", type=click.Choice(["line", "ndjson"]), default="line", help="The output format.")
 @kafka_options
 @schema_ids_option
 @prefix_option
@@ -62,16 +60,16 @@ def tail(
     ids: SchemaIds,
     prefix: str,
 ) -> None:
-    """Show the records of TOPIC as they come: progress (the default), state, rates, signals or rejected.
+    """Print the records of TOPIC as they arrive: progress (the default), state, rates, signals or rejected.
 
     \b
     taskstream tail signals --signal NO_PROGRESS --signal SILENT
     taskstream tail state --from earliest --to latest -o ndjson
 
-    A BOUND is a time (2026-11-23T08:00, UTC unless it says otherwise), a duration back from now (PT15M), earliest,
-    latest, or @FILE of lines TOPIC,PARTITION,OFFSET. Records of one partition come in their order. What cannot be read
-    is shown as such, so is a tombstone. Ctrl-C ends it.
-    """  # noqa: D301 (click takes a lone backspace for: keep these lines)
+    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
+    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The records of one partition are printed in
+    order. Unreadable records and tombstones are printed as such. Ctrl-C stops the command.
+    """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
     topic = {each.name.removeprefix(f"{prefix}."): each for each in Topics(prefix).all}[noun]
     wanted = RecordFilter(project, task, subtask, frozenset(each.upper() for each in signals) or None)
     _check(topic, wanted)
@@ -79,36 +77,38 @@ def tail(
         now_ms = round(time.time() * 1000)
         bounds = bound_of(start, now_ms), Latest() if end is None else bound_of(end, now_ms)
         spans = Cluster(kafka.config()).pinned(topic.name, *bounds)
-        following = TopicTail(kafka.config(), topic.name, spans, to_the_end=end is not None)
+        records = TopicTail(kafka.config(), topic.name, spans, to_the_end=end is not None)
         if end is None:
-            click.echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C ends it", err=True)
-        _show(following, RecordDecoder(topic, ids), wanted, count, output)
+            click.echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C stops it", err=True)
+        _print_records(records, RecordDecoder(topic, ids), wanted, count, output)
     except BadRange as error:
         raise click.UsageError(str(error)) from error
 
 
-def _show(following: TopicTail, taker: RecordDecoder, wanted: RecordFilter, count: int | None, output: str) -> None:
-    told = json_line if output == "ndjson" else line
+def _print_records(
+    tail: TopicTail, decoder: RecordDecoder, wanted: RecordFilter, count: int | None, output: str
+) -> None:
+    format_record = json_line if output == "ndjson" else line
     left = -1 if count is None else count
     problem = ""
-    with stopped_by_signals() as stop, contextlib.closing(following.batches()) as batches:
+    with stop_event() as stop, contextlib.closing(tail.batches()) as batches:
         for messages in batches:
-            if following.problem != problem:
-                problem = following.problem
-                click.echo(f"Kafka: {problem or 'it is back'}", err=True)
-            for seen in map(taker.take, messages):
+            if tail.problem != problem:
+                problem = tail.problem
+                click.echo(f"Kafka: {problem or 'available again'}", err=True)
+            for seen in map(decoder.take, messages):
                 if stop.is_set() or left == 0:
                     break
                 if wanted.takes(seen):
-                    click.echo(told(seen))
+                    click.echo(format_record(seen))
                     left -= 1
             if stop.is_set() or left == 0:
                 return
 
 
 def _check(topic: Topic, wanted: RecordFilter) -> None:
-    """A choice that no record of the topic could ever meet is wrong usage."""
+    """Raise UsageError for a filter that no record of the topic can match."""
     if wanted.signals and topic.value != "SignalRaised":
-        raise click.UsageError(f"--signal chooses among signals, and {topic.name} holds none")
+        raise click.UsageError(f"--signal requires the topic signals, not {topic.name}")
     if wanted.subtask_name and topic.value is None:
-        raise click.UsageError(f"--subtask: the keys of {topic.name} name no subtask")
+        raise click.UsageError(f"--subtask: the keys of {topic.name} contain no subtask")

@@ -1,16 +1,16 @@
-"""`taskstream topics`: the topics as declared, beside what a cluster has."""
+"""`taskstream topics`: create the topics, and compare them with their declaration."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options, optional_kafka_options
 from taskstream.compose.cli.options.topic_options import replication_option, topics_options
-from taskstream.compose.cli.output.rows import output_option, print_rows
+from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import CLUSTER_DEFAULT, create_topics, found_topics
 from taskstream.schemas.topics import DAY_MS, Difference, Topic, Topics, differences
 
@@ -19,9 +19,9 @@ from taskstream.schemas.topics import DAY_MS, Difference, Topic, Topics, differe
 def topics() -> None:
     """The topics: list, create, check.
 
-    One pipeline has five: PREFIX.progress holds every acknowledged report, PREFIX.state the newest state of every
-    series (compacted), PREFIX.rates the closed minutes, PREFIX.signals what somebody may want to act on,
-    PREFIX.rejected what could not be read.
+    A pipeline has five topics: PREFIX.progress holds the acknowledged reports, PREFIX.state the latest state of each
+    series (compacted), PREFIX.rates the rate windows, PREFIX.signals the changes of health, and PREFIX.rejected the
+    records that could not be read. `doctor` and the edge use a sixth, PREFIX.probe.
     """
 
 
@@ -30,7 +30,7 @@ def topics() -> None:
 @optional_kafka_options
 @output_option
 def list_topics(topics: Topics, kafka: KafkaClient, output: str) -> None:
-    """List the topics as declared; with --bootstrap-servers also what the cluster has of them."""
+    """List the topics as declared; with --bootstrap-servers, also their partitions on the cluster."""
     rows = [_declared(topic) for topic in topics.all]
     found = found_topics(kafka.config(), topics) if kafka.bootstrap_servers else None
     for row, topic in zip(rows, topics.all, strict=True):
@@ -47,14 +47,14 @@ def list_topics(topics: Topics, kafka: KafkaClient, output: str) -> None:
 @kafka_options
 @output_option
 def create(topics: Topics, replication_factor: int | None, kafka: KafkaClient, output: str) -> None:
-    """Create the topics that are missing; those that exist stay as they are.
+    """Create the topics that are missing. Topics that exist are not changed.
 
-    Exit code 1 when one that exists must not be used as it is.
+    Exit codes: 0 done, 1 an existing topic must not be used as it is or the command failed, 2 wrong usage.
     """
     created = create_topics(kafka.config(), topics, replication_factor or CLUSTER_DEFAULT)
     found = found_topics(kafka.config(), topics)
     print_rows([_declared(topic) | {"created": topic.name in created} for topic in topics.all], output)
-    _end(differences(topics, found))
+    _exit_if_fatal(differences(topics, found))
 
 
 @topics.command
@@ -62,26 +62,33 @@ def create(topics: Topics, replication_factor: int | None, kafka: KafkaClient, o
 @kafka_options
 @output_option
 def check(topics: Topics, kafka: KafkaClient, output: str) -> None:
-    """Tell what differs between the topics as declared and as the cluster has them, and what to do about it.
+    """Compare the topics on the cluster with their declaration, and print how to correct the differences.
 
-    Exit code 1 when the pipeline must not run on them: one is missing or wrongly compacted, or progress and state
-    have different partition counts. Other differences are told and do no harm.
+    Exit codes: 0 the pipeline can run on the topics, 1 it cannot (a topic is missing or has the wrong cleanup policy,
+    or progress and state have different numbers of partitions), 2 wrong usage. Other differences do no harm.
     """
     differ = differences(topics, found_topics(kafka.config(), topics))
     if output == "json":
-        print_rows([dataclasses.asdict(each) for each in differ], output)
+        print_rows([_difference_row(each) for each in differ], output)
     elif not differ:
         click.echo(f"the topics of {topics.prefix} are as declared")
-    _end(differ, told=output == "json")
+    _exit_if_fatal(differ, printed=output == "json")
 
 
-def _end(differ: Sequence[Difference], *, told: bool = False) -> None:
-    """Tell the differences on the error stream, unless they are told already; leave with 1 when one is fatal."""
-    if not told:
+def _exit_if_fatal(differ: Sequence[Difference], *, printed: bool = False) -> None:
+    """Print the differences on standard error unless they are printed already; exit with 1 if one is fatal."""
+    if not printed:
         for each in differ:
-            click.echo(f"{'wrong' if each.fatal else 'note'}: {each.topic} {each.what}: {each.remedy}", err=True)
+            click.echo(
+                f"{'wrong' if each.fatal else 'note'}: {each.topic} {each.what}: {difference_remedy(each)}", err=True
+            )
     if any(each.fatal for each in differ):
         click.get_current_context().exit(1)
+
+
+def _difference_row(difference: Difference) -> dict[str, object]:
+    remedy = difference_remedy(difference)
+    return {"topic": difference.topic, "what": difference.what, "remedy": remedy, "fatal": difference.fatal}
 
 
 def _declared(topic: Topic) -> dict[str, object]:

@@ -140,14 +140,14 @@ def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_t
 def test_signals_that_come_together_are_one_wish_and_a_later_one_hurries(tmp_path):
     program = """
 import os, signal, time
-from taskstream.compose.cli.processes.up import ONE_WISH_S, until_stopped
-with until_stopped() as is_in_hurry:
+from taskstream.compose.cli.stop_signals import SAME_REQUEST_S, end_on_signals
+with end_on_signals() as is_in_hurry:
     try:
         os.kill(os.getpid(), signal.SIGINT)
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
         print(is_in_hurry())
-        time.sleep(ONE_WISH_S * 1.1)
+        time.sleep(SAME_REQUEST_S * 1.1)
         os.kill(os.getpid(), signal.SIGHUP)
         print(is_in_hurry())
 """
@@ -186,7 +186,7 @@ def test_one_port_for_two_is_refused(tmp_path):
         cli, ["up", "--data-dir", str(tmp_path), *ANY_PORTS, "--edge-port", "18080", "--view-port", "18080"]
     )
     assert done.exit_code == 1
-    assert "given to --edge-port and to --view-port" in done.stderr
+    assert "given to edge and to view; choose another one with --view-port" in done.stderr
 
 
 def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_path, broker, topic_prefix):
@@ -199,8 +199,9 @@ def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_
     command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, because")
-    assert "partitions" in done.stderr
+    assert done.stderr.startswith(f"using Kafka at {broker.bootstrap_servers}, as set by")
+    assert "has 3 partitions and" in done.stderr
+    assert "start with a new --prefix" in done.stderr
     assert not list((tmp_path / "data").glob("logs/*"))
 
 

@@ -153,7 +153,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_right_count(broker, topics, tmp_
     result = export(broker, topics, path, "--piece-rows", "100")
 
     assert result.exit_code == 0, result.output
-    assert "gone on with after a stop" in result.stderr
+    assert "resumed after a stop" in result.stderr
     found = {(row["partition"], row["offset"]) for row in rows_in(path)}
     assert len(found) == len(rows_in(path)) == 30_000
 

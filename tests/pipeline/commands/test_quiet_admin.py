@@ -20,13 +20,13 @@ def test_where_nobody_listens_the_address_is_named_and_that_it_refuses():
     address = f"127.0.0.1:{free_port()}"
     said = told({"bootstrap.servers": address})
     assert "Connection refused" in said
-    assert said.endswith(f"does Kafka listen at {address} (--bootstrap-servers), and by this security.protocol?")
+    assert said.endswith(f"does Kafka listen at {address}, and with this security.protocol?")
 
 
 def test_tls_towards_a_listener_that_speaks_none_leads_to_the_protocol(broker):
     said = told(broker.config(**{"security.protocol": "SSL"}))
     assert "in state SSL_HANDSHAKE" in said
-    assert said.endswith("and by this security.protocol?")
+    assert said.endswith("and with this security.protocol?")
 
 
 def test_a_refusal_of_the_broker_is_told_as_it_is(broker):

@@ -150,7 +150,7 @@ def test_both_versions_are_folded_and_a_broken_record_is_left_out(broker: KafkaC
     result = replay(broker, topics, "state", "--as-of", "latest", "-o", "json")
 
     assert [row["reports"] for row in answer(result)] == [2]
-    assert "left out, as the worker does: 1 unknown_schema_id" in result.stderr
+    assert "skipped, as the worker does: 1 unknown_schema_id" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_rebuild_does_not_move_past_events_for_rows_that_it_cannot_fold(broker: 
     result = replay(broker, pipeline, "rebuild", "--execute", "--until", "latest")
 
     assert result.exit_code == 1
-    assert "say --until committed" in result.stderr
+    assert "keep the group's offsets with --until committed" in result.stderr
     assert published(broker, pipeline) == before
 
 

@@ -12,6 +12,7 @@ from taskstream.compose.cli import cli
 from taskstream.compose.errors import TopicsError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
+from taskstream.compose.remedies import message_of
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Topics, differences
 from tests.waiting import wait_until
@@ -61,15 +62,19 @@ def test_a_state_topic_of_another_partition_count_is_found_out(broker: KafkaClie
 
 
 def test_an_impossible_replication_factor_is_told_with_its_remedy(broker: KafkaClient, topic_prefix: str):
-    with pytest.raises(TopicsError, match="--replication-factor"):
+    with pytest.raises(TopicsError, match="the replication factor must not exceed the number of brokers") as refused:
         create_topics(broker.config(), Topics(topic_prefix, partitions=1), replication_factor=99)
+
+    assert "--replication-factor" in message_of(refused.value)
 
 
 def test_a_cluster_that_does_not_answer_is_told_in_time():
     nowhere = KafkaClient(f"127.0.0.1:{free_port()}")
 
-    with pytest.raises(TopicsError, match="--bootstrap-servers"):
+    with pytest.raises(TopicsError, match=f"does Kafka listen at {nowhere.bootstrap_servers}") as failed:
         found_topics(nowhere.config(), Topics(), timeout_s=1)
+
+    assert "--bootstrap-servers" in message_of(failed.value)
 
 
 def test_the_command_creates_them_and_finds_nothing_to_say(broker: KafkaClient, topic_prefix: str):
@@ -93,7 +98,7 @@ def test_check_passes_with_a_note_when_all_have_another_partition_count(broker: 
     checked = run("check", broker, topic_prefix, "--partitions", "4")
 
     assert checked.exit_code == 0
-    assert "say --partitions 2" in checked.stdout
+    assert "give --partitions 2" in checked.stdout
 
 
 def test_create_fails_on_a_state_topic_that_cannot_be_used(broker: KafkaClient, topic_prefix: str):

@@ -44,6 +44,7 @@ def test_without_any_kind_of_credentials_it_does_not_start():
     code, words = told()
     assert code == 1
     assert "no credentials are configured: set a token file, a file of access keys, or a Keystone service" in words
+    assert "; give --tokens, --keys or --keystone" in words
 
 
 @pytest.mark.parametrize(

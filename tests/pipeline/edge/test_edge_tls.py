@@ -157,5 +157,5 @@ def test_files_that_do_not_fit_are_told_at_the_start(tmp_path, server, stranger)
 
 def test_options_that_belong_together_are_asked_for_together(tmp_path, server):
     code, output = told(tmp_path, "--tls-cert", str(server.certificate))
-    assert (code, "belong together" in output) == (2, True)
+    assert (code, "require each other" in output) == (2, True)
     assert told(tmp_path, "--tls-client-ca", str(server.certificate))[0] == 2

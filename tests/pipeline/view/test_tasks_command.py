@@ -73,7 +73,7 @@ def test_a_list_for_people_has_a_line_a_task_the_worst_first_and_no_colours(view
 def test_what_is_left_out_of_a_list_is_told_beside_it(view):
     result = run(view, "list", "--limit", "5")
     assert len(result.stdout.splitlines()) == 1 + 5
-    assert f"5 of {TASKS + 1}" in result.stderr
+    assert f"5 of {TASKS + 1} tasks" in result.stderr
 
 
 def test_filters_and_sort_are_those_of_the_api(view):
@@ -216,7 +216,7 @@ def test_on_a_terminal_a_watch_is_a_live_table_in_colour_and_ends_with_ctrl_c(vi
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        wait_until(lambda: b"no progress" in seen and b"live; Ctrl-C ends" in seen and b"\x1b[31m" in seen)
+        wait_until(lambda: b"no progress" in seen and b"live; Ctrl-C stops" in seen and b"\x1b[31m" in seen)
         process.send_signal(SIGINT)
         assert process.wait(15) == 0
         assert b"Traceback" not in seen

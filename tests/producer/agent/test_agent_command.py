@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from taskstream.compose.cli import cli
-from taskstream.compose.cli.options.quantities import bytes_of, seconds_of
+from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
 from tests.producer.agent.trees import contents, plant, size_of
 from tests.producer.client.moody_edge import MoodyEdge, error
 
@@ -85,7 +85,7 @@ def test_what_is_not_copied_is_named_and_the_exit_code_is_1(tmp_path, edge, sour
     result = invoke(source, tmp_path / "dst", "--task-id", "t", "--endpoint", edge.url, "--token-file", token_file)
     assert result.exit_code == 1
     assert result.stderr == "not copied: folder/03: Is a directory\n"
-    assert "1 could not be copied" in result.stdout
+    assert "1 not copied" in result.stdout
 
 
 def test_reports_that_are_refused_are_told_without_the_token_and_the_exit_code_is_1(tmp_path, source, token_file):
@@ -93,7 +93,7 @@ def test_reports_that_are_refused_are_told_without_the_token_and_the_exit_code_i
         result = invoke(source, tmp_path / "dst", "--task-id", "t", "--endpoint", edge.url, "--token-file", token_file)
     assert result.exit_code == 1
     assert "401 APIGW.0301 *** is no good" in result.stderr
-    assert "the edge does not know the end of: ATTACH_AGENT_IMAGE, MIGRATE_LINUX_FILE" in result.stderr
+    assert "the edge has not acknowledged the end of: ATTACH_AGENT_IMAGE, MIGRATE_LINUX_FILE" in result.stderr
     assert "secret-token" not in result.output
     assert contents(tmp_path / "dst") == contents(source)
 
@@ -103,9 +103,9 @@ def test_reports_that_are_refused_are_told_without_the_token_and_the_exit_code_i
     [
         (["--bwlimit", "fast"], "'fast' is not a number of bytes"),
         (["--bwlimit", "0"], "'0' is not a number of bytes"),
-        (["--interval", "soon"], "'soon' is not a length of time"),
+        (["--interval", "soon"], "'soon' is not a duration"),
         (["--endpoint", "ftp://x"], "'ftp://x'"),
-        (["--token", "a"], "one of the two"),
+        (["--token", "a"], "either with --token-file or as"),
         (["--token-file", "/no/such/file"], "/no/such/file"),
         (["--unknown"], "--unknown"),
     ],
@@ -135,7 +135,7 @@ def test_a_destination_that_cannot_be_made_is_a_failure(tmp_path, source, token_
 def test_help_teaches_with_an_example():
     result = invoke("--help")
     assert result.exit_code == 0
-    for word in ("--bwlimit 20M", "resumes", "Exit codes", "Hard links"):
+    for word in ("--bwlimit 20M", "resume", "Exit codes", "Hard links"):
         assert word in result.output
 
 
@@ -213,7 +213,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path, edge, source, tok
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
-    assert b"run the same command again to resume" in stderr
+    assert b"repeat the command to resume" in stderr
     assert b"Traceback" not in stderr
     assert b"acknowledged" in stdout
     last = edge.acknowledged[-1].body

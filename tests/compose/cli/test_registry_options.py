@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.testing import CliRunner
 
-from taskstream.compose.cli.options.registry_option import schema_ids_option
+from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.ids import SchemaIds

@@ -1,4 +1,4 @@
-"""What a simulation sent, told by task: a table or JSON, and the sum of it in words on the error stream."""
+"""What a simulation sent: a table or JSON per task, and the totals on standard error."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from taskstream.compose.cli.output.rows import print_rows
+from taskstream.compose.cli.output.formats import print_rows
 from taskstream.producer.fleet import DeliveryCounts, Fleet, FleetRun, SubtaskDeliveryCounts, TaskDeliveryCounts
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationReport:
-    """A simulation that has ended."""
+    """The result of a simulation."""
 
     fleet: Fleet
     counts: DeliveryCounts
@@ -22,16 +22,16 @@ class SimulationReport:
     tasks: int
     rate: float
 
-    def tell(self, output: str) -> None:
-        """Print it; `output` is table or json."""
+    def print(self, output: str) -> None:
+        """Print the result; `output` is table or json."""
         in_order = self.counts.in_order(self.fleet.task_id, self.tasks)
         if output == "json":
-            told = [self._document(number, task) for number, task in enumerate(in_order)]
+            tasks = [self._document(number, task) for number, task in enumerate(in_order)]
             sums = {"seed": self.seed, **asdict(self.counts.sums()), **asdict(self.run), "on_time": self.run.on_time}
-            click.echo(json.dumps(sums | {"tasks": told}, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(sums | {"tasks": tasks}, indent=2, ensure_ascii=False))
         else:
             print_rows([self._row(number, task) for number, task in enumerate(in_order)], output)
-        self._conclude()
+        self._print_totals()
 
     def _document(self, number: int, task: TaskDeliveryCounts) -> dict[str, object]:
         subtasks = [_subtask(name, each) for name, each in task.subtasks.items()]
@@ -50,25 +50,25 @@ class SimulationReport:
             "totalsize": None if last is None else f"{last.totalsize:,}",
         }
 
-    def _conclude(self) -> None:
+    def _print_totals(self) -> None:
         sums, run = self.counts.sums(), self.run
         words = [f"{sums.sent:,} sent in {run.seconds:.1f} s, {sums.acknowledged:,} acknowledged"]
         if sums.refused:
             words.append(f"{sums.refused:,} refused")
         if sums.unanswered:
-            words.append(f"{sums.unanswered:,} without an answer, so that they may have been taken")
+            words.append(f"{sums.unanswered:,} without a response, which may have been accepted")
         if sums.retried:
-            words.append(f"{sums.retried:,} tried again")
+            words.append(f"{sums.retried:,} retried")
         click.echo("; ".join(words), err=True)
         if not run.stopped and (sums.skipped or not run.on_time):
-            got = sums.acknowledged / run.seconds if run.seconds else 0.0
+            achieved = sums.acknowledged / run.seconds if run.seconds else 0.0
             click.echo(
-                f"{self.rate:g} a second could not be kept up: {sums.skipped:,} were due and not sent, the latest left "
-                f"{run.late_s:.1f} s after its moment; {got:,.0f} a second were acknowledged",
+                f"the rate of {self.rate:g} per second was not achieved: {sums.skipped:,} were skipped, the latest "
+                f"was sent {run.late_s:.1f} s after its time; {achieved:,.0f} per second were acknowledged",
                 err=True,
             )
         if self.counts.trouble:
-            click.echo(f"at last: {self.counts.trouble}", err=True)
+            click.echo(f"last failure: {self.counts.trouble}", err=True)
 
 
 def _subtask(name: str, counts: SubtaskDeliveryCounts) -> dict[str, object]:

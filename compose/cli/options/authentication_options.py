@@ -1,4 +1,4 @@
-"""The options that say who may call, for the edge and the view alike."""
+"""Which callers a server accepts: the options of the edge and the view."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _tokens = click.option(
     "--tokens",
     type=_FILE,
-    help="A file of hashed tokens; `taskstream tokens add` writes it. Read again when it changes.",
+    help="A file of hashed tokens, which `taskstream tokens add` writes. It is read again when it changes.",
 )
 _keys = click.option(
     "--keys",
     type=_FILE,
-    help='A file of access keys for SDK signatures, a line each: {"access", "secret", "project", "roles"}.',
+    help="A file of access keys for SDK signatures, one JSON object per line: "
+    '{"access", "secret", "project", "roles"}.',
 )
 _keystone = click.option(
     "--keystone",
     type=_FILE,
-    help='A Keystone v3 identity service, in JSON: {"url", "username", "password", "project"}; '
-    'and may have "domain", "ca_file", "roles", "cache_s".',
+    help='A JSON file that describes a Keystone v3 identity service: {"url", "username", "password", "project"}, '
+    'and optionally "domain", "ca_file", "roles", "cache_s".',
 )
 _open = click.option(
     "--insecure-open",
     is_flag=True,
-    help="Take any token, for the project 'default' and every role. On a loopback address only.",
+    help="Accept any token, for the project 'default' and with every role. Only on a loopback address.",
 )
 
 
-def caller_options(command: Command) -> Command:
+def authentication_options(command: Command) -> Command:
     """Give the command `callers: CallerSettings`; the command has an option --host."""
 
     @functools.wraps(command)
@@ -55,4 +56,4 @@ def caller_options(command: Command) -> Command:
         return command(*args, host=host, callers=callers, **kwargs)
 
     decorated: Any = _tokens(_keys(_keystone(_open(with_callers))))
-    return decorated  # type: ignore[no-any-return] # click's decorators give back what they are given, options added
+    return decorated  # type: ignore[no-any-return] # click's decorators return what they are given, options added

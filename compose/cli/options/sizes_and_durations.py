@@ -1,4 +1,4 @@
-"""Quantities as people write them on a command line: 20M bytes a second, 500ms. Callbacks for click's options."""
+"""Sizes and durations as typed on a command line, such as 20M and 500ms: callbacks of click options."""
 
 import re
 
@@ -11,7 +11,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", re.ASCII)
 
 
 def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    """At least one byte: 500K, 20M and 1G count in thousands, 500Ki, 20Mi and 1Gi in 1024s."""
+    """A number of bytes, at least 1: 500K, 20M and 1G are decimal, 500Ki, 20Mi and 1Gi are binary."""
     if text is None:
         return None
     match = _BYTES.fullmatch(text.strip())
@@ -22,9 +22,9 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, text: str) -> float:
-    """More than no time: 500ms, 1s, 2m, 1h; a bare number is seconds."""
+    """A duration in seconds, more than 0: 500ms, 1s, 2m, 1h; a number without a unit is in seconds."""
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match[1]) * _UNITS_S[match[2] or ""] if match else 0.0
     if seconds <= 0:
-        raise click.BadParameter(f"{text!r} is not a length of time: write 500ms, 1s or 2m")
+        raise click.BadParameter(f"{text!r} is not a duration: write 500ms, 1s or 2m")
     return seconds

@@ -1,0 +1,95 @@
+"""The output formats of commands: an aligned table, JSON or Parquet, and the options that choose one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="The output format.",
+)
+parquet_output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "parquet"]),
+    default="table",
+    help="The output format; parquet writes one file to standard output.",
+)
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
+    """Print rows of the same keys, as a table with the keys as headings or as JSON.
+
+    No rows print nothing as a table, and [] as JSON.
+    """
+    if output == "json":
+        click.echo(json.dumps([dict(row) for row in rows], indent=2, ensure_ascii=False))
+    elif rows:
+        lines = [[name.replace("_", " ").upper() for name in rows[0]]]
+        lines.extend([_cell(value) for value in row.values()] for row in rows)
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON, times in ISO 8601."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_json_text))
+
+
+def write_parquet(table: pa.Table) -> None:
+    """Write a Parquet file to standard output.
+
+    Raises:
+        click.UsageError: standard output is a terminal.
+    """
+    import pyarrow as pa  # noqa: PLC0415 (slow to load; most commands print no Parquet)
+    import pyarrow.parquet as pq  # noqa: PLC0415 (as above)
+
+    if sys.stdout.isatty():
+        raise click.UsageError("-o parquet cannot write to a terminal: redirect it to a file, > FILE.parquet")
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    sys.stdout.buffer.write(sink.getvalue())
+    sys.stdout.buffer.flush()
+
+
+def first_rows(rows: Sequence[Mapping[str, object]], limit: int) -> list[Mapping[str, object]]:
+    """The first `limit` rows; standard error gets the number of the others."""
+    if len(rows) > limit:
+        click.echo(f"{len(rows) - limit:,} more rows: show them with --limit or -o json", err=True)
+    return list(rows[:limit])
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Counts as text: 1 truncated, 3 wrong_magic_byte."""
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()) if count)
+
+
+def printable(text: str) -> str:
+    """The text with control characters replaced: bytes of unknown origin must not control the terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _json_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,69 @@
+"""`taskstream replay load`: write the records of a file to a topic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from taskstream.compose.cli.options.kafka_options import kafka_options
+from taskstream.compose.cli.output.formats import parquet_output_option
+from taskstream.compose.cli.replay.record_copying import (
+    by_key_option,
+    copy_records,
+    execute_option,
+    print_partitions,
+    print_totals,
+    rate_option,
+    warn_of_broker_timestamps,
+)
+from taskstream.compose.cli.stop_signals import INTERRUPTED, exit_when_interrupted
+from taskstream.compose.kafka_client import KafkaClient
+from taskstream.consumer.kafka.cluster import Cluster
+from taskstream.consumer.replay.archive import ArchiveReader
+from taskstream.consumer.replay.record_copy import ArchivePart, batch_for
+from taskstream.consumer.replay.topic_target import TopicTarget, refuse_other_homes
+
+
+@click.command
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@kafka_options
+@click.option(
+    "--to-topic", metavar="TOPIC", help="The full name of the target topic.  [default: the topic that was copied]"
+)
+@click.option("--skip", default=0, type=click.IntRange(min=0), help="Skip this number of records.")
+@by_key_option
+@rate_option
+@parquet_output_option
+@execute_option
+def load(
+    *,
+    path: Path,
+    kafka: KafkaClient,
+    to_topic: str | None,
+    skip: int,
+    by_key: bool,
+    rate: float | None,
+    output: str,
+    execute: bool,
+) -> None:
+    """Write the records of a file made by `replay copy --to-file` to a topic, unchanged.
+
+    Loading a file twice writes every record twice. Exit codes: 0 all records are written, 1 failed, 2 wrong usage,
+    130 stopped.
+    """
+    with exit_when_interrupted("records written to the topic stay there"), ArchiveReader(path) as archive:
+        origin = archive.origin()
+        name = to_topic or origin.topic
+        partitions = len(Cluster(kafka.config()).partitions(name))
+        if not by_key:
+            refuse_other_homes(origin.partitions, name, partitions)
+        warn_of_broker_timestamps(kafka, name)
+        part = ArchivePart(archive, skip, batch_for(rate))
+        target = TopicTarget(kafka.config(), name, by_key=by_key) if execute else None
+        complete, counts = copy_records(target, part, archive.records, rate)
+    print_partitions(origin.spans, counts, output)
+    print_totals(counts, f"{path} to {name}", execute=execute)
+    if not complete:
+        click.echo(f"stopped; continue with --skip {part.moved}", err=True)
+        click.get_current_context().exit(INTERRUPTED)

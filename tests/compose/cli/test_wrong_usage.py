@@ -1,0 +1,88 @@
+"""A wrong command, option or value: exit code 2, the reason on standard error, and no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from taskstream.compose.cli import cli
+from taskstream.compose.cli.commands import COMMANDS
+
+KAFKA = ("--bootstrap-servers", "127.0.0.1:1")
+WRONG = [
+    ("nonsense",),
+    ("--nonsense",),
+    ("topics",),
+    ("topics", "nonsense"),
+    ("topics", "list", "--partitions", "0"),
+    ("topics", "list", "--prefix", "a b"),
+    ("topics", "list", "-o", "xml"),
+    ("topics", "check"),
+    ("edge", *KAFKA, "--port", "70000"),
+    ("edge", *KAFKA, "--tls-cert", "a"),
+    ("edge", *KAFKA, "--insecure-open", "--host", "0.0.0.0"),
+    ("worker", *KAFKA, "-X", "no.such.setting=1"),
+    ("worker", *KAFKA, "-X", "nonsense"),
+    ("view", *KAFKA, "--bucket", "-1"),
+    ("up", "--workers", "none"),
+    ("demo", "--bwlimit", "fast"),
+    ("tail", "nonsense", *KAFKA),
+    ("tail", "state", *KAFKA, "--from", "yesterday"),
+    ("export", *KAFKA),
+    ("export", *KAFKA, "-o", "a.xls"),
+    ("lag", *KAFKA, "--group", "a", "--all-groups"),
+    ("replay", "copy", *KAFKA),
+    ("replay", "state", *KAFKA),
+    ("replay", "load", *KAFKA),
+    ("rejected", "show", *KAFKA, "3-17"),
+    ("tasks", "list"),
+    ("tasks", "list", "--token", "a", "--endpoint", "nonsense"),
+    ("simulate", "--for", "soon", "--to-topic"),
+    ("simulate",),
+    ("agent", "copy", "nowhere", "there"),
+    ("schemas", "show", "nonsense"),
+    ("doctor", "--edge", "nonsense"),
+    ("tokens", "add", "--project", "a/b"),
+]
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_wrong_usage_is_exit_code_2_and_one_reason(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, words)
+
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("Usage: ")
+    assert words == ("topics",) or "Error: " in result.stderr
+
+
+def test_the_program_prints_no_traceback():
+    done = subprocess.run([sys.executable, "-m", "taskstream", "nonsense"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error: No such command 'nonsense'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def every_command() -> list[tuple[str, ...]]:
+    """The words of every command and of every group of commands."""
+    from taskstream.compose.cli.commands import load
+
+    found: list[tuple[str, ...]] = [()]
+    for name in sorted(COMMANDS):
+        found.append((name,))
+        found += [(name, each) for each in sorted(getattr(load(name), "commands", {}))]
+    return found
+
+
+@pytest.mark.parametrize("words", every_command(), ids=" ".join)
+def test_every_command_prints_its_help(words):
+    result = CliRunner().invoke(cli, [*words, "--help"])
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+    assert "click" not in result.stdout
