@@ -26,7 +26,7 @@ COMMANDS = {
     "export": Command("topics", "export a range of a topic to Parquet, Arrow, CSV or NDJSON"),
     "lag": Command("topics", "print the lag of consumer groups in records and seconds"),
     "rejected": Command("rejected", "records that could not be read: list, show, redrive"),
-    "replay": Command("replay", "fold the reports again: past, compared or rebuilt state; copy records"),
+    "replay": Command("replay", "fold the reports again to print, compare or rebuild state; copy records"),
     "schemas": Command("topics", "Avro schemas: list, show, check and register; AsyncAPI"),
     "simulate": Command("agents", "send the reports of a simulated fleet of migrations"),
     "tail": Command("topics", "print the records of a topic as they arrive, decoded"),

@@ -132,7 +132,7 @@ def limit_options(command: Command) -> Command:
     "--drain-delay",
     default=1.0,
     type=click.FloatRange(0),
-    help="Seconds between reporting unready and the start of a stop.",
+    help="Seconds to report unready and still accept connections before a stop.",
 )
 @click.option(
     "--drain-timeout", default=20, type=_POSITIVE, help="Seconds that requests in progress then have to complete."

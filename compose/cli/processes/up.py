@@ -34,7 +34,7 @@ _PORT = click.IntRange(0, 65_535)
     help="The folder for Kafka's data, the token and the logs. A restart continues with what is there.",
 )
 @click.option(
-    "--kafka-port", type=_PORT, default=9092, help="The port of the local Kafka. 0 means a free port, as below."
+    "--kafka-port", type=_PORT, default=9092, help="The port of the local Kafka. For each port, 0 means a free one."
 )
 @click.option("--edge-port", type=_PORT, default=8080, help="The port of the edge, which receives reports.")
 @click.option("--view-port", type=_PORT, default=8081, help="The port of the view, which serves tasks.")

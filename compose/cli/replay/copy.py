@@ -125,12 +125,12 @@ def copy(
         click.get_current_context().exit(INCOMPLETE)
 
 
-def _topic_named(topics: Topics, noun: str) -> Topic:
+def _topic_named(topics: Topics, name: str) -> Topic:
     """The topic of this short or full name; all but the probe topic can be copied."""
     known = {each.name.removeprefix(f"{topics.prefix}."): each for each in topics.all if each != topics.probe}
-    if noun.removeprefix(f"{topics.prefix}.") not in known:
-        raise click.UsageError(f"--topic {noun!r} is not a topic of the pipeline: give {', '.join(known)}")
-    return known[noun.removeprefix(f"{topics.prefix}.")]
+    if name.removeprefix(f"{topics.prefix}.") not in known:
+        raise click.UsageError(f"--topic {name!r} is not a topic of the pipeline: give {', '.join(known)}")
+    return known[name.removeprefix(f"{topics.prefix}.")]
 
 
 def _target_cluster(bootstrap_servers: str, properties: Path | None) -> KafkaClient:

@@ -146,4 +146,6 @@ def test_interrupted_it_tells_what_is_left_to_do_and_leaves_nothing_open(broker:
     assert "Traceback" not in told
     check_whole(broker, emptied, *points)
     if process.returncode:
-        assert "interrupted: each partition has its old state or its new one; run it again to do the rest" in told
+        assert (
+            "interrupted: each partition has its old state or its new one; run the command again for the rest" in told
+        )
