@@ -22,10 +22,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.fold import MOST_SIGNALS, fold_events
-from taskstream.consumer.state.minutes import MOST_WINDOWS
+from taskstream.consumer.state.fold import fold_events
+from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
+from taskstream.consumer.state.signals import MAX_SIGNALS
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
 
@@ -121,7 +122,7 @@ def fold(table: SeriesTable, batch: pa.RecordBatch) -> None:
 
 
 def compiled_loop(rows: npt.NDArray[np.void], load: Load) -> None:
-    windows, signals = np.zeros(EVENTS + MOST_WINDOWS, WINDOW), np.zeros(EVENTS + MOST_SIGNALS, SIGNAL)
+    windows, signals = np.zeros(EVENTS + MAX_WINDOWS, WINDOW), np.zeros(EVENTS + MAX_SIGNALS, SIGNAL)
     accepted = np.zeros(EVENTS, np.bool_)
     begin = 0
     while begin < EVENTS:

@@ -20,8 +20,9 @@ MAY_IMPORT = {
     "compose": set(ROOMS),
 }
 DECISIONS = (
-    *(f"consumer/state/{name}.py" for name in ("eta", "expiry", "fold", "minutes", "rates", "series", "series_table")),
-    *(f"consumer/state/{name}.py" for name in ("silence", "state_records", "task_rollup", "trend")),
+    *(f"consumer/state/{name}.py" for name in ("eta", "expiry", "fold", "health", "minutes", "rates", "series")),
+    *(f"consumer/state/{name}.py" for name in ("series_table", "signals", "silence", "stall", "state_records")),
+    *(f"consumer/state/{name}.py" for name in ("task_rollup", "trend")),
     "producer/events/report_validation.py",
     *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_walk.py"),
 )

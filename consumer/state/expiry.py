@@ -1,4 +1,4 @@
-"""Which series have been unheard for so long that the table need not hold them. It drops nothing itself."""
+"""Decides which series have not reported for so long that the table need not hold them. It drops none itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of the series table: its columns, their types, and what stands for "none". It computes nothing."""
+"""One row of the series table: its columns, their types, and the values that stand for null. It computes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 MINUTES: Final = 30
-"""How many closed buckets a row keeps."""
+"""How many closed minutes a row keeps; a minute is one bucket, of whatever width."""
 NONE: Final = -1
 """Stands for null in the integer columns that may be null (times, remain_time, need_migration_test)."""
 
@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.void]
 
 
 class Trend(enum.IntEnum):
-    """Is the rate getting better or worse."""
+    """Whether the rate gets better or worse."""
 
     WARMING = 0
     STEADY = 1
@@ -27,7 +27,7 @@ class Trend(enum.IntEnum):
 
 
 class Health(enum.IntEnum):
-    """What is wrong with a series. SILENT is never in the fold's column: it takes a clock to say so."""
+    """What is wrong with a series, if anything. The fold never writes SILENT into a row: that needs a clock."""
 
     OK = 0
     SLOW = 1
@@ -37,7 +37,7 @@ class Health(enum.IntEnum):
 
 
 class Signal(enum.IntEnum):
-    """What a signal says has changed."""
+    """What has changed."""
 
     NO_PROGRESS = 0
     SILENT = 1
@@ -58,7 +58,7 @@ GAUGES: Final = (
     "total_disk_io",
     "agent_disk_io",
 )
-"""What an agent says beside its progress, kept as it was last said; NaN for null."""
+"""What an agent reports beside its progress. A row keeps the values of the last accepted report; NaN for null."""
 
 ROW: Final[np.dtype[Any]] = np.dtype(
     [
@@ -106,7 +106,7 @@ ROW: Final[np.dtype[Any]] = np.dtype(
     ],
     align=True,
 )
-"""Times are microseconds since 1970, rates bytes a second, NaN is null in floats. `minute_bytes` is oldest first."""
+"""Times are microseconds since 1970, rates bytes per second; null is NaN in floats. `minute_bytes` is oldest first."""
 
 WINDOW: Final[np.dtype[Any]] = np.dtype(
     [
@@ -122,7 +122,7 @@ WINDOW: Final[np.dtype[Any]] = np.dtype(
     ],
     align=True,
 )
-"""One closed window of the series in `slot`."""
+"""One closed window of the series in `slot`. Times are microseconds since 1970."""
 
 SIGNAL: Final[np.dtype[Any]] = np.dtype(
     [
@@ -147,4 +147,4 @@ SIGNAL: Final[np.dtype[Any]] = np.dtype(
     ],
     align=True,
 )
-"""One signal of the series in `slot`, with the numbers that decided it."""
+"""One signal of the series in `slot`, with the numbers that decided it. Times are microseconds since 1970."""

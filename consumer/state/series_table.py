@@ -1,6 +1,6 @@
-"""The series table: one row a series, found by its key, folded in batches, put back when a transaction aborts.
+"""The series table: one row per series, found by its key, folded in batches, restored when a transaction aborts.
 
-It holds memory and decides nothing: the rules are in `fold`. No clock, no I/O.
+It owns memory and decides nothing: the rules are in `fold`. No clock, no I/O.
 """
 
 from __future__ import annotations
@@ -16,29 +16,30 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskstream.consumer.state.fold import MOST_SIGNALS, fold_events
-from taskstream.consumer.state.minutes import MOST_WINDOWS
+from taskstream.consumer.state.fold import fold_events
+from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
+from taskstream.consumer.state.signals import MAX_SIGNALS
 
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
 _LATEST = [*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time"]
-"""Those that go into the row as they are."""
+"""The fields that are copied into the row unchanged."""
 EVENT_COLUMNS = frozenset(
     {"project_id", "task_id", "subtask_name", "received_at", "progress", "replicatesize", "totalsize", *_LATEST}
 )
-"""The fields of ProgressReported that the fold reads; a reader need not decode the others."""
+"""The fields of ProgressReported that the fold reads. A reader need not decode the others."""
 _SPARE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What may be chosen of the fold. Changing the bucket on a live stream means a rebuild."""
+    """The settings of the fold. A change of the bucket on a live stream requires a rebuild of the state."""
 
     bucket_s: float = 60.0
     eta_part: float = 0.25
-    """An ETA is told again when it moved by more than this part of what was left."""
+    """An ETA_MOVED signal is raised when the end moved by more than this part of the time that remained."""
 
     @property
     def bucket_us(self) -> int:
@@ -48,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What one batch gave off, in order: closed windows [WINDOW] and signals [SIGNAL]."""
+    """The output of one batch, in order: closed windows [WINDOW] and signals [SIGNAL]."""
 
     windows: npt.NDArray[np.void]
     signals: npt.NDArray[np.void]
@@ -56,7 +57,7 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    """Rows as they were before the open transaction touched them."""
+    """Rows as they were before the open transaction changed them."""
 
     slots: Ints
     rows: Rows
@@ -65,7 +66,7 @@ class _Saved:
 
 
 class SeriesTable:
-    """Rows in slots. What changes between two `commit`s or `rollback`s is one transaction."""
+    """Rows in slots. All changes between two calls of `commit` or `rollback` are one transaction."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
@@ -77,9 +78,9 @@ class SeriesTable:
         """[slot] str or None."""
         self._slots: dict[str, int] = {}
         self._used = 0
-        """So many slots were ever given out; those of them that were dropped are free."""
+        """How many slots were ever in use; those of them whose series was dropped are in `_free`."""
         self._free: list[int] = []
-        self._touched: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._saved: list[_Saved] = []
 
     def __len__(self) -> int:
@@ -89,26 +90,26 @@ class SeriesTable:
         """Fold events into their rows.
 
         batch: the columns EVENT_COLUMNS of ProgressReported, in offset order within each series.
-        partitions: [events], where each event lies; its series belongs there.
+        partitions: [events], the partition of each event, which is also that of its series.
         """
         if batch.num_rows == 0:
             return Folded(np.zeros(0, WINDOW), np.zeros(0, SIGNAL))
-        codes, slots = self._place(batch, partitions)
-        self._save(slots)
+        codes, slots = self._locate(batch, partitions)
+        self.save(slots)
         accepted = np.zeros(batch.num_rows, np.bool_)
-        folded = self._run(slots[codes], batch, accepted)
-        self._take_latest(codes, slots, batch, accepted)
+        folded = self._fold_slots(slots[codes], batch, accepted)
+        self._copy_latest(codes, slots, batch, accepted)
         return folded
 
     def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> None:
-        """Rows as they were published, into new or old slots; not part of a transaction."""
+        """Write rows as they were published, under old or new keys; not part of a transaction."""
         slots = self._slots_of(keys)
         self.rows[slots] = rows
         self.traces[slots] = traces
         self.agent_times[slots] = agent_times
 
     def drop(self, slots: Ints) -> None:
-        """Forget these series; not part of a transaction."""
+        """Drop these series; not part of a transaction."""
         for slot in slots.tolist():
             del self._slots[self.keys[slot]]
         self.rows[slots] = np.zeros(1, ROW)
@@ -118,62 +119,65 @@ class SeriesTable:
         self._free.extend(slots.tolist())
 
     def find(self, keys: Sequence[str]) -> Ints:
-        """The slots of those keys that are held."""
+        """The slots of those keys that the table holds."""
         return np.array([self._slots[key] for key in keys if key in self._slots], np.int64)
 
     def of_partitions(self, partitions: Sequence[int]) -> Ints:
-        """The slots of all series that lie in these partitions."""
+        """The slots of all series of these partitions."""
         return np.flatnonzero(self.rows["live"] & np.isin(self.rows["partition"], list(partitions)))
 
-    def touch(self, slots: Ints) -> None:
-        """Say that these rows are about to be changed from outside, as part of the transaction."""
-        self._save(slots)
+    def save(self, slots: Ints) -> None:
+        """Save these rows before a change, so that `rollback` restores them. Call it before writing to `rows`."""
+        unchanged = slots[~self._changed[slots]]
+        self._changed[unchanged] = True
+        rows = np.take(self.rows, unchanged)  # five times as fast as rows[unchanged]
+        self._saved.append(_Saved(unchanged, rows, self.traces[unchanged], self.agent_times[unchanged]))
 
     @property
     def changed(self) -> Ints:
-        """The slots touched since the last commit or rollback, each once."""
-        return np.flatnonzero(self._touched)
+        """The slots changed since the last commit or rollback, each once."""
+        return np.flatnonzero(self._changed)
 
     @property
     def changed_count(self) -> int:
-        """How many slots `changed` would give."""
-        return int(np.count_nonzero(self._touched))
+        """How many slots `changed` has."""
+        return int(np.count_nonzero(self._changed))
 
     def commit(self) -> None:
-        """Keep what was changed."""
-        self._touched[:] = False
+        """Keep the changes."""
+        self._changed[:] = False
         self._saved.clear()
 
     def rollback(self) -> None:
-        """Put back every row as it was at the last commit; series that were new then are forgotten."""
+        """Restore every row as it was at the last commit, and drop the series that are new since then."""
         for saved in reversed(self._saved):
-            old = saved.rows["live"]
+            existed = saved.rows["live"]
             self.rows[saved.slots] = saved.rows
             self.traces[saved.slots] = saved.traces
             self.agent_times[saved.slots] = saved.agent_times
-            self.drop(saved.slots[~old])
-        self._touched[:] = False
+            self.drop(saved.slots[~existed])
+        self._changed[:] = False
         self._saved.clear()
 
-    def _place(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
-        """For each event the number of its series within the batch, and for each such number its slot."""
+    def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
+        """For each event the code of its series within the batch, and for each code its slot."""
         parts = (batch.column("project_id"), batch.column("task_id"), batch.column("subtask_name"))
         encoded = pc.dictionary_encode(pc.binary_join_element_wise(*parts, "/"))
         codes = np.asarray(encoded.indices).astype(np.int64)
         slots = self._slots_of(encoded.dictionary.to_numpy(zero_copy_only=False).tolist())
-        homes = np.empty(slots.shape[0], np.int32)
-        homes[codes] = partitions
+        partition_of = np.empty(slots.shape[0], np.int32)
+        partition_of[codes] = partitions
         new = ~self.rows["live"][slots]
-        self._save(slots[new])
+        self.save(slots[new])
         self.rows["live"][slots[new]] = True
-        self.rows["partition"][slots[new]] = homes[new]
+        self.rows["partition"][slots[new]] = partition_of[new]
         return codes, slots
 
     def _slots_of(self, keys: Sequence[str]) -> Ints:
-        """The slot of each key; one is found for those that had none."""
+        """The slot of each key; a key without a slot gets one."""
         slots = np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
-        for place in np.flatnonzero(slots == NONE).tolist():
-            slots[place] = self._slot_for(keys[place], room_for=len(keys))
+        for index in np.flatnonzero(slots == NONE).tolist():
+            slots[index] = self._slot_for(keys[index], room_for=len(keys))
         return slots
 
     def _slot_for(self, key: str, room_for: int) -> int:
@@ -190,29 +194,23 @@ class SeriesTable:
         return self._slots[key]
 
     def _grow(self, wanted: int) -> None:
-        """Make room for half as many rows again, and for `wanted` at least."""
+        """Add room for half as many rows again, and for `wanted` at least."""
         more = max(self.rows.shape[0] // 2, wanted, _SPARE)
         self.rows = _longer(self.rows, more)
         self.keys = _longer(self.keys, more)
         self.traces = _longer(self.traces, more)
         self.agent_times = _longer(self.agent_times, more)
-        self._touched = _longer(self._touched, more)
+        self._changed = _longer(self._changed, more)
 
-    def _save(self, slots: Ints) -> None:
-        untouched = slots[~self._touched[slots]]
-        self._touched[untouched] = True
-        rows = np.take(self.rows, untouched)  # five times as fast as rows[untouched]
-        self._saved.append(_Saved(untouched, rows, self.traces[untouched], self.agent_times[untouched]))
-
-    def _run(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
-        room = batch.num_rows + MOST_WINDOWS
-        windows, signals = np.zeros(room, WINDOW), np.zeros(room + MOST_SIGNALS, SIGNAL)
+    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
+        room = batch.num_rows + MAX_WINDOWS
+        windows, signals = np.zeros(room, WINDOW), np.zeros(room + MAX_SIGNALS, SIGNAL)
         all_windows, all_signals = [], []
         columns = (_integers(batch.column(name)) for name in ("received_at", "progress", "replicatesize", "totalsize"))
         received_at, progress, replicatesize, totalsize = columns
         begin = 0
         while begin < batch.num_rows:
-            begin, made, raised = fold_events(
+            begin, window_count, signal_count = fold_events(
                 self.rows,
                 slots,
                 received_at,
@@ -226,24 +224,24 @@ class SeriesTable:
                 windows,
                 signals,
             )
-            all_windows.append(windows[:made].copy())
-            all_signals.append(signals[:raised].copy())
+            all_windows.append(windows[:window_count].copy())
+            all_signals.append(signals[:signal_count].copy())
         return Folded(np.concatenate(all_windows), np.concatenate(all_signals))
 
-    def _take_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
-        """What the last accepted report of each series says beside its progress goes into the row as it is."""
+    def _copy_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
+        """Copy the other fields of each series' last accepted report into its row, unchanged."""
         last = np.full(slots.shape[0], NONE, np.int64)
         events = np.flatnonzero(accepted)
         last[codes[events]] = events
         slots, last = slots[last != NONE], last[last != NONE]
-        taken = batch.select(_LATEST).take(pa.array(last))
+        latest = batch.select(_LATEST).take(pa.array(last))
         for name in GAUGES:
-            self.rows[name][slots] = taken.column(name).to_numpy(zero_copy_only=False)
-        self.rows["remain_time"][slots] = _integers(pc.fill_null(taken.column("remain_time"), NONE))
-        tests = taken.column("need_migration_test").cast(pa.int8())
+            self.rows[name][slots] = latest.column(name).to_numpy(zero_copy_only=False)
+        self.rows["remain_time"][slots] = _integers(pc.fill_null(latest.column("remain_time"), NONE))
+        tests = latest.column("need_migration_test").cast(pa.int8())
         self.rows["need_migration_test"][slots] = _integers(pc.fill_null(tests, NONE))
-        self.traces[slots] = taken.column("process_trace").to_numpy(zero_copy_only=False)
-        self.agent_times[slots] = taken.column("agent_time").to_numpy(zero_copy_only=False)
+        self.traces[slots] = latest.column("process_trace").to_numpy(zero_copy_only=False)
+        self.agent_times[slots] = latest.column("agent_time").to_numpy(zero_copy_only=False)
 
 
 def identity(key: str) -> tuple[str, str, str]:
@@ -254,7 +252,7 @@ def identity(key: str) -> tuple[str, str, str]:
 
 
 def _longer(array: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
-    """A copy with empty places at its end, which take no memory before they are written to."""
+    """A copy with `more` empty elements at its end, which take no memory before they are written."""
     make = np.empty if array.dtype == object else np.zeros  # an empty object is None
     longer = make(array.shape[0] + more, array.dtype)
     longer[: array.shape[0]] = array

@@ -1,6 +1,6 @@
-"""Which series have gone quiet for too long. It is judged against a clock that is passed in, never by the fold.
+"""Decides which series are silent: no report for longer than the quiet limit, by the clock that is passed in.
 
-A series that was marked stays so until its next accepted report, which says what it is from then on.
+The fold does not decide it. A series that is marked as silent stays so until its next accepted report.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import NONE, SIGNAL, Health, Rows, Signal
 from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.stall import quiet_limits_s
 
 Ints = npt.NDArray[np.int64]
 
@@ -18,17 +19,22 @@ Ints = npt.NDArray[np.int64]
 def silent(rows: Rows, now_us: int, bucket_us: int) -> Ints:
     """The slots without a report for longer than their quiet limit, that are not complete and not marked yet."""
     waiting = np.flatnonzero(rows["live"] & (rows["silent_since"] == NONE) & (rows["health"] != Health.COMPLETE))
-    limits_s = quiet_limits_s(rows["typical_gap_s"][waiting], bucket_us)
-    return waiting[(now_us - rows["last_seen"][waiting]) / US_PER_S > limits_s]
+    return waiting[is_overdue(rows, waiting, now_us, bucket_us)]
+
+
+def is_overdue(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
+    """Whether the last report of each of these series, complete or not, is older than its quiet limit. [slots]."""
+    quiet_us = now_us - rows["last_seen"][slots]
+    return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
 
 
 def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.void]:
-    """Mark these series as silent since their last report, withhold their ETA, and give one signal [SIGNAL] each.
+    """Mark these series as silent since their last report, withhold their ETA, and return one signal each [SIGNAL].
 
-    Part of the table's transaction. One that is marked already gives none.
+    The marks are part of the table's transaction. A series that is marked already gives no signal.
     """
     slots = slots[table.rows["silent_since"][slots] == NONE]
-    table.touch(slots)
+    table.save(slots)
     rows = table.rows[slots]
     signals = np.zeros(slots.shape[0], SIGNAL)
     signals["slot"] = slots
@@ -49,9 +55,3 @@ def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.
     for name in ("eta_s", "eta_low_s", "eta_high_s"):
         table.rows[name][slots] = np.nan
     return signals
-
-
-def quiet_limits_s(typical_gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
-    """What `rates.quiet_limit` says of each: one bucket, or five typical gaps if that is more."""
-    limits_s: npt.NDArray[np.float64] = np.fmax(bucket_us / US_PER_S, 5.0 * typical_gaps_s)
-    return limits_s

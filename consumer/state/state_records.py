@@ -1,6 +1,6 @@
-"""Between the table's rows and the records of the contract: SeriesState both ways, RateWindow and SignalRaised out.
+"""Converts rows of the table to SeriesState records and back, windows to RateWindow and signals to SignalRaised.
 
-Columns in, columns out; what is null on the wire is NaN or NONE in a row. It decides nothing.
+Columns in, columns out. Null in a record is NaN or NONE in a row. It decides nothing.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ _SIGNAL = columns_of(newest("SignalRaised"))
 
 
 def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
-    """SeriesState of these rows, one record a slot."""
+    """SeriesState records of these rows, one per slot."""
     rows = table.rows[slots]
-    made = _identity_columns(table, slots)
-    made["process_trace"] = pa.array(table.traces[slots], pa.string())
-    made["agent_time"] = pa.array(table.agent_times[slots], pa.string())
-    made["trend"] = _named(Trend, rows["trend"])
-    made["health"] = _named(Health, rows["health"])
-    made["minute_bytes"] = _minutes(rows, table.settings.bucket_us)
-    return _batch(_STATE, rows, made)
+    computed = _identity_columns(table, slots)
+    computed["process_trace"] = pa.array(table.traces[slots], pa.string())
+    computed["agent_time"] = pa.array(table.agent_times[slots], pa.string())
+    computed["trend"] = _names_of(Trend, rows["trend"])
+    computed["health"] = _names_of(Health, rows["health"])
+    computed["minute_bytes"] = _minutes(rows, table.settings.bucket_us)
+    return _batch(_STATE, rows, computed)
 
 
 def window_batch(table: SeriesTable, windows: npt.NDArray[np.void]) -> pa.RecordBatch:
     """RateWindow records of [WINDOW]."""
-    made = _identity_columns(table, windows["slot"])
+    computed = _identity_columns(table, windows["slot"])
     width_s = windows["minutes"] * table.settings.bucket_s
-    made["width_s"] = pa.array(width_s)
-    made["rate_bps"] = pa.array(windows["bytes"] / width_s)
-    return _batch(_WINDOW, windows, made)
+    computed["width_s"] = pa.array(width_s)
+    computed["rate_bps"] = pa.array(windows["bytes"] / width_s)
+    return _batch(_WINDOW, windows, computed)
 
 
 def signal_batch(table: SeriesTable, signals: npt.NDArray[np.void]) -> pa.RecordBatch:
     """SignalRaised records of [SIGNAL]."""
-    made = _identity_columns(table, signals["slot"])
-    made["signal"] = _named(Signal, signals["signal"])
-    made["before"] = _named(Health, signals["before"])
-    made["after"] = _named(Health, signals["after"])
-    return _batch(_SIGNAL, signals, made)
+    computed = _identity_columns(table, signals["slot"])
+    computed["signal"] = _names_of(Signal, signals["signal"])
+    computed["before"] = _names_of(Health, signals["before"])
+    computed["after"] = _names_of(Health, signals["after"])
+    return _batch(_SIGNAL, signals, computed)
 
 
 def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
-    """The rows that these SeriesState records were made of; `partitions` is where each was read from."""
+    """The rows that these SeriesState records were made from. partitions: [records], where each was read."""
     rows = np.zeros(batch.num_rows, ROW)
     rows["live"] = True
     rows["partition"] = partitions
@@ -67,19 +67,19 @@ def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
             array = array.cast(pa.int8())
         empty = np.nan if pa.types.is_floating(array.type) else NONE
         rows[column.name] = (array.fill_null(empty) if array.null_count else array).to_numpy(zero_copy_only=False)
-    rows["trend"] = _numbered(Trend, batch.column("trend"))
-    rows["health"] = _numbered(Health, batch.column("health"))
+    rows["trend"] = _values_of(Trend, batch.column("trend"))
+    rows["health"] = _values_of(Health, batch.column("health"))
     ring = batch.column("minute_bytes")
     items, lengths = np.asarray(ring.flatten()), np.diff(np.asarray(ring.offsets))
     ends = np.cumsum(lengths)
     row_numbers = np.repeat(np.arange(batch.num_rows), lengths)
-    places = np.arange(items.shape[0]) - np.repeat(ends - MINUTES, lengths)
-    rows["minute_bytes"][row_numbers, places] = items
+    columns = np.arange(items.shape[0]) - np.repeat(ends - MINUTES, lengths)
+    rows["minute_bytes"][row_numbers, columns] = items
     return rows
 
 
 def strings_of(batch: pa.RecordBatch) -> tuple[Objects, Objects]:
-    """process_trace and agent_time of these SeriesState records, as the table keeps them."""
+    """process_trace and agent_time of these SeriesState records, as the table holds them: str or None."""
     names = ("process_trace", "agent_time")
     traces, agent_times = (batch.column(name).to_numpy(zero_copy_only=False) for name in names)
     return traces, agent_times
@@ -95,11 +95,11 @@ def held_minutes(rows: Rows, bucket_us: int) -> Ints:
 def _identity_columns(table: SeriesTable, slots: Ints) -> dict[str, pa.Array]:
     parts = [identity(key) for key in table.keys[slots]]
     names = ("project_id", "task_id", "subtask_name")
-    return {name: pa.array([part[place] for part in parts], pa.string()) for place, name in enumerate(names)}
+    return {name: pa.array([part[index] for part in parts], pa.string()) for index, name in enumerate(names)}
 
 
-def _batch(columns: tuple[Column, ...], rows: Rows, made: dict[str, pa.Array]) -> pa.RecordBatch:
-    arrays = [made[each.name] if each.name in made else _column(rows[each.name], each) for each in columns]
+def _batch(columns: tuple[Column, ...], rows: Rows, computed: dict[str, pa.Array]) -> pa.RecordBatch:
+    arrays = [computed[each.name] if each.name in computed else _column(rows[each.name], each) for each in columns]
     fields = [pa.field(each.name, each.arrow, each.nullable) for each in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 
@@ -120,17 +120,17 @@ def _minutes(rows: Rows, bucket_us: int) -> pa.Array:
     lengths = held_minutes(rows, bucket_us)
     offsets = np.zeros(rows.shape[0] + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    newest_first = np.arange(MINUTES)[None, :] >= MINUTES - lengths[:, None]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows["minute_bytes"][newest_first]))
+    closed = np.arange(MINUTES)[None, :] >= MINUTES - lengths[:, None]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows["minute_bytes"][closed]))
 
 
-def _named(kind: type[Trend | Health | Signal], values: npt.NDArray[np.int8]) -> pa.Array:
+def _names_of(kind: type[Trend | Health | Signal], values: npt.NDArray[np.int8]) -> pa.Array:
     names = pa.array([each.name for each in sorted(kind)])
     return names.take(pa.array(values.astype(np.int64)))
 
 
-def _numbered(kind: type[Trend | Health], names: pa.Array) -> Ints:
-    """The numbers of these words; 0 for one that only a newer worker knows."""
+def _values_of(kind: type[Trend | Health], names: pa.Array) -> Ints:
+    """The values of these names; 0 for a name that only a newer worker knows."""
     encoded = names.dictionary_encode()
     numbers = np.array([int(kind.__members__.get(name, 0)) for name in encoded.dictionary.to_pylist()], np.int64)
     return numbers[np.asarray(encoded.indices)] if len(names) else np.zeros(0, np.int64)

@@ -1,6 +1,6 @@
-"""Rolls series up into tasks: which series make a task, which of them is the current one, and what state that means.
+"""Rolls series up into tasks: which series belong to a task, which one is current, and which state that means.
 
-It holds numbers beside the table's rows. No clock, no I/O.
+It owns numbers beside the table's rows. No clock, no I/O.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import NONE, Health, Rows
 from taskstream.consumer.state.series_table import SeriesTable, identity
-from taskstream.consumer.state.silence import quiet_limits_s
+from taskstream.consumer.state.silence import is_overdue
 from taskstream.schemas.topics import task_key
 
 Ints = npt.NDArray[np.int64]
@@ -23,29 +22,29 @@ Health8 = npt.NDArray[np.int8]
 CLOSING = frozenset(
     {"CONFIGURE_LINUX", "CONFIGURE_LINUX_BLOCK", "CONFIGURE_LINUX_FILE", "CONFIGURE_WINDOWS", "DETTACH_AGENT_IMAGE"}
 )
-"""Subtasks after which a migration has nothing left to do."""
+"""Subtasks that end a migration."""
 _SPARE = 64
 
 
 class Tasks:
-    """The tasks of a table. Numbers of tasks are reused when a task is gone."""
+    """The tasks of a table, each by a number. A number is reused after its task is dropped."""
 
     def __init__(self, table: SeriesTable) -> None:
         self._table = table
         self.current: Ints = np.full(0, NONE, np.int64)
-        """[task] the slot of its series heard last, NONE where there is no task."""
+        """[task] the slot of the series that reported last, NONE where there is no task."""
         self.project: Ints = np.full(0, NONE, np.int64)
         """[task] the number of its project, see `projects`."""
         self.subtask: Ints = np.full(0, NONE, np.int64)
         """[task] the number of its current subtask, see `subtasks`."""
         self.tie: npt.NDArray[np.uint64] = np.zeros(0, np.uint64)
-        """[task] a number made of its key alone, that orders tasks which are equal otherwise."""
+        """[task] a hash of its key, which orders tasks that are otherwise equal."""
         self.names: list[tuple[str, str] | None] = []
         """[task] its project and id."""
         self.projects: dict[str, int] = {}
         self.subtasks: dict[str, int] = {}
-        self.changes_of_names = 0
-        """Counts tasks that came and went."""
+        self.name_changes = 0
+        """Counts the tasks that were added or dropped."""
         self._numbers: dict[str, int] = {}
         self._members: dict[int, list[int]] = {}
         self._task_of: dict[int, int] = {}
@@ -60,39 +59,39 @@ class Tasks:
         return np.flatnonzero(self.current != NONE)
 
     def find(self, project_id: str, task_id: str) -> int | None:
-        """The number of this task."""
+        """The number of this task, if it exists."""
         return self._numbers.get(task_key(project_id, task_id))
 
     def named(self, task_id: str) -> list[int]:
-        """The numbers of the tasks with this id, in whichever projects."""
+        """The numbers of the tasks with this id, in all projects."""
         found = (self._numbers.get(task_key(project, task_id)) for project in self.projects)
         return [number for number in found if number is not None]
 
     def of_slot(self, slot: int) -> int:
-        """The number of the task that the series in this slot is part of."""
+        """The number of the task of the series in this slot."""
         return self._task_of[slot]
 
     def name_of(self, task: int) -> tuple[str, str]:
-        """Project and id of a task that is there."""
+        """Project and id of a task that exists."""
         name = self.names[task]
         assert name is not None
         return name
 
     def series_of(self, task: int) -> Ints:
-        """The slots of a task's series, in the order in which they were first heard."""
+        """The slots of a task's series, in the order of their first reports."""
         slots = np.array(self._members[task], np.int64)
         rows = self._table.rows[slots]
         return slots[np.lexsort((rows["last_seen"], rows["first_seen"]))]
 
     def put(self, slots: Iterable[int]) -> list[int]:
-        """Take note of rows that were put into these slots; the numbers of their tasks, each once."""
-        touched = dict.fromkeys(self._join(slot) for slot in slots)
-        for task in touched:
-            self._judge_current(task)
-        return list(touched)
+        """Add or update the series in these slots; returns the numbers of their tasks, each once."""
+        changed = dict.fromkeys(self._task_for(slot) for slot in slots)
+        for task in changed:
+            self._update_current(task)
+        return list(changed)
 
     def drop(self, slots: Iterable[int]) -> list[int]:
-        """Take note, before they are dropped, of series that are to go; the numbers of tasks that remain."""
+        """Remove these series, before the table drops them; returns the numbers of those tasks that remain."""
         remaining: dict[int, None] = {}
         for slot in slots:
             task = self._task_of.pop(slot)
@@ -101,24 +100,24 @@ class Tasks:
                 remaining[task] = None
             else:
                 remaining.pop(task, None)
-                self._forget(task)
+                self._remove_task(task)
         for task in remaining:
-            self._judge_current(task)
+            self._update_current(task)
         return list(remaining)
 
-    def _join(self, slot: int) -> int:
+    def _task_for(self, slot: int) -> int:
         task = self._task_of.get(slot)
         if task is None:
             project_id, task_id, _ = identity(self._table.keys[slot])
             key = task_key(project_id, task_id)
             task = self._numbers.get(key)
             if task is None:
-                task = self._begin(key, project_id, task_id)
+                task = self._add_task(key, project_id, task_id)
             self._task_of[slot] = task
             self._members[task].append(slot)
         return task
 
-    def _begin(self, key: str, project_id: str, task_id: str) -> int:
+    def _add_task(self, key: str, project_id: str, task_id: str) -> int:
         if not self._free:
             self._grow()
         task = self._free.pop()
@@ -127,20 +126,20 @@ class Tasks:
         self.names[task] = (project_id, task_id)
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
-        self.changes_of_names += 1
+        self.name_changes += 1
         return task
 
-    def _forget(self, task: int) -> None:
+    def _remove_task(self, task: int) -> None:
         del self._numbers[task_key(*self.name_of(task))], self._members[task]
         self.names[task] = None
         self.current[task] = NONE
         self._free.append(task)
-        self.changes_of_names += 1
+        self.name_changes += 1
 
-    def _judge_current(self, task: int) -> None:
+    def _update_current(self, task: int) -> None:
         members = self._members[task]
         seen = self._table.rows["last_seen"]
-        # Two that were heard in the same microsecond: the one that began later has just taken over.
+        # Of two that reported in the same microsecond, the one that began later is the current one.
         first = self._table.rows["first_seen"]
         slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each]))
         if self.current[task] != slot:
@@ -149,41 +148,35 @@ class Tasks:
             self.subtask[task] = self.subtasks.setdefault(subtask_name, len(self.subtasks))
 
     def _grow(self) -> None:
-        held = len(self.names)
-        more = max(held // 2, _SPARE)
+        size = len(self.names)
+        more = max(size // 2, _SPARE)
         self.current = np.concatenate([self.current, np.full(more, NONE, np.int64)])
         self.project = np.concatenate([self.project, np.full(more, NONE, np.int64)])
         self.subtask = np.concatenate([self.subtask, np.full(more, NONE, np.int64)])
         self.tie = np.concatenate([self.tie, np.zeros(more, np.uint64)])
         self.names.extend([None] * more)
-        self._free.extend(range(held + more - 1, held - 1, -1))
+        self._free.extend(range(size + more - 1, size - 1, -1))
 
 
 def health_of(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> tuple[Health8, Ints]:
-    """The health of the series in these slots, and since when (us), by the clock that is passed in.
+    """The health of the series in these slots, and since when (us since 1970), by the clock that is passed in.
 
-    SILENT goes before all but COMPLETE, whether the worker has said so already or only this clock does.
+    SILENT takes precedence over all but COMPLETE, whether the worker has signalled it or only this clock shows it.
     """
     health = rows["health"][slots].astype(np.int8)
     last_seen = rows["last_seen"][slots]
-    quiet = (rows["silent_since"][slots] != NONE) | unheard(rows, slots, now_us, bucket_us)
-    quiet &= health != Health.COMPLETE
-    health[quiet] = Health.SILENT
-    return health, np.where(quiet, last_seen, rows["health_since"][slots])
-
-
-def unheard(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
-    """Whether each of these series was not heard for too long, complete or not."""
-    quiet_us = now_us - rows["last_seen"][slots]
-    return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
+    is_silent = (rows["silent_since"][slots] != NONE) | is_overdue(rows, slots, now_us, bucket_us)
+    is_silent &= health != Health.COMPLETE
+    health[is_silent] = Health.SILENT
+    return health, np.where(is_silent, last_seen, rows["health_since"][slots])
 
 
 def state_of(subtask_name: str, progress: int) -> str:
-    """The API's word for a task whose current subtask has come so far.
+    """The state of the v3 API of a task whose current subtask has this progress.
 
-    A report tells how far a subtask is, not what the service decided: so a failure or an abortion is never known here,
-    and a success only when a subtask that closes a migration has ended. A copy at 100 percent is still RUNNING: what
-    follows it has not been heard yet, and who waits for MIGRATE_SUCCESS must not be told too early.
+    A report contains the progress of a subtask, not the service's decision. So no failure or abortion is known here,
+    and a success only when a subtask that closes a migration is complete. A copy at 100 percent is still RUNNING: its
+    next subtask has not reported yet, and a client that waits for MIGRATE_SUCCESS must not see it too early.
     """
     if subtask_name.startswith("SYNC_"):
         return "SYNC_SUCCESS" if progress == 100 else "SYNCING"

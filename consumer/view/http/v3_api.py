@@ -13,7 +13,8 @@ import numpy as np
 
 from taskstream.consumer.state.series import GAUGES, NONE, Health, Rows
 from taskstream.consumer.state.series_table import identity
-from taskstream.consumer.state.task_rollup import health_of, state_of, unheard
+from taskstream.consumer.state.silence import is_overdue
+from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.task_json import number
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -109,7 +110,7 @@ def _only_shown(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     state = state_of(identity(table.keys[current])[2], int(row["progress"]))
     document = {
         "project_id": model.tasks.name_of(task)[0],
-        "connected": not bool(unheard(table.rows, np.array([current]), now_us, model.bucket_us)[0]),
+        "connected": not bool(is_overdue(table.rows, np.array([current]), now_us, model.bucket_us)[0]),
         "start_date": min(int(table.rows["first_seen"][slot]) for slot in model.tasks.series_of(task).tolist()) // 1000,
         "finish_date": int(row["health_since"]) // 1000 if state.endswith("SUCCESS") else None,
         "remain_seconds": None if row["remain_time"] == NONE else int(row["remain_time"]),

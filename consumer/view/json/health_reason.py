@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from taskstream.consumer.state.rates import US_PER_S, quiet_limit
+from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import Health, Trend
-from taskstream.consumer.state.trend import LEAST, RECENT
+from taskstream.consumer.state.stall import quiet_limit
+from taskstream.consumer.state.trend import MIN_MINUTES, RECENT_MINUTES
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -24,11 +25,13 @@ def reason(health: Health, row: dict[str, object], now_us: int, bucket_us: int) 
     fast = _float(row["rate_fast_bps"])
     if health == Health.SLOW:
         change = _float(row["trend_change_pct"])
-        return f"the last {span(RECENT * bucket_s)} at {100 + change:.0f} % of the rate before, now {rate(fast)}"
+        return (
+            f"the last {span(RECENT_MINUTES * bucket_s)} at {100 + change:.0f} % of the rate before, now {rate(fast)}"
+        )
     if math.isnan(fast):
         return "heard, not measured yet"
     if row["trend"] == Trend.WARMING:
-        return f"{rate(fast)}, a trend in {span((LEAST - _int(row['complete_minutes'])) * bucket_s)}"
+        return f"{rate(fast)}, a trend in {span((MIN_MINUTES - _int(row['complete_minutes'])) * bucket_s)}"
     return f"{rate(fast)} over {span(bucket_s)}"
 
 

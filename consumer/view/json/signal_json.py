@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.state.trend import RECENT
+from taskstream.consumer.state.trend import RECENT_MINUTES
 from taskstream.consumer.view.json.health_reason import rate, size, span
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 
@@ -48,7 +48,7 @@ def sentence(signal: RaisedSignal, bucket_us: int) -> str:
             change = _finite(signal.trend_change_pct)
             part = "under half" if change is None else f"at {100 + change:.0f} %"
             now = "" if signal.rate_fast_bps is None else f", now {rate(signal.rate_fast_bps)}"
-            return f"the last {span(RECENT * bucket_us / US_PER_S)} {part} of the rate before{now}"
+            return f"the last {span(RECENT_MINUTES * bucket_us / US_PER_S)} {part} of the rate before{now}"
         case "RESUMED":
             return f"{_again(signal)} after {_between(signal.before_since, signal.raised_at)}"
         case "RESET":

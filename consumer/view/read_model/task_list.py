@@ -111,8 +111,8 @@ class TaskNames:
         return self._sorted[which]
 
     def _renew(self) -> None:
-        if self._of != self._model.tasks.changes_of_names:
-            self._of = self._model.tasks.changes_of_names
+        if self._of != self._model.tasks.name_changes:
+            self._of = self._model.tasks.name_changes
             self._ids = pa.array([None if name is None else name[1] for name in self._model.tasks.names], pa.string())
             self._sorted.clear()
 

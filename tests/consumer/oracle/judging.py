@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from taskstream.consumer.state.series import MINUTES, ROW
-from taskstream.consumer.state.trend import judge_trend
+from taskstream.consumer.state.trend import update_trend
 
 
 def judged(minute_bytes: list[int]) -> np.void:
@@ -13,6 +13,6 @@ def judged(minute_bytes: list[int]) -> np.void:
     rows = np.zeros(1, ROW)
     rows["minute_bytes"][0, MINUTES - len(minute_bytes) :] = minute_bytes
     rows["complete_minutes"] = len(minute_bytes)
-    judge_trend(rows, 0)
+    update_trend(rows, 0)
     rows["minute_bytes"] = 0
     return rows[0]

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskstream.consumer.state.rates import ewma, typical_gap
+from taskstream.consumer.state.rates import ewma
 from taskstream.consumer.state.series import Trend
 from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.stall import typical_gap
 from tests.consumer.oracle.judging import judged
 from tests.consumer.oracle.likeness import Telling
 from tests.consumer.oracle.oracle_series import Event

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskstream.consumer.state.rates import quiet_limit
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import mark_silent, silent
+from taskstream.consumer.state.stall import quiet_limit
 from taskstream.consumer.state.state_records import signal_batch
 from tests.consumer.oracle.likeness import Telling, exactly
 from tests.consumer.oracle.oracle_series import Event
