@@ -1,107 +1,55 @@
-"""What can go wrong behind the topic; each message says what to do.
+"""The errors of consumers and of all commands that read or write topics. Each message says what to do.
 
 ConsumerError
- ├── StreamGap          the events we would read next are gone from the topic (retention, or another topic)
- │   └── CommittedOffsetGone  ... and the group's committed offset is among them
- ├── TopicsUnfit        a topic is missing, or state does not lie where the events lie
- │   ├── TopicsMissing        ... because one does not exist
- │   └── PartitionsUnequal    ... because progress and state differ in their number of partitions
- ├── OffsetsGone        there is state, and the group has forgotten how far it had read
- ├── StateUnreadable    a record of the state topic is none of ours
- ├── TooManyRejected    so many records cannot be read that something else is wrong
- ├── TransactionAborted the open transaction came to nothing; rows and positions go back
- ├── InstanceFenced     another worker uses the same instance name
- ├── ProducerLost       the transactional producer is dead; it is built anew and everything read back
- ├── BadRange           these words name no part of a topic
- ├── ExportUnusable     this file cannot be exported to: it is there, or half of another export is
- │   ├── ExportExists         ... because it is there
- │   └── PartialExportUnusable ... because a partial export that does not match is there
- ├── RebuildRefused     the state must not be written anew now: what stands in the way
- │   └── RebuildEventsGone    ... because the events that it needs are no longer on the topic
- ├── CopyRefused        records must not be copied there
- │   ├── CopyOntoItself       ... because source and target are one topic
- │   └── PartitionCountsDiffer ... because source and target have different numbers of partitions
- ├── ArchiveUnusable    this file is no whole file of records, or may not be written
- │   └── ArchiveExists        ... because it is there
- ├── NoSuchRecord       there is no record at this place
- └── KafkaFailed        Kafka refused what cannot be tried again
+ ├── StreamGap                  retention removed records before they were read, or the topic was created again
+ │   └── CommittedOffsetGone    the committed offset of the group is no longer on the topic
+ ├── TopicsUnfit                a topic of the pipeline is missing or has the wrong number of partitions
+ │   ├── TopicsMissing          a topic of the pipeline under `prefix` does not exist
+ │   └── PartitionsUnequal      the progress topic and the state topic have different numbers of partitions
+ ├── OffsetsGone                the state topic has state, but the consumer group has no committed offsets
+ ├── StateUnreadable            a record of the state topic cannot be decoded
+ ├── TooManyRejected            the share of undecodable records exceeds the limit
+ ├── TransactionAborted         the open transaction was aborted; rows and positions are those of the last commit
+ ├── InstanceFenced             another worker joined the group under the same instance name
+ ├── ProducerLost               the transactional producer failed or was fenced; it must be replaced
+ ├── KafkaFailed                Kafka returned an error that a retry cannot fix
+ ├── BadRange                   a range of offsets or times is invalid
+ ├── ExportUnusable             the export file exists, is incomplete, or cannot be written
+ │   ├── ExportExists           the export file exists
+ │   └── PartialExportUnusable  a partial export exists that this export cannot resume
+ ├── RebuildRefused             a precondition of rebuilding the state does not hold
+ │   └── RebuildEventsGone      events that the rebuild needs are no longer on the topic
+ ├── RecordCopyRefused          the target of a copy is its source, or has another number of partitions
+ │   ├── CopyOntoItself         source and target are the same topic
+ │   └── PartitionCountsDiffer  source and target have different numbers of partitions
+ ├── ArchiveUnusable            the archive file is incomplete, exists, or cannot be written
+ │   └── ArchiveExists          the archive file exists
+ └── NoSuchRecord               no record has this offset
 """
 
 from __future__ import annotations
 
 
 class ConsumerError(Exception):
-    """Root of this room's errors; str() is one sentence for a person."""
+    """Root of the errors of this room; str() is one sentence that a person can act on."""
 
 
 class StreamGap(ConsumerError):
-    """The events that we would read next are gone from the topic."""
-
-
-class TopicsUnfit(ConsumerError):
-    """A topic is missing, or state does not lie where the events lie."""
-
-
-class OffsetsGone(ConsumerError):
-    """There is state, and the group has forgotten how far it had read: all would be counted twice."""
-
-
-class StateUnreadable(ConsumerError):
-    """A record of the state topic is none of ours."""
-
-
-class TooManyRejected(ConsumerError):
-    """So many records cannot be read that something else is wrong."""
-
-
-class TransactionAborted(ConsumerError):
-    """The open transaction came to nothing; rows and positions go back."""
-
-
-class InstanceFenced(ConsumerError):
-    """Another worker joined the group under the same instance name."""
-
-
-class ProducerLost(ConsumerError):
-    """The transactional producer is dead."""
-
-
-class KafkaFailed(ConsumerError):
-    """Kafka refused what cannot be tried again."""
-
-
-class BadRange(ConsumerError):
-    """These words name no part of a topic."""
-
-
-class ExportUnusable(ConsumerError):
-    """This file cannot be exported to: it is there already, or half of another export is."""
-
-
-class RebuildRefused(ConsumerError):
-    """The state must not be written anew now: what stands in the way, and how to go on."""
-
-
-class RecordCopyRefused(ConsumerError):
-    """Records must not be copied there: onto themselves, or into partitions that are not there."""
-
-
-class ArchiveUnusable(ConsumerError):
-    """This file is no whole file of records, or one is there that would be written over."""
-
-
-class NoSuchRecord(ConsumerError):
-    """There is no record at this place: never, no more, or not yet."""
+    """Retention removed records before they were read, or the topic was created again."""
 
 
 class CommittedOffsetGone(StreamGap):
-    """The group's committed offset is not on the topic: `topic`, `partition` and `group` say which one."""
+    """The committed offset of the group is no longer on the topic: `topic`, `partition` and `group` say which one."""
 
     def __init__(self, message: str, *, topic: str, partition: int | None, group: str) -> None:
         super().__init__(message)
         self.topic = topic
         self.partition = partition
         self.group = group
+
+
+class TopicsUnfit(ConsumerError):
+    """A topic of the pipeline is missing or has the wrong number of partitions."""
 
 
 class TopicsMissing(TopicsUnfit):
@@ -116,16 +64,60 @@ class PartitionsUnequal(TopicsUnfit):
     """The progress topic and the state topic have different numbers of partitions."""
 
 
+class OffsetsGone(ConsumerError):
+    """The state topic has state, but the consumer group has no committed offsets: every event would count twice."""
+
+
+class StateUnreadable(ConsumerError):
+    """A record of the state topic cannot be decoded."""
+
+
+class TooManyRejected(ConsumerError):
+    """The share of undecodable records exceeds the limit, so the cause is probably not in the records."""
+
+
+class TransactionAborted(ConsumerError):
+    """The open transaction was aborted; rows and positions are those of the last commit."""
+
+
+class InstanceFenced(ConsumerError):
+    """Another worker joined the group under the same instance name."""
+
+
+class ProducerLost(ConsumerError):
+    """The transactional producer failed or was fenced; it must be replaced."""
+
+
+class KafkaFailed(ConsumerError):
+    """Kafka returned an error that a retry cannot fix."""
+
+
+class BadRange(ConsumerError):
+    """A range of offsets or times is invalid."""
+
+
+class ExportUnusable(ConsumerError):
+    """The export file exists, is incomplete, or cannot be written."""
+
+
 class ExportExists(ExportUnusable):
-    """The file to export to exists."""
+    """The export file exists."""
 
 
 class PartialExportUnusable(ExportUnusable):
-    """A partial export is there that this export cannot resume."""
+    """A partial export exists that this export cannot resume."""
+
+
+class RebuildRefused(ConsumerError):
+    """A precondition of rebuilding the state does not hold; the message says which, and how to go on."""
 
 
 class RebuildEventsGone(RebuildRefused):
     """Events that the rebuild needs are no longer on the topic."""
+
+
+class RecordCopyRefused(ConsumerError):
+    """The target of a copy is its source, or has another number of partitions."""
 
 
 class CopyOntoItself(RecordCopyRefused):
@@ -136,5 +128,13 @@ class PartitionCountsDiffer(RecordCopyRefused):
     """Source and target have different numbers of partitions."""
 
 
+class ArchiveUnusable(ConsumerError):
+    """The archive file is incomplete, exists, or cannot be written."""
+
+
 class ArchiveExists(ArchiveUnusable):
-    """The file to write exists."""
+    """The archive file exists."""
+
+
+class NoSuchRecord(ConsumerError):
+    """No record has this offset: it was never written, is no longer there, or is not there yet."""

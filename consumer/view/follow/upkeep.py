@@ -91,7 +91,7 @@ class Upkeep:
         while True:
             heard = await self._of_signals.news()
             if heard is not None and heard.signals:
-                self._model.touch(self._signals.add(heard.signals))
+                self._model.mark_changed(self._signals.add(heard.signals))
                 self._feed.wake()
             tell(signals=len(self._signals))
 
@@ -99,7 +99,7 @@ class Upkeep:
         while True:
             await asyncio.sleep(JUDGE_INTERVAL_S)
             before = self._model.version
-            self._model.judge(self._now_us())
+            self._model.update_health(self._now_us())
             if self._model.version != before:
                 self._feed.wake()
 

@@ -20,7 +20,7 @@ from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
 from taskstream.consumer.view.http.sse_events import ChangeFeed
 from taskstream.consumer.view.http.sse_response import SseResponse
-from taskstream.consumer.view.json.task_json import task_page
+from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
@@ -157,7 +157,7 @@ class View:
         signals = self._signals.of_task(*self._model.tasks.name_of(task))
         progress = self._progress_of_signals
         problem = progress.problem or (None if progress.caught_up else "not read to their end yet")
-        return task_page(self._model, task, signals, now_us) | {"signals_problem": problem}
+        return task_detail(self._model, task, signals, now_us) | {"signals_problem": problem}
 
     def _readyz(self, request: HttpRequest) -> HttpResponse:
         ready = self._progress.caught_up and not self._draining and self._upkeep.broken is None

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.http.sse_events import ChangeFeed
-from taskstream.consumer.view.read_model.fleet_summary import fleet
+from taskstream.consumer.view.json.fleet_json import fleet_json
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 
@@ -54,7 +54,7 @@ class ViewMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics other than the count of requests."""
-        sums = fleet(self._model, self._model.tasks.live, self._now_us())
+        sums = fleet_json(self._model, self._model.tasks.live, self._now_us())
         by_health = GaugeMetricFamily(
             "taskstream_tasks", "Tasks by the health of their current subtask.", labels=["health"]
         )

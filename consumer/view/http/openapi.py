@@ -7,7 +7,7 @@ from typing import Any, Final
 from taskstream.consumer.state.series import GAUGES, MINUTES, Health, Signal, Trend
 from taskstream.consumer.view.http import v3_api
 from taskstream.consumer.view.read_model import task_list
-from taskstream.consumer.view.read_model.signal_log import OF_ONE_TASK
+from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
 _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
@@ -15,7 +15,7 @@ _RATE: Final = {"type": ["number", "null"], "description": "Bytes per second."}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": ["number", "null"]}
 _TEXT: Final = {"type": "string"}
-_AT_MOST: Final = {"type": "string", "maxLength": task_list.LONGEST_TEXT}
+_AT_MOST: Final = {"type": "string", "maxLength": task_list.MAX_TEXT_LENGTH}
 _HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
 _TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
 
@@ -122,7 +122,7 @@ def _ref(name: str) -> dict[str, str]:
 _PAGE: Final = {
     "bucket_s": _NUMBER,
     "subtasks": _list_of("Subtask"),
-    "signals": _list_of("Signal") | {"description": f"The last {OF_ONE_TASK} signals, the oldest first."},
+    "signals": _list_of("Signal") | {"description": f"The last {MAX_SIGNALS_PER_TASK} signals, the oldest first."},
     "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, or null."},
 }
 
@@ -141,7 +141,7 @@ def document() -> dict[str, Any]:
         _query(
             "sort", {"type": "string", "enum": sorts, "default": "health"}, "A leading - sorts in descending order."
         ),
-        _query("limit", _whole(0, task_list.MOST, task_list.DEFAULT), "Tasks per page."),
+        _query("limit", _whole(0, task_list.MAX_LIMIT, task_list.DEFAULT_LIMIT), "Tasks per page."),
         _query("cursor", _TEXT, "next_cursor of the previous page, with the same sort."),
     ]
     last_id = _query("last_event_id", _TEXT, "Like the header Last-Event-ID, for clients that cannot send it.")

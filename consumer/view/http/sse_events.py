@@ -16,9 +16,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.view.json.task_json import task_line
+from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, chosen
+from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, select_tasks
 from taskstream.schemas.http.api_error import invalid_field
 
 MOST_AT_ONCE: Final = 500
@@ -135,11 +135,11 @@ def _changes(
     more = model.changed.shape[0] - listener.shown.shape[0]
     if more:
         listener.shown = np.concatenate([listener.shown, np.zeros(more, np.bool_)])
-    here = chosen(model, names, wanted, changed)
+    here = select_tasks(model, names, wanted, changed)
     left = np.setdiff1d(changed[listener.shown[changed]], here, assume_unique=True)
     listener.shown[left] = False
     listener.shown[here] = True
-    parts = [_event("task", task_line(model, task, now_us)) for task in here.tolist()]
+    parts = [_event("task", task_summary(model, task, now_us)) for task in here.tolist()]
     for task in left.tolist():
         project_id, task_id = model.tasks.name_of(task)
         if wanted.project in (None, project_id):

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.view.http.query_parameters import integer_parameter
-from taskstream.consumer.view.json.task_json import task_line
+from taskstream.consumer.view.json.fleet_json import fleet_json
+from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model import task_list
-from taskstream.consumer.view.read_model.fleet_summary import fleet
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskNames, chosen, page_of, parse_filter
+from taskstream.consumer.view.read_model.task_list import TaskNames, page_of, parse_filter, select_tasks
 from taskstream.schemas.http.caller import Caller
 
 LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}
@@ -25,12 +25,12 @@ def list_tasks(
         ApiError: INVALID_FIELD.
     """
     wanted = parse_filter(parameters, caller)
-    limit = integer_parameter(parameters, "limit", task_list.DEFAULT, 0, task_list.MOST)
+    limit = integer_parameter(parameters, "limit", task_list.DEFAULT_LIMIT, 0, task_list.MAX_LIMIT)
     cursor = parameters.get("cursor")
-    page = page_of(model, names, chosen(model, names, wanted), parameters.get("sort", "health"), limit, cursor)
+    page = page_of(model, names, select_tasks(model, names, wanted), parameters.get("sort", "health"), limit, cursor)
     return {
         "count": page.count,
-        "tasks": [task_line(model, task, now_us) for task in page.tasks],
+        "tasks": [task_summary(model, task, now_us) for task in page.tasks],
         "next_cursor": page.next_cursor,
         "bucket_s": model.bucket_us / US_PER_S,
         "now_ms": now_us // 1000,
@@ -45,4 +45,5 @@ def fleet_totals(
     Raises:
         ApiError: INVALID_FIELD.
     """
-    return fleet(model, chosen(model, names, parse_filter(parameters, caller)), now_us) | {"now_ms": now_us // 1000}
+    tasks = select_tasks(model, names, parse_filter(parameters, caller))
+    return fleet_json(model, tasks, now_us) | {"now_ms": now_us // 1000}

@@ -16,7 +16,7 @@ from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.silence import is_overdue
 from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
-from taskstream.consumer.view.json.task_json import number
+from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller, Role
@@ -94,7 +94,7 @@ def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str,
         "syncing": state == "SYNCING",
         "estimate_complete_time": None if silent else _end_ms(row),
         "total_time": ((ended or int(row["last_seen"])) - began) // 1000,
-        **{gauge: number(row[gauge]) for gauge in GAUGES},
+        **{gauge: finite_or_none(row[gauge]) for gauge in GAUGES},
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         "replicatesize": int(row["replicatesize"]),
         "totalsize": int(row["totalsize"]),
@@ -119,7 +119,7 @@ def _only_shown(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
 
 
 def _show_subtask(model: ReadModel, place: int, slot: int) -> dict[str, Any]:
-    speed = number(model.table.rows[slot]["migrate_speed"])
+    speed = finite_or_none(model.table.rows[slot]["migrate_speed"])
     return _list_subtask(model, place, slot) | ({} if speed is None else {"migrate_speed": speed})
 
 

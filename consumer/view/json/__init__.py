@@ -1,1 +1,1 @@
-"""Tasks, signals and reasons in the form that the API shows."""
+"""Tasks, the fleet, signals and reasons in the form that the API shows."""

@@ -1,6 +1,6 @@
-"""A task as our own API shows it: what is known of its current subtask, or of all. It knows names and units, no HTTP.
+"""A task as the view's own API shows it: its current subtask, or all of them. It knows names and units, no HTTP.
 
-Times are milliseconds since 1970 (`_ms`), rates bytes a second (`_bps`), spans seconds (`_s`); null is "not known".
+Times are milliseconds since 1970 (`_ms`), rates bytes per second (`_bps`), durations seconds (`_s`). Null is unknown.
 """
 
 from __future__ import annotations
@@ -15,45 +15,44 @@ from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
-from taskstream.consumer.view.json.health_reason import reason
-from taskstream.consumer.view.json.signal_json import signal_line
+from taskstream.consumer.view.json.health_reason import health_reason
+from taskstream.consumer.view.json.quantities import finite_or_none
+from taskstream.consumer.view.json.signal_json import signal_json
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 
 _NAMES = ROW.names or ()
 
 
-def task_line(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
-    """One task, as lists and the stream show it: its current subtask."""
+def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
+    """One task as a list and the stream show it: its current subtask."""
     project_id, task_id = model.tasks.name_of(task)
     slot = int(model.tasks.current[task])
     health, since = Health(int(model.health[task])), int(model.health_since[task])
     return {
         "project_id": project_id,
         "task_id": task_id,
-        **_series_line(model, slot, health, since, now_us),
-        **_until_now(model.table.rows[slot], now_us, model.bucket_us),
+        **_series_summary(model, slot, health, since, now_us),
+        **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
         "version": int(model.changed[task]),
     }
 
 
-def task_page(model: ReadModel, task: int, signals: Sequence[RaisedSignal], now_us: int) -> dict[str, Any]:
-    """One task with everything that is known of its subtasks, in the order in which they were first heard.
-
-    `signals` are its own, the oldest first.
-    """
+def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], now_us: int) -> dict[str, Any]:
+    """One task with all its subtasks, in the order of their first reports. signals: those of the task, oldest first."""
     slots = model.tasks.series_of(task)
     healths, sinces = health_of(model.table.rows, slots, now_us, model.bucket_us)
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
-        shown = _series_line(model, slot, Health(health), since, now_us)
-        series.append(shown | _more(model, slot))
-    told = [signal_line(each, model.bucket_us) for each in signals]
-    more = {"bucket_s": model.bucket_us / US_PER_S, "subtasks": series, "signals": told}
-    return task_line(model, task, now_us) | more
+        series.append(_series_summary(model, slot, Health(health), since, now_us) | _series_detail(model, slot))
+    return task_summary(model, task, now_us) | {
+        "bucket_s": model.bucket_us / US_PER_S,
+        "subtasks": series,
+        "signals": [signal_json(each, model.bucket_us) for each in signals],
+    }
 
 
-def _series_line(model: ReadModel, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
+def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
     row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
     subtask_name = identity(model.table.keys[slot])[2]
     ends = _ends(row) if health != Health.SILENT else (None, None, None)
@@ -63,14 +62,14 @@ def _series_line(model: ReadModel, slot: int, health: Health, since: int, now_us
         "progress": row["progress"],
         "replicatesize": row["replicatesize"],
         "totalsize": row["totalsize"],
-        "rate_fast_bps": number(row["rate_fast_bps"]),
-        "rate_slow_bps": number(row["rate_slow_bps"]),
-        "rate_reported_bps": number(row["migrate_speed"] * 1e6 / 8),
+        "rate_fast_bps": finite_or_none(row["rate_fast_bps"]),
+        "rate_slow_bps": finite_or_none(row["rate_slow_bps"]),
+        "rate_reported_bps": finite_or_none(row["migrate_speed"] * 1e6 / 8),
         "trend": Trend(row["trend"]).name,
-        "trend_change_pct": number(row["trend_change_pct"]),
+        "trend_change_pct": finite_or_none(row["trend_change_pct"]),
         "health": health.name,
         "health_since_ms": since // 1000,
-        "health_reason": reason(health, row, now_us, model.bucket_us),
+        "health_reason": health_reason(health, row, now_us, model.bucket_us),
         "ends_at_ms": ends[0],
         "ends_from_ms": ends[1],
         "ends_to_ms": ends[2],
@@ -83,8 +82,8 @@ def _series_line(model: ReadModel, slot: int, health: Health, since: int, now_us
     }
 
 
-def _more(model: ReadModel, slot: int) -> dict[str, Any]:
-    """What only a task's own page shows of each series."""
+def _series_detail(model: ReadModel, slot: int) -> dict[str, Any]:
+    """The fields of a series that only `task_detail` shows."""
     row = model.table.rows[slot]
     counts = ("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes", "open_minute_bytes")
     numbers = ("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd", "eta_s", "eta_low_s", "eta_high_s")
@@ -93,17 +92,17 @@ def _more(model: ReadModel, slot: int) -> dict[str, Any]:
         "agent_time": model.table.agent_times[slot],
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         **{name: int(row[name]) for name in counts},
-        **{name: number(row[name]) for name in (*numbers, *GAUGES)},
+        **{name: finite_or_none(row[name]) for name in (*numbers, *GAUGES)},
         "rated_from_ms": int(row["rated_from"]) // 1000,
         "partition": int(row["partition"]),
     }
 
 
-def _until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, Any]:
-    """The last 30 minutes before now.
+def _minutes_until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, Any]:
+    """minute_bytes and open_minute_ms of the last 30 minutes before now.
 
-    A row stands where its newest report left it. What has passed since is told as minutes without a byte: in a list,
-    what fell silent must not look as if it had moved until now.
+    A row ends at its newest report. The minutes since then are shown as minutes without bytes, so that in a list a
+    silent series does not look as if it had moved until now.
     """
     passed = max(0, (now_us - int(row["open_minute"])) // bucket_us)
     known = [*row["minute_bytes"].tolist(), int(row["open_minute_bytes"])] if passed else row["minute_bytes"].tolist()
@@ -114,13 +113,8 @@ def _until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, Any]:
 
 
 def _ends(row: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
-    """When it will end, and between when and when: in ms."""
+    """The expected end and its bounds in milliseconds since 1970; None where withheld."""
     seen_ms = row["last_seen"] / 1000
-    spans = (row["eta_s"], row["eta_low_s"], row["eta_high_s"])
-    at, low, high = (None if math.isnan(each) else int(seen_ms + each * 1000) for each in spans)
+    etas_s = (row["eta_s"], row["eta_low_s"], row["eta_high_s"])
+    at, low, high = (None if math.isnan(each) else int(seen_ms + each * 1000) for each in etas_s)
     return at, low, high
-
-
-def number(value: float) -> float | None:
-    """A number as JSON has it: null for none."""
-    return float(value) if math.isfinite(value) else None

@@ -1,6 +1,6 @@
-"""What the view holds: the series, their tasks, each task's health by the clock, and when each was changed last.
+"""What the view holds in memory: series, their tasks, the health of each task by the clock, and its latest change.
 
-Only the event loop touches it; time comes in as an argument.
+Only the event loop uses it. Time comes in as an argument.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from taskstream.consumer.view.read_model.state_changes import StateChanges
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000
+"""How many dropped tasks are remembered for `gone_after`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoneTask:
-    """A task that is no more."""
+    """A task that was dropped, and the version of that change."""
 
     version: int
     project_id: str
@@ -32,68 +33,68 @@ class GoneTask:
 
 
 class ReadModel:
-    """The rows as they were published last, rolled up.
+    """The rows as they were last published, rolled up into tasks.
 
-    Every change of a task gets a version of its own, so "what changed after version V" is one comparison, and the
-    answer holds each task once however often it changed.
+    Every change of a task gets a version of its own. So "what changed after version V" is one comparison, and its
+    result holds each task once, however often it changed.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.table = SeriesTable(settings)
         self.tasks = Tasks(self.table)
         self.version = 0
-        """That of the latest change."""
+        """The version of the latest change."""
         self.changed: Ints = np.zeros(0, np.int64)
         """[task] the version of its latest change."""
         self.health: npt.NDArray[np.int8] = np.zeros(0, np.int8)
-        """[task] its `Health` when it was judged last."""
+        """[task] its `Health` at the latest `apply` or `update_health`."""
         self.health_since: Ints = np.zeros(0, np.int64)
-        """[task] us."""
+        """[task] since when, in microseconds since 1970."""
         self.gone: deque[GoneTask] = deque(maxlen=GONE_KEPT)
-        self.gone_forgotten = 0
-        """The version of the latest departure that `gone` no longer holds."""
+        self._gone_complete_after = 0
+        """`gone` holds every dropped task of a version after this one."""
 
     @property
     def bucket_us(self) -> int:
-        """The width of a 'minute', microseconds."""
+        """The width of a minute (one bucket) in microseconds."""
         return self.table.settings.bucket_us
 
     def apply(self, changes: StateChanges, now_us: int) -> None:
-        """Take a batch of changes in."""
-        touched: dict[int, None] = {}
-        lessened: dict[tuple[str, str], None] = {}
+        """Apply a batch of changes to the rows, the tasks and their health."""
+        changed: dict[int, None] = {}
+        reduced: dict[tuple[str, str], None] = {}
         if changes.dropped:
             slots = self.table.find(changes.dropped)
             for slot in slots.tolist():
-                lessened[self.tasks.name_of(self.tasks.of_slot(slot))] = None
-            touched.update(dict.fromkeys(self.tasks.drop(slots.tolist())))
+                reduced[self.tasks.name_of(self.tasks.of_slot(slot))] = None
+            changed.update(dict.fromkeys(self.tasks.drop(slots.tolist())))
             self.table.drop(slots)
         if changes.keys:
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
-            touched.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
-        self._make_room()
-        if touched:
-            tasks = np.fromiter(touched, np.int64, len(touched))
-            self.health[tasks], self.health_since[tasks] = self._judged(tasks, now_us)
-            self._mark(tasks)
-        for project_id, task_id in lessened:
+            changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
+        self._grow()
+        if changed:
+            tasks = np.fromiter(changed, np.int64, len(changed))
+            self.health[tasks], self.health_since[tasks] = self._health_at(tasks, now_us)
+            self._record_change(tasks)
+        for project_id, task_id in reduced:
             if self.tasks.find(project_id, task_id) is None:
-                self._say_gone(project_id, task_id)
+                self._record_gone(project_id, task_id)
 
-    def judge(self, now_us: int) -> None:
-        """Judge every task's health by the clock; one that differs from what was known is a change."""
+    def update_health(self, now_us: int) -> None:
+        """Compute the health of every task by this clock. A task whose health differs from before has changed."""
         tasks = self.tasks.live
-        health, since = self._judged(tasks, now_us)
+        health, since = self._health_at(tasks, now_us)
         differ = np.flatnonzero((health != self.health[tasks]) | (since != self.health_since[tasks]))
         self.health[tasks[differ]] = health[differ]
         self.health_since[tasks[differ]] = since[differ]
-        self._mark(tasks[differ])
+        self._record_change(tasks[differ])
 
-    def touch(self, names: Iterable[tuple[str, str]]) -> None:
-        """Say that something of these tasks changed that no row holds; those that are not there are passed over."""
+    def mark_changed(self, names: Iterable[tuple[str, str]]) -> None:
+        """Record a change of these tasks (project and id) that no row holds. Tasks that do not exist are ignored."""
         found = (self.tasks.find(project_id, task_id) for project_id, task_id in names)
         tasks = [task for task in found if task is not None]
-        self._mark(np.array(tasks, np.int64))
+        self._record_change(np.array(tasks, np.int64))
 
     def changed_after(self, version: int) -> Ints:
         """The tasks that changed after this version, in the order of their latest change."""
@@ -102,13 +103,13 @@ class ReadModel:
         return tasks[np.argsort(self.changed[tasks])]
 
     def gone_after(self, version: int) -> list[GoneTask] | None:
-        """The tasks that went after this version; None when that is too long ago to be known."""
-        if version < self.gone_forgotten:
+        """The tasks dropped after this version; None if some of them are no longer remembered."""
+        if version < self._gone_complete_after:
             return None
         return [each for each in self.gone if each.version > version]
 
     def current_rows(self, tasks: Ints) -> Rows:
-        """The rows of these tasks' current subtasks, a copy."""
+        """A copy of the rows of these tasks' current subtasks."""
         return self.table.rows[self.tasks.current[tasks]]
 
     def current_column(self, tasks: Ints, name: str) -> npt.NDArray[Any]:
@@ -116,20 +117,20 @@ class ReadModel:
         column: npt.NDArray[Any] = self.table.rows[name][self.tasks.current[tasks]]
         return column
 
-    def _judged(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
+    def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
         return health_of(self.table.rows, self.tasks.current[tasks], now_us, self.bucket_us)
 
-    def _mark(self, tasks: Ints) -> None:
+    def _record_change(self, tasks: Ints) -> None:
         self.changed[tasks] = self.version + 1 + np.arange(tasks.shape[0])
         self.version += int(tasks.shape[0])
 
-    def _say_gone(self, project_id: str, task_id: str) -> None:
+    def _record_gone(self, project_id: str, task_id: str) -> None:
         self.version += 1
         if len(self.gone) == GONE_KEPT:
-            self.gone_forgotten = self.gone[0].version
+            self._gone_complete_after = self.gone[0].version
         self.gone.append(GoneTask(self.version, project_id, task_id))
 
-    def _make_room(self) -> None:
+    def _grow(self) -> None:
         more = self.tasks.current.shape[0] - self.changed.shape[0]
         if more:
             self.changed = np.concatenate([self.changed, np.zeros(more, np.int64)])

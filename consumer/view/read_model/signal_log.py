@@ -1,4 +1,4 @@
-"""The last signals of each task, as many as fit, in time order. It reads no topic and knows no HTTP."""
+"""The last signals of each task, in time order and of bounded number. It reads no topic and knows no HTTP."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-OF_ONE_TASK: Final = 50
-OF_ALL: Final = 100_000
+MAX_SIGNALS_PER_TASK: Final = 50
+MAX_SIGNALS_IN_ALL: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class RaisedSignal:
-    """One signal as it was recorded. Times are microseconds since 1970, None is "not known"."""
+    """One SignalRaised record. Times are microseconds since 1970; None means unknown."""
 
     project_id: str
     task_id: str
@@ -39,44 +39,48 @@ class RaisedSignal:
 
 
 class SignalLog:
-    """Signals by task. Past `of_one_task` a task's oldest one goes; past `of_all`, one of the task silent longest."""
+    """Signals by task.
 
-    def __init__(self, of_one_task: int = OF_ONE_TASK, of_all: int = OF_ALL) -> None:
-        self._of_one_task = of_one_task
-        self._of_all = of_all
-        self._held: OrderedDict[tuple[str, str], list[RaisedSignal]] = OrderedDict()
+    A task with more than `max_per_task` signals loses its oldest. When all tasks together have more than `max_in_all`,
+    the task that has had no new signal for longest loses its oldest.
+    """
+
+    def __init__(self, max_per_task: int = MAX_SIGNALS_PER_TASK, max_in_all: int = MAX_SIGNALS_IN_ALL) -> None:
+        self._max_per_task = max_per_task
+        self._max_in_all = max_in_all
+        self._by_task: OrderedDict[tuple[str, str], list[RaisedSignal]] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, signals: Iterable[RaisedSignal]) -> list[tuple[str, str]]:
-        """Take signals in; the projects and ids of their tasks, each once."""
-        touched: dict[tuple[str, str], None] = {}
+        """Add signals; returns the projects and ids of their tasks, each once."""
+        changed: dict[tuple[str, str], None] = {}
         for signal in signals:
             name = (signal.project_id, signal.task_id)
-            held = self._held.setdefault(name, [])
-            bisect.insort(held, signal, key=_when)
-            self._held.move_to_end(name)
+            held = self._by_task.setdefault(name, [])
+            bisect.insort(held, signal, key=_raised_at)
+            self._by_task.move_to_end(name)
             self._count += 1
-            touched[name] = None
-            if len(held) > self._of_one_task:
-                self._drop_first(name)
-            if self._count > self._of_all:
-                self._drop_first(next(iter(self._held)))
-        return list(touched)
+            changed[name] = None
+            if len(held) > self._max_per_task:
+                self._drop_oldest(name)
+            if self._count > self._max_in_all:
+                self._drop_oldest(next(iter(self._by_task)))
+        return list(changed)
 
     def of_task(self, project_id: str, task_id: str) -> Sequence[RaisedSignal]:
-        """What is held of a task, the oldest first."""
-        return tuple(self._held.get((project_id, task_id), ()))
+        """The signals of a task, the oldest first; empty if it has none."""
+        return tuple(self._by_task.get((project_id, task_id), ()))
 
-    def _drop_first(self, name: tuple[str, str]) -> None:
-        held = self._held[name]
+    def _drop_oldest(self, name: tuple[str, str]) -> None:
+        held = self._by_task[name]
         del held[0]
         self._count -= 1
         if not held:
-            del self._held[name]
+            del self._by_task[name]
 
 
-def _when(signal: RaisedSignal) -> int:
+def _raised_at(signal: RaisedSignal) -> int:
     return signal.raised_at

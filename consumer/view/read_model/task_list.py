@@ -1,4 +1,4 @@
-"""Which tasks, in which order, which page: decided on whole columns. Pure; of HTTP it knows the refusals alone."""
+"""Selects, sorts and pages tasks, on whole columns. Pure; of HTTP it knows only the errors of a query parameter."""
 
 from __future__ import annotations
 
@@ -24,101 +24,101 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 FILTERS: Final = frozenset({"project", "health", "trend", "subtask", "q"})
-MOST, DEFAULT = 500, 100
-LONGEST_TEXT = 255
+MAX_LIMIT, DEFAULT_LIMIT = 500, 100
+MAX_TEXT_LENGTH = 255
 WORST_FIRST: Final = {Health.SILENT: 0, Health.NO_PROGRESS: 0, Health.SLOW: 1, Health.OK: 2, Health.COMPLETE: 3}
 _SEVERITY = np.array([WORST_FIRST[each] for each in sorted(Health)], np.float64)
 _ERA_US = 4e15
-"""More microseconds than a timestamp has until the year 2096: apart by this, severities never mix."""
+"""More microseconds since 1970 than any time until 2096: severities that are this far apart never mix."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks are wanted; None: whichever."""
+    """Which tasks are selected; None selects all."""
 
     project: str | None = None
-    """One project, by the caller's wish or because they may see no other."""
+    """The project that the caller asks for, or the only one that the caller may see."""
     healths: frozenset[Health] | None = None
     trends: frozenset[Trend] | None = None
     subtasks: frozenset[str] | None = None
     text: str | None = None
-    """Part of the task's id."""
+    """A part of the task id, in any letter case."""
 
 
 def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
-    """The filter of a request; `health`, `trend` and `subtask` take several words with commas in between.
+    """The filter of a request. `health`, `trend` and `subtask` are lists separated by commas.
 
     Raises:
-        ApiError: INVALID_FIELD.
+        ApiError: INVALID_FIELD for a value that is not allowed.
     """
     project = parameters.get("project")
     if not caller.may(Role.OPERATE):
         if project not in (None, caller.project_id):
-            raise invalid_field("project", f"these credentials see project {caller.project_id!r} alone")
+            raise invalid_field("project", f"these credentials give access to project {caller.project_id!r} only")
         project = caller.project_id
     for name in ("project", "q", "subtask"):
-        if len(parameters.get(name, "")) > LONGEST_TEXT:
-            raise invalid_field(name, f"must have at most {LONGEST_TEXT} characters")
+        if len(parameters.get(name, "")) > MAX_TEXT_LENGTH:
+            raise invalid_field(name, f"must have at most {MAX_TEXT_LENGTH} characters")
     subtasks = parameters.get("subtask")
     return TaskFilter(
         project,
-        _words(parameters, "health", Health),
-        _words(parameters, "trend", Trend),
+        _members(parameters, "health", Health),
+        _members(parameters, "trend", Trend),
         frozenset(subtasks.split(",")) if subtasks else None,
         parameters.get("q"),
     )
 
 
 class TaskNames:
-    """What is found out about the tasks' ids once for as long as none comes or goes."""
+    """The ids of tasks in the forms that filters and sorts need, computed once until a task is added or dropped."""
 
     def __init__(self, model: ReadModel) -> None:
         self._model = model
-        self._of = -1
+        self._computed_at = -1
         self._ids: pa.Array = pa.array([], pa.string())
         self._sorted: dict[str, tuple[list[str], Floats]] = {}
 
     def containing(self, text: str) -> npt.NDArray[np.bool_]:
-        """[task] whether its id has this text in it, capital or not."""
-        self._renew()
+        """[task] whether its id contains this text, in any letter case."""
+        self._refresh()
         found = pc.match_substring(self._ids, text, ignore_case=True)
         return np.asarray(found.fill_null(False))  # noqa: FBT003 (Arrow's)
 
-    def ranks(self, which: str) -> Floats:
-        """[task] the place of its `task_id` or `project_id` among all different ones, in the order of code points."""
-        self._renew()
-        return self._of_names(which)[1]
+    def ranks(self, field: str) -> Floats:
+        """[task] the rank of its `task_id` or `project_id` among all distinct ones, in the order of code points."""
+        self._refresh()
+        return self._sorted_names(field)[1]
 
-    def text_at(self, which: str, rank: float) -> str:
-        """The `task_id` or `project_id` at a place."""
-        return self._of_names(which)[0][int(rank)]
+    def text_at(self, field: str, rank: float) -> str:
+        """The `task_id` or `project_id` of this rank."""
+        return self._sorted_names(field)[0][int(rank)]
 
-    def rank_of(self, which: str, text: str) -> float:
-        """The place of a `task_id` or `project_id`; one that is no more lies between two."""
-        self._renew()
-        texts = self._of_names(which)[0]
-        place = bisect.bisect_left(texts, text)
-        return place if place < len(texts) and texts[place] == text else place - 0.5
+    def rank_of(self, field: str, text: str) -> float:
+        """The rank of a `task_id` or `project_id`; one that no longer exists lies between two ranks."""
+        self._refresh()
+        texts = self._sorted_names(field)[0]
+        rank = bisect.bisect_left(texts, text)
+        return rank if rank < len(texts) and texts[rank] == text else rank - 0.5
 
-    def _of_names(self, which: str) -> tuple[list[str], Floats]:
-        if which not in self._sorted:
-            part = 0 if which == "project_id" else 1
+    def _sorted_names(self, field: str) -> tuple[list[str], Floats]:
+        if field not in self._sorted:
+            part = 0 if field == "project_id" else 1
             names = self._model.tasks.names
             texts = sorted({name[part] for name in names if name is not None})
-            places = {text: place for place, text in enumerate(texts)}
-            ranks = np.array([-1 if name is None else places[name[part]] for name in names], np.float64)
-            self._sorted[which] = (texts, ranks)
-        return self._sorted[which]
+            rank_of = {text: rank for rank, text in enumerate(texts)}
+            ranks = np.array([-1 if name is None else rank_of[name[part]] for name in names], np.float64)
+            self._sorted[field] = (texts, ranks)
+        return self._sorted[field]
 
-    def _renew(self) -> None:
-        if self._of != self._model.tasks.name_changes:
-            self._of = self._model.tasks.name_changes
+    def _refresh(self) -> None:
+        if self._computed_at != self._model.tasks.name_changes:
+            self._computed_at = self._model.tasks.name_changes
             self._ids = pa.array([None if name is None else name[1] for name in self._model.tasks.names], pa.string())
             self._sorted.clear()
 
 
-def chosen(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: Ints | None = None) -> Ints:
-    """The numbers of the wanted tasks, of all or of those given."""
+def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: Ints | None = None) -> Ints:
+    """The numbers of the tasks that the filter selects, among all tasks or among those given."""
     tasks = model.tasks.live if among is None else among
     index = model.tasks
     if wanted.project is not None:
@@ -177,15 +177,13 @@ SORTS: Final[dict[str, Callable[[ReadModel, TaskNames, Ints], Floats]]] = {
     "remain_time_s": _column("remain_time"),
     **{f"{name}_ms": _column(name) for name in ("first_seen", "last_seen", "last_advance")},
 }
-"""What can be sorted by, as numbers; NaN goes last either way."""
-
-
-_NAMED: Final = frozenset({"task_id", "project_id"})
+"""The sort keys by name, each as numbers; NaN sorts last in either direction."""
+_BY_TEXT: Final = frozenset({"task_id", "project_id"})
 
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """One page: the numbers of its tasks, how many there are on all pages, and where the next one begins."""
+    """One page: the numbers of its tasks, the count over all pages, and the cursor of the next page."""
 
     tasks: list[int]
     count: int
@@ -193,42 +191,42 @@ class TaskPage:
 
 
 def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: int, cursor: str | None) -> TaskPage:
-    """A page of these tasks. The cursor holds the last one's values, so rows that come or go move no others.
+    """A page of these tasks. The cursor holds the sort value of the last one, so tasks that come or go shift no others.
 
     Raises:
-        ApiError: INVALID_FIELD for a sort or a cursor that is none.
+        ApiError: INVALID_FIELD for an unknown sort or an invalid cursor.
     """
-    falling, name = sort.startswith("-"), sort.removeprefix("-")
+    descending, name = sort.startswith("-"), sort.removeprefix("-")
     if name not in SORTS:
-        raise invalid_field("sort", f"must be one of {', '.join(sorted(SORTS))}, with a - before it to reverse")
+        raise invalid_field("sort", f"must be one of {', '.join(sorted(SORTS))}, with a leading - for descending order")
     count = tasks.shape[0]
     values = SORTS[name](model, names, tasks)
-    values = np.where(np.isnan(values), np.inf, -values if falling else values)
+    values = np.where(np.isnan(values), np.inf, -values if descending else values)
     ties = model.tasks.tie[tasks]
     if cursor is not None:
         value, tie = _read_cursor(cursor, sort)
         if isinstance(value, str):
-            value = names.rank_of(name, value) * (-1 if falling else 1)
+            value = names.rank_of(name, value) * (-1 if descending else 1)
         after = (values > value) | ((values == value) & (ties > np.uint64(tie)))
         tasks, values, ties = tasks[after], values[after], ties[after]
     order = _first(values, ties, limit + 1)
-    shown = order[:limit]
-    following = None
+    on_page = order[:limit]
+    next_cursor = None
     if order.shape[0] > limit > 0:
-        last = float(values[shown[-1]])
-        # A name's place shifts when names come and go, so the cursor holds the name.
-        told = names.text_at(name, abs(last)) if name in _NAMED else last.hex()
-        following = _cursor(told, int(ties[shown[-1]]), sort)
-    return TaskPage(tasks[shown].tolist(), count, following)
+        last = float(values[on_page[-1]])
+        # The rank of a name changes when tasks are added or dropped, so the cursor holds the name.
+        key = names.text_at(name, abs(last)) if name in _BY_TEXT else last.hex()
+        next_cursor = _cursor(key, int(ties[on_page[-1]]), sort)
+    return TaskPage(tasks[on_page].tolist(), count, next_cursor)
 
 
 def _first(values: Floats, ties: npt.NDArray[np.uint64], wanted: int) -> Ints:
-    """The places of the first so many, in order; only those that may be among them are sorted."""
-    places = np.arange(values.shape[0])
+    """The indices of the first `wanted` values, in order; only values that can be among them are sorted."""
+    indices = np.arange(values.shape[0])
     if values.shape[0] > 4 * wanted:
         last = np.partition(values, wanted - 1)[wanted - 1]
-        places = np.flatnonzero(values <= last)
-    return places[np.lexsort((ties[places], values[places]))][:wanted]
+        indices = np.flatnonzero(values <= last)
+    return indices[np.lexsort((ties[indices], values[indices]))][:wanted]
 
 
 def _cursor(value: str, tie: int, sort: str) -> str:
@@ -236,22 +234,26 @@ def _cursor(value: str, tie: int, sort: str) -> str:
 
 
 def _read_cursor(text: str, sort: str) -> tuple[float | str, int]:
-    """The last row's value, or its name where it is sorted by one, and its tie."""
+    """The sort value of the last row, or its name if sorted by names, and its tie.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
     try:
         value, tie, of_sort = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        found = str(value) if sort.removeprefix("-") in _NAMED else float.fromhex(value)
+        found = str(value) if sort.removeprefix("-") in _BY_TEXT else float.fromhex(value)
         if of_sort != sort or not 0 <= int(tie) < 1 << 64 or found != found:  # noqa: PLR0124 (NaN)
-            raise _no_cursor()
+            raise _invalid_cursor()
     except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError) as error:
-        raise _no_cursor() from error
+        raise _invalid_cursor() from error
     return found, int(tie)
 
 
-def _no_cursor() -> ApiError:
-    return invalid_field("cursor", "must be next_cursor of an answer to the same sort")
+def _invalid_cursor() -> ApiError:
+    return invalid_field("cursor", "must be the next_cursor of a response with the same sort")
 
 
-def _words(parameters: dict[str, str], name: str, kind: Any) -> frozenset[Any] | None:
+def _members(parameters: dict[str, str], name: str, kind: Any) -> frozenset[Any] | None:
     text = parameters.get(name)
     if text is None:
         return None
@@ -259,4 +261,4 @@ def _words(parameters: dict[str, str], name: str, kind: Any) -> frozenset[Any] |
         return frozenset(kind[word] for word in text.split(","))
     except KeyError as error:
         known = ", ".join(each.name for each in kind)
-        raise invalid_field(name, f"{error.args[0]!r:.100} is none of {known}") from error
+        raise invalid_field(name, f"must be one of {known}, not {error.args[0]!r:.100}") from error

@@ -1,4 +1,4 @@
-"""A board filled by hand, as if the rows had come from the state topic."""
+"""A read model filled by hand, as if the rows had come from the state topic."""
 
 from __future__ import annotations
 

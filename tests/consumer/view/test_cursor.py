@@ -99,7 +99,7 @@ def encoded(document: object) -> str:
 )
 def test_what_is_no_cursor_of_this_sort_is_refused(cursor):
     made = model({key(1): made_row(1, 0)})
-    with pytest.raises(ApiError, match="must be next_cursor"):
+    with pytest.raises(ApiError, match="must be the next_cursor"):
         page_of(made, TaskNames(made), made.tasks.live, "health", 10, cursor)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from taskstream.consumer.state.series import ROW, Health
-from taskstream.consumer.view.json.health_reason import rate, reason, size, span
+from taskstream.consumer.view.json.health_reason import health_reason
+from taskstream.consumer.view.json.quantities import duration_text, rate_text, size_text
 from tests.consumer.view.read_models import NOW, row
 from tests.consumer.view.views import MB, S
 
@@ -15,7 +16,7 @@ MINUTE_US = 60 * S
 
 def said(health: Health, **columns) -> str:
     held = row(**columns)[0]
-    return reason(health, dict(zip(ROW.names, held.tolist(), strict=True)), NOW, MINUTE_US)
+    return health_reason(health, dict(zip(ROW.names, held.tolist(), strict=True)), NOW, MINUTE_US)
 
 
 def test_silent_says_for_how_long_and_the_limit_that_was_passed():
@@ -28,7 +29,7 @@ def test_an_agent_that_reports_rarely_has_a_longer_limit():
 
 def test_no_progress_says_that_reports_do_come():
     assert said(Health.NO_PROGRESS, last_advance=NOW - 90 * S) == (
-        "no bytes for 1 min 30 s (limit 1 min), though it reports"
+        "no bytes for 1 min 30 s (limit 1 min), though reports arrive"
     )
 
 
@@ -45,7 +46,7 @@ def test_complete_says_how_long_it_took():
 def test_ok_says_the_rate_and_when_there_will_be_a_trend():
     assert said(Health.OK) == "10 MB/s over 1 min"
     assert said(Health.OK, trend=0, complete_minutes=3) == "10 MB/s, a trend in 5 min"
-    assert said(Health.OK, rate_fast_bps=np.nan) == "heard, not measured yet"
+    assert said(Health.OK, rate_fast_bps=np.nan) == "no rate measured yet"
 
 
 @pytest.mark.parametrize("health", list(Health))
@@ -72,7 +73,7 @@ def test_there_is_a_reason_for_every_health_and_it_has_no_full_stop(health):
     ],
 )
 def test_a_span_is_told_in_its_two_largest_units(seconds, text):
-    assert span(seconds) == text
+    assert duration_text(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -89,9 +90,9 @@ def test_a_span_is_told_in_its_two_largest_units(seconds, text):
     ],
 )
 def test_bytes_are_told_with_three_digits(count, text):
-    assert size(count) == text
+    assert size_text(count) == text
 
 
 def test_a_rate_that_is_none_is_told_as_none():
-    assert rate(float("nan")) == "no rate"
-    assert rate(0.0) == "0 B/s"
+    assert rate_text(float("nan")) == "no rate"
+    assert rate_text(0.0) == "0 B/s"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Health, Trend
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.view.json.task_json import task_page
-from taskstream.consumer.view.read_model.fleet_summary import fleet
+from taskstream.consumer.view.json.fleet_json import fleet_json
+from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from tests.consumer.view.read_models import NOW, changes, row
 from tests.consumer.view.views import MB, S
@@ -98,14 +98,14 @@ def key(plain: Plain) -> str:
 
 @settings(max_examples=150, deadline=None)
 @given(batches)
-def test_the_board_is_the_plain_roll_up_of_all_rows(steps):
+def test_the_read_model_is_the_plain_roll_up_of_all_rows(steps):
     made, model = ReadModel(Settings(float(PERIOD_S))), Model()
     for puts, drops, passed_s in steps:
         model.now_s += passed_s
         rows = {key(each): each for each in puts}
         dropped = [name for place, name in enumerate(sorted(model.rows)) if place in drops and name not in rows]
         made.apply(changes({name: each.row() for name, each in rows.items()}, dropped), NOW + model.now_s * S)
-        made.judge(NOW + model.now_s * S)
+        made.update_health(NOW + model.now_s * S)
         model.rows = {name: each for name, each in model.rows.items() if name not in dropped} | rows
         assert_same(made, model)
 
@@ -115,7 +115,7 @@ def assert_same(made: ReadModel, model: Model) -> None:
     pages = {}
     for name in model.tasks():
         task = made.tasks.find(*name)
-        page = task_page(made, task, (), NOW + model.now_s * S)
+        page = task_detail(made, task, (), NOW + model.now_s * S)
         pages[name] = page
         assert page["subtask_name"] in [each.subtask for each in model.current(name)]
         assert sorted(each["subtask_name"] for each in page["subtasks"]) == sorted(
@@ -129,7 +129,7 @@ def assert_same(made: ReadModel, model: Model) -> None:
     current = [
         {each.subtask: each for each in model.of_task(name)}[page["subtask_name"]] for name, page in pages.items()
     ]
-    assert_same_sums(fleet(made, made.tasks.live, NOW + model.now_s * S), current, model.now_s)
+    assert_same_sums(fleet_json(made, made.tasks.live, NOW + model.now_s * S), current, model.now_s)
 
 
 def assert_same_sums(sums, current: list[Plain], now_s: int) -> None:

@@ -195,7 +195,7 @@ def test_who_missed_more_departures_than_are_remembered_begins_anew():
 def test_a_signal_of_a_task_is_a_change_of_it():
     async def story() -> None:
         one = listening("p/a")
-        one.model.touch([("p", "a"), ("p", "gone")])
+        one.model.mark_changed([("p", "a"), ("p", "gone")])
         one.feed.wake()
         assert (await one.read(lambda told: told.named("task"))).named("task") == [("task", "a")]
 

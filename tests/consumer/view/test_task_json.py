@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskstream.consumer.state.series import MINUTES
-from taskstream.consumer.view.json.task_json import task_line, task_page
+from taskstream.consumer.view.json.task_json import task_detail, task_summary
 from tests.consumer.view.read_models import NOW, model, row
 from tests.consumer.view.views import S
 
@@ -18,10 +18,10 @@ def told(passed_us: int) -> tuple[list[int], int]:
     """The minutes of a copy whose open one began at NOW, so long after that; and where the next one begins (ms)."""
     made = model({"p/t/MIGRATE_LINUX_FILE": row(minute_bytes=CLOSED, open_minute=NOW, open_minute_bytes=OPEN)})
     (task,) = made.tasks.live.tolist()
-    page = task_page(made, task, (), NOW + passed_us)
+    page = task_detail(made, task, (), NOW + passed_us)
     (series,) = page["subtasks"]
     assert (series["minute_bytes"], series["open_minute_ms"]) == (CLOSED, NOW // 1000)  # its chart has an axis
-    line = task_line(made, task, NOW + passed_us)
+    line = task_summary(made, task, NOW + passed_us)
     assert {name: page[name] for name in line} == line
     return line["minute_bytes"], line["open_minute_ms"]
 

@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from taskstream.consumer.state.series import Health, Trend
-from taskstream.consumer.view.json.task_json import task_line
+from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import MOST, SORTS, TaskNames, chosen, page_of, parse_filter
+from taskstream.consumer.view.read_model.task_list import (
+    MAX_LIMIT,
+    SORTS,
+    TaskNames,
+    page_of,
+    parse_filter,
+    select_tasks,
+)
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from tests.consumer.view.fleets import fleet
@@ -27,11 +34,11 @@ def busy() -> ReadModel:
 
 
 def found(made: ReadModel, caller: Caller = OPERATOR, **parameters: str) -> set[str]:
-    return set(names(made, chosen(made, TaskNames(made), parse_filter(parameters, caller))))
+    return set(names(made, select_tasks(made, TaskNames(made), parse_filter(parameters, caller))))
 
 
 def lines(made: ReadModel) -> list[dict[str, Any]]:
-    return [task_line(made, task, NOW) for task in made.tasks.live.tolist()]
+    return [task_summary(made, task, NOW) for task in made.tasks.live.tolist()]
 
 
 def those(made: ReadModel, true) -> set[str]:
@@ -45,7 +52,7 @@ def test_nothing_asked_is_all_for_an_operator_and_ones_own_for_a_project(busy):
 
 def test_a_project_may_name_itself_and_no_other():
     assert parse_filter({"project": "project-1"}, READER).project == "project-1"
-    with pytest.raises(ApiError, match="see project 'project-1' alone"):
+    with pytest.raises(ApiError, match="give access to project 'project-1' only"):
         parse_filter({"project": "project-2"}, READER)
 
 
@@ -105,8 +112,8 @@ def key_of(line: dict[str, Any], sort: str) -> Any:
 @pytest.mark.parametrize("sort", sorted(set(SORTS) - {"reports", "remain_time_s"}))
 @pytest.mark.parametrize("falling", [False, True])
 def test_every_sort_is_the_order_of_what_is_shown_with_nothing_last(busy, sort, falling):
-    page = page_of(busy, TaskNames(busy), busy.tasks.live, ("-" if falling else "") + sort, MOST, None)
-    values = [key_of(task_line(busy, task, NOW), sort) for task in page.tasks]
+    page = page_of(busy, TaskNames(busy), busy.tasks.live, ("-" if falling else "") + sort, MAX_LIMIT, None)
+    values = [key_of(task_summary(busy, task, NOW), sort) for task in page.tasks]
     known = [each for each in values if each is not None]
     assert values[: len(known)] == known, "nothing comes last"
     assert known == sorted(known, reverse=falling)
@@ -120,7 +127,7 @@ def test_a_sort_that_is_none_is_refused_with_those_there_are(busy):
 
 def test_the_worst_first_are_the_stuck_ones_by_how_long(busy):
     page = page_of(busy, TaskNames(busy), busy.tasks.live, "health", 500, None)
-    told = [task_line(busy, task, NOW) for task in page.tasks]
+    told = [task_summary(busy, task, NOW) for task in page.tasks]
     stuck = [line for line in told if line["health"] in ("SILENT", "NO_PROGRESS")]
     assert told[: len(stuck)] == stuck
     since = [line["health_since_ms"] for line in stuck]
@@ -128,9 +135,9 @@ def test_the_worst_first_are_the_stuck_ones_by_how_long(busy):
 
 
 def test_an_eta_of_a_silent_task_is_never_told_and_sorts_last(busy):
-    page = page_of(busy, TaskNames(busy), busy.tasks.live, "ends_at_ms", MOST, None)
-    ends = [task_line(busy, task, NOW)["ends_at_ms"] for task in page.tasks]
-    healths = [task_line(busy, task, NOW)["health"] for task in page.tasks]
+    page = page_of(busy, TaskNames(busy), busy.tasks.live, "ends_at_ms", MAX_LIMIT, None)
+    ends = [task_summary(busy, task, NOW)["ends_at_ms"] for task in page.tasks]
+    healths = [task_summary(busy, task, NOW)["health"] for task in page.tasks]
     assert all(end is None for end, health in zip(ends, healths, strict=True) if health == "SILENT")
     assert np.isfinite([end for end in ends if end is not None]).all()
     assert not math.isnan(ends[0])

@@ -53,7 +53,7 @@ def test_a_task_shows_its_signals_in_time_order_and_in_words(view):
     assert [each["signal"] for each in page["signals"]] == ["SILENT", "RESUMED"]
     assert [each["text"] for each in page["signals"]] == [
         "no report for 2 min (limit 1 min)",
-        "heard again after 15 min",
+        "reports again after 15 min",
     ]
 
 

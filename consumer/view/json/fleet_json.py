@@ -1,0 +1,41 @@
+"""The totals of a set of tasks as the API shows them: counts by health, bytes done and left, rate, last end. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.view.json.quantities import finite_or_none
+from taskstream.consumer.view.read_model.read_model import ReadModel
+
+
+def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> dict[str, Any]:
+    """The totals over the current subtasks of these tasks.
+
+    `rate_bps` is the sum of the fast rates of the tasks that are neither complete nor silent. `ends_at_ms` is the
+    expected end of the last task that has an ETA; `without_eta` counts the incomplete tasks that have none.
+    """
+    health = model.health[tasks]
+    trend = model.current_column(tasks, "trend")
+    done = model.current_column(tasks, "replicatesize").astype(np.float64)
+    total = model.current_column(tasks, "totalsize").astype(np.float64)
+    last_seen = model.current_column(tasks, "last_seen")
+    active = (health != Health.COMPLETE) & (health != Health.SILENT)
+    rates = model.current_column(tasks, "rate_fast_bps")[active]
+    ends_s = (last_seen / 1e6 + model.current_column(tasks, "eta_s"))[active]
+    incomplete = health != Health.COMPLETE
+    oldest_us = now_us - int(last_seen[incomplete].min()) if incomplete.any() else None
+    return {
+        "tasks": int(tasks.shape[0]),
+        "health": {each.name: int(np.count_nonzero(health == each)) for each in Health},
+        "trend": {each.name: int(np.count_nonzero((trend == each) & incomplete)) for each in Trend},
+        "bytes_done": int(done.sum()),
+        "bytes_left": int(np.maximum(total - done, 0).sum()),
+        "rate_bps": float(np.nansum(rates)),
+        "ends_at_ms": None if np.isnan(ends_s).all() else int(np.nanmax(ends_s) * 1000),
+        "without_eta": int(np.count_nonzero(incomplete) - np.count_nonzero(~np.isnan(ends_s))),
+        "oldest_silence_s": None if oldest_us is None else finite_or_none(oldest_us / 1e6),
+    }
