@@ -1,54 +1,55 @@
-// Speaks to the view: one answer, or the stream of changes for as long as it can be had. It draws nothing.
+// The HTTP client of the view: single requests, and the stream of changes with reconnects. It draws nothing.
 
-const KEPT = "taskstream-token";
-const QUIET_MS = 7000; // the view says something every two seconds
-const LONGEST_WAIT_MS = 10000;
+const TOKEN_KEY = "taskstream-token";
+const IDLE_TIMEOUT_MS = 7000; // the view sends a beat every two seconds
+const MAX_WAIT_MS = 10000;
 
-export class Refused extends Error {
+export class HttpError extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
   }
 }
 
-// A token may come in the address behind the #, which browsers never send; it does not stay there.
-export function takeToken() {
-  const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    sessionStorage.setItem(KEPT, given);
+// The token, also from the fragment of the URL, which browsers never send. The fragment is then removed.
+export function readToken() {
+  const fromUrl = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (fromUrl) {
+    sessionStorage.setItem(TOKEN_KEY, fromUrl);
     history.replaceState(null, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(KEPT);
+  return sessionStorage.getItem(TOKEN_KEY);
 }
 
-export function keepToken(token) {
-  if (token) sessionStorage.setItem(KEPT, token);
-  else sessionStorage.removeItem(KEPT);
+export function storeToken(token) {
+  if (token) sessionStorage.setItem(TOKEN_KEY, token);
+  else sessionStorage.removeItem(TOKEN_KEY);
 }
 
-export async function ask(path, parameters = {}) {
-  const answer = await request(path, parameters, {});
-  return { document: await answer.json(), lagS: Number(answer.headers.get("x-view-lag") ?? 0) };
+export async function fetchJson(path, parameters = {}) {
+  const response = await request(path, parameters, {});
+  return response.json();
 }
 
 async function request(path, parameters, options) {
-  const given = Object.entries(parameters).filter(([, value]) => value);
-  const query = new URLSearchParams(given).toString();
-  const headers = { "X-Auth-Token": sessionStorage.getItem(KEPT) ?? "", ...options.headers };
-  const answer = await fetch(query ? `${path}?${query}` : path, { ...options, headers, cache: "no-store" });
-  if (!answer.ok) {
-    const told = await answer.json().catch(() => ({}));
-    throw new Refused(answer.status, told.error_msg ?? `the view answered ${answer.status}`);
+  const present = Object.entries(parameters).filter(([, value]) => value);
+  const query = new URLSearchParams(present).toString();
+  const headers = { "X-Auth-Token": sessionStorage.getItem(TOKEN_KEY) ?? "", ...options.headers };
+  const response = await fetch(query ? `${path}?${query}` : path, { ...options, headers, cache: "no-store" });
+  if (!response.ok) {
+    const error = await response.json().catch(() => ({}));
+    throw new HttpError(response.status, error.error_msg ?? `the view responded with status ${response.status}`);
   }
-  return answer;
+  return response;
 }
 
-// Follows /stream and comes back after every loss. `on` is told of: event(name, data), live(), lost(seconds), refused(error).
+// Reads /stream and reconnects after every loss. It calls on.event(name, data), on.live(beat), on.lost(seconds until
+// the next attempt) and on.refused(error).
 export class Stream {
   constructor(on) {
     this.on = on;
     this.parameters = {};
-    this.turn = 0;
+    this.connection = 0;
     this.lastId = null;
   }
 
@@ -57,58 +58,59 @@ export class Stream {
     this.parameters = parameters;
     this.lastId = null;
     this.failures = 0;
-    this.run(this.turn);
+    this.run(this.connection);
   }
 
   close() {
-    this.turn += 1;
+    this.connection += 1;
     this.abort?.abort();
     clearTimeout(this.timer);
   }
 
   connectNow() {
     clearTimeout(this.timer);
-    this.turn += 1;
+    this.connection += 1;
     this.abort?.abort();
-    this.run(this.turn);
+    this.run(this.connection);
   }
 
-  async run(turn) {
+  async run(connection) {
     try {
-      await this.read(turn);
+      await this.read(connection);
     } catch (error) {
-      if (turn === this.turn && error instanceof Refused && error.status < 500 && error.status !== 429) {
+      if (connection === this.connection && error instanceof HttpError && error.status < 500 && error.status !== 429) {
         this.on.refused(error);
         return;
       }
     }
-    if (turn !== this.turn) return;
+    if (connection !== this.connection) return;
     this.failures += 1;
-    const wait = Math.min(LONGEST_WAIT_MS, 500 * 2 ** Math.min(this.failures, 6)) * (0.5 + Math.random() / 2);
+    const wait = Math.min(MAX_WAIT_MS, 500 * 2 ** Math.min(this.failures, 6)) * (0.5 + Math.random() / 2);
     this.on.lost(wait / 1000);
-    this.timer = setTimeout(() => this.run(turn), wait);
+    this.timer = setTimeout(() => this.run(connection), wait);
   }
 
-  async read(turn) {
+  async read(connection) {
     this.abort = new AbortController();
     const headers = this.lastId ? { "Last-Event-ID": this.lastId } : {};
-    const quiet = () => { clearTimeout(this.watch); this.watch = setTimeout(() => this.abort.abort(), QUIET_MS); };
-    quiet();
-    const answer = await request("/stream", this.parameters, { signal: this.abort.signal, headers });
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let kept = "";
+    const restartIdleTimer = () => { clearTimeout(this.idleTimer); this.idleTimer = setTimeout(() => this.abort.abort(), IDLE_TIMEOUT_MS); };
+    restartIdleTimer();
+    const response = await request("/stream", this.parameters, { signal: this.abort.signal, headers });
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
     for (;;) {
       const { value, done } = await reader.read();
-      if (done || turn !== this.turn) break;
-      quiet();
-      const blocks = (kept + value).split("\n\n");
-      kept = blocks.pop();
-      for (const block of blocks) this.take(block);
+      if (done || connection !== this.connection) break;
+      restartIdleTimer();
+      const blocks = (rest + value).split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) this.dispatch(block);
     }
-    clearTimeout(this.watch);
+    clearTimeout(this.idleTimer);
   }
 
-  take(block) {
+  // Passes one block of the event stream on. A beat shows that the connection works.
+  dispatch(block) {
     let name = "message";
     let data = null;
     for (const line of block.split("\n")) {

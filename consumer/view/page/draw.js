@@ -1,4 +1,4 @@
-// Makes elements. Every string goes in as text: there is no way from here to markup.
+// Makes elements. Every string is inserted as text, never as markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -18,29 +18,29 @@ function fill(element, attributes, children) {
   return element;
 }
 
-// Changes a text only where it differs, so that a thousand updates that change nothing cost nothing.
-export function say(element, text) {
+// Writes a text only if it differs, so that updates without a change cost no layout.
+export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function set(element, name, value) {
+export function setAttribute(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
 
-// Bars of a rate, one a minute; the highest fills the height.
+// A bar chart of a rate, one bar per minute; the highest fills the height.
 export function spark() {
   const path = svg("path", {});
   const picture = svg("svg", { class: "spark", viewBox: "0 0 120 24", preserveAspectRatio: "none", role: "img" }, path);
-  return { picture, update: (values, words) => { set(path, "d", bars(values, 120, 24)); set(picture, "aria-label", words); } };
+  return { picture, update: (values, label) => { setAttribute(path, "d", bars(values, 120, 24)); setAttribute(picture, "aria-label", label); } };
 }
 
 export function bars(values, width, height) {
-  const most = Math.max(...values, 1);
+  const highest = Math.max(...values, 1);
   const step = width / values.length;
   let d = "";
-  values.forEach((value, place) => {
-    const tall = value > 0 ? Math.max(1, (value / most) * height) : 0;
-    if (tall > 0) d += `M${(place * step).toFixed(1)} ${height}v${(-tall).toFixed(1)}h${(step * 0.8).toFixed(1)}v${tall.toFixed(1)}z`;
+  values.forEach((value, index) => {
+    const tall = value > 0 ? Math.max(1, (value / highest) * height) : 0;
+    if (tall > 0) d += `M${(index * step).toFixed(1)} ${height}v${(-tall).toFixed(1)}h${(step * 0.8).toFixed(1)}v${tall.toFixed(1)}z`;
   });
   return d;
 }
@@ -59,12 +59,12 @@ export const TREND = {
   ACCELERATING: { word: "accelerating", sign: "↗" },
 };
 
-// Nothing moves, so nothing gets faster or slower: a trend would mislead.
+// Whether no bytes move. A trend of such a task would mislead, so none is shown.
 export function isStill(health) {
   return health === "COMPLETE" || health === "SILENT" || health === "NO_PROGRESS";
 }
 
-// A worker newer than this page may say a word that it does not know.
+// The entry of a name, or a substitute: a worker newer than this page may send a name that the page does not know.
 export function known(table, name) {
   return table[name] ?? { word: name.toLowerCase(), sign: "?" };
 }

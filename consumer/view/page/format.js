@@ -1,4 +1,4 @@
-// Numbers, spans and times as a person reads them. It touches no document.
+// Numbers, durations and times as text. It does not use the document.
 
 const BYTES = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
@@ -17,8 +17,8 @@ export function rate(bps) {
   return bps === null ? "–" : `${bytes(bps)}/s`;
 }
 
-// In its two largest units: 5 min 12 s.
-export function span(seconds) {
+// A duration in its two largest units: 5 min 12 s.
+export function duration(seconds) {
   let left = Math.max(0, Math.round(seconds));
   if (left === 0) return "0 s";
   const parts = [];
@@ -30,17 +30,17 @@ export function span(seconds) {
   return parts.slice(0, 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
-// The time of day, with the date unless that is today.
+// The time of day, with the date unless it is today.
 export function moment(ms, nowMs) {
-  return told(ms, nowMs, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  return dateTime(ms, nowMs, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 // The same with seconds.
 export function clock(ms, nowMs) {
-  return told(ms, nowMs, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  return dateTime(ms, nowMs, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
-function told(ms, nowMs, parts) {
+function dateTime(ms, nowMs, parts) {
   const then = new Date(ms);
   const time = then.toLocaleTimeString([], parts);
   if (then.toDateString() === new Date(nowMs).toDateString()) return time;
@@ -55,11 +55,11 @@ export function percent(number) {
   return `${number > 0 ? "+" : number < 0 ? "−" : ""}${Math.abs(Math.round(number))} %`;
 }
 
-export function ends(line, nowMs) {
-  if (line.health === "COMPLETE") return { text: `took ${span((line.health_since_ms - line.first_seen_ms) / 1000)}`, between: "" };
-  if (line.ends_at_ms === null) return { text: "–", between: "" };
-  const left = (line.ends_at_ms - nowMs) / 1000;
-  const text = left > 0 ? `in ${span(left)}` : "any moment";
-  const between = line.ends_from_ms === null ? "" : `${moment(line.ends_from_ms, nowMs)} – ${moment(line.ends_to_ms, nowMs)}`;
+export function ends(task, nowMs) {
+  if (task.health === "COMPLETE") return { text: `took ${duration((task.health_since_ms - task.first_seen_ms) / 1000)}`, between: "" };
+  if (task.ends_at_ms === null) return { text: "–", between: "" };
+  const left = (task.ends_at_ms - nowMs) / 1000;
+  const text = left > 0 ? `in ${duration(left)}` : "due now";
+  const between = task.ends_from_ms === null ? "" : `${moment(task.ends_from_ms, nowMs)} – ${moment(task.ends_to_ms, nowMs)}`;
   return { text, between };
 }

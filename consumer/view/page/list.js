@@ -1,9 +1,9 @@
-// The list: fleet, filters, table, pages. What it shows is in the address; what changes arrives row by row.
+// The list: fleet, filters, table, pages. The URL holds what it shows; the stream changes single rows.
 
-import { HEALTH, TREND, isStill, known, make, say, set, spark } from "./draw.js";
-import { bytes, count, ends, moment, percent, rate, span } from "./format.js";
+import { HEALTH, TREND, isStill, known, make, setAttribute, setText, spark } from "./draw.js";
+import { bytes, count, duration, ends, moment, percent, rate } from "./format.js";
 
-const PAGE = 100;
+const PAGE_SIZE = 100;
 const COLUMNS = [
   ["health", "Health", "health"],
   ["task_id", "Task", "task"],
@@ -22,22 +22,22 @@ const SUBTASKS = [
   "SYNC_WINDOWS_BLOCK", "CONFIGURE_LINUX", "CONFIGURE_LINUX_BLOCK", "CONFIGURE_LINUX_FILE", "CONFIGURE_WINDOWS",
 ];
 const by = (id) => document.getElementById(id);
-const keyOf = (line) => `${line.project_id}/${line.task_id}`;
+const keyOf = (task) => `${task.project_id}/${task.task_id}`;
 
 export class List {
-  // `ask` fetches, `go` moves to an address, `changed` is told that another stream is wanted.
-  constructor(ask, go, changed) {
-    this.ask = ask;
-    this.go = go;
-    this.changed = changed;
+  // fetchJson(path, parameters) fetches; navigate(parameters) changes the URL; follow(filters) opens the stream.
+  constructor(fetchJson, navigate, follow) {
+    this.fetchJson = fetchJson;
+    this.navigate = navigate;
+    this.follow = follow;
     this.rows = new Map();
     this.pending = new Map();
     this.cursors = [null];
-    this.asked = 0;
+    this.requests = 0;
     this.fleet = new Fleet((health) => this.filter("health", health));
     by("columns").append(...COLUMNS.map((column) => this.heading(column)));
     by("filter-subtask").append(...SUBTASKS.map((name) => make("option", { value: name }, name)));
-    by("sort-phone").append(...COLUMNS.filter(([sort]) => sort).map(([sort, words]) => make("option", { value: sort }, words.toLowerCase())));
+    by("sort-phone").append(...COLUMNS.filter(([sort]) => sort).map(([sort, label]) => make("option", { value: sort }, label.toLowerCase())));
     by("sort-phone").addEventListener("change", (event) => this.sortBy(event.target.value));
     for (const name of ["q", "project"]) {
       let timer = 0;
@@ -49,78 +49,79 @@ export class List {
     for (const name of ["subtask", "trend"]) {
       by(`filter-${name}`).addEventListener("change", (event) => this.filter(name, event.target.value));
     }
-    by("clear").addEventListener("click", () => this.go({}));
-    by("next").addEventListener("click", () => this.turn(1));
-    by("previous").addEventListener("click", () => this.turn(-1));
+    by("clear").addEventListener("click", () => this.navigate({}));
+    by("next").addEventListener("click", () => this.turnPage(1));
+    by("previous").addEventListener("click", () => this.turnPage(-1));
   }
 
-  // Shows what the address says.
+  // Shows what the URL says.
   show(address) {
-    this.wanted = {};
-    for (const name of FILTERS) if (address.get(name)) this.wanted[name] = address.get(name);
+    this.filters = {};
+    for (const name of FILTERS) if (address.get(name)) this.filters[name] = address.get(name);
     this.sort = address.get("sort") ?? "health";
     this.cursors = [null];
     for (const name of ["q", "project", "subtask", "trend"]) {
       const field = by(`filter-${name}`);
-      if (document.activeElement !== field || !this.wanted[name]) field.value = this.wanted[name] ?? "";
+      if (document.activeElement !== field || !this.filters[name]) field.value = this.filters[name] ?? "";
     }
-    by("clear").hidden = Object.keys(this.wanted).length === 0;
+    by("clear").hidden = Object.keys(this.filters).length === 0;
     this.showSort();
-    this.changed(this.wanted);
+    this.follow(this.filters);
     return this.refresh();
   }
 
+  // Sets a filter, or removes it if it has this value already.
   filter(name, value) {
-    const next = { ...this.wanted };
+    const next = { ...this.filters };
     if (value && next[name] !== value) next[name] = value;
     else delete next[name];
-    this.go(this.sort === "health" ? next : { ...next, sort: this.sort });
+    this.navigate(this.sort === "health" ? next : { ...next, sort: this.sort });
   }
 
   sortBy(sort) {
-    const turned = this.sort === sort ? (sort.startsWith("-") ? sort.slice(1) : `-${sort}`) : sort;
-    this.go(turned === "health" ? { ...this.wanted } : { ...this.wanted, sort: turned });
+    const next = this.sort === sort ? (sort.startsWith("-") ? sort.slice(1) : `-${sort}`) : sort;
+    this.navigate(next === "health" ? { ...this.filters } : { ...this.filters, sort: next });
   }
 
-  turn(step) {
+  turnPage(step) {
     if (step > 0 && this.nextCursor) this.cursors.push(this.nextCursor);
     if (step < 0 && this.cursors.length > 1) this.cursors.pop();
     this.refresh().then(() => by("main").scrollIntoView());
   }
 
-  // Fetches the page and the fleet anew, and puts the rows in their order.
+  // Fetches the page and the fleet again, and sorts the rows.
   async refresh() {
-    const turn = (this.asked += 1);
+    const request = (this.requests += 1);
     const cursor = this.cursors[this.cursors.length - 1];
     const [page, fleet] = await Promise.all([
-      this.ask("/tasks", { ...this.wanted, sort: this.sort, limit: PAGE, cursor }),
-      this.ask("/fleet", { ...this.wanted, health: null }),
+      this.fetchJson("/tasks", { ...this.filters, sort: this.sort, limit: PAGE_SIZE, cursor }),
+      this.fetchJson("/fleet", { ...this.filters, health: null }),
     ]);
-    if (turn !== this.asked) return;
-    this.nextCursor = page.document.next_cursor;
-    this.bucketS = page.document.bucket_s;
-    this.skewMs = page.document.now_ms - Date.now();
-    this.fleet.show(fleet.document, this.wanted.health);
-    this.arrange(page.document.tasks);
-    this.showWhere(page.document);
+    if (request !== this.requests) return; // a later one is on its way
+    this.nextCursor = page.next_cursor;
+    this.bucketS = page.bucket_s;
+    this.skewMs = page.now_ms - Date.now();
+    this.fleet.show(fleet, this.filters.health);
+    this.arrange(page.tasks);
+    this.showRange(page);
   }
 
-  // A change of one task: drawn with the next frame, the last one of each task alone.
-  take(name, line) {
-    const key = keyOf(line);
+  // Applies an event of one task. Changes are drawn with the next frame, only the last one of each task.
+  applyEvent(name, task) {
+    const key = keyOf(task);
     if (!this.rows.has(key)) return;
     if (this.pending.size === 0) requestAnimationFrame(() => this.draw());
-    this.pending.set(key, name === "task" ? line : null);
+    this.pending.set(key, name === "task" ? task : null);
   }
 
   draw() {
     const changes = [...this.pending];
     this.pending.clear();
-    for (const [key, line] of changes) {
+    for (const [key, task] of changes) {
       const row = this.rows.get(key);
       if (!row) continue;
-      if (line) row.show(line, this.nowMs(), this.bucketS);
-      else row.leave();
+      if (task) row.show(task, this.nowMs(), this.bucketS);
+      else row.markGone();
     }
   }
 
@@ -128,31 +129,32 @@ export class List {
     return Date.now() + (this.skewMs ?? 0);
   }
 
-  arrange(lines) {
+  // Shows these tasks in this order. A row keeps its element, and a row that is no longer shown lends it to a new task.
+  arrange(tasks) {
     const body = by("rows");
     const focused = document.activeElement;
     const kept = new Map();
-    const coming = new Set(lines.map(keyOf));
-    const spare = [...this.rows].filter(([key]) => !coming.has(key)).map(([, row]) => row);
-    for (const row of spare) if (row.element.contains(focused)) focused.blur(); // it becomes another task's
-    lines.forEach((line, place) => {
-      const key = keyOf(line);
+    const shown = new Set(tasks.map(keyOf));
+    const spare = [...this.rows].filter(([key]) => !shown.has(key)).map(([, row]) => row);
+    for (const row of spare) if (row.element.contains(focused)) focused.blur(); // its element will show another task
+    tasks.forEach((task, index) => {
+      const key = keyOf(task);
       const row = this.rows.get(key) ?? spare.pop() ?? new Row();
       kept.set(key, row);
-      row.show(line, this.nowMs(), this.bucketS);
-      if (body.children[place] !== row.element) body.insertBefore(row.element, body.children[place] ?? null);
+      row.show(task, this.nowMs(), this.bucketS);
+      if (body.children[index] !== row.element) body.insertBefore(row.element, body.children[index] ?? null);
     });
     for (const row of spare) row.element.remove();
     this.rows = kept;
     if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
-    by("none").hidden = lines.length > 0;
-    const projects = new Set(lines.map((line) => line.project_id));
+    by("none").hidden = tasks.length > 0;
+    const projects = new Set(tasks.map((task) => task.project_id));
     by("projects").replaceChildren(...[...projects].sort().map((project) => make("option", { value: project })));
   }
 
-  heading([sort, words, kind]) {
-    if (sort === null) return make("th", { scope: "col", role: "columnheader", class: kind }, words);
-    const button = make("button", { type: "button", "data-sort": sort }, words);
+  heading([sort, label, kind]) {
+    if (sort === null) return make("th", { scope: "col", role: "columnheader", class: kind }, label);
+    const button = make("button", { type: "button", "data-sort": sort }, label);
     button.addEventListener("click", () => this.sortBy(sort));
     return make("th", { scope: "col", role: "columnheader", class: kind }, button);
   }
@@ -161,18 +163,18 @@ export class List {
     for (const button of by("columns").querySelectorAll("button")) {
       const own = button.dataset.sort;
       const same = this.sort.replace(/^-/, "") === own.replace(/^-/, "");
-      const words = this.sort.startsWith("-") ? "descending" : "ascending";
-      if (same) set(button.parentElement, "aria-sort", words);
+      const direction = this.sort.startsWith("-") ? "descending" : "ascending";
+      if (same) setAttribute(button.parentElement, "aria-sort", direction);
       else button.parentElement.removeAttribute("aria-sort");
     }
     by("sort-phone").value = [...by("sort-phone").options].map((each) => each.value)
       .find((each) => each.replace(/^-/, "") === this.sort.replace(/^-/, "")) ?? "health";
   }
 
-  showWhere(page) {
-    const first = (this.cursors.length - 1) * PAGE;
+  showRange(page) {
+    const first = (this.cursors.length - 1) * PAGE_SIZE;
     const last = first + page.tasks.length;
-    say(by("where"), page.count === 0 ? "" : `${count(first + 1)} to ${count(last)} of ${count(page.count)}`);
+    setText(by("where"), page.count === 0 ? "" : `${count(first + 1)} to ${count(last)} of ${count(page.count)}`);
     by("previous").disabled = this.cursors.length === 1;
     by("next").disabled = !this.nextCursor;
   }
@@ -210,45 +212,45 @@ class Row {
     );
   }
 
-  show(line, nowMs, bucketS) {
-    const health = known(HEALTH, line.health);
-    const trend = known(TREND, line.trend);
-    const end = ends(line, nowMs);
-    const done = line.health === "COMPLETE";
-    const silent = line.health === "SILENT";
-    set(this.element, "data-health", line.health);
-    set(this.element, "data-trend", isStill(line.health) ? "" : line.trend);
-    set(this.element, "data-gone", "");
-    say(this.sign, health.sign);
-    say(this.health, health.word);
-    say(this.reason, line.health_reason);
-    say(this.link, line.task_id);
-    set(this.link, "href", `/?${new URLSearchParams({ project: line.project_id, task: line.task_id })}`);
-    say(this.project, line.project_id);
-    say(this.subtask, line.subtask_name.toLowerCase().replaceAll("_", " "));
-    const part = line.totalsize > 0 ? Math.min(1, line.replicatesize / line.totalsize) : line.progress / 100;
+  show(task, nowMs, bucketS) {
+    const health = known(HEALTH, task.health);
+    const trend = known(TREND, task.trend);
+    const end = ends(task, nowMs);
+    const done = task.health === "COMPLETE";
+    const silent = task.health === "SILENT";
+    setAttribute(this.element, "data-health", task.health);
+    setAttribute(this.element, "data-trend", isStill(task.health) ? "" : task.trend);
+    setAttribute(this.element, "data-gone", "");
+    setText(this.sign, health.sign);
+    setText(this.health, health.word);
+    setText(this.reason, task.health_reason);
+    setText(this.link, task.task_id);
+    setAttribute(this.link, "href", `/?${new URLSearchParams({ project: task.project_id, task: task.task_id })}`);
+    setText(this.project, task.project_id);
+    setText(this.subtask, task.subtask_name.toLowerCase().replaceAll("_", " "));
+    const part = task.totalsize > 0 ? Math.min(1, task.replicatesize / task.totalsize) : task.progress / 100;
     this.bar.style.width = `${(100 * part).toFixed(1)}%`;
-    say(this.percent, `${line.progress} %`);
-    say(this.bytes, line.totalsize > 0 ? `${bytes(line.replicatesize)} of ${bytes(line.totalsize)}` : "no bytes to copy");
-    this.spark.update(line.minute_bytes, `bytes in each of the last 30 × ${span(bucketS)}, the last one ${bytes(line.minute_bytes[29])}`);
-    const was = silent && line.rate_fast_bps !== null ? "was " : "";
-    const still = isStill(line.health);
-    say(this.fast, done ? "" : was + rate(line.rate_fast_bps));
-    say(this.slow, done || silent || line.rate_slow_bps === null ? "" : `${rate(line.rate_slow_bps)} over ${span(10 * bucketS)}`);
-    say(this.arrow, still ? "" : trend.sign);
-    say(this.trend, still ? "" : trend.word);
-    say(this.change, still || line.trend_change_pct === null ? "" : percent(line.trend_change_pct));
-    say(this.ends, end.text);
-    say(this.between, end.between);
+    setText(this.percent, `${task.progress} %`);
+    setText(this.bytes, task.totalsize > 0 ? `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}` : "no bytes to copy");
+    this.spark.update(task.minute_bytes, `bytes in each of the last 30 × ${duration(bucketS)}, the last one ${bytes(task.minute_bytes[29])}`);
+    const was = silent && task.rate_fast_bps !== null ? "was " : "";
+    const still = isStill(task.health);
+    setText(this.fast, done ? "" : was + rate(task.rate_fast_bps));
+    setText(this.slow, done || silent || task.rate_slow_bps === null ? "" : `${rate(task.rate_slow_bps)} over ${duration(10 * bucketS)}`);
+    setText(this.arrow, still ? "" : trend.sign);
+    setText(this.trend, still ? "" : trend.word);
+    setText(this.change, still || task.trend_change_pct === null ? "" : percent(task.trend_change_pct));
+    setText(this.ends, end.text);
+    setText(this.between, end.between);
   }
 
-  leave() {
-    set(this.element, "data-gone", "yes");
+  markGone() {
+    setAttribute(this.element, "data-gone", "yes");
   }
 }
 
 class Fleet {
-  constructor(choose) {
+  constructor(selectHealth) {
     this.counts = {};
     const states = Object.entries(HEALTH).map(([name, { word, sign }]) => {
       const number = make("strong", { class: "number" }, "0");
@@ -256,33 +258,33 @@ class Fleet {
         "button", { type: "button", class: "state", "data-health": name, "aria-pressed": "false" },
         make("span", { class: "sign", "aria-hidden": "true" }, sign), number, make("span", {}, word),
       );
-      button.addEventListener("click", () => choose(name));
+      button.addEventListener("click", () => selectHealth(name));
       this.counts[name] = { number, button };
       return button;
     });
     this.rate = this.fact("now");
     this.left = this.fact("left");
-    this.end = this.fact("the last one ends");
+    this.end = this.fact("last task ends");
     this.trends = this.fact("trends");
-    by("fleet").append(make("div", { class: "states", role: "group", "aria-label": "Show one health alone" }, ...states),
+    by("fleet").append(make("div", { class: "states", role: "group", "aria-label": "Filter by health" }, ...states),
       make("dl", { class: "facts" }, ...[this.rate, this.left, this.end, this.trends].map((each) => each.element)));
   }
 
-  fact(words) {
+  fact(label) {
     const value = make("dd", { class: "number" }, "–");
-    return { value, element: make("div", {}, value, make("dt", {}, words)) };
+    return { value, element: make("div", {}, value, make("dt", {}, label)) };
   }
 
   show(fleet, health) {
     for (const [name, { number, button }] of Object.entries(this.counts)) {
-      say(number, count(fleet.health[name] ?? 0));
-      set(button, "aria-pressed", String((health ?? "").split(",").includes(name)));
+      setText(number, count(fleet.health[name] ?? 0));
+      setAttribute(button, "aria-pressed", String((health ?? "").split(",").includes(name)));
     }
     const { bytes_done: done, bytes_left: left, ends_at_ms: endMs, now_ms: nowMs } = fleet;
-    say(this.rate.value, rate(fleet.rate_bps));
-    say(this.left.value, `${bytes(left)} of ${bytes(done + left)}`);
-    say(this.end.value, endMs === null ? "not known" : `${moment(endMs, nowMs)}, in ${span((endMs - nowMs) / 1000)}`);
+    setText(this.rate.value, rate(fleet.rate_bps));
+    setText(this.left.value, `${bytes(left)} of ${bytes(done + left)}`);
+    setText(this.end.value, endMs === null ? "unknown" : `${moment(endMs, nowMs)}, in ${duration((endMs - nowMs) / 1000)}`);
     const arrows = ["ACCELERATING", "STEADY", "SLOWING"].map((name) => `${TREND[name].sign} ${count(fleet.trend[name] ?? 0)}`);
-    say(this.trends.value, arrows.join("  "));
+    setText(this.trends.value, arrows.join("  "));
   }
 }

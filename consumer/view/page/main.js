@@ -1,31 +1,31 @@
-// Puts the page together: the address says what is shown, the stream keeps it true.
+// Connects the parts of the page: the URL says what is shown, the stream keeps it up to date.
 
-import { Refused, Stream, ask, keepToken, takeToken } from "./api.js";
-import { say } from "./draw.js";
-import { span } from "./format.js";
+import { HttpError, Stream, fetchJson, readToken, storeToken } from "./api.js";
+import { setText } from "./draw.js";
+import { duration } from "./format.js";
 import { List } from "./list.js";
 import { TaskPage } from "./task.js";
 
 const REFRESH_MS = 4000;
 const by = (id) => document.getElementById(id);
-const list = new List(ask, go, (wanted) => stream.open(wanted));
-const page = new TaskPage(ask);
+const list = new List(fetchJson, navigate, (filters) => stream.open(filters));
+const page = new TaskPage(fetchJson);
 const stream = new Stream({
   event(name, data) {
     if (shown === page) {
       if (name === "reset" || data.task_id === page.taskId) refreshSoon(1000);
     } else if (name === "reset") refreshSoon(0);
-    else list.take(name, data);
+    else list.applyEvent(name, data);
   },
   live(beat) {
     const behind = beat.lag_s > 2;
-    connection(behind ? "behind" : "live", behind ? `live, ${span(beat.lag_s)} behind Kafka` : "live");
+    showConnection(behind ? "behind" : "live", behind ? `live, ${duration(beat.lag_s)} behind Kafka` : "live");
     if (wasLost) refreshSoon(0);
     wasLost = false;
   },
   lost(seconds) {
     wasLost = true;
-    connection("lost", `connection lost, next try in ${span(Math.max(1, seconds))}`);
+    showConnection("lost", `connection lost, next attempt in ${duration(Math.max(1, seconds))}`);
   },
   refused,
 });
@@ -33,7 +33,7 @@ let shown = null;
 let wasLost = false;
 let timer = 0;
 
-function go(parameters) {
+function navigate(parameters) {
   const query = new URLSearchParams(parameters).toString();
   history.pushState(null, "", query ? `/?${query}` : "/");
   route();
@@ -41,32 +41,32 @@ function go(parameters) {
 
 function route() {
   const address = new URLSearchParams(location.search);
-  const one = address.get("task");
-  shown = one ? page : list;
+  const taskId = address.get("task");
+  shown = taskId ? page : list;
   by("sign-in").hidden = true;
   by("list").hidden = shown !== list;
   by("task").hidden = shown !== page;
-  document.title = one ? `${one} · taskstream` : "taskstream";
-  if (one) stream.open({ q: one, project: address.get("project") });
-  guard(shown.show(address));
+  document.title = taskId ? `${taskId} · taskstream` : "taskstream";
+  if (taskId) stream.open({ q: taskId, project: address.get("project") });
+  showErrorsOf(shown.show(address));
   refreshSoon(REFRESH_MS);
 }
 
 function refreshSoon(afterMs) {
   clearTimeout(timer);
   timer = setTimeout(async () => {
-    if (shown && !document.hidden) await guard(shown.refresh());
+    if (shown && !document.hidden) await showErrorsOf(shown.refresh());
     if (shown) refreshSoon(REFRESH_MS);
   }, afterMs);
 }
 
-async function guard(promise) {
+async function showErrorsOf(promise) {
   try {
     await promise;
     by("problem").hidden = true;
   } catch (error) {
-    if (error instanceof Refused) refused(error);
-    else if (!(error instanceof TypeError)) throw error; // a TypeError of fetch: the stream tells of the loss
+    if (error instanceof HttpError) refused(error);
+    else if (!(error instanceof TypeError)) throw error; // a TypeError is a network error of fetch, which the stream shows
   }
 }
 
@@ -75,7 +75,7 @@ function refused(error) {
     signIn(error.message);
     return;
   }
-  say(by("problem"), error.message);
+  setText(by("problem"), error.message);
   by("problem").hidden = false;
 }
 
@@ -83,23 +83,23 @@ function signIn(problem) {
   shown = null;
   stream.close();
   clearTimeout(timer);
-  keepToken(null);
-  connection("out", "not signed in");
+  storeToken(null);
+  showConnection("out", "not signed in");
   for (const id of ["list", "task", "problem", "sign-out"]) by(id).hidden = true;
   by("sign-in").hidden = false;
-  say(by("sign-in-problem"), problem);
+  setText(by("sign-in-problem"), problem);
   by("token").focus();
 }
 
-function connection(state, words) {
+function showConnection(state, text) {
   by("live").dataset.state = state;
-  say(by("live-text"), words);
+  setText(by("live-text"), text);
   by("reconnect").hidden = state !== "lost";
 }
 
 by("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
-  keepToken(by("token").value.trim());
+  storeToken(by("token").value.trim());
   by("token").value = "";
   by("sign-out").hidden = false;
   route();
@@ -117,7 +117,7 @@ document.addEventListener("click", (event) => {
 document.addEventListener("visibilitychange", () => { if (!document.hidden && shown) refreshSoon(0); });
 addEventListener("popstate", route);
 
-if (takeToken()) {
+if (readToken()) {
   by("sign-out").hidden = false;
   route();
 } else {

@@ -1,14 +1,14 @@
-// One task's own page: its subtasks in time order, the rate, what the agent says. All of it goes in as text.
+// The page of one task: its state, its rate, its subtasks in time order and its signals. All strings go in as text.
 
 import { HEALTH, TREND, bars, isStill, known, make, svg } from "./draw.js";
-import { bytes, clock, count, ends, moment, percent, rate, span } from "./format.js";
+import { bytes, clock, count, duration, ends, moment, percent, rate } from "./format.js";
 
 const by = (id) => document.getElementById(id);
 
 export class TaskPage {
-  constructor(ask) {
-    this.ask = ask;
-    this.asked = 0;
+  constructor(fetchJson) {
+    this.fetchJson = fetchJson;
+    this.requests = 0;
   }
 
   show(address) {
@@ -18,16 +18,16 @@ export class TaskPage {
     return this.refresh();
   }
 
-  // Fetches the task anew; what the reader has opened or scrolled stays so.
+  // Fetches the task again; what the user has opened stays open.
   async refresh() {
-    const turn = (this.asked += 1);
-    const { document: task } = await this.ask(`/tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
-    if (turn !== this.asked) return;
+    const request = (this.requests += 1);
+    const task = await this.fetchJson(`/tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
+    if (request !== this.requests) return; // a later one is on its way
     const open = new Set([...by("task").querySelectorAll("details[open]")].map((each) => each.dataset.name));
-    const inside = by("task").contains(document.activeElement) ? document.activeElement.id : "";
+    const focusedId = by("task").contains(document.activeElement) ? document.activeElement.id : "";
     by("task").replaceChildren(...page(task, Date.now()));
     for (const each of by("task").querySelectorAll("details")) each.open = open.has(each.dataset.name);
-    if (inside) by(inside)?.focus({ preventScroll: true });
+    if (focusedId) by(focusedId)?.focus({ preventScroll: true });
   }
 }
 
@@ -37,13 +37,13 @@ function page(task, nowMs) {
   const end = ends(task, nowMs);
   const facts = [
     ["copied", `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}, ${task.progress}\u00a0%`],
-    ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "when last heard" : "now"}, ${rate(task.rate_slow_bps)} over ${span(10 * task.bucket_s)}, `}${rate(current.rate_peak_bps)} at best`],
-    ["the agent says", `${rate(task.rate_reported_bps)}`],
+    ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `}peak ${rate(current.rate_peak_bps)}`],
+    ["reported by the agent", `${rate(task.rate_reported_bps)}`],
     ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
     ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`],
-    ["the agent expects", task.remain_time_s === null ? "–" : `${span(task.remain_time_s)} left`],
-    ["last report", `${span((nowMs - task.last_seen_ms) / 1000)} ago`],
-    ["last byte", `${span((nowMs - task.last_advance_ms) / 1000)} ago`],
+    ["expected by the agent", task.remain_time_s === null ? "–" : `${duration(task.remain_time_s)} left`],
+    ["last report", `${duration((nowMs - task.last_seen_ms) / 1000)} ago`],
+    ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`],
   ];
   return [
     make("p", {}, make("a", { href: "/", id: "back" }, "← all tasks")),
@@ -52,7 +52,7 @@ function page(task, nowMs) {
     make("p", { class: "verdict", "data-health": task.health },
       make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
       make("span", {}, `${task.health_reason}; since ${moment(task.health_since_ms, nowMs)}`)),
-    make("dl", { class: "facts wide" }, ...facts.map(([word, value]) => make("div", {}, make("dt", {}, word), make("dd", { class: "number" }, value)))),
+    make("dl", { class: "facts wide" }, ...facts.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }, value)))),
     chart(current, task.bucket_s, nowMs),
     make("h2", {}, "Subtasks"),
     make("ol", { class: "subtasks" }, ...task.subtasks.map((each) => subtask(each, nowMs))),
@@ -61,24 +61,24 @@ function page(task, nowMs) {
   ];
 }
 
-// What the worker raised, in time order.
+// The signals of the task, in time order.
 function signals(task, nowMs) {
-  const problem = task.signals_problem === null ? null : make("p", { class: "faint" }, `Some may be missing: ${task.signals_problem}`);
-  if (task.signals.length === 0) return make("div", { class: "signals" }, make("p", { class: "faint" }, "None was raised."), problem);
+  const problem = task.signals_problem === null ? null : make("p", { class: "faint" }, `Some signals may be missing: ${task.signals_problem}`);
+  if (task.signals.length === 0) return make("div", { class: "signals" }, make("p", { class: "faint" }, "No signals."), problem);
   const items = task.signals.map((each) => make("li", { "data-health": each.after },
     make("time", { class: "number faint", datetime: new Date(each.raised_at_ms).toISOString() }, clock(each.raised_at_ms, nowMs)),
     make("span", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, known(HEALTH, each.after).sign),
       make("strong", {}, each.signal.toLowerCase().replaceAll("_", " "))),
-    make("span", { class: "said" }, each.text),
+    make("span", { class: "text" }, each.text),
     make("span", { class: "faint subject" }, each.subtask_name)));
   return make("div", { class: "signals" }, make("ol", {}, ...items), problem);
 }
 
 function chart(series, bucketS, nowMs) {
   const rates = series.minute_bytes.map((each) => each / bucketS);
-  const most = Math.max(...rates);
-  const caption = make("figcaption", { class: "faint" }, `bytes a second, each of the last 30 × ${span(bucketS)}; the highest is ${rate(most)}, the dashed line the mean over ${span(10 * bucketS)}`);
-  const slow = series.rate_slow_bps !== null && most > 0 ? 120 - Math.min(1, series.rate_slow_bps / most) * 120 : null;
+  const highest = Math.max(...rates);
+  const caption = make("figcaption", { class: "faint" }, `bytes per second in each of the last 30 × ${duration(bucketS)}; maximum ${rate(highest)}; dashed: mean over ${duration(10 * bucketS)}`);
+  const slow = series.rate_slow_bps !== null && highest > 0 ? 120 - Math.min(1, series.rate_slow_bps / highest) * 120 : null;
   const picture = svg("svg", { viewBox: "0 0 600 120", preserveAspectRatio: "none", role: "img", "aria-label": caption.textContent },
     svg("path", { d: bars(rates, 600, 120) }),
     slow === null ? null : svg("line", { x1: 0, x2: 600, y1: slow, y2: slow }));
@@ -98,11 +98,11 @@ function subtask(series, nowMs) {
     make("p", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, health.sign),
       make("strong", {}, series.subtask_name), make("span", { class: "faint" }, `${health.word}: ${series.health_reason}`)),
     make("p", { class: "number" }, `${series.progress} %`, series.totalsize > 0 ? `, ${bytes(series.replicatesize)} of ${bytes(series.totalsize)}` : "",
-      `; ${moment(series.first_seen_ms, nowMs)}, ${done ? "took" : "for"} ${span(took)}`),
+      `; ${moment(series.first_seen_ms, nowMs)}, ${done ? "took" : "for"} ${duration(took)}`),
     make("pre", { class: "trace" }, series.process_trace),
     make("details", { "data-name": series.subtask_name }, make("summary", {}, "Counts and usage"),
       make("p", {}, counts.map((name) => `${count(series[name])} ${name}`).join(", "),
-        series.typical_gap_s === null ? "" : `; one every ${series.typical_gap_s.toFixed(1)} s`),
-      ...usage.map(([word, total, own, unit]) => make("p", {}, `${word}: ${series[total]} ${unit}, of that the agent ${series[own] ?? "–"}`)),
-      series.agent_time ? make("p", {}, "the agent's clock: ", make("bdi", {}, series.agent_time)) : null));
+        series.typical_gap_s === null ? "" : `; one report every ${series.typical_gap_s.toFixed(1)} s`),
+      ...usage.map(([label, total, own, unit]) => make("p", {}, `${label}: ${series[total]} ${unit}, the agent ${series[own] ?? "–"}`)),
+      series.agent_time ? make("p", {}, "clock of the agent: ", make("bdi", {}, series.agent_time)) : null));
 }
