@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from taskstream.schemas.topics import Topics, series_key
-from tests.consumer.oracle.likeness import Told, differences, expected_rows, rows_of, told_by
+from tests.consumer.oracle.comparison import Records, comparable, differences, expected_rows, rows_of
 from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_series import Event
 from tests.pipeline.streams import newest_by_key, read_all, records, table_of
@@ -27,8 +27,8 @@ def as_one_undisturbed_fold(bootstrap: str, topics: Topics, sent: int, bucket_s:
     for row in (*found.values(), *expected.values()):
         del row["partition"]
     assert differences(found, expected) == {}
-    assert told(read_all(bootstrap, topics.rates.name), "RateWindow", oracle.windows) == told_by(oracle.windows)
-    assert told(read_all(bootstrap, topics.signals.name), "SignalRaised", oracle.signals) == told_by(oracle.signals)
+    assert told(read_all(bootstrap, topics.rates.name), "RateWindow", oracle.windows) == comparable(oracle.windows)
+    assert told(read_all(bootstrap, topics.signals.name), "SignalRaised", oracle.signals) == comparable(oracle.signals)
 
 
 def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
@@ -42,11 +42,11 @@ def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
     return homes
 
 
-def told(messages: Sequence[Message], name: str, like: Told) -> Told:
+def told(messages: Sequence[Message], name: str, like: Records) -> Records:
     """What each series told, in order, in those words that the oracle has for it."""
     words = next(iter(each[0] for each in like.values() if each)).keys()
     by_series: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records(messages, name):
         series = series_key(record["project_id"], record["task_id"], record["subtask_name"])
         by_series[series].append({word: record[word] for word in words})
-    return told_by(by_series)
+    return comparable(by_series)

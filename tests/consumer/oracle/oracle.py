@@ -1,6 +1,6 @@
-"""What becomes of a series, one report at a time, in plain Python: the design's rules, written from the design.
+"""The rules of the design in plain Python, one report at a time, written from the design and not from the fold.
 
-It is slow on purpose, shares no code with the fold, and its whole numbers have no largest but where the contract does.
+It is plain rather than fast, and shares no code with the fold. Its integers are unbounded except where a record's are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LARGEST = 2**63 - 1
 
 
 class Oracle:
-    """All series, and what each gave off, in order."""
+    """All series, and the windows and signals of each, in order."""
 
     def __init__(self, bucket_us: int = 60 * US, eta_part: float = 0.25) -> None:
         self.width = bucket_us
@@ -35,7 +35,7 @@ class Oracle:
         self.signals: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
     def fold(self, event: Event) -> None:
-        """One report, in its turn."""
+        """Apply one report, in offset order."""
         row = self.series.get(event.series)
         if row is None:
             self._first(event)
@@ -53,20 +53,20 @@ class Oracle:
         if fell:
             self._reset(event, row, moment)
         else:
-            self._go_on(event, row, moment)
+            self._advance(event, row, moment)
         if step > 0:
             row.typical_gap_s = typical_gap(row.typical_gap_s, step / US, self.width_s)
         row.last_seen = moment
         row.progress, row.replicatesize, row.totalsize = event.progress, event.replicatesize, event.totalsize
-        row.said = event.said
+        row.other = event.other
         self._judge_rates(row)
         if fell:
             self._raise(event.series, row, "RESET", since=moment)
         self._judge_health(event.series, row)
-        self._tell_eta(event.series, row)
+        self._compare_eta(event.series, row)
 
     def silence(self, series: str, now: int) -> None:
-        """What the clock says of a series that was found silent: nothing of it is the fold's."""
+        """Mark a series that a clock found silent. The fold takes no part in this."""
         row = self.series[series]
         before, before_since = row.health, row.health_since
         limit_s = quiet_limit(row.typical_gap_s, self.width_s)
@@ -90,18 +90,18 @@ class Oracle:
             progress=event.progress,
             replicatesize=event.replicatesize,
             totalsize=event.totalsize,
-            said=event.said,
+            other=event.other,
         )
         self._judge_health(event.series, row)
 
-    def _go_on(self, event: Event, row: Series, moment: int) -> None:
+    def _advance(self, event: Event, row: Series, moment: int) -> None:
         if event.replicatesize > row.replicatesize or event.progress > row.progress:
             row.last_advance = moment
         if event.progress < row.progress:
             row.regressions += 1
         step = moment - row.last_seen
         if step == 0:
-            return  # no time, no sample: the bytes count towards the next one
+            return  # no time has passed, so there is no sample: the bytes count towards the next one
         gained = event.replicatesize - row.rated_bytes
         self._pass_time(event.series, row, moment, gained, measured_to=moment)
         sample, measured = gained / (step / US), moment - row.rated_from
@@ -123,25 +123,25 @@ class Oracle:
         row.eta_told = row.eta_told_at = None
 
     def _pass_time(self, series: str, row: Series, moment: int, gained: int, measured_to: int) -> None:
-        """Close the minutes that ended, with what fell into each of the bytes gained since last_seen."""
-        told = 0
+        """Close the minutes that ended, each with its share of the bytes gained since last_seen."""
+        assigned = 0
         for start, minutes in self._ended(row.open_minute, moment):
             end = start + minutes * self.width
             come = gained if end == moment else int(gained * ((end - row.last_seen) / (moment - row.last_seen)))
-            in_it = min(come, gained) - told + (row.open_minute_bytes if start == row.open_minute else 0)
-            told = min(come, gained)
+            in_it = min(come, gained) - assigned + (row.open_minute_bytes if start == row.open_minute else 0)
+            assigned = min(come, gained)
             self._close(series, row, start, minutes, min(in_it, LARGEST), moment, end <= measured_to)
         begun = moment - moment % self.width
         kept = row.open_minute_bytes if begun == row.open_minute else 0
         row.open_minute = begun
-        row.open_minute_bytes = min(kept + gained - told, LARGEST)
+        row.open_minute_bytes = min(kept + gained - assigned, LARGEST)
 
     def _ended(self, open_minute: int, moment: int) -> list[tuple[int, int]]:
-        """Start and length in minutes of each window to close: of a long gap, what is older than 30 is one."""
+        """Start and length in minutes of each window to close. In a long gap, the minutes before the last 30 are one."""
         ended = (moment - open_minute) // self.width
         older = max(ended - 1 - 30, 0)
         windows = [(open_minute, 1), (open_minute + self.width, older)]
-        windows += [(open_minute + place * self.width, 1) for place in range(1 + older, ended)]
+        windows += [(open_minute + index * self.width, 1) for index in range(1 + older, ended)]
         return [window for window in windows if window[1] > 0] if ended else []
 
     def _close(
@@ -188,7 +188,7 @@ class Oracle:
             row.eta_low_s, row.eta_high_s = interval
 
     def _judge_health(self, series: str, row: Series) -> None:
-        before, before_since = self._told(row)
+        before, before_since = self._signalled(row)
         limit_s = quiet_limit(row.typical_gap_s, self.width_s)
         since = row.last_seen
         if row.progress == 100:
@@ -205,7 +205,7 @@ class Oracle:
         if health != before:
             self._raise(series, row, says, since=since, before=before, before_since=before_since, limit_s=limit_s)
 
-    def _tell_eta(self, series: str, row: Series) -> None:
+    def _compare_eta(self, series: str, row: Series) -> None:
         if row.eta_s is None:
             return
         end = row.last_seen + int(row.eta_s * US)
@@ -216,8 +216,8 @@ class Oracle:
             self._raise(series, row, "ETA_MOVED", since=row.eta_told_at)
         row.eta_told, row.eta_told_at = end, row.last_seen
 
-    def _told(self, row: Series) -> tuple[str, int]:
-        """The health that was last said, and since when."""
+    def _signalled(self, row: Series) -> tuple[str, int]:
+        """The health of the last signal, and since when it holds."""
         return (row.health, row.health_since) if row.silent_since is None else ("SILENT", row.silent_since)
 
     def _raise(
@@ -231,7 +231,7 @@ class Oracle:
         before_since: int | None = None,
         limit_s: float | None = None,
     ) -> None:
-        health, health_since = self._told(row)
+        health, health_since = self._signalled(row)
         self.signals[series].append(
             {
                 "signal": says,

@@ -1,4 +1,4 @@
-"""The formulas of the design in plain Python, over lists: the oracle's arithmetic. It keeps no series."""
+"""The formulas of the design in plain Python, over lists: the arithmetic of the oracle. It holds no series."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ A_HUNDRED_YEARS_S = 100 * 365.25 * 86_400
 
 
 def ewma(mean: float | None, sample: float, step_us: int, total_us: int, half_life_s: float) -> float:
-    """Weights halve every half-life, and are divided by their sum since the start: the first sample is the mean."""
+    """Weights halve every half-life and are divided by their sum since the start, so the first sample is the mean."""
     if mean is None:
         return sample
     forgetting = math.log(2.0) / (half_life_s * US)
@@ -26,14 +26,14 @@ def quiet_limit(gap_s: float | None, width_s: float) -> float:
 
 
 def typical_gap(gap_s: float | None, step_s: float, width_s: float) -> float:
-    """An eighth of the way to the newest gap; a silence counts as the quiet limit at most."""
+    """The old gap moved by an eighth towards the new one; a gap longer than the quiet limit counts as the limit."""
     step_s = min(step_s, quiet_limit(gap_s, width_s))
     return step_s if gap_s is None else gap_s + (step_s - gap_s) / 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the complete minutes say; None where there are too few."""
+    """The trend columns of a row; None where there are too few complete minutes."""
 
     trend: str = "WARMING"
     change_pct: float | None = None
@@ -69,7 +69,7 @@ def percent(log_change: float) -> float:
 
 
 def log_rates(minute_bytes: Sequence[int]) -> list[float]:
-    """Logarithms; a minute without bytes counts as a hundredth of the median of those with bytes."""
+    """Logarithms; a minute without bytes counts as a hundredth of the median of the minutes with bytes."""
     moving = sorted(float(each) for each in minute_bytes if each > 0)
     if not moving:
         return [0.0 for _ in minute_bytes]
@@ -83,7 +83,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The sample's: divided by n - 1."""
+    """The sample standard deviation: the sum of squares divided by n - 1."""
     middle = mean(values)
     return math.sqrt(total([(value - middle) * (value - middle) for value in values]) / (len(values) - 1))
 
@@ -115,7 +115,7 @@ def eta_interval(
 
 
 def total(values: Sequence[float]) -> float:
-    """Added from the left: newer Pythons' `sum` would compensate, and give other bits."""
+    """Added from the left. `sum` of newer Python versions compensates rounding errors, and so gives other bits."""
     result = 0.0
     for value in values:
         result += value

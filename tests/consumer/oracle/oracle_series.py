@@ -1,4 +1,4 @@
-"""What the oracle is told and what it keeps: one report, one series. It knows no rule."""
+"""The input and the state of the oracle: one report, and one series. It knows no rule."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One report of one series: what the rules look at, and in `said` what they only remember."""
+    """One report of one series: the fields that the rules use, and in `other` those that they only store."""
 
     series: str
     received_at: int
     progress: int
     replicatesize: int
     totalsize: int
-    said: dict[str, Any] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Series:
-    """One row, in the words of the contract; None is null."""
+    """One row, with the names of the SeriesState record; None is null."""
 
     first_seen: int
     last_seen: int
@@ -32,7 +32,7 @@ class Series:
     progress: int
     replicatesize: int
     totalsize: int
-    said: dict[str, Any]
+    other: dict[str, Any]
     held: bool = False
     reports: int = 1
     skewed: int = 0

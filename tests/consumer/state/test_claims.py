@@ -1,4 +1,4 @@
-"""What the design claims of trend, health and ETA, on simulated copies with seeded dice and generous bounds."""
+"""The claims of the design about trend, health and ETA, on simulated copies with fixed seeds and wide bounds."""
 
 from __future__ import annotations
 

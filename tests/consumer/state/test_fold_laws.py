@@ -1,4 +1,4 @@
-"""What holds for every stream: no byte is lost or told twice, no window either, and nothing is negative."""
+"""Laws that hold for every stream: bytes are counted once, windows adjoin, and no rate is negative."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
-from tests.consumer.oracle.likeness import Telling
+from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import LARGEST, streams
 
@@ -20,23 +20,23 @@ WIDTH = 60_000_000
 @settings(max_examples=60, deadline=None)
 @given(streams())
 def test_every_byte_gained_is_in_one_window_or_in_the_open_minute(events: list[Event]) -> None:
-    telling = Telling(SeriesTable()).fold(events)
+    recorded = RecordedTable(SeriesTable()).fold(events)
     for key, gained in bytes_gained(events).items():
-        row = telling.table.rows[telling.table.find([key])[0]]
-        told = sum(window["bytes"] for window in telling.windows[key])
+        row = recorded.table.rows[recorded.table.find([key])[0]]
+        closed = sum(window["bytes"] for window in recorded.windows[key])
         not_yet_timed = int(row["replicatesize"]) - int(row["rated_bytes"])
         if gained <= LARGEST:
-            assert told + int(row["open_minute_bytes"]) + not_yet_timed == gained
+            assert closed + int(row["open_minute_bytes"]) + not_yet_timed == gained
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams())
 def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> None:
-    telling = Telling(SeriesTable()).fold(events)
+    recorded = RecordedTable(SeriesTable()).fold(events)
     for key in {event.series for event in events}:
-        row = telling.table.rows[telling.table.find([key])[0]]
-        starts = [window["window_start"] for window in telling.windows[key]] + [int(row["open_minute"])]
-        lengths = [window["minutes"] * WIDTH for window in telling.windows[key]]
+        row = recorded.table.rows[recorded.table.find([key])[0]]
+        starts = [window["window_start"] for window in recorded.windows[key]] + [int(row["open_minute"])]
+        lengths = [window["minutes"] * WIDTH for window in recorded.windows[key]]
         assert starts[0] == int(row["first_seen"]) // WIDTH * WIDTH
         assert [later - start for start, later in itertools.pairwise(starts)] == lengths
 
@@ -45,9 +45,9 @@ def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> Non
 @given(streams())
 def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Event]) -> None:
     table = SeriesTable()
-    telling = Telling(table)
+    recorded = RecordedTable(table)
     for event in events:
-        telling.fold([event])
+        recorded.fold([event])
         row = table.rows[table.find([event.series])[0]]
         for name in ("rate_fast_bps", "rate_slow_bps", "rate_peak_bps", "typical_gap_s", "eta_s", "log_rate_sd"):
             assert not row[name] < 0.0
@@ -57,14 +57,14 @@ def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Ev
         assert not row["eta_high_s"] < row["eta_s"]
         assert math.isnan(row["eta_low_s"]) == math.isnan(row["eta_high_s"])
         assert not math.isfinite(row["eta_low_s"]) or math.isfinite(row["eta_s"])
-    assert all(window["bytes"] >= 0 for windows in telling.windows.values() for window in windows)
+    assert all(window["bytes"] >= 0 for windows in recorded.windows.values() for window in windows)
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams())
 def test_each_signal_begins_where_the_last_one_left_off(events: list[Event]) -> None:
-    telling = Telling(SeriesTable()).fold(events)
-    for signals in telling.signals.values():
+    recorded = RecordedTable(SeriesTable()).fold(events)
+    for signals in recorded.signals.values():
         healths = [Health.OK.name, *(signal["after"] for signal in signals)]
         assert [signal["before"] for signal in signals] == healths[:-1]
 
@@ -77,7 +77,7 @@ def test_counts_and_times_only_grow(events: list[Event]) -> None:
     for event in events:
         found = table.find([event.series])
         before = table.rows[found][names].copy()
-        Telling(table).fold([event])
+        RecordedTable(table).fold([event])
         after = table.rows[table.find([event.series])][names]
         assert all(np.all(after[name] >= before[name]) for name in names if len(before))
 

@@ -1,4 +1,4 @@
-"""The fold says what the plain model says: every column, window and signal, to the last bit."""
+"""The fold and the plain oracle agree: every column, window and signal, to the last bit."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Trend
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from tests.consumer.oracle.judging import judged
-from tests.consumer.oracle.likeness import Telling, differences, expected_rows, rows_of, told_by
+from tests.consumer.oracle.comparison import RecordedTable, comparable, differences, expected_rows, rows_of
 from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_rates import judge
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, Chapter, jumbles, lives, series_name, stream_of
+from tests.consumer.oracle.trend_row import trend_row
 
 FIGURES = ("trend_change_pct", "trend_slope_pct", "log_rate_sd")
 BUCKETS_S = (60.0, 60.0, 60.0, 1.0, 7.5)
@@ -39,18 +39,18 @@ def test_what_a_clock_marks_as_silent_goes_on_as_the_oracle_says(
     lives_: list[list[Chapter]], looks: list[tuple[int, int]]
 ) -> None:
     events = stream_of(lives_)
-    table, oracle = Telling(SeriesTable()), Oracle()
-    told = 0
+    table, oracle = RecordedTable(SeriesTable()), Oracle()
+    folded = 0
     for place, later_s in sorted(looks):
-        while told < min(place, len(events)):
-            table.fold(events[told : told + 1])
-            oracle.fold(events[told])
-            told += 1
-        now = max((each.received_at for each in events[:told]), default=START) + later_s * US
-        for key in table.judge_silence(now):
+        while folded < min(place, len(events)):
+            table.fold(events[folded : folded + 1])
+            oracle.fold(events[folded])
+            folded += 1
+        now = max((each.received_at for each in events[:folded]), default=START) + later_s * US
+        for key in table.mark_silent(now):
             oracle.silence(key, now)
-    table.fold(events[told:])
-    for event in events[told:]:
+    table.fold(events[folded:])
+    for event in events[folded:]:
         oracle.fold(event)
     assert_same(table, oracle)
 
@@ -65,10 +65,10 @@ def test_minutes_that_drift_and_break_are_judged_as_by_the_oracle(
     part = dice.choice((0.0, 0.45, 0.8, 1.3))
     level = [dice.gauss(20.0 + drift * place, noise) for place in range(count)]
     minute_bytes = [int(math.exp(each) * (1.0 if place < breaks else part)) for place, each in enumerate(level)]
-    row, said = judged(minute_bytes), judge(minute_bytes)
-    assert (Trend(row["trend"]).name, bool(row["slow"])) == (said.trend, said.slow)
+    row, expected = trend_row(minute_bytes), judge(minute_bytes)
+    assert (Trend(row["trend"]).name, bool(row["slow"])) == (expected.trend, expected.slow)
     figures = [None if math.isnan(row[name]) else float(row[name]) for name in FIGURES]
-    assert figures == [said.change_pct, said.slope_pct, said.deviation]
+    assert figures == [expected.change_pct, expected.slope_pct, expected.deviation]
 
 
 def test_a_hot_series_in_one_batch_of_thousands_ends_as_the_oracle_says() -> None:
@@ -84,14 +84,14 @@ def test_a_batch_of_thousands_of_new_series_ends_as_the_oracle_says() -> None:
 
 
 def assert_like_the_oracle(events: list[Event], bucket_s: float = 60.0) -> None:
-    table = Telling(SeriesTable(Settings(bucket_s=bucket_s))).fold(events)
+    table = RecordedTable(SeriesTable(Settings(bucket_s=bucket_s))).fold(events)
     oracle = Oracle(table.table.settings.bucket_us, table.table.settings.eta_part)
     for event in events:
         oracle.fold(event)
     assert_same(table, oracle)
 
 
-def assert_same(telling: Telling, oracle: Oracle) -> None:
-    assert differences(rows_of(telling.table), expected_rows(oracle)) == {}
-    assert telling.windows == told_by(oracle.windows)
-    assert telling.signals == told_by(oracle.signals)
+def assert_same(recorded: RecordedTable, oracle: Oracle) -> None:
+    assert differences(rows_of(recorded.table), expected_rows(oracle)) == {}
+    assert recorded.windows == comparable(oracle.windows)
+    assert recorded.signals == comparable(oracle.signals)

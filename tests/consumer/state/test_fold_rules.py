@@ -9,7 +9,7 @@ import pytest
 
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
-from tests.consumer.oracle.likeness import Telling, rows_of
+from tests.consumer.oracle.comparison import RecordedTable, rows_of
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import US, series_name
 
@@ -22,9 +22,9 @@ def report(at_s: float, done: int, percent: int = 1, total: int = 10**6, trace: 
     return Event(KEY, NOON + round(at_s * US), percent, done, total, {"process_trace": trace})
 
 
-def folded(*events: Event) -> tuple[dict[str, Any], Telling]:
-    telling = Telling(SeriesTable()).fold(events)
-    return rows_of(telling.table)[KEY], telling
+def folded(*events: Event) -> tuple[dict[str, Any], RecordedTable]:
+    recorded = RecordedTable(SeriesTable()).fold(events)
+    return rows_of(recorded.table)[KEY], recorded
 
 
 def rate(row: dict[str, Any]) -> float:
@@ -45,27 +45,27 @@ def test_a_fall_that_is_taken_back_was_stale_and_leaves_the_rate_alone() -> None
 
 
 def test_a_second_fall_is_a_reset_and_the_rate_warms_up_anew() -> None:
-    row, telling = folded(report(0, 0), report(10, 1000), report(20, 10), report(30, 20))
+    row, recorded = folded(report(0, 0), report(10, 1000), report(20, 10), report(30, 20))
     assert (row["resets"], row["samples"], row["rate_fast_bps"]) == (1, 0, None)
     assert (row["rated_from"], row["last_advance"]) == (NOON + 30 * US, NOON + 30 * US)
-    assert [signal["signal"] for signal in telling.signals[KEY]] == ["RESET"]
-    telling.fold([report(40, 120)])
-    assert rate(rows_of(telling.table)[KEY]) == 10.0
+    assert [signal["signal"] for signal in recorded.signals[KEY]] == ["RESET"]
+    recorded.fold([report(40, 120)])
+    assert rate(rows_of(recorded.table)[KEY]) == 10.0
 
 
 def test_a_reset_forgets_the_eta_and_its_signal_tells_none() -> None:
     copying = [report(10 * place, 1_000 * place) for place in range(20)]
-    row, telling = folded(*copying)
+    row, recorded = folded(*copying)
     assert row["eta_told"] is not None
-    telling.fold([report(200, 5), report(210, 10)])
-    row, signal = rows_of(telling.table)[KEY], telling.signals[KEY][-1]
+    recorded.fold([report(200, 5), report(210, 10)])
+    row, signal = rows_of(recorded.table)[KEY], recorded.signals[KEY][-1]
     assert (signal["signal"], signal["eta"], signal["trend_change_pct"]) == ("RESET", None, None)
     assert (row["eta_s"], row["eta_told"]) == (None, None)
 
 
 def test_bytes_that_came_in_no_time_before_a_reset_stay_in_their_minute() -> None:
-    _, telling = folded(report(0, 0), report(10, 100), report(10, 150), report(20, 0), report(70, 0))
-    assert telling.windows[KEY][0]["bytes"] == 150
+    _, recorded = folded(report(0, 0), report(10, 100), report(10, 150), report(20, 0), report(70, 0))
+    assert recorded.windows[KEY][0]["bytes"] == 150
 
 
 def test_a_report_from_before_the_last_one_is_clamped_and_counted() -> None:
@@ -117,28 +117,28 @@ def test_percent_alone_is_progress() -> None:
 
 def test_a_stall_and_its_end_are_one_signal_each() -> None:
     stalled = [report(10 * place, 100) for place in range(1, 12)]
-    _, telling = folded(report(0, 0), *stalled, report(120, 200), report(130, 300))
-    health = [each for each in telling.signals[KEY] if each["signal"] != "ETA_MOVED"]
-    told = [(each["signal"], each["before"], each["since"] - NOON) for each in health]
-    assert told == [("NO_PROGRESS", "OK", 10 * US), ("RESUMED", "NO_PROGRESS", 120 * US)]
+    _, recorded = folded(report(0, 0), *stalled, report(120, 200), report(130, 300))
+    health = [each for each in recorded.signals[KEY] if each["signal"] != "ETA_MOVED"]
+    changes = [(each["signal"], each["before"], each["since"] - NOON) for each in health]
+    assert changes == [("NO_PROGRESS", "OK", 10 * US), ("RESUMED", "NO_PROGRESS", 120 * US)]
 
 
 def test_a_hundred_percent_is_complete_once_and_anything_less_resumes() -> None:
-    _, telling = folded(report(0, 0, 1), report(10, 5, 100), report(20, 5, 100), report(30, 9, 99))
-    assert [each["signal"] for each in telling.signals[KEY]] == ["COMPLETE", "RESUMED"]
+    _, recorded = folded(report(0, 0, 1), report(10, 5, 100), report(20, 5, 100), report(30, 9, 99))
+    assert [each["signal"] for each in recorded.signals[KEY]] == ["COMPLETE", "RESUMED"]
 
 
 def test_a_gap_of_hours_tells_its_older_part_as_one_window_and_the_newest_thirty_one_by_one() -> None:
-    row, telling = folded(report(0, 0), report(7200, 7200))
-    windows = telling.windows[KEY]
+    row, recorded = folded(report(0, 0), report(7200, 7200))
+    windows = recorded.windows[KEY]
     assert [each["minutes"] for each in windows] == [1, 89, *[1] * 30]
     assert sum(each["bytes"] for each in windows) == 7200
     assert (row["minute_bytes"], row["complete_minutes"]) == ([60] * 30, 30)
 
 
 def test_the_minute_of_a_reset_and_the_gap_before_it_are_not_complete() -> None:
-    _, telling = folded(report(0, 0), report(70, 70), report(250, 1), report(260, 2), report(400, 142))
-    assert [each["complete"] for each in telling.windows[KEY]] == [True, False, False, False, False, True]
+    _, recorded = folded(report(0, 0), report(70, 70), report(250, 1), report(260, 2), report(400, 142))
+    assert [each["complete"] for each in recorded.windows[KEY]] == [True, False, False, False, False, True]
 
 
 def test_an_eta_takes_three_samples_and_a_minute() -> None:
@@ -164,8 +164,8 @@ def test_the_interval_of_an_eta_below_a_minute_is_that_of_a_minute() -> None:
 def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:
     steady = [report(10 * place, 1_000 * place) for place in range(30)]
     slower = [report(300 + 10 * place, 30_000 + 100 * place) for place in range(30)]
-    row, telling = folded(*steady, *slower)
-    moved = [each for each in telling.signals[KEY] if each["signal"] == "ETA_MOVED"]
+    row, recorded = folded(*steady, *slower)
+    moved = [each for each in recorded.signals[KEY] if each["signal"] == "ETA_MOVED"]
     assert moved
     assert all(each["eta"] > each["eta_before"] for each in moved)
     assert [each["eta_before"] for each in moved[1:]] == [each["eta"] for each in moved[:-1]]
@@ -175,8 +175,8 @@ def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:
 def test_no_end_is_told_while_nothing_grows() -> None:
     steady = [report(10 * place, 1_000 * place) for place in range(30)]
     stuck = [report(300 + 10 * place, 29_000) for place in range(60)]
-    row, telling = folded(*steady, *stuck)
-    said = [each["signal"] for each in telling.signals[KEY]]
+    row, recorded = folded(*steady, *stuck)
+    said = [each["signal"] for each in recorded.signals[KEY]]
     assert said[-1] == "NO_PROGRESS"
     assert (row["eta_s"], row["eta_low_s"], row["eta_high_s"]) == (None, None, None)
     row, _ = folded(*steady, *stuck, report(900, 30_000))

@@ -1,4 +1,4 @@
-"""Each formula against its own definition, computed another way: what the fold and its oracle could both have wrong."""
+"""Each formula against its definition, computed another way: this finds errors that the fold and its oracle share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from taskstream.consumer.state.rates import ewma
 from taskstream.consumer.state.series import Trend
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.stall import typical_gap
-from tests.consumer.oracle.judging import judged
-from tests.consumer.oracle.likeness import Telling
+from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, series_name
+from tests.consumer.oracle.trend_row import trend_row
 
 steps_us = st.integers(1, 3600 * US)
 samples = st.lists(st.tuples(steps_us, st.floats(0.0, 1e12)), min_size=1, max_size=30)
@@ -61,7 +61,7 @@ def test_typical_gaps_go_an_eighth_of_the_way_and_a_silence_counts_as_the_limit(
 @settings(deadline=None)
 @given(minutes)
 def test_slope_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: list[int]) -> None:
-    row = judged(minute_bytes)
+    row = trend_row(minute_bytes)
     logs = np.log(minute_bytes)
     slope = np.polynomial.polynomial.polyfit(np.arange(len(logs)), logs, 1)[1]
     assert row["trend_slope_pct"] == pytest.approx(100.0 * math.expm1(slope), rel=1e-6, abs=1e-9)
@@ -71,13 +71,13 @@ def test_slope_change_and_deviation_are_those_of_the_statistics_books(minute_byt
 
 
 def test_a_minute_without_bytes_counts_as_a_hundredth_of_the_others_median() -> None:
-    with_gaps = judged([100, 300, 0, 200, 500, 0, 400, 300, 200, 300])
-    filled = judged([100, 300, 3, 200, 500, 3, 400, 300, 200, 300])
+    with_gaps = trend_row([100, 300, 0, 200, 500, 0, 400, 300, 200, 300])
+    filled = trend_row([100, 300, 3, 200, 500, 3, 400, 300, 200, 300])
     assert with_gaps == filled
 
 
 def test_no_bytes_at_all_are_steady() -> None:
-    assert judged([0] * 12)["trend"] == Trend.STEADY
+    assert trend_row([0] * 12)["trend"] == Trend.STEADY
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_no_bytes_at_all_are_steady() -> None:
     ],
 )
 def test_the_last_five_minutes_against_those_before(recent: int, trend: Trend, slow: bool) -> None:
-    row = judged([100] * 25 + [recent] * 5)
+    row = trend_row([100] * 25 + [recent] * 5)
     assert (row["trend"], row["slow"]) == (trend, slow)
 
 
 @pytest.mark.parametrize(("count", "trend"), [(7, Trend.WARMING), (8, Trend.SLOWING)])
 def test_there_is_a_trend_from_eight_minutes_on(count: int, trend: Trend) -> None:
-    assert judged([round(1e9 * 0.9**place) for place in range(count)])["trend"] == trend
+    assert trend_row([round(1e9 * 0.9**place) for place in range(count)])["trend"] == trend
 
 
 @settings(deadline=None)
@@ -107,9 +107,9 @@ def test_bytes_are_spread_evenly_over_the_time_between_two_reports(gained: int, 
     begin = START // (60 * US) * 60 * US + offset_us
     until = begin + gap_us
     key = series_name(0)
-    told = Telling(SeriesTable()).fold([Event(key, begin, 0, 0, 0, {"process_trace": ""})])
-    told.fold([Event(key, until, 0, gained, 0, {"process_trace": ""})])
-    for window in told.windows[key]:
+    recorded = RecordedTable(SeriesTable()).fold([Event(key, begin, 0, 0, 0, {"process_trace": ""})])
+    recorded.fold([Event(key, until, 0, gained, 0, {"process_trace": ""})])
+    for window in recorded.windows[key]:
         share = window["window_start"] + 60 * US - max(window["window_start"], begin)
         assert abs(window["bytes"] - Fraction(gained) * share / gap_us) <= 1 + gained * 2.0**-50
 
@@ -120,15 +120,15 @@ def test_the_eta_is_what_is_left_over_the_mean_of_both_rates_and_its_interval_th
         Event(key, START // (60 * US) * 60 * US + place * 10 * US, 1, place * 1_000, 10**6, {"process_trace": ""})
         for place in range(61)
     ]
-    told = Telling(SeriesTable()).fold(steady)
-    row = told.table.rows[told.table.find([key])[0]]
+    recorded = RecordedTable(SeriesTable()).fold(steady)
+    row = recorded.table.rows[recorded.table.find([key])[0]]
     assert row["complete_minutes"] == 10
     assert row["eta_s"] == pytest.approx((10**6 - 60_000) / 100.0)
     assert row["eta_low_s"] == pytest.approx(row["eta_s"])
     assert row["eta_high_s"] == pytest.approx(row["eta_s"])
     slower = Event(key, int(row["last_seen"]) + 60 * US, 1, 62_000, 10**6, {"process_trace": ""})
-    told.fold([slower])
-    row = told.table.rows[told.table.find([key])[0]]
+    recorded.fold([slower])
+    row = recorded.table.rows[recorded.table.find([key])[0]]
     fast, slow = row["rate_fast_bps"], row["rate_slow_bps"]
     left_s = (10**6 - 62_000) / math.sqrt(fast * slow)
     learnt = 2.0 * row["log_rate_sd"] ** 2 * (1 / 10 + 60.0 / left_s)

@@ -1,4 +1,4 @@
-"""What the fold gives off, as records of the contract: written to the wire and read by the reference codec."""
+"""The output of the fold as Avro records: encoded, and read by the reference codec."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
-from tests.consumer.oracle.likeness import Telling, batch_of, partitions_of
+from tests.consumer.oracle.comparison import RecordedTable, batch_of, partitions_of
 from tests.consumer.oracle.streams import stream_of
 
 IDS = TableIds()
@@ -25,7 +25,7 @@ EVENTS = stream_of(
 
 
 def test_windows_are_told_by_name_with_their_rate() -> None:
-    table, windows, told = folded("windows", bucket_s=30.0)
+    table, windows, emitted = folded("windows", bucket_s=30.0)
     records = on_the_wire("RateWindow", window_batch(table, windows))
     assert len(records) == len(windows) > 10
     for record, window in zip(records, windows, strict=True):
@@ -35,14 +35,14 @@ def test_windows_are_told_by_name_with_their_rate() -> None:
         assert micros(record["window_start"]) == window["window_start"]
         assert micros(record["closed_at"]) == window["closed_at"]
         assert_same(record, window, ("minutes", "bytes", "complete", "progress", "replicatesize", "totalsize"))
-    assert sum(map(len, told.values())) == len(records)
+    assert sum(map(len, emitted.values())) == len(records)
 
 
 def test_signals_are_told_in_words_with_the_numbers_that_decided_them() -> None:
-    table, signals, told = folded("signals")
+    table, signals, emitted = folded("signals")
     records = on_the_wire("SignalRaised", signal_batch(table, signals))
     assert {record["signal"] for record in records} >= {"RESET", "NO_PROGRESS", "RESUMED", "COMPLETE"}
-    for key, expected in told.items():
+    for key, expected in emitted.items():
         ours = [record for record in records if key_of(record) == key]
         assert [(each["signal"], each["before"], each["after"]) for each in ours] == [
             (each["signal"], each["before"], each["after"]) for each in expected
@@ -56,10 +56,10 @@ def test_signals_are_told_in_words_with_the_numbers_that_decided_them() -> None:
 
 
 def folded(kind: str, bucket_s: float = 60.0) -> tuple[SeriesTable, npt.NDArray[np.void], dict[str, Any]]:
-    """A table after all events, what it gave off of this kind, and the same in the words of the tests."""
+    """A table after all events, its output of this kind, and the same output as `RecordedTable` records it."""
     table = SeriesTable(Settings(bucket_s=bucket_s))
     given = getattr(table.fold(batch_of(EVENTS), partitions_of(EVENTS)), kind)
-    return table, given, getattr(Telling(SeriesTable(table.settings)).fold(EVENTS), kind)
+    return table, given, getattr(RecordedTable(SeriesTable(table.settings)).fold(EVENTS), kind)
 
 
 def on_the_wire(name: str, batch: pa.RecordBatch) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A row that was published and read back is the row that it was, and goes on as if it had never left."""
+"""A row that is published and read back is the same row, and later reports change it as if it had stayed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskstream.consumer.state.state_records import rows_of, state_batch, string
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
 from taskstream.schemas.ids import TableIds
-from tests.consumer.oracle.likeness import Telling, exactly
+from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, stream_of, streams
 
@@ -26,10 +26,10 @@ def test_a_restored_table_goes_on_as_if_it_had_never_been_away(
     events: list[Event], moved: int, later_s: int, bucket_s: float
 ) -> None:
     stayed = SeriesTable(Settings(bucket_s=bucket_s))
-    Telling(stayed).fold(events[:moved]).judge_silence(START + later_s * US)
+    RecordedTable(stayed).fold(events[:moved]).mark_silent(START + later_s * US)
     came_back = restored(stayed)
     assert exactly(came_back) == exactly(stayed)
-    went_on, expected = Telling(came_back).fold(events[moved:]), Telling(stayed).fold(events[moved:])
+    went_on, expected = RecordedTable(came_back).fold(events[moved:]), RecordedTable(stayed).fold(events[moved:])
     assert exactly(came_back) == exactly(stayed)
     assert went_on.windows == expected.windows
     assert went_on.signals == expected.signals
@@ -40,7 +40,7 @@ def test_the_newest_record_of_a_key_wins_when_several_are_read_back() -> None:
     table = SeriesTable()
     came_back = SeriesTable()
     for begin in range(0, len(events), 10):
-        Telling(table).fold(events[begin : begin + 10])
+        RecordedTable(table).fold(events[begin : begin + 10])
         put_back(table, table.changed, came_back)
         table.commit()
     assert exactly(came_back) == exactly(table)
@@ -51,7 +51,7 @@ def test_of_several_records_of_a_key_read_at_once_the_newest_wins() -> None:
     table = SeriesTable()
     batches, keys = [], []
     for begin in range(0, len(events), 10):
-        Telling(table).fold(events[begin : begin + 10])
+        RecordedTable(table).fold(events[begin : begin + 10])
         batches.append(state_batch(table, table.changed))
         keys += table.keys[table.changed].tolist()
         table.commit()
@@ -64,7 +64,7 @@ def test_of_several_records_of_a_key_read_at_once_the_newest_wins() -> None:
 
 def test_a_part_of_a_batch_gives_its_own_rows() -> None:
     table = SeriesTable()
-    Telling(table).fold(stream_of([[("copy", 40 * number, number)] for number in range(1, 6)]))
+    RecordedTable(table).fold(stream_of([[("copy", 40 * number, number)] for number in range(1, 6)]))
     slots = np.arange(5)
     whole = rows_of(state_batch(table, slots), table.rows["partition"][slots])
     part = rows_of(state_batch(table, slots).slice(2, 2), table.rows["partition"][slots][2:4])

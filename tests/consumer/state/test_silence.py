@@ -1,4 +1,4 @@
-"""Silence is told once, by a clock, and ended by the next report."""
+"""A clock marks a series silent once, and the next report ends the silence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import mark_silent, silent
 from taskstream.consumer.state.stall import quiet_limit
 from taskstream.consumer.state.state_records import signal_batch
-from tests.consumer.oracle.likeness import Telling, exactly
+from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, series_name, stream_of, streams
 
@@ -30,7 +30,7 @@ def copying(gaps_s: list[int]) -> list[Event]:
 @given(streams(), moments)
 def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event], now: int) -> None:
     table = SeriesTable()
-    Telling(table).fold(events)
+    RecordedTable(table).fold(events)
     found = set(silent(table.rows, now, BUCKET_US).tolist())
     for slot in range(table.rows.shape[0]):
         row = table.rows[slot]
@@ -42,80 +42,80 @@ def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event
 @settings(max_examples=60, deadline=None)
 @given(streams(), moments, st.integers(0, 86_400))
 def test_judged_twice_it_is_told_once(events: list[Event], now: int, later_s: int) -> None:
-    telling = Telling(SeriesTable()).fold(events)
-    first = telling.judge_silence(now)
-    later = telling.judge_silence(now + later_s * US)
+    recorded = RecordedTable(SeriesTable()).fold(events)
+    first = recorded.mark_silent(now)
+    later = recorded.mark_silent(now + later_s * US)
     assert not set(first) & set(later)
-    assert all([each["signal"] for each in telling.signals[key]].count("SILENT") == 1 for key in first)
+    assert all([each["signal"] for each in recorded.signals[key]].count("SILENT") == 1 for key in first)
 
 
 def test_what_is_complete_is_not_silent_and_what_is_not_quite_is() -> None:
     done = [Event(series_name(number), START, 99 + number, 0, 0, {"process_trace": ""}) for number in (0, 1)]
-    assert Telling(SeriesTable()).fold(done).judge_silence(START + 86_400 * US) == [series_name(0)]
+    assert RecordedTable(SeriesTable()).fold(done).mark_silent(START + 86_400 * US) == [series_name(0)]
 
 
 def test_a_series_marked_twice_is_told_once() -> None:
-    telling = Telling(SeriesTable()).fold(copying([5] * 10))
-    slots = telling.table.find([KEY])
-    assert len(mark_silent(telling.table, slots, START + 3600 * US)) == 1
-    assert len(mark_silent(telling.table, slots, START + 3601 * US)) == 0
+    recorded = RecordedTable(SeriesTable()).fold(copying([5] * 10))
+    slots = recorded.table.find([KEY])
+    assert len(mark_silent(recorded.table, slots, START + 3600 * US)) == 1
+    assert len(mark_silent(recorded.table, slots, START + 3601 * US)) == 0
 
 
 def test_the_signal_says_since_when_and_against_which_limit() -> None:
-    telling = Telling(SeriesTable()).fold(copying([20] * 30))
+    recorded = RecordedTable(SeriesTable()).fold(copying([20] * 30))
     heard = START + 600 * US
     now = heard + 101 * US
-    assert telling.judge_silence(heard + 100 * US) == []
-    assert telling.judge_silence(now) == [KEY]
-    told = telling.signals[KEY][-1]
-    assert (told["signal"], told["before"], told["after"]) == ("SILENT", "OK", "SILENT")
-    assert (told["since"], told["last_seen"], told["raised_at"]) == (heard, heard, now)
-    assert (told["before_since"], told["limit_s"], told["eta"]) == (START, (100.0).hex(), None)
+    assert recorded.mark_silent(heard + 100 * US) == []
+    assert recorded.mark_silent(now) == [KEY]
+    signal = recorded.signals[KEY][-1]
+    assert (signal["signal"], signal["before"], signal["after"]) == ("SILENT", "OK", "SILENT")
+    assert (signal["since"], signal["last_seen"], signal["raised_at"]) == (heard, heard, now)
+    assert (signal["before_since"], signal["limit_s"], signal["eta"]) == (START, (100.0).hex(), None)
 
 
 def test_silence_withholds_the_eta_until_the_next_report() -> None:
-    telling = Telling(SeriesTable()).fold(copying([20] * 30))
-    slot = telling.table.find([KEY])[0]
-    assert telling.table.rows["eta_s"][slot] > 0.0
-    telling.judge_silence(START + 3600 * US)
-    assert np.isnan([telling.table.rows[name][slot] for name in ("eta_s", "eta_low_s", "eta_high_s")]).all()
-    telling.fold([Event(KEY, START + 3700 * US, 1, 37_000, 10**9, {"process_trace": ""})])
-    assert telling.table.rows["eta_s"][slot] > 0.0
+    recorded = RecordedTable(SeriesTable()).fold(copying([20] * 30))
+    slot = recorded.table.find([KEY])[0]
+    assert recorded.table.rows["eta_s"][slot] > 0.0
+    recorded.mark_silent(START + 3600 * US)
+    assert np.isnan([recorded.table.rows[name][slot] for name in ("eta_s", "eta_low_s", "eta_high_s")]).all()
+    recorded.fold([Event(KEY, START + 3700 * US, 1, 37_000, 10**9, {"process_trace": ""})])
+    assert recorded.table.rows["eta_s"][slot] > 0.0
 
 
 def test_the_next_report_ends_it_with_one_resumed() -> None:
     events = copying([5] * 20 + [900] + [5] * 20)
-    telling = Telling(SeriesTable()).fold(events[:21])
-    telling.judge_silence(START + 500 * US)
-    telling.fold(events[21:])
-    told = [(each["signal"], each["before"], each["after"]) for each in telling.signals[KEY]]
-    assert told == [("SILENT", "OK", "SILENT"), ("RESUMED", "SILENT", "OK")]
+    recorded = RecordedTable(SeriesTable()).fold(events[:21])
+    recorded.mark_silent(START + 500 * US)
+    recorded.fold(events[21:])
+    signals = [(each["signal"], each["before"], each["after"]) for each in recorded.signals[KEY]]
+    assert signals == [("SILENT", "OK", "SILENT"), ("RESUMED", "SILENT", "OK")]
 
 
 def test_a_report_without_progress_ends_it_with_that() -> None:
     heard = copying([5] * 20)
-    telling = Telling(SeriesTable()).fold(heard)
-    telling.judge_silence(START + 500 * US)
+    recorded = RecordedTable(SeriesTable()).fold(heard)
+    recorded.mark_silent(START + 500 * US)
     same = Event(KEY, START + 900 * US, 1, heard[-1].replicatesize, 10**9, {"process_trace": ""})
-    telling.fold([same])
-    told = [(each["signal"], each["before"], each["after"]) for each in telling.signals[KEY]]
-    assert told == [("SILENT", "OK", "SILENT"), ("NO_PROGRESS", "SILENT", "NO_PROGRESS")]
+    recorded.fold([same])
+    signals = [(each["signal"], each["before"], each["after"]) for each in recorded.signals[KEY]]
+    assert signals == [("SILENT", "OK", "SILENT"), ("NO_PROGRESS", "SILENT", "NO_PROGRESS")]
 
 
 def test_a_held_report_does_not_end_it() -> None:
-    telling = Telling(SeriesTable()).fold(copying([5] * 20))
-    telling.judge_silence(START + 500 * US)
-    telling.fold([Event(KEY, START + 900 * US, 1, 0, 10**9, {"process_trace": ""})])
-    assert telling.table.rows["silent_since"][telling.table.find([KEY])[0]] == START + 100 * US
-    assert [each["signal"] for each in telling.signals[KEY]] == ["SILENT"]
+    recorded = RecordedTable(SeriesTable()).fold(copying([5] * 20))
+    recorded.mark_silent(START + 500 * US)
+    recorded.fold([Event(KEY, START + 900 * US, 1, 0, 10**9, {"process_trace": ""})])
+    assert recorded.table.rows["silent_since"][recorded.table.find([KEY])[0]] == START + 100 * US
+    assert [each["signal"] for each in recorded.signals[KEY]] == ["SILENT"]
 
 
 def test_a_rollback_takes_the_mark_back() -> None:
     table = SeriesTable()
-    telling = Telling(table).fold(stream_of([[("copy", 40, 1)]] * 3))
+    recorded = RecordedTable(table).fold(stream_of([[("copy", 40, 1)]] * 3))
     table.commit()
     before = exactly(table)
-    assert len(telling.judge_silence(START + 86_400 * US)) == 3
+    assert len(recorded.mark_silent(START + 86_400 * US)) == 3
     assert exactly(table) != before
     table.rollback()
     assert exactly(table) == before
@@ -123,7 +123,7 @@ def test_a_rollback_takes_the_mark_back() -> None:
 
 def test_the_signals_are_records_of_the_contract() -> None:
     table = SeriesTable()
-    Telling(table).fold(stream_of([[("copy", 40, 1)], [("stall", 3, 1)]]))
+    RecordedTable(table).fold(stream_of([[("copy", 40, 1)], [("stall", 3, 1)]]))
     now = START + 86_400 * US
     batch = signal_batch(table, mark_silent(table, silent(table.rows, now, BUCKET_US), now))
     assert batch.column("signal").to_pylist() == ["SILENT"] * 2

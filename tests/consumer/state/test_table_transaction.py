@@ -1,4 +1,4 @@
-"""A transaction that aborts never was: its rows, strings, keys and series are put back as they were committed."""
+"""Rollback restores rows, strings, keys and series as they were committed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series_table import SeriesTable
-from tests.consumer.oracle.likeness import Telling, exactly
+from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, stream_of, streams
 
@@ -20,12 +20,12 @@ splits = st.lists(st.integers(0, 400), max_size=4)
 @given(streams(), st.integers(0, 300), splits, st.integers(0, 7200))
 def test_a_rollback_puts_everything_back(events: list[Event], committed: int, cuts: list[int], later_s: int) -> None:
     table = SeriesTable()
-    Telling(table).fold(events[:committed])
+    RecordedTable(table).fold(events[:committed])
     table.commit()
     before = everything(table)
-    doomed = Telling(table)
+    doomed = RecordedTable(table)
     doomed.fold(events[committed:], cuts)
-    doomed.judge_silence(START + later_s * US)
+    doomed.mark_silent(START + later_s * US)
     table.rollback()
     assert everything(table) == before
     assert table.changed.tolist() == []
@@ -37,12 +37,12 @@ def test_after_a_rollback_the_fold_goes_on_as_if_nothing_had_been(
     events: list[Event], committed: int, doomed: int, cuts: list[int]
 ) -> None:
     table, untroubled = SeriesTable(), SeriesTable()
-    Telling(table).fold(events[:committed])
-    Telling(untroubled).fold(events[:committed])
+    RecordedTable(table).fold(events[:committed])
+    RecordedTable(untroubled).fold(events[:committed])
     table.commit()
-    Telling(table).fold(events[committed : committed + doomed], cuts)
+    RecordedTable(table).fold(events[committed : committed + doomed], cuts)
     table.rollback()
-    again, expected = Telling(table).fold(events[committed:]), Telling(untroubled).fold(events[committed:])
+    again, expected = RecordedTable(table).fold(events[committed:]), RecordedTable(untroubled).fold(events[committed:])
     assert exactly(table) == exactly(untroubled)
     assert again.windows == expected.windows
     assert again.signals == expected.signals
@@ -52,10 +52,10 @@ def test_a_rollback_forgets_new_series_even_when_the_table_grew_for_them() -> No
     few = stream_of([[("copy", 20, number)] for number in range(5)])
     many = stream_of([[("copy", 30, number)] for number in range(1_000)])
     table = SeriesTable()
-    Telling(table).fold(few)
+    RecordedTable(table).fold(few)
     table.commit()
     before = everything(table)
-    Telling(table).fold(many, range(0, len(many), 500))
+    RecordedTable(table).fold(many, range(0, len(many), 500))
     assert len(table) == 1_000
     table.rollback()
     assert everything(table) == before
@@ -65,12 +65,12 @@ def test_a_rollback_forgets_new_series_even_when_the_table_grew_for_them() -> No
 def test_only_what_was_folded_after_the_last_commit_is_put_back() -> None:
     events = stream_of([[("copy", 60, number), ("reset", 30, number)] for number in range(4)])
     table = SeriesTable()
-    Telling(table).fold(events[:100])
+    RecordedTable(table).fold(events[:100])
     table.commit()
-    Telling(table).fold(events[100:200])
+    RecordedTable(table).fold(events[100:200])
     table.commit()
     before = everything(table)
-    Telling(table).fold(events[200:])
+    RecordedTable(table).fold(events[200:])
     table.rollback()
     table.rollback()
     assert everything(table) == before
@@ -79,25 +79,25 @@ def test_only_what_was_folded_after_the_last_commit_is_put_back() -> None:
 def test_changed_names_each_touched_slot_once_until_the_commit() -> None:
     events = stream_of([[("copy", 30, number)] for number in range(3)])
     table = SeriesTable()
-    Telling(table).fold(events, range(0, len(events), 7))
+    RecordedTable(table).fold(events, range(0, len(events), 7))
     assert sorted(table.keys[table.changed]) == sorted({event.series for event in events})
     assert table.changed_count == 3
     table.commit()
     assert table.changed.tolist() == []
-    Telling(table).fold(events[-1:])
+    RecordedTable(table).fold(events[-1:])
     assert table.keys[table.changed].tolist() == [events[-1].series]
 
 
 def test_a_dropped_series_begins_anew() -> None:
     events = stream_of([[("copy", 40, 1)]])
     table, fresh = SeriesTable(), SeriesTable()
-    Telling(table).fold(events)
+    RecordedTable(table).fold(events)
     table.commit()
     table.drop(table.find([events[0].series]))
     assert len(table) == 0
     assert table.find([events[0].series]).tolist() == []
-    Telling(table).fold(events[20:])
-    Telling(fresh).fold(events[20:])
+    RecordedTable(table).fold(events[20:])
+    RecordedTable(fresh).fold(events[20:])
     assert exactly(table) == exactly(fresh)
 
 

@@ -1,4 +1,4 @@
-"""A busy simulated fleet as state rows: tasks that move, drift, stand still, are silent, are done; the same every time."""
+"""A large simulated fleet as state rows: tasks of every health and trend; the same rows for the same seed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fleet(now_us: int, tasks: int, seed: int = 7) -> tuple[dict[str, np.ndarray]
 
 
 def done(now_us: int, began: int, ended: int) -> np.ndarray:
-    """A short subtask that is over."""
+    """A short subtask that is complete."""
     nothing = dict.fromkeys(("rate_fast_bps", "rate_slow_bps", "eta_s", "eta_low_s", "eta_high_s"), np.nan)
     sizes = {"replicatesize": 0, "totalsize": 0, "minute_bytes": 0}
     times = {"first_seen": began, "last_seen": ended, "last_advance": ended, "health_since": ended}
@@ -41,7 +41,7 @@ def done(now_us: int, began: int, ended: int) -> np.ndarray:
 
 
 def made(kind: str, now_us: int, began: int, random: np.random.Generator) -> np.ndarray:
-    """The copy of one task."""
+    """The copy subtask of one task, of one of KINDS."""
     rate = float(random.lognormal(np.log(20 * MB), 0.8))
     noise = random.lognormal(0, 0.15, 30)
     shape = np.ones(30)

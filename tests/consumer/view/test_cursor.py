@@ -1,4 +1,4 @@
-"""Pages by cursor: who was there all along comes exactly once, whoever else comes, goes or moves meanwhile."""
+"""Paging by cursor: a task that exists throughout comes exactly once, whichever others are added, dropped or moved."""
 
 from __future__ import annotations
 

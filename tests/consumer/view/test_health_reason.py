@@ -1,4 +1,4 @@
-"""Why a series is as it is, in a sentence with the numbers that decided it."""
+"""The sentence that explains a health, with the numbers that decided it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series rolled up into tasks, held against a plain model that keeps every row in a dict and looks at all of them."""
+"""The read model against a plain model that keeps every row in a dict and searches all of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERIOD_S = 60
 
 @dataclass(frozen=True)
 class Plain:
-    """What the model knows of a series."""
+    """A series of the plain model."""
 
     task: tuple[str, str]
     subtask: str
@@ -74,7 +74,7 @@ batches = st.lists(
 
 
 class Model:
-    """Every row in a dict; each question looks at all of them."""
+    """Every row in a dict; each query searches all of them."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Plain] = {}
@@ -87,7 +87,7 @@ class Model:
         return {each.task for each in self.rows.values()}
 
     def current(self, task: tuple[str, str]) -> list[Plain]:
-        """The one heard last; several when they were heard at the same moment and began at the same."""
+        """The series that reported last; several if they reported and began at the same time."""
         heard = max((each.last_s, each.first_s) for each in self.of_task(task))
         return [each for each in self.of_task(task) if (each.last_s, each.first_s) == heard]
 
@@ -122,7 +122,7 @@ def assert_same(made: ReadModel, model: Model) -> None:
             each.subtask for each in model.of_task(name)
         )
         firsts = [each["first_seen_ms"] for each in page["subtasks"]]
-        assert firsts == sorted(firsts), "subtasks are in the order first heard"
+        assert firsts == sorted(firsts), "subtasks are in the order of their first reports"
         shown = {each.subtask: each for each in model.of_task(name)}[page["subtask_name"]]
         assert page["health"] == shown.health_at(model.now_s).name
         assert page["replicatesize"] == shown.done * MB

@@ -1,4 +1,4 @@
-"""The signals held of each task: bounded, in time order; and what they say in words."""
+"""The log of signals: bounded and in time order; and the sentences of signals."""
 
 from __future__ import annotations
 

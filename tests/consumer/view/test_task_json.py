@@ -1,4 +1,4 @@
-"""The last 30 minutes of a task: in a list by the clock, of its subtasks as of the newest report."""
+"""The last 30 minutes of a task: up to now in a list, up to the newest report in its subtasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tasks, in which order: whole columns against one task at a time."""
+"""The selection and the order of tasks: whole columns compared with one task at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row that has nothing but its complete minutes, as the fold judges it."""
+"""A row of the table with nothing but complete minutes, for tests of the trend."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from taskstream.consumer.state.series import MINUTES, ROW
 from taskstream.consumer.state.trend import update_trend
 
 
-def judged(minute_bytes: list[int]) -> np.void:
-    """The row of a series with these complete minutes, oldest first; what they hold is not in it."""
+def trend_row(minute_bytes: list[int]) -> np.void:
+    """The row after `update_trend` of these complete minutes, oldest first; its minute_bytes are cleared again."""
     rows = np.zeros(1, ROW)
     rows["minute_bytes"][0, MINUTES - len(minute_bytes) :] = minute_bytes
     rows["complete_minutes"] = len(minute_bytes)

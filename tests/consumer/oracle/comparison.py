@@ -1,4 +1,4 @@
-"""What a table and the oracle hold and give off, in the same words, floats to the last bit. It judges nothing."""
+"""The rows and the output of a table and of the oracle in one form, in which they compare bit for bit."""
 
 from __future__ import annotations
 
@@ -23,47 +23,47 @@ from taskstream.schemas.codec.read_plan import columns_of
 from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_series import Event, Series
 
-Told = dict[str, list[dict[str, Any]]]
-"""For each series what it gave off, in order."""
+Records = dict[str, list[dict[str, Any]]]
+"""The windows or the signals of each series, in order."""
 
 _EVENT = columns_of(newest("ProgressReported"), EVENT_COLUMNS)
 _WORDS: dict[str, Any] = {"trend": Trend, "health": Health, "signal": Signal, "before": Health, "after": Health}
 _MAY_BE_NONE = {"eta", "eta_before", "eta_told", "eta_told_at", "silent_since", "remain_time", "need_migration_test"}
-_SAID = (*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time")
+_OTHER_FIELDS = (*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time")
 
 
 def batch_of(events: Sequence[Event]) -> pa.RecordBatch:
-    """These reports as the columns that a reader of the topic gives."""
+    """These reports as the columns that a reader of the topic returns."""
     arrays = [pa.array([_field(event, each.name) for event in events], each.arrow) for each in _EVENT]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([(each.name, each.arrow) for each in _EVENT]))
 
 
 def partitions_of(events: Sequence[Event]) -> npt.NDArray[np.int32]:
-    """Where each report lies: any home will do, so long as a series has one."""
+    """The partition of each report: any will do, as long as all reports of a series have the same."""
     return np.array([zlib.crc32(event.series.encode()) % 12 for event in events], np.int32)
 
 
-class Telling:
-    """A table, and what its series told since this began."""
+class RecordedTable:
+    """A table that records the windows and signals of its series."""
 
     def __init__(self, table: SeriesTable) -> None:
         self.table = table
-        self.windows: Told = defaultdict(list)
-        self.signals: Told = defaultdict(list)
+        self.windows: Records = defaultdict(list)
+        self.signals: Records = defaultdict(list)
 
-    def fold(self, events: Sequence[Event], splits: Iterable[int] = ()) -> Telling:
-        """Fold the events in batches that begin at these places of them."""
-        places = sorted({0, *(split for split in splits if split < len(events)), len(events)})
-        for begin, end in itertools.pairwise(places):
+    def fold(self, events: Sequence[Event], splits: Iterable[int] = ()) -> RecordedTable:
+        """Fold the events in batches that begin at these indices."""
+        bounds = sorted({0, *(split for split in splits if split < len(events)), len(events)})
+        for begin, end in itertools.pairwise(bounds):
             folded = self.table.fold(batch_of(events[begin:end]), partitions_of(events[begin:end]))
-            _tell(self.table, folded.windows, self.windows)
-            _tell(self.table, folded.signals, self.signals)
+            _append(self.table, folded.windows, self.windows)
+            _append(self.table, folded.signals, self.signals)
         return self
 
-    def judge_silence(self, now_us: int) -> list[str]:
-        """Mark what is silent at this time; the keys of what was."""
+    def mark_silent(self, now_us: int) -> list[str]:
+        """Mark the series that are silent at this time; returns their keys."""
         slots = silent(self.table.rows, now_us, self.table.settings.bucket_us)
-        _tell(self.table, mark_silent(self.table, slots, now_us), self.signals)
+        _append(self.table, mark_silent(self.table, slots, now_us), self.signals)
         return [str(key) for key in self.table.keys[slots]]
 
 
@@ -87,15 +87,16 @@ def expected_rows(oracle: Oracle) -> dict[str, dict[str, Any]]:
     return {key: _expected_row(key, series) for key, series in oracle.series.items()}
 
 
-def told_by(records: Told) -> Told:
-    """What the oracle's series told."""
+def comparable(records: Records) -> Records:
+    """Records of the oracle in the form of this file."""
     return {
-        key: [{name: _bits(value) for name, value in each.items()} for each in told] for key, told in records.items()
+        key: [{name: _bits(value) for name, value in each.items()} for each in of_series]
+        for key, of_series in records.items()
     }
 
 
 def differences(found: dict[str, dict[str, Any]], expected: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """For each series the columns that differ: what was found, and what was expected."""
+    """The columns that differ, by series: the found and the expected value."""
     differing = {}
     for key in found.keys() | expected.keys():
         ours, theirs = found.get(key, {}), expected.get(key, {})
@@ -106,7 +107,7 @@ def differences(found: dict[str, dict[str, Any]], expected: dict[str, dict[str, 
 
 
 def exactly(table: SeriesTable) -> dict[str, tuple[Any, ...]]:
-    """Every row as it lies in memory, column by column, by its key."""
+    """The bytes of every row in memory, column by column, by its key."""
     slots = np.flatnonzero(table.rows["live"]).tolist()
     names = ROW.names or ()
     return {
@@ -119,7 +120,7 @@ def exactly(table: SeriesTable) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def _tell(table: SeriesTable, records: npt.NDArray[np.void], into: Told) -> None:
+def _append(table: SeriesTable, records: npt.NDArray[np.void], into: Records) -> None:
     names = [name for name in records.dtype.names or () if name != "slot"]
     for record in records:
         into[table.keys[record["slot"]]].append({name: _word(name, record[name]) for name in names})
@@ -130,12 +131,12 @@ def _field(event: Event, name: str) -> Any:
     known = {"project_id": project_id, "task_id": task_id, "subtask_name": subtask_name}
     if name in known:
         return known[name]
-    return event.said.get(name) if name in _SAID else getattr(event, name)
+    return event.other.get(name) if name in _OTHER_FIELDS else getattr(event, name)
 
 
 def _expected_row(key: str, series: Series) -> dict[str, Any]:
-    row = {each.name: _bits(getattr(series, each.name)) for each in fields(series) if each.name != "said"}
-    row |= {name: _bits(series.said.get(name)) for name in _SAID}
+    row = {each.name: _bits(getattr(series, each.name)) for each in fields(series) if each.name != "other"}
+    row |= {name: _bits(series.other.get(name)) for name in _OTHER_FIELDS}
     return row | {"live": True, "partition": zlib.crc32(key.encode()) % 12}
 
 
@@ -149,7 +150,7 @@ def _word(name: str, value: Any) -> Any:
 
 
 def _bits(value: Any) -> Any:
-    """A float as its bits in words, and no number as None."""
+    """A float in hexadecimal, NaN as None; other values as they are."""
     if isinstance(value, float):
         return None if math.isnan(value) else value.hex()
     return value
