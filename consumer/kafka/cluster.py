@@ -64,7 +64,8 @@ class Cluster:
         except KafkaException as error:
             raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
         if found.error is not None:
-            raise KafkaFailed(f"{topic}: {found.error.str()}; `taskstream topics list` shows which topics exist")
+            remedy = "`taskstream topics list` shows the topics, `taskstream topics create` creates them"
+            raise KafkaFailed(f"{topic}: {found.error.str()}; {remedy}")
         return sorted(found.partitions)
 
     def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, OffsetRange]:

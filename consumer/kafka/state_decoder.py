@@ -74,10 +74,15 @@ class StateChanges:
 
 
 class StateDecoder:
-    """Decodes batches of the state topic's records."""
+    """Decodes batches of the state topic's records.
 
-    def __init__(self, ids: SchemaIds) -> None:
+    `any_key`: a row under the key of another series is that key's row, and not unreadable. A comparison wants it so, to
+    find such rows and to repair them.
+    """
+
+    def __init__(self, ids: SchemaIds, *, any_key: bool = False) -> None:
         self._reader = ColumnReader(ids, "SeriesState")
+        self._any_key = any_key
 
     def decode(self, messages: Sequence[Message]) -> StateChanges:
         """The changes that these records make, in their order: of a key's records only the last one is decoded.
@@ -100,7 +105,7 @@ class StateDecoder:
         ]
         batch, read = decoded.batch, [written[index] for index in decoded.kept.tolist()]
         contents = _keys_in(batch)
-        differ = [index for index, ((key, _), content) in enumerate(zip(read, contents, strict=True)) if key != content]
+        differ = [index for index, (key, _) in enumerate(read) if not self._is_key_of(key, contents[index])]
         if differ:
             for index in differ:
                 key, message = read[index]
@@ -116,6 +121,9 @@ class StateDecoder:
             [key for key in tombstones if _can_be_series(key)],
             unreadable,
         )
+
+    def _is_key_of(self, key: str, content: str) -> bool:
+        return key == content or (self._any_key and _can_be_series(key))
 
 
 def require_readable(changes: StateChanges, remedy: str) -> None:

@@ -53,13 +53,13 @@ class PublishedRows:
 
     def __init__(self, ids: SchemaIds, settings: Settings) -> None:
         self.table = SeriesTable(settings)
-        self._decoder = StateDecoder(ids)
+        self._decoder = StateDecoder(ids, any_key=True)
 
     def add(self, messages: Sequence[Message]) -> None:
         """Apply these records, in their order: the last one of a key is its row, a tombstone deletes it.
 
         Raises:
-            StateUnreadable: a record could not be decoded, or lies under the key of another series.
+            StateUnreadable: a record could not be decoded, or its key is not that of any series.
         """
         changes = self._decoder.decode(messages)
         require_readable(changes, "read it with the program that wrote it")

@@ -74,6 +74,14 @@ def test_a_record_under_another_key_is_reported_and_the_others_are_kept(key):
     assert (changes.keys, changes.rows.shape, changes.traces.shape) == ([B], (1,), (1,))
 
 
+def test_a_comparison_takes_a_row_under_another_series_key_and_none_under_a_foreign_one():
+    decoder = StateDecoder(IDS, any_key=True)
+
+    assert decoder.decode([record("p/another/S", VALUES[A])]).keys == ["p/another/S"]
+    (unreadable,) = decoder.decode([record("p", VALUES[A])]).unreadable_records
+    assert unreadable.reason == UnreadableReason.KEY_DIFFERS
+
+
 def test_a_tombstone_under_a_key_of_no_series_is_reported_and_drops_nothing():
     changes = decode(record("foreign", None))
 
