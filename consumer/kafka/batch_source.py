@@ -24,6 +24,7 @@ from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.kafka_errors import (
     UnknownTopicLimit,
     is_end_of_partition,
+    is_fatal,
     is_final,
     is_offset_gone,
     is_unknown_topic,
@@ -273,7 +274,7 @@ class BatchSource:
                 self._ends[partition] = offset
         elif is_offset_gone(error):
             raise self._committed.gap(partition, error.str())
-        elif error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 (librdkafka's public name for it)
+        elif is_fatal(error):
             raise InstanceFenced(
                 f"the group has excluded this member: {error.str()}. Is another worker running under the same instance "
                 "name? Each worker needs a name of its own"

@@ -26,7 +26,6 @@ _FINAL = frozenset(
         KafkaError.TOPIC_EXCEPTION,  # a name that no topic can have
         KafkaError.UNSUPPORTED_VERSION,
         KafkaError._AUTHENTICATION,  # noqa: SLF001 (librdkafka's public names, here and below)
-        KafkaError._FATAL,  # noqa: SLF001
         KafkaError._INVALID_ARG,  # noqa: SLF001
         KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
     }
@@ -42,7 +41,12 @@ _UNKNOWN_TOPIC = frozenset(
 
 def is_final(error: KafkaError) -> bool:
     """Whether repeating the request, or reading on, cannot succeed."""
-    return error.fatal() or error.code() in _FINAL
+    return is_fatal(error) or error.code() in _FINAL
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Whether the client that reported it cannot be used any more."""
+    return error.fatal() or error.code() == KafkaError._FATAL  # noqa: SLF001
 
 
 def is_passing(error: KafkaError) -> bool:

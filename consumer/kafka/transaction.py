@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
-from taskstream.consumer.kafka.kafka_errors import is_repeatable
+from taskstream.consumer.kafka.kafka_errors import is_fatal, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, retry
 
 _CALL_S = 15.0
@@ -140,10 +140,10 @@ class Transaction:
             KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        positions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         self._call(
             "send_offsets_to_transaction",
-            lambda: self._producer.send_offsets_to_transaction(places, membership, _CALL_S),
+            lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),
         )
         self._call("commit_transaction", lambda: self._producer.commit_transaction(_CALL_S))
         self._begun = False
@@ -233,7 +233,7 @@ def _meaning(name: str, reason: KafkaError) -> ConsumerError:
     what = f"{name}: {reason.str()}"
     if name == "init_transactions":
         return InstanceFenced(f"{what}. Is another worker running under the same instance name?")
-    if reason.fatal() or reason.code() == KafkaError._FATAL:  # noqa: SLF001 (librdkafka's public name for it)
+    if is_fatal(reason):
         return ProducerLost(what)
     if name == "abort_transaction":
         return ProducerLost(what)

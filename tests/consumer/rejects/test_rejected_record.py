@@ -1,4 +1,4 @@
-"""What a rejected record tells by its headers, what a note is, and what is driven back."""
+"""What the headers of a rejected record say, what a note is, and what is redriven."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def judged(
     return JudgedReject(reject_of(rejected(offset, more)), redriven, readable)
 
 
-def test_the_headers_tell_where_it_came_from_and_why():
+def test_the_headers_have_the_origin_and_the_reason():
     found = reject_of(rejected())
 
     assert (found.reason, found.detail) == ("truncated", "too short")
@@ -57,18 +57,18 @@ def test_the_headers_tell_where_it_came_from_and_why():
     assert (found.location, found.redrives) == ("1:5", 0)
 
 
-def test_what_the_worker_and_the_redrive_added_is_taken_off():
+def test_headers_that_the_worker_and_the_redrive_added_are_removed():
     assert reject_of(rejected(more=[(REDRIVES, b"2")])).headers_as_received() == [("ce_id", b"1")]
 
 
-def test_a_strangers_record_is_one_of_unknown_reason():
+def test_a_record_that_no_worker_rejected_has_an_unknown_reason():
     found = reject_of(RawRecord("r", 0, 0, None, None, None, [("taskstream_partition", b"x"), ("a", None)]))
 
     assert (found.reason, found.partition, found.redrives) == ("unknown", None, 0)
 
 
 @pytest.mark.parametrize("offsets", [[], [7], [3, 4, 5, 9], [9, 3, 5, 4]])
-def test_a_note_names_what_was_driven(offsets):
+def test_a_note_has_the_offsets_that_were_redriven(offsets):
     value, headers = note_of(offsets)
     note = RawRecord("taskstream.rejected", 1, 9, None, None, value, headers)
 
@@ -101,15 +101,15 @@ def test_a_note_that_cannot_be_read_names_nothing(value):
         (judged(more=[("taskstream_partition", b"12")]), KeptReject.ELSEWHERE),
     ],
 )
-def test_what_is_not_driven_has_its_reason(found, why):
+def test_a_record_that_is_kept_has_its_reason(found, why):
     assert RedriveChoice(TOPIC, 12, max_redrives=3).why_kept(found) == why
 
 
-def test_the_unreadable_is_driven_when_it_is_asked_for():
+def test_an_unreadable_record_is_redriven_when_it_is_chosen():
     assert RedriveChoice(TOPIC, 12, max_redrives=3, unreadable_too=True).why_kept(judged(readable=False)) is None
 
 
-def test_reasons_places_and_tasks_narrow_what_is_meant():
+def test_reasons_locations_and_tasks_narrow_the_choice():
     def matches(**words: object) -> bool:
         return RedriveChoice(TOPIC, 12, 3, **words).matches(judged())
 
@@ -119,8 +119,8 @@ def test_reasons_places_and_tasks_narrow_what_is_meant():
     assert not matches(selection=KeySelection("q"))
 
 
-class Remembering:
-    """Stands where the transactions are."""
+class RecordedTransaction:
+    """Keeps the offsets of each transaction."""
 
     def __init__(self) -> None:
         self.portions: list[list[int]] = []
@@ -130,19 +130,21 @@ class Remembering:
 
 
 def test_portions_keep_the_order_and_none_is_left_behind():
-    drive = Remembering()
+    transaction = RecordedTransaction()
 
-    whole, account = redrive([[judged(n) for n in range(2 * MAX_RECORDS + 7)]], RedriveChoice(TOPIC, 12, 3), drive)
+    complete, counts = redrive(
+        [[judged(n) for n in range(2 * MAX_RECORDS + 7)]], RedriveChoice(TOPIC, 12, 3), transaction
+    )
 
-    assert whole
-    assert account.redriven == 2 * MAX_RECORDS + 7
-    assert [len(each) for each in drive.portions] == [MAX_RECORDS, MAX_RECORDS, 7]
-    assert [offset for portion in drive.portions for offset in portion] == list(range(2 * MAX_RECORDS + 7))
+    assert complete
+    assert counts.redriven == 2 * MAX_RECORDS + 7
+    assert [len(each) for each in transaction.portions] == [MAX_RECORDS, MAX_RECORDS, 7]
+    assert [offset for portion in transaction.portions for offset in portion] == list(range(2 * MAX_RECORDS + 7))
 
 
-def test_a_wish_to_stop_leaves_the_portions_that_are_not_begun():
-    drive = Remembering()
+def test_stopping_leaves_the_portions_that_are_not_begun():
+    transaction = RecordedTransaction()
 
-    whole, account = redrive([[judged(1)]], RedriveChoice(TOPIC, 12, 3), drive, stopping=lambda: True)
+    complete, counts = redrive([[judged(1)]], RedriveChoice(TOPIC, 12, 3), transaction, stopping=lambda: True)
 
-    assert (whole, account.redriven, drive.portions) == (False, 0, [])
+    assert (complete, counts.redriven, transaction.portions) == (False, 0, [])

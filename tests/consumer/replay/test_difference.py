@@ -50,7 +50,7 @@ def test_equal_tables_differ_in_nothing():
     assert (verdict.differences, verdict.same) == (0, 2)
 
 
-def test_a_changed_number_is_told_with_its_column_and_both_values():
+def test_a_changed_number_is_listed_with_its_column_and_both_values():
     fold, found = twice(Event("a", START), Event("b", START))
     found.rows["reports"][found.find(["p/b/S"])] = 9
 
