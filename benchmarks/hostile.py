@@ -41,7 +41,14 @@ def run() -> None:
         tokens = token_file(Path(folder), TOKEN)
         port = free_port()
         edge = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", "hostile", "--port", str(port)]
-        options = ["--tokens", str(tokens), "--request-timeout", str(REQUEST_TIMEOUT_S)]
+        options = [
+            "--tokens",
+            str(tokens),
+            "--request-timeout",
+            str(REQUEST_TIMEOUT_S),
+            "--max-connections-per-address",
+            "0",
+        ]
         process = subprocess.Popen(
             [sys.executable, "-m", "taskstream", *edge, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

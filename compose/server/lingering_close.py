@@ -27,6 +27,11 @@ class LingeringClose:
         self.pause_reading = transport.pause_reading
         self.get_extra_info = transport.get_extra_info
 
+    @property
+    def unwritten_bytes(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
     def resume_reading(self) -> None:
         """Resume reading, unless the transport is closing."""
         if not self._transport.is_closing():

@@ -39,6 +39,16 @@ def edge(broker: KafkaClient, edge_topics: Topics, tmp_path_factory: pytest.Temp
     """With a short time for whole requests."""
     folder = tmp_path_factory.mktemp("edge")
     with running_edge(
-        broker, edge_topics.prefix, folder, "--request-timeout", "2", "--max-batch-reports", "50"
+        broker,
+        edge_topics.prefix,
+        folder,
+        "--request-timeout",
+        "2",
+        "--max-batch-reports",
+        "50",
+        "--write-timeout",
+        "3",
+        "--max-connections-per-address",
+        "0",
     ) as running:
         yield running

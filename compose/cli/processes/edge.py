@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from taskstream.compose.cli.options.authentication_options import authentication_options
+from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
@@ -34,7 +35,7 @@ Tracing = Callable[[Edge], Any]
 """Wraps an edge in tracing; called after a fork, because the exporter has a thread."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_LIMIT, _BOUND = Limits(), HttpBounds()
+_LIMIT = Limits()
 _POSITIVE = click.IntRange(1)
 _SECONDS = click.FloatRange(min=0, min_open=True)
 _LIMIT_OPTIONS = (
@@ -42,9 +43,6 @@ _LIMIT_OPTIONS = (
     click.option("--max-batch", default=_LIMIT.batch_bytes, type=_POSITIVE, help="Maximum bytes per batch."),
     click.option(
         "--max-batch-reports", default=_LIMIT.batch_reports, type=_POSITIVE, help="Maximum reports per batch."
-    ),
-    click.option(
-        "--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Maximum bytes of a request's headers."
     ),
     click.option(
         "--max-in-flight",
@@ -57,9 +55,6 @@ _LIMIT_OPTIONS = (
         default=_LIMIT.queued_events,
         type=_POSITIVE,
         help="Maximum events in librdkafka's queue, per process.",
-    ),
-    click.option(
-        "--max-connections", default=_BOUND.connections, type=_POSITIVE, help="Maximum connections, per process."
     ),
     click.option(
         "--rate",
@@ -76,20 +71,11 @@ _LIMIT_OPTIONS = (
     click.option(
         "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds to wait for an ack from Kafka."
     ),
-    click.option(
-        "--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="Seconds to receive a whole request."
-    ),
-    click.option(
-        "--idle-timeout",
-        default=_BOUND.idle_s,
-        type=_SECONDS,
-        help="Seconds that a connection may be idle between two requests.",
-    ),
 )
 
 
 def limit_options(command: Command) -> Command:
-    """Give the command `limits: Limits` and `bounds: HttpBounds`."""
+    """Give the command `limits: Limits`."""
 
     @functools.wraps(command)
     def with_limits(**kwargs: Any) -> Any:
@@ -103,13 +89,7 @@ def limit_options(command: Command) -> Command:
             reports_burst=kwargs.pop("burst"),
             ack_timeout_s=kwargs.pop("ack_timeout"),
         )
-        bounds = HttpBounds(
-            header_bytes=kwargs.pop("max_headers"),
-            connections=kwargs.pop("max_connections"),
-            request_s=kwargs.pop("request_timeout"),
-            idle_s=kwargs.pop("idle_timeout"),
-        )
-        return command(limits=limits, bounds=bounds, **kwargs)
+        return command(limits=limits, **kwargs)
 
     decorated: Any = with_limits
     for option in reversed(_LIMIT_OPTIONS):
@@ -128,6 +108,7 @@ def limit_options(command: Command) -> Command:
     "--workers", default=1, type=_POSITIVE, help="The number of processes, each with its own producer and limits."
 )
 @limit_options
+@connection_options
 @click.option(
     "--drain-delay",
     default=1.0,

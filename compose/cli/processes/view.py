@@ -8,11 +8,13 @@ import click
 
 from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.authentication_options import authentication_options
+from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
 from taskstream.compose.server.serve import Serving, address, bind, serve
 from taskstream.compose.server.view import ViewSettings, build_view
@@ -28,6 +30,7 @@ from taskstream.schemas.topics import Topics
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: a free port.")
 @authentication_options
+@connection_options
 @click.option(
     "--bucket",
     default=60.0,
@@ -49,6 +52,7 @@ def view(
     host: str,
     port: int,
     callers: CallerSettings,
+    bounds: HttpBounds,
     bucket: float,
     drain_timeout: int,
 ) -> None:
@@ -59,7 +63,7 @@ def view(
     sees all projects.
     """
     log_to_standard_error()
-    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout)
+    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
     app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)), command_clock().now_us)
     listener = bind(serving)
     click.echo(f"the view listens on {address(listener)}", err=True)

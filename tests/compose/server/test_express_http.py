@@ -8,10 +8,11 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from taskstream.compose.server.bounded_http import QUIET_S, HttpBounds, bounded_by
+from taskstream.compose.server.bounded_http import BACKLOG_BYTES, QUIET_S, HttpBounds, bounded_by
 
-SHORT = b"PUT /short HTTP/1.1\r\nContent-Length: 2\r\n%b\r\n{}"
-LONG = b"GET /long HTTP/1.1\r\n\r\n"
+SHORT = b"PUT /short HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n%b\r\n{}"
+LONG = b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n"
+TOKEN = b"X-Auth-Token: a\r\n"
 DATE = (b"date", b"today")
 
 
@@ -21,6 +22,8 @@ class Wire:
     def __init__(self) -> None:
         self.written = b""
         self.closed = False
+        self.paused = False
+        self.unwritten = 0
         self.write = self._write
 
     def _write(self, data: bytes) -> None:
@@ -37,8 +40,15 @@ class Wire:
     def get_extra_info(self, _name: str, default=None):
         return default
 
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unwritten
+
     def can_write_eof(self) -> bool:
         return False
 
@@ -169,7 +179,9 @@ def test_answers_keep_the_order_of_their_requests_whatever_way_they_take():
         await a_moment()
         first, *others = wire.written.split(b"HTTP/1.1 200 OK")[1:]
         assert b"x-way: short" in first
-        assert len(others) == 2  # by the application: when they came, an answer was still owed
+        assert len(others) == 1  # by the application; the third request waits for its response
+        lane.pay()
+        assert b"x-way: short" in wire.written.split(b"HTTP/1.1 200 OK")[3]
 
     on_a_connection(lane, story)
 
@@ -186,18 +198,162 @@ def test_an_answer_to_a_connection_that_is_gone_is_dropped():
     on_a_connection(lane, story)
 
 
-def test_what_follows_and_is_no_http_ends_the_connection_and_the_answer_is_dropped():
+def test_what_follows_and_is_not_http_is_refused_after_the_response_before_it():
     lane = Lane()
 
     async def story(http, wire):
         http.data_received(SHORT % b"")
         http.data_received(b"\x00\x01\r\n\r\n")
-        assert wire.written.startswith(b"HTTP/1.1 400")
-        refusal = wire.written
+        assert wire.written == b""
         lane.pay()
-        assert wire.written == refusal
+        await a_moment()
+        assert wire.written.startswith(b"HTTP/1.1 200")
+        assert b"HTTP/1.1 400" in wire.written
+        assert wire.closed
 
     on_a_connection(lane, story)
+
+
+def test_requests_behind_one_wait_unparsed_and_reading_pauses():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received((SHORT % b"") * 1000)
+        assert len(lane.owed) == 1
+        assert wire.paused
+        for number in range(1000):
+            assert wire.written.count(b"200 OK") == number
+            lane.pay()
+            await a_moment()
+        assert wire.written.count(b"200 OK") == 1000
+        assert not wire.paused
+
+    on_a_connection(lane, story)
+
+
+def test_a_client_that_sends_on_while_reading_is_paused_is_cut_off():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        for _ in range(BACKLOG_BYTES // 65536 + 1):
+            http.data_received(b"x" * 65536)
+        assert wire.closed
+
+    on_a_connection(lane, story)
+
+
+def test_while_the_socket_takes_no_bytes_no_further_request_is_begun():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.pause_writing()
+        http.data_received((SHORT % b"") * 2)
+        await a_moment()
+        assert len(lane.owed) == 0
+        http.resume_writing()
+        assert len(lane.owed) == 1
+
+    on_a_connection(lane, story)
+
+
+def test_a_response_that_nobody_reads_ends_the_connection():
+    async def story(http, wire):
+        now_s = http._since_s
+        wire.unwritten = 100
+        http.sweep(now_s + 0)
+        http.sweep(now_s + http.bounds.write_s)
+        assert not wire.closed
+        wire.unwritten = 99  # it reads, if slowly
+        http.sweep(now_s + 1 + http.bounds.write_s)
+        http.sweep(now_s + 1 + 2 * http.bounds.write_s)
+        assert not wire.closed
+        http.sweep(now_s + 2 + 2 * http.bounds.write_s)
+        assert wire.closed
+
+    on_a_connection(Lane(), story)
+
+
+def test_a_client_that_ends_its_side_gets_its_response():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        assert http.eof_received()
+        assert not wire.closed
+        lane.pay()
+        assert wire.written.count(b"200 OK") == 1
+        assert wire.closed
+
+    on_a_connection(lane, story)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b"Host: other\r\n",
+        b"Content-Length: 2\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        TOKEN * 2,
+        b"Authorization: a\r\n" * 2,
+    ],
+)
+def test_headers_that_two_readers_could_read_differently_are_refused(more):
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % more)
+        assert wire.written.startswith(b"HTTP/1.1 400")
+        assert lane.owed == []
+
+    on_a_connection(lane, story)
+
+
+def test_a_request_without_a_host_is_refused():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received((SHORT % b"").replace(b"Host: h\r\n", b""))
+        assert wire.written.startswith(b"HTTP/1.1 400")
+
+    on_a_connection(lane, story)
+
+
+def test_an_offer_of_another_protocol_is_ignored():
+    lane = Lane()
+
+    async def story(http, wire):
+        offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"
+        http.data_received(SHORT % offer + (SHORT % b""))
+        for _ in range(2):
+            lane.pay()
+            await a_moment()
+        assert wire.written.count(b"200 OK") == 2
+
+    on_a_connection(lane, story)
+
+
+def test_one_address_has_so_many_connections_and_no_more():
+    async def told():
+        config = uvicorn.Config(
+            application,
+            http=bounded_by(HttpBounds(connections_per_address=1)),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+        )
+        config.load()
+        wires = [Wire() for _ in range(3)]
+        made = [config.http_protocol_class(config=config, server_state=ServerState(), app_state={}) for _ in wires]
+        made[0].connection_made(wires[0])
+        made[1].connection_made(wires[1])
+        assert wires[1].written.startswith(b"HTTP/1.1 503")
+        made[1].connection_lost(None)
+        made[0].connection_lost(None)
+        made[2].connection_made(wires[2])
+        assert not wires[2].closed
+
+    asyncio.run(told())
 
 
 def test_an_error_of_ours_is_not_told_as_one_of_the_request():
