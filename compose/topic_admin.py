@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.errors import TopicsError
+from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.topics import FoundTopic, Topic, Topics
 
@@ -83,7 +84,7 @@ def _partitions(admin: QuietAdmin, topics: Topics, timeout_s: float) -> dict[str
         try:
             found[name] = answer.result().partitions
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if not is_unknown_topic(error.args[0]):
                 raise TopicsError(f"{name}: not found out: {_told(admin, error)}") from error
     return found
 

@@ -14,7 +14,7 @@ from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import found_topics
-from taskstream.consumer.kafka.group_lag import GroupLags
+from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.topics import Topics, differences
 

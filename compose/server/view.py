@@ -8,13 +8,13 @@ from typing import Final
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.http.application import View
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
-from taskstream.consumer.view.read_model.state_changes import StateChangeDecoder
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -40,6 +40,6 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         CredentialsUnusable: a file of credentials cannot be used.
     """
     config, topics = settings.kafka.config(), settings.topics
-    of_states = Follower(FollowedTopic(config, topics.state.name), StateChangeDecoder(settings.ids))
+    of_states = Follower(FollowedTopic(config, topics.state.name), StateDecoder(settings.ids))
     of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
     return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers), now_us)

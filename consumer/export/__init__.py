@@ -1,4 +1,4 @@
-"""A topic's records as typed columns: for Python `batches`, for everybody else a file. It writes to no topic."""
+"""A topic's records as typed columns: in Python with `batches`, or in a file. It writes to no topic."""
 
 from taskstream.consumer.export.topic_batches import TopicBatches, batches
 

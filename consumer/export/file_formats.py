@@ -1,6 +1,6 @@
-"""How each file format grows by one piece at a time, and how the pieces become one file. It knows no topic.
+"""How each file format is written piece by piece, and how the pieces become one file. It knows no topic.
 
-A piece is whole once it is written: a file cut off behind any of its pieces can be continued.
+A written piece is complete: an export can be continued after any of its pieces.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ class Format(Protocol):
     """One file format."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
-        """Write one piece at the end of the file; the first one may be without rows."""
+        """Write one piece at the end of the file; the first one may have no rows."""
         ...
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
-        """Make one file of the pieces, in its place; `pieces` tells where each of them ends."""
+        """Replace the file of pieces by the finished file. `pieces`: the offset in bytes at which each of them ends."""
         ...
 
 
 class ArrowFile:
-    """Arrow's IPC file. The pieces are IPC streams; at the end they are copied behind each other into a file."""
+    """Arrow's IPC file. The pieces are IPC streams, which are copied into one file at the end."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -50,7 +50,7 @@ class ArrowFile:
 
 
 class Parquet:
-    """Parquet, a row group a piece. The pieces are Arrow's IPC streams: a Parquet file cannot be continued."""
+    """Parquet, one row group per piece. The pieces are Arrow IPC streams: a Parquet file cannot be appended to."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -69,7 +69,7 @@ class Parquet:
 
 
 class Csv:
-    """RFC 4180 with a header; times as ISO 8601, null as nothing, an empty string as two quotes, lists as [1,2]."""
+    """RFC 4180 with a header. Times are ISO 8601, null is empty, an empty string is two quotes, lists are [1,2]."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -80,11 +80,11 @@ class Csv:
                 writer.write_batch(batch)
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
-        """Nothing is left to do."""
+        """The pieces are the file."""
 
 
 class Ndjson:
-    """A JSON object a line."""
+    """One JSON object per line."""
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -93,7 +93,7 @@ class Ndjson:
                 file.write(json_lines(batch))
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
-        """Nothing is left to do."""
+        """The pieces are the file."""
 
 
 FORMATS: Mapping[str, Format] = {
@@ -102,7 +102,7 @@ FORMATS: Mapping[str, Format] = {
     ".csv": Csv(),
     ".ndjson": Ndjson(),
 }
-"""By the ending of the file's name."""
+"""[the file name's suffix]"""
 
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
@@ -115,7 +115,7 @@ def _append_stream(file: BinaryIO, table: pa.Table) -> None:
 
 
 def _tables(path: Path, pieces: Sequence[int]) -> Iterator[pa.Table]:
-    """The pieces that are IPC streams, one in memory at a time."""
+    """The pieces, which are IPC streams; one is in memory at a time."""
     with pa.OSFile(str(path)) as whole:
         for begin in [0, *pieces[:-1]]:
             whole.seek(begin)

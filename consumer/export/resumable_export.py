@@ -1,6 +1,6 @@
-"""An export to one file: pieces and a note of how far they reach, until the file is whole and gets its name.
+"""An export to one file that can be interrupted and resumed. It is written in pieces; the complete file gets its name.
 
-Killed at any moment it goes on where the last piece ends. FILE.partial holds the pieces, FILE.partial.json the note.
+An export that was killed resumes after its last piece. FILE.partial has the pieces, FILE.partial.json the progress.
 """
 
 from __future__ import annotations
@@ -27,26 +27,27 @@ PIECE_BYTES = 64 << 20
 
 @dataclass(slots=True)
 class ExportProgress:
-    """What is done of an export; lies beside the file while it is not whole."""
+    """How far an export is; it is stored beside the file until the file is complete."""
 
     request: Mapping[str, Any]
-    """What was asked for: an export goes on only with the same."""
+    """What to export: an export resumes only with the same request."""
     spans: dict[int, OffsetRange]
-    """Pinned when it began."""
+    """[partition] The offsets to export, pinned when the export began."""
     positions: dict[int, int]
+    """[partition] The offset after the last record that was exported."""
     pieces: list[int] = field(default_factory=list)
-    """Where each piece ends, in bytes."""
+    """The offset in bytes at which each piece ends."""
     rows: int = 0
     tombstones: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
 
     def rest(self) -> dict[int, OffsetRange]:
-        """What is still to be read."""
+        """[partition] The offsets that are not exported yet."""
         return {each: OffsetRange(self.positions[each], span.end, span.gone) for each, span in self.spans.items()}
 
 
 class Export:
-    """`Export(path, ...).run(batches_of)`. Only one process at a time writes to a file."""
+    """`Export(path, ...).run(spans_of, batches_of)`. Only one process at a time writes to a file."""
 
     def __init__(
         self,
@@ -58,66 +59,66 @@ class Export:
         restart: bool = False,
     ) -> None:
         if path.suffix not in FORMATS:
-            raise ExportUnusable(f"{path}: the ending tells the format: give one of {', '.join(FORMATS)}")
+            raise ExportUnusable(f"{path}: the suffix selects the format: give one of {', '.join(FORMATS)}")
         self._path = path
         self._format = FORMATS[path.suffix]
         self._partial = path.with_name(path.name + ".partial")
-        self._note_path = path.with_name(path.name + ".partial.json")
+        self._progress_path = path.with_name(path.name + ".partial.json")
         self._request = dict(request)
         self._piece_rows = piece_rows
         self._overwrite = overwrite
         self._restart = restart
         self.resumed = False
-        """Whether an earlier run is gone on with."""
+        """Whether the export resumed an earlier run."""
 
     def run(
         self,
         spans_of: Callable[[], Mapping[int, OffsetRange]],
         batches_of: Callable[[Mapping[int, OffsetRange]], TopicBatches],
-        told: Callable[[TopicBatches, ExportProgress], None] = lambda _batches, _note: None,
+        on_piece: Callable[[TopicBatches, ExportProgress], None] = lambda _batches, _progress: None,
     ) -> ExportProgress:
-        """Export all of the range, or what is left of it; gives the whole account. `told` is called now and then.
+        """Export the range, or what is left of it; returns the progress of all runs. `on_piece` follows each piece.
 
         Raises:
-            ExportUnusable: the file is there, or half of another export is, or somebody else is writing it.
-            ConsumerError: the topic could not be read; what is written stays, and can be gone on with.
+            ExportUnusable: the file exists, or part of another export does, or another process writes it.
+            ConsumerError: the topic could not be read. The written pieces stay, and the export can be resumed.
         """
         if self._path.exists() and not self._overwrite:
             raise ExportExists(f"{self._path} exists")
         try:
             with self._partial.open("a+b") as file:
                 _lock(file, self._path)
-                note = self._begin(file, spans_of)
-                self._read(file, note, batches_of(note.rest()), told)
-                self._format.finish(self._partial, note.pieces)
+                progress = self._begin(file, spans_of)
+                self._read(file, progress, batches_of(progress.rest()), on_piece)
+                self._format.finish(self._partial, progress.pieces)
                 with self._partial.open("rb") as whole:
                     os.fsync(whole.fileno())
                 self._partial.replace(self._path)
-                self._note_path.unlink()
+                self._progress_path.unlink()
         except OSError as error:
             raise ExportUnusable(f"{self._path} cannot be written: {error}") from error
-        return note
+        return progress
 
     def _begin(self, file: BinaryIO, spans_of: Callable[[], Mapping[int, OffsetRange]]) -> ExportProgress:
-        """The note of an earlier run, the file cut to what it tells; or a new one."""
-        note = None if self._restart else self._found()
-        self.resumed = note is not None
-        if note is None:
+        """The progress of an earlier run, with the file cut after its last piece; or a new one."""
+        progress = None if self._restart else self._stored()
+        self.resumed = progress is not None
+        if progress is None:
             spans = dict(spans_of())
-            note = ExportProgress(self._request, spans, {each: span.begin for each, span in spans.items()})
-        file.truncate(note.pieces[-1] if note.pieces else 0)
+            progress = ExportProgress(self._request, spans, {each: span.begin for each, span in spans.items()})
+        file.truncate(progress.pieces[-1] if progress.pieces else 0)
         file.seek(0, os.SEEK_END)
-        self._write_note(note)
-        return note
+        self._store(progress)
+        return progress
 
     def _read(
         self,
         file: BinaryIO,
-        note: ExportProgress,
+        progress: ExportProgress,
         batches: TopicBatches,
-        told: Callable[[TopicBatches, ExportProgress], None],
+        on_piece: Callable[[TopicBatches, ExportProgress], None],
     ) -> None:
-        before = note.rows, note.tombstones, Counter(note.rejected)
+        before = progress.rows, progress.tombstones, Counter(progress.rejected)
         held: list[pa.RecordBatch] = []
 
         def write() -> None:
@@ -125,49 +126,49 @@ class Export:
             file.flush()
             os.fsync(file.fileno())
             held.clear()
-            note.positions = batches.positions
-            note.pieces.append(file.tell())
-            note.rows, note.tombstones = before[0] + batches.rows, before[1] + batches.tombstones
-            note.rejected = dict(before[2] + batches.rejected)
-            self._write_note(note)
-            told(batches, note)
+            progress.positions = batches.positions
+            progress.pieces.append(file.tell())
+            progress.rows, progress.tombstones = before[0] + batches.rows, before[1] + batches.tombstones
+            progress.rejected = dict(before[2] + batches.rejected)
+            self._store(progress)
+            on_piece(batches, progress)
 
         for batch in batches:
             held.append(batch)
             if sum(each.num_rows for each in held) >= self._piece_rows or _bytes(held) >= PIECE_BYTES:
                 write()
-        if held or not note.pieces or note.positions != batches.positions:
+        if held or not progress.pieces or progress.positions != batches.positions:
             write()
 
-    def _found(self) -> ExportProgress | None:
+    def _stored(self) -> ExportProgress | None:
         try:
-            kept = json.loads(self._note_path.read_text("utf-8"))
-            spans = {int(each): OffsetRange(**span) for each, span in kept.pop("spans").items()}
-            positions = {int(each): offset for each, offset in kept.pop("positions").items()}
-            note = ExportProgress(spans=spans, positions=positions, **kept)
+            stored = json.loads(self._progress_path.read_text("utf-8"))
+            spans = {int(each): OffsetRange(**span) for each, span in stored.pop("spans").items()}
+            positions = {int(each): offset for each, offset in stored.pop("positions").items()}
+            progress = ExportProgress(spans=spans, positions=positions, **stored)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PartialExportUnusable(f"{self._note_path} does not describe a partial export") from error
-        if note.request != self._request:
+            raise PartialExportUnusable(f"{self._progress_path} does not describe a partial export") from error
+        if progress.request != self._request:
             raise PartialExportUnusable(
-                f"{self._partial} is part of another export ({_shown(note.request)}; now {_shown(self._request)})"
+                f"{self._partial} is part of another export ({_shown(progress.request)}; now {_shown(self._request)})"
             )
-        if self._partial.stat().st_size < (note.pieces[-1] if note.pieces else 0):
-            raise PartialExportUnusable(f"{self._partial} is shorter than {self._note_path} says")
-        return note
+        if self._partial.stat().st_size < (progress.pieces[-1] if progress.pieces else 0):
+            raise PartialExportUnusable(f"{self._partial} is shorter than {self._progress_path} says")
+        return progress
 
-    def _write_note(self, note: ExportProgress) -> None:
-        new = self._note_path.with_name(self._note_path.name + ".new")
+    def _store(self, progress: ExportProgress) -> None:
+        new = self._progress_path.with_name(self._progress_path.name + ".new")
         with new.open("w", encoding="utf-8") as file:
-            json.dump(asdict(note), file)
+            json.dump(asdict(progress), file)
             file.flush()
             os.fsync(file.fileno())
-        new.replace(self._note_path)
+        new.replace(self._progress_path)
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Until the file is closed, or the process ends."""
+    """Lock the file until it is closed, or the process ends."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -1,4 +1,4 @@
-"""Columns as text, a whole batch at once: lines of JSON, and the CSV of what CSV has no type for."""
+"""Columns as text, a whole batch at once: JSON lines, and text for the types that CSV does not have."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CONTROL = "[\\x00-\\x1f]"
 
 
 def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
-    """The batch as UTF-8, one JSON object a row. Times are ISO 8601 in UTC; what is no finite number is null."""
+    """The batch as UTF-8, one JSON object per row. Times are ISO 8601 in UTC; NaN and infinity are null."""
     parts: list[pa.Array | pa.Scalar] = []
-    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
-        parts += [pa.scalar(f"{',' if place else '{'}{json.dumps(name)}:"), _json(column)]
+    for index, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        parts += [pa.scalar(f"{',' if index else '{'}{json.dumps(name)}:"), _json(column)]
     lines = pc.binary_join_element_wise(*parts, pa.scalar("}\n"), pa.scalar(""))
     _, offsets, text = lines.buffers()
     ends = memoryview(offsets).cast("i")

@@ -1,4 +1,4 @@
-"""A part of a topic as Arrow RecordBatches, one after the other, in bounded memory. It knows no file.
+"""A range of a topic as Arrow RecordBatches, one after the other, in bounded memory. It knows no file.
 
 for batch in batches("localhost:9092", "progress", start="PT1H"):
     ...
@@ -24,20 +24,20 @@ from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topic, Topics
 
 MOST = 50_000
-"""Records in one batch, at the most."""
-PLACE = (
+"""The most records in one batch."""
+POSITION_FIELDS = (
     pa.field("partition", pa.int32(), nullable=False),
     pa.field("offset", pa.int64(), nullable=False),
     pa.field("timestamp", pa.timestamp("ms", "UTC"), nullable=False),
 )
-"""What stands before the record's own columns: where it lies, and the record's timestamp, which is its receipt."""
-TOLD = 20
-"""How many unreadable records are told one by one; all are counted."""
+"""The columns before those of the record. `timestamp` is when the edge received the report."""
+MOST_UNREADABLE = 20
+"""How many unreadable records are kept in `TopicBatches.unreadable`; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """One record that could not be read, and why."""
+    """One record that could not be decoded, and why."""
 
     partition: int
     offset: int
@@ -59,13 +59,14 @@ def batches(
 ) -> TopicBatches:
     """The records of `progress`, `state`, `rates` or `signals` from `start` to `end`.
 
-    `kafka` is HOST:PORT, or settings of librdkafka. Both ends of the range are words: a time, a duration back from
-    now such as PT15M, earliest, latest, or @FILE of offsets. The end is pinned now: what comes later is not waited
-    for. `columns` are the record's fields that are wanted; partition, offset and timestamp are always there.
+    `kafka` is HOST:PORT, or settings of librdkafka. `start` and `end` are a time, a duration before now such as PT15M,
+    earliest, latest, or @FILE of offsets. The end is pinned by this call: later records are not read. `columns` selects
+    fields of the record; None: all. Partition, offset and timestamp are always there. `most` limits the rows of one
+    batch.
 
     Raises:
-        BadRange: a word is none of these, or no topic of records goes by this name.
-        SchemasError: a wanted column is no field of the record.
+        BadRange: `start` or `end` is none of these, or there is no topic of this name.
+        SchemasError: a column is not a field of the record.
         KafkaFailed: Kafka did not answer, or has no such topic.
     """
     config = {"bootstrap.servers": kafka} if isinstance(kafka, str) else dict(kafka)
@@ -76,18 +77,22 @@ def batches(
 
 
 def topic_of(topics: Topics, noun: str) -> Topic:
-    """The topic of records that is called so: `progress` or its whole name."""
+    """The topic with this name: `progress` or its full name.
+
+    Raises:
+        BadRange: there is none.
+    """
     known = {topic.name.removeprefix(f"{topics.prefix}."): topic for topic in topics.all if topic.value is not None}
     found = known.get(noun.removeprefix(f"{topics.prefix}."))
     if found is None:
-        raise BadRange(f"{noun!r} is no topic of records: give {', '.join(known)}")
+        raise BadRange(f"{noun!r} is not a topic of Avro records: give {', '.join(known)}")
     return found
 
 
 class TopicBatches:
-    """Iterable once. What could not be read is left out and counted in `rejected`, tombstones in `tombstones`.
+    """Iterable once. Records that cannot be decoded are left out and counted in `rejected`, tombstones in `tombstones`.
 
-    `schema` is that of every batch; `reader()` is what DuckDB and others take.
+    `schema` is that of every batch. `reader()` is for DuckDB and others.
     """
 
     def __init__(
@@ -100,43 +105,43 @@ class TopicBatches:
         most: int = MOST,
     ) -> None:
         assert topic.value is not None, "the topic holds records"
-        wanted = None if columns is None else frozenset(columns) - {field.name for field in PLACE}
+        wanted = None if columns is None else frozenset(columns) - {field.name for field in POSITION_FIELDS}
         self._reader = ColumnReader(ids, topic.value, wanted)
-        self.schema = pa.schema([*PLACE, *self._reader.schema])
+        self.schema = pa.schema([*POSITION_FIELDS, *self._reader.schema])
         self._most = most
-        self._passage = BoundedReader(config, topic.name, spans)
+        self._records = BoundedReader(config, topic.name, spans)
         self.spans = spans
         self.rows = 0
         self.tombstones = 0
         self.rejected: Counter[str] = Counter()
-        """[reason] How many records could not be read."""
+        """[reason] How many records could not be decoded."""
         self.unreadable: list[Unreadable] = []
-        """The first of them."""
+        """The first `MOST_UNREADABLE` of them."""
 
     @property
     def positions(self) -> dict[int, int]:
-        """[partition] The offset after the last record that was given."""
-        return dict(self._passage.positions)
+        """[partition] The offset after the last record that was read."""
+        return dict(self._records.positions)
 
     @property
     def gone(self) -> int:
-        """Offsets that were asked for by number and are no more."""
+        """How many offsets were selected by number and are no longer on the topic."""
         return sum(span.gone for span in self.spans.values())
 
     @property
     def expected(self) -> int:
-        """Offsets in the range; records are as many or fewer."""
+        """How many offsets the range has; it has as many records or fewer."""
         return sum(span.end - span.begin for span in self.spans.values())
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        with self._passage as passage:
-            for records in passage.batches(self._most):
+        with self._records as reader:
+            for records in reader.batches(self._most):
                 if records.messages and (batch := self._batch(records)).num_rows:
                     self.rows += batch.num_rows
                     yield batch
 
     def reader(self) -> pa.RecordBatchReader:
-        """The same as Arrow's own stream of batches."""
+        """The same as a pyarrow RecordBatchReader."""
         return pa.RecordBatchReader.from_batches(self.schema, iter(self))
 
     def _batch(self, records: Records) -> pa.RecordBatch:
@@ -146,18 +151,18 @@ class TopicBatches:
             self._note(records, values[each.index], each)
         times: Any = (message.timestamp()[1] for message in records.messages)
         timestamps = np.fromiter(times, np.int64, len(values))[decoded.kept]
-        place = [
+        position = [
             pa.array(records.partitions[decoded.kept]),
             pa.array(records.offsets[decoded.kept]),
-            pa.array(timestamps).cast(PLACE[2].type),
+            pa.array(timestamps).cast(POSITION_FIELDS[2].type),
         ]
-        return pa.RecordBatch.from_arrays([*place, *decoded.batch.columns], schema=self.schema)
+        return pa.RecordBatch.from_arrays([*position, *decoded.batch.columns], schema=self.schema)
 
     def _note(self, records: Records, value: bytes | None, why: Rejected) -> None:
         if value is None:
             self.tombstones += 1
             return
         self.rejected[str(why.reason)] += 1
-        if len(self.unreadable) < TOLD:
+        if len(self.unreadable) < MOST_UNREADABLE:
             partition, offset = int(records.partitions[why.index]), int(records.offsets[why.index])
             self.unreadable.append(Unreadable(partition, offset, str(why.reason), why.detail))

@@ -8,7 +8,8 @@ open work, and reading begins again at the committed offsets.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
@@ -20,7 +21,14 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
-from taskstream.consumer.kafka.retry import FINAL
+from taskstream.consumer.kafka.kafka_errors import (
+    UnknownTopicLimit,
+    is_end_of_partition,
+    is_fatal,
+    is_final,
+    is_offset_gone,
+    is_unknown_topic,
+)
 from taskstream.consumer.kafka.transaction import CallWatch
 
 Ints = npt.NDArray[np.int64]
@@ -81,7 +89,15 @@ class BatchSource:
     Entering creates the client, `subscribe` joins the group, and leaving gives the partitions back.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, watchdog: CallWatch) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        watchdog: CallWatch,
+        new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`config` is librdkafka's; `clock` gives monotonic seconds."""
         self.topic = topic
         self._config = dict(config)
         self._watchdog = watchdog
@@ -94,9 +110,12 @@ class BatchSource:
         self._moved = False
         """Partitions were assigned, revoked or lost during this read."""
         self._failed: ConsumerError | KafkaException | None = None
+        self._new_consumer = new_consumer
+        self._clock = clock
+        self._unknown = UnknownTopicLimit()
 
     def __enter__(self) -> Self:
-        self._consumer_or_none = Consumer(
+        self._consumer_or_none = self._new_consumer(
             {
                 "session.timeout.ms": 10_000,
                 "heartbeat.interval.ms": 2_000,
@@ -175,6 +194,10 @@ class BatchSource:
                     if error is not None:
                         self._handle_event(message, error)
                 messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            if messages:
+                self._unknown.end()
+            elif self._unknown.exceeded(self._clock()):
+                raise KafkaFailed(f"{self.topic} cannot be read: the brokers do not know it, or one of its partitions")
             return self._batch(messages)
 
     def _batch(self, messages: list[Message]) -> SourceBatch:
@@ -244,19 +267,22 @@ class BatchSource:
         return CommittedOffsets(self._consumer, self._config["group.id"], self.topic)
 
     def _handle_event(self, message: Message, error: KafkaError) -> None:
-        code, partition, offset = error.code(), message.partition(), message.offset()
-        if code == KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name for it)
+        partition, offset = message.partition(), message.offset()
+        if is_end_of_partition(error):
+            self._unknown.end()
             if partition in self._next and offset is not None:
                 self._ends[partition] = offset
-        elif code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (as above)
+        elif is_offset_gone(error):
             raise self._committed.gap(partition, error.str())
-        elif error.fatal() or code == KafkaError._FATAL:  # noqa: SLF001 (as above)
+        elif is_fatal(error):
             raise InstanceFenced(
                 f"the group has excluded this member: {error.str()}. Is another worker running under the same instance "
                 "name? Each worker needs a name of its own"
             )
-        elif code in FINAL:
+        elif is_final(error):
             raise KafkaFailed(f"{self.topic} cannot be read: {error.str()}")
+        elif is_unknown_topic(error):
+            self._unknown.start(self._clock())
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if self._state in (_Membership.LEAVING, _Membership.LEAVING_AFTER_ERROR):

@@ -1,12 +1,12 @@
-"""Reads a pinned part of a topic in batches, and ends where it ends. It knows offsets, and nothing of what is in them.
+"""Reads given offsets of a topic in batches, and ends at their end. It knows offsets, and no record's content.
 
-The end is the position reaching it, not a record having its offset: control records and compaction leave holes.
+The end is reached by position, not by a record with that offset: control records and compaction leave gaps.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_offset_gone
 
 _WAIT_S = 0.2
 _STALLED_S = 60.0
@@ -31,12 +32,19 @@ class Records:
 
 
 class BoundedReader:
-    """`with Passage(config, topic, spans) as passage: for records in passage.batches(most): ...`. No group.
+    """`with BoundedReader(config, topic, ranges) as reader: for records in reader.batches(most): ...`. In no group.
 
-    Each batch holds records of any partitions, each partition's in order.
+    Each batch holds records of any partitions, each partition's in order. `config` is librdkafka's.
     """
 
-    def __init__(self, config: Mapping[str, Any], topic: str, spans: Mapping[int, OffsetRange]) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        ranges: Mapping[int, OffsetRange],
+        new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._config = {
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,
@@ -51,42 +59,46 @@ class BoundedReader:
             "auto.offset.reset": "error",
         }
         self._topic = topic
-        self._ends = {partition: span.end for partition, span in spans.items()}
-        self.positions = {partition: span.begin for partition, span in spans.items()}
-        """[partition] The offset after the last record that was given, or the end."""
+        self._ends = {partition: offsets.end for partition, offsets in ranges.items()}
+        self.positions = {partition: offsets.begin for partition, offsets in ranges.items()}
+        """[partition] The offset after the last record that was returned, or the end."""
+        self._problem = ""
+        """The last error that may pass, since the last record."""
+        self._new_consumer = new_consumer
+        self._clock = clock
 
     def __enter__(self) -> Self:
-        self._consumer = Consumer(self._config)
+        self._consumer = self._new_consumer(self._config)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
     def batches(self, most: int) -> Iterator[Records]:
-        """All records of the spans, up to `most` at once; none of them after a moment without any.
+        """All records of the ranges, up to `most` at once. A batch is empty after a moment without records.
 
         Raises:
-            StreamGap: retention took records of a span before they were read.
-            KafkaFailed: Kafka does not give them.
+            StreamGap: retention deleted records of a range before they were read.
+            KafkaFailed: an error is final, or nothing was read for a minute.
         """
         left = {each for each, end in self._ends.items() if self.positions[each] < end}
         self._consumer.assign([TopicPartition(self._topic, each, self.positions[each]) for each in sorted(left)])
-        moved = time.monotonic()
+        moved_s = self._clock()
         while left:
             fetched = self._consumer.consume(most, timeout=_WAIT_S)
             records = self._within(_records([message for message in fetched if message.error() is None]))
             self._advance(fetched, records, left)
-            if fetched:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > _STALLED_S:
+            if any((error := message.error()) is None or is_end_of_partition(error) for message in fetched):
+                moved_s, self._problem = self._clock(), ""
+            elif self._clock() - moved_s > _STALLED_S:
                 raise KafkaFailed(
-                    f"{self._topic}, partitions {sorted(left)}, gave nothing for {_STALLED_S:.0f} s: "
-                    "are the brokers up, and is no transaction left open?"
+                    f"no record of {self._topic}, partitions {sorted(left)}, came for {_STALLED_S:.0f} s: "
+                    f"{self._problem or 'are the brokers up, and is no transaction left open?'}"
                 )
             yield records
 
     def _within(self, records: Records) -> Records:
-        """Without those at or behind the end of their partition's span, which now is reached."""
+        """Without those at or after the end of their partition's range, which is then reached."""
         ends = np.zeros(max(self._ends, default=0) + 1, np.int64)
         ends[list(self._ends)] = list(self._ends.values())
         within = records.offsets < ends[records.partitions]
@@ -95,32 +107,35 @@ class BoundedReader:
         for partition in np.unique(records.partitions[~within]).tolist():
             self.positions[partition] = self._ends[partition]
         kept = np.flatnonzero(within)
-        messages = [records.messages[place] for place in kept.tolist()]
+        messages = [records.messages[index] for index in kept.tolist()]
         return Records(messages, records.partitions[kept], records.offsets[kept])
 
     def _advance(self, fetched: Sequence[Message], records: Records, left: set[int]) -> None:
-        """Note how far the batch, and the ends of partitions that were told in it, bring us."""
+        """Advance the positions by the records and the ends of partitions that were fetched."""
         for partition in np.unique(records.partitions).tolist():
             last = int(records.offsets[records.partitions == partition].max())
             self.positions[partition] = max(self.positions[partition], last + 1)
         for message in fetched:
             if (error := message.error()) is not None:
-                place: Any = message.partition()
-                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's public name)
-                    self._answer(place, error)
-                elif place in left:
+                number: Any = message.partition()
+                if not is_end_of_partition(error):
+                    self._check(number, error)
+                elif number in left:
                     offset: Any = message.offset()
-                    self.positions[place] = min(max(self.positions[place], offset), self._ends[place])
+                    self.positions[number] = min(max(self.positions[number], offset), self._ends[number])
         done = [each for each in left if self.positions[each] >= self._ends[each]]
         if done:
             left.difference_update(done)
             self._consumer.incremental_unassign([TopicPartition(self._topic, each) for each in done])
 
-    def _answer(self, partition: int | None, error: KafkaError) -> None:
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 (as above)
-            raise StreamGap(f"{self._topic}-{partition}: retention took records before they were read: {error.str()}")
-        if error.fatal() or error.code() in _FINAL:
+    def _check(self, partition: int | None, error: KafkaError) -> None:
+        if is_offset_gone(error):
+            raise StreamGap(
+                f"{self._topic}-{partition}: retention deleted records before they were read: {error.str()}"
+            )
+        if is_final(error):
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
+        self._problem = error.str()
 
 
 def _records(messages: list[Message]) -> Records:
@@ -128,13 +143,3 @@ def _records(messages: list[Message]) -> Records:
     partitions: Any = (message.partition() for message in messages)
     offsets: Any = (message.offset() for message in messages)
     return Records(messages, np.fromiter(partitions, np.int32, count), np.fromiter(offsets, np.int64, count))
-
-
-_FINAL = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 (librdkafka's public names)
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-    }
-)

@@ -1,28 +1,22 @@
-"""A part of a topic as offsets: bounds become a span a partition, pinned at the moment of asking. No record is read."""
+"""Offsets of a topic's partitions: where they begin and end, and what two bounds are in offsets. It reads no record."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from taskstream.consumer.errors import BadRange, KafkaFailed
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
+from taskstream.consumer.kafka.retry import RetryLimit, with_retry
 
 _CALL_S = 15.0
 _PAUSE_S = 0.1
-_PASSING = frozenset(
-    {
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,  # so says a broker that has not heard of a new topic yet
-    }
-)
 EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
 LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as above
 
@@ -34,14 +28,29 @@ class OffsetRange:
     begin: int
     end: int
     gone: int = 0
-    """Offsets before `begin` that were asked for by number and are on the topic no more."""
+    """Offsets before `begin` that were requested by number and are no longer on the topic."""
 
 
 class Cluster:
-    """Asks a cluster where a topic's records lie. `config` is librdkafka's."""
+    """Asks a cluster for partitions and offsets, with one admin client that the first question creates.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    `config` is librdkafka's. `call_s` is the timeout of one request, `limit_s` how long a failing one is repeated.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        call_s: float = _CALL_S,
+        limit_s: float = _CALL_S,
+        new_admin: Callable[[Mapping[str, Any]], QuietAdmin] = QuietAdmin,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._config = config
+        self._call_s = call_s
+        self._limit = RetryLimit(limit_s, pause_s=_PAUSE_S)
+        self._new_admin = new_admin
+        self._sleep = sleep
+        self._admin_or_none: QuietAdmin | None = None
 
     def partitions(self, topic: str) -> list[int]:
         """The numbers of a topic's partitions.
@@ -49,17 +58,20 @@ class Cluster:
         Raises:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
-        admin = QuietAdmin(self._config)
+        admin = self._admin()
         try:
-            found = admin.list_topics(topic, timeout=_CALL_S).topics[topic]
+            found = admin.list_topics(topic, timeout=self._call_s).topics[topic]
         except KafkaException as error:
             raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
         if found.error is not None:
-            raise KafkaFailed(f"{topic}: {found.error.str()}; `taskstream topics list` tells what is there")
+            remedy = "`taskstream topics list` shows the topics, `taskstream topics create` creates them"
+            raise KafkaFailed(f"{topic}: {found.error.str()}; {remedy}")
         return sorted(found.partitions)
 
     def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, OffsetRange]:
-        """The span of every partition that takes part, as a read_committed reader sees it now.
+        """[partition] The offsets from `start` to `end`, as a read_committed reader sees them now.
+
+        Where a bound names partitions, the others are left out.
 
         Raises:
             BadRange: a file of offsets does not name the topic.
@@ -69,53 +81,68 @@ class Cluster:
         partitions = self.partitions(topic)
         for offsets in named:
             partitions = [each for each in partitions if each in offsets]
-        lows = self.offsets(topic, partitions, EARLIEST)
-        highs = self.offsets(topic, partitions, LATEST)
-        begins = self._resolved(topic, start, lows, highs)
-        ends = self._resolved(topic, end, lows, highs)
-        return {each: _span(begins[each], ends[each], lows[each], highs[each]) for each in partitions}
+        extents = self.extents(topic, partitions)
+        begins, ends = (self._resolved(topic, bound, extents) for bound in (start, end))
+        return {each: _clipped(begins[each], ends[each], extent) for each, extent in extents.items()}
+
+    def extents(
+        self,
+        topic: str,
+        partitions: Sequence[int],
+        isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    ) -> dict[int, OffsetRange]:
+        """[partition] From its first offset to its end, as a reader of this `isolation` sees it.
+
+        The end of a read_committed reader is that before the first open transaction (the last stable offset).
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        begins = self.offsets(topic, partitions, EARLIEST, isolation)
+        ends = self.offsets(topic, partitions, LATEST, isolation)
+        return {each: OffsetRange(begins[each], ends[each]) for each in partitions}
 
     def offsets(
         self,
         topic: str,
-        partitions: list[int],
+        partitions: Sequence[int],
         spec: OffsetSpec,
         isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
     ) -> dict[int, int]:
-        """One offset a partition, as a reader of this `isolation` sees it; -1 where no record has so late a timestamp.
+        """[partition] The offset of `spec`; -1 where no record has so late a timestamp.
 
         Raises:
             KafkaFailed: Kafka did not answer.
         """
         if not partitions:
             return {}
-        admin = QuietAdmin(self._config)
-        asked = {TopicPartition(topic, each): spec for each in partitions}
-        deadline = time.monotonic() + _CALL_S
-        while True:
-            answers = admin.list_offsets(asked, isolation_level=isolation, request_timeout=_CALL_S)
-            try:
-                return {each.partition: answer.result().offset for each, answer in answers.items()}
-            except KafkaException as error:
-                reason: KafkaError = error.args[0]
-                if reason.code() not in _PASSING or time.monotonic() > deadline:
-                    raise KafkaFailed(f"the offsets of {topic} cannot be asked: {admin.why(error)}") from error
-                time.sleep(_PAUSE_S)
+        admin = self._admin()
+        specs = {TopicPartition(topic, each): spec for each in partitions}
 
-    def _resolved(
-        self, topic: str, bound: Bound, lows: Mapping[int, int], highs: Mapping[int, int]
-    ) -> Mapping[int, int]:
+        def ask() -> dict[int, int]:
+            answers = admin.list_offsets(specs, isolation_level=isolation, request_timeout=self._call_s)
+            return {each.partition: answer.result().offset for each, answer in answers.items()}
+
+        what = f"the offsets of {topic} cannot be read"
+        return with_retry(what, ask, self._limit, admin.why, sleep=self._sleep)
+
+    def _admin(self) -> QuietAdmin:
+        if self._admin_or_none is None:
+            self._admin_or_none = self._new_admin(self._config)
+        return self._admin_or_none
+
+    def _resolved(self, topic: str, bound: Bound, extents: Mapping[int, OffsetRange]) -> Mapping[int, int]:
         match bound:
             case Earliest():
-                return lows
+                return {each: extent.begin for each, extent in extents.items()}
             case Latest():
-                return highs
+                return {each: extent.end for each, extent in extents.items()}
             case Offsets():
                 return _named(bound, topic)
             case Since(timestamp_ms):
                 spec: OffsetSpec = OffsetSpec.for_timestamp(timestamp_ms)
-                found = self.offsets(topic, list(lows), spec)
-                return {each: highs[each] if offset < 0 else offset for each, offset in found.items()}
+                found = self.offsets(topic, list(extents), spec)
+                return {each: extents[each].end if offset < 0 else offset for each, offset in found.items()}
 
 
 def _named(bound: Offsets, topic: str) -> Mapping[int, int]:
@@ -124,7 +151,7 @@ def _named(bound: Offsets, topic: str) -> Mapping[int, int]:
     return bound.by_topic[topic]
 
 
-def _span(begin: int, end: int, low: int, high: int) -> OffsetRange:
-    """What of begin..end is there."""
-    there = min(max(begin, low), high)
-    return OffsetRange(there, max(there, min(end, high)), max(0, min(low, end) - begin))
+def _clipped(begin: int, end: int, extent: OffsetRange) -> OffsetRange:
+    """The part of begin..end that the partition holds."""
+    first = min(max(begin, extent.begin), extent.end)
+    return OffsetRange(first, max(first, min(end, extent.end)), max(0, min(extent.begin, end) - begin))

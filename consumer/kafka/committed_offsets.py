@@ -53,11 +53,11 @@ class CommittedOffsets:
     def _committed(self, partitions: Sequence[int]) -> list[TopicPartition]:
         """Stable offsets: Kafka answers when the transactions that commit them are decided."""
         asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        places: list[TopicPartition] = self._consumer.committed(asked, timeout=_CALL_S) if asked else []
-        for place in places:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        return places
+        found: list[TopicPartition] = self._consumer.committed(asked, timeout=_CALL_S) if asked else []
+        for each in found:
+            if each.error is not None:
+                raise KafkaException(each.error)
+        return found
 
 
 def stream_gap(group: str, topic: str, partition: int | None, why: str) -> StreamGap:

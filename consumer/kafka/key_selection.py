@@ -1,4 +1,4 @@
-"""Which records are meant, by their keys: those of a project, of a task, or all. It knows keys and nothing else."""
+"""Which records are selected by their keys: those of a project, of a task, or all. It knows keys and nothing else."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ class KeySelection:
     project_id: str | None = None
     task_id: str | None = None
     of_series: bool = False
-    """Whether the keys are those of series: a subtask's name stands behind the task."""
+    """Whether the keys are those of series: project_id/task_id/subtask_name."""
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Whether every record is selected."""
         return self.project_id is None and self.task_id is None
 
-    def takes(self, key: str | bytes | None) -> bool:
-        """Whether a record with this key is meant."""
+    def includes(self, key: str | bytes | None) -> bool:
+        """Whether a record with this key is selected."""
         if self.everything:
             return True
         text = key.decode("utf-8", "replace") if isinstance(key, bytes) else key or ""

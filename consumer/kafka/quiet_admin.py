@@ -1,6 +1,6 @@
-"""An admin client that keeps what librdkafka complains of to itself, and tells it when a question has failed.
+"""An admin client that logs nothing, and keeps librdkafka's last error to explain why a request failed.
 
-A client whose password is wrong "times out": the reason is in a complaint that came meanwhile.
+A request with a wrong password times out: the reason is in an error that librdkafka reported meanwhile.
 """
 
 from __future__ import annotations
@@ -11,44 +11,38 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from taskstream.consumer.kafka.kafka_errors import is_all_brokers_down, is_unanswered
+
 _REMEDIES = {
     KafkaError._AUTHENTICATION: "check the sasl.* settings",  # noqa: SLF001 (a public name)
     KafkaError._SSL: "check the ssl.* settings",  # noqa: SLF001
 }
-_UNHEARD = frozenset(
-    {
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
-    }
-)
-"""What a question fails with that no broker has heard."""
 
 
 class QuietAdmin(AdminClient):
-    """`config` is librdkafka's. Hold on to it: an admin client that is let go answers nobody."""
+    """`config` is librdkafka's. Keep a reference until the answer is there: without one the request is lost."""
 
     def __init__(self, config: Mapping[str, Any], **more: Any) -> None:
         self._servers = config.get("bootstrap.servers")
-        self._complaint: KafkaError | None = None
-        settings: dict[str, Any] = {"log_level": 0, **config, "error_cb": self._hear}
+        self._last_error: KafkaError | None = None
+        settings: dict[str, Any] = {"log_level": 0, **config, "error_cb": self._on_error}
         super().__init__(settings, **more)
 
     def why(self, error: KafkaException) -> str:
-        """What a question failed with, and what to do about it where that is known."""
+        """Why a request failed, and what to do about it where that is known."""
         return ": ".join(filter(None, self.cause(error)))
 
     def cause(self, error: KafkaException) -> tuple[str, str]:
-        """What a question failed with, and the remedy; where no broker heard it, by the last complaint, else none."""
+        """Why a request failed, and the remedy: by librdkafka's last error where no broker answered, else none."""
         reason: KafkaError = error.args[0]
-        if reason.code() not in _UNHEARD:
+        if not is_unanswered(reason):
             return str(reason.str()), ""
-        self.poll(0)  # lets complaints come
+        self.poll(0)  # calls `_on_error`
         remedy = f"does Kafka listen at {self._servers}, and with this security.protocol?"
-        if self._complaint is None:
+        if self._last_error is None:
             return str(reason.str()), remedy
-        return f"{reason.str()} ({self._complaint.str()})", _REMEDIES.get(self._complaint.code(), remedy)
+        return f"{reason.str()} ({self._last_error.str()})", _REMEDIES.get(self._last_error.code(), remedy)
 
-    def _hear(self, complaint: KafkaError) -> None:
-        if complaint.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 (it says nothing that the others do not)
-            self._complaint = complaint
+    def _on_error(self, error: KafkaError) -> None:
+        if not is_all_brokers_down(error):
+            self._last_error = error

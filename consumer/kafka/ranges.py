@@ -1,6 +1,6 @@
-"""What part of a topic is meant: words such as 2026-11-23T08:00, PT15M, earliest, latest or @offsets.csv, as bounds.
+"""Bounds of a range of a topic: parses 2026-11-23T08:00, PT15M, earliest, latest and @offsets.csv.
 
-It reads words and files' text; what offsets they come to, only a cluster can tell (`consumer.kafka.cluster`).
+It reads text, and offset files. `consumer.kafka.cluster` asks Kafka which offsets the bounds are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DURATION = re.compile(
     re.ASCII,
 )
 _UNITS_S = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-WORDS = "a time (2026-11-23T08:00, UTC unless it says otherwise), a duration back from now (PT15M), earliest, latest, "
+WORDS = "a time (2026-11-23T08:00, UTC unless it has an offset), a duration before now (PT15M), earliest, latest, "
 WORDS += "or @FILE of lines TOPIC,PARTITION,OFFSET"
 
 
@@ -30,19 +30,19 @@ class Earliest:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The end of a partition as it is when it is asked."""
+    """The end of a partition when Kafka is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The first record of a partition whose timestamp is at or after this one."""
+    """The first record of a partition whose timestamp is at or after this time."""
 
     timestamp_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Offsets:
-    """An offset a partition, by topic; a partition that is not named takes no part."""
+    """[topic][partition] An offset. Partitions that are not named are left out of the range."""
 
     by_topic: Mapping[str, Mapping[int, int]]
 
@@ -51,10 +51,10 @@ Bound = Earliest | Latest | Since | Offsets
 
 
 def bound_of(text: str, now_ms: int) -> Bound:
-    """What one end of a range means; `@FILE` is read.
+    """Parses one bound; `now_ms` is milliseconds since 1970. `@FILE` is read.
 
     Raises:
-        BadRange: it is none of the words.
+        BadRange: `text` is not a bound, or the file cannot be read.
     """
     word = text.strip()
     if word.lower() == "earliest":
@@ -69,13 +69,13 @@ def bound_of(text: str, now_ms: int) -> Bound:
     try:
         moment = datetime.fromisoformat(word)
     except ValueError as error:
-        raise BadRange(f"{text!r} is no end of a range: give {WORDS}") from error
+        raise BadRange(f"{text!r} is not a bound of a range: give {WORDS}") from error
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return Since(round(moment.timestamp() * 1000))
 
 
 def seconds_of_duration(word: str) -> float | None:
-    """The length of an ISO 8601 duration of weeks, days, hours, minutes and seconds; None if it is not one."""
+    """The length of an ISO 8601 duration of weeks, days, hours, minutes and seconds; None when it is not one."""
     match = _DURATION.fullmatch(word.upper())
     if match is None or not any(match.groups()):
         return None
@@ -83,7 +83,7 @@ def seconds_of_duration(word: str) -> float | None:
 
 
 def _offsets_file(path: Path) -> Offsets:
-    """The CSV that Kafka's own tools write and read: topic,partition,offset a line."""
+    """The CSV of Kafka's own tools: topic,partition,offset on each line."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -97,5 +97,5 @@ def _offsets_file(path: Path) -> Offsets:
             raise BadRange(f"{path}:{number}: {line.strip()[:80]!r} should be TOPIC,PARTITION,OFFSET")
         found.setdefault(match[1], {})[int(match[2])] = int(match[3])
     if not found:
-        raise BadRange(f"@{path} holds no offsets: write lines TOPIC,PARTITION,OFFSET")
+        raise BadRange(f"@{path} has no offsets: write lines TOPIC,PARTITION,OFFSET")
     return Offsets(found)

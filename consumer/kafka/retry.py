@@ -1,54 +1,106 @@
-"""Questions to Kafka that fail while a coordinator moves or a broker is away: asked again, for a bounded time."""
+"""The one retry loop for requests to Kafka, for questions and for transactional calls alike. Time comes in.
+
+`retry` repeats a request while its error may pass, within a limit. `with_retry` asks a question: for a bounded time.
+`call_transaction` makes a transactional call of a command that is run again when it fails: a few times.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.kafka_errors import is_passing, is_repeatable
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
-_PAUSE_S = 0.2
+TRANSACTION_CALL_S = 30.0
+"""The timeout of each call that is made with `call_transaction`."""
 
-FINAL = frozenset(
-    {
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._AUTHENTICATION,  # noqa: SLF001 (librdkafka's public names, here and below)
-        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
-        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
-    }
-)
-"""What asking again does not mend."""
+
+@dataclass(frozen=True, slots=True)
+class RetryLimit:
+    """When to give up. A request is always made once."""
+
+    seconds: float = 60.0
+    """From the first request on; a request that is under way is not cut off."""
+    attempts: float = math.inf
+    pause_s: float = 0.2
+    """Between two requests."""
+
+
+QUESTION = RetryLimit()
+TRANSACTION_CALL = RetryLimit(seconds=math.inf, attempts=4, pause_s=0.0)
+"""librdkafka itself waits within a transactional call, and resumes a call that is made again after a timeout."""
+
+
+def retry(
+    request: Callable[[], T],
+    may_pass: Callable[[KafkaError], bool],
+    limit: RetryLimit = QUESTION,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """The result of `request`, which is repeated while its error `may_pass` and the limit allows it.
+
+    `clock` gives monotonic seconds.
+
+    Raises:
+        KafkaException: that of the last request. Its error `may_pass` if and only if the limit was reached.
+    """
+    deadline_s = clock() + limit.seconds
+    for attempt in itertools.count(1):
+        try:
+            return request()
+        except KafkaException as error:
+            if not may_pass(error.args[0]) or attempt >= limit.attempts or clock() > deadline_s:
+                raise
+        if limit.pause_s:
+            sleep(limit.pause_s)
+    raise AssertionError("count() does not end")
 
 
 def with_retry(
     what: str,
     ask: Callable[[], T],
-    patience_s: float = PATIENCE_S,
+    limit: RetryLimit = QUESTION,
     why: Callable[[KafkaException], str] = lambda error: f"{error.args[0].str()}: is Kafka up, and its address right?",
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """The answer to `ask`, which is called again while it fails with what may pass; `why` then has the last word.
+    """The answer to `ask`, which is called again while its error may pass. `why` explains the last one.
 
     Raises:
-        KafkaFailed: with `what`, when it cannot pass, or did not within `patience_s`.
+        KafkaFailed: the error is final, or the limit was reached. The message begins with `what`; its cause is the
+            KafkaException.
     """
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return ask()
-        except KafkaException as error:
-            reason: KafkaError = error.args[0]
-            if reason.code() in FINAL or reason.fatal():
-                raise KafkaFailed(f"{what}: {reason.str()}") from error
-            if time.monotonic() > deadline:
-                raise KafkaFailed(f"{what}: tried for {patience_s:.0f} s: {why(error)}") from error
-            time.sleep(_PAUSE_S)
+    try:
+        return retry(ask, is_passing, limit, clock, sleep)
+    except KafkaException as error:
+        reason: KafkaError = error.args[0]
+        if is_passing(reason):
+            raise KafkaFailed(f"{what}: tried for {limit.seconds:.0f} s: {why(error)}") from error
+        raise KafkaFailed(f"{what}: {reason.str()}") from error
+
+
+def call_transaction(
+    name: str,
+    call: Callable[[], Any],
+    limit: RetryLimit = TRANSACTION_CALL,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Make the transactional call `name`, again while it may be repeated as it was.
+
+    Raises:
+        KafkaFailed: the call failed. Running the command again shows what was done.
+    """
+    try:
+        retry(call, is_repeatable, limit, clock, sleep)
+    except KafkaException as error:
+        raise KafkaFailed(f"{name}: {error.args[0].str()}: run it again") from error

@@ -15,13 +15,14 @@ from typing import Any, Protocol, Self
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.kafka.kafka_errors import is_fatal, is_repeatable
+from taskstream.consumer.kafka.retry import RetryLimit, retry
 
 _CALL_S = 15.0
-_PATIENCE_S = 60.0
+_REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
 """How long a call is repeated while Kafka does not answer."""
 _LIMIT_S = 2 * _CALL_S
 """A call that has not returned by then never returns: the watchdog ends the process."""
-_PAUSE_S = 0.1
 _ABORT_S = 5.0
 
 
@@ -48,7 +49,10 @@ class Transaction:
         transactional_id: str,
         watchdog: CallWatch,
         new_producer: Callable[[dict[str, Any]], Producer] = Producer,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`config` is librdkafka's; `clock` gives monotonic seconds."""
         self._config = (
             {"linger.ms": 20, "compression.type": "lz4", "transaction.timeout.ms": 15_000}
             | dict(config)
@@ -61,6 +65,8 @@ class Transaction:
         )
         self._watchdog = watchdog
         self._new_producer = new_producer
+        self._clock = clock
+        self._sleep = sleep
         self._producer_or_none: Producer | None = None
         self._begun = False
 
@@ -134,10 +140,10 @@ class Transaction:
             KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        places = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        positions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
         self._call(
             "send_offsets_to_transaction",
-            lambda: self._producer.send_offsets_to_transaction(places, membership, _CALL_S),
+            lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),
         )
         self._call("commit_transaction", lambda: self._producer.commit_transaction(_CALL_S))
         self._begun = False
@@ -206,22 +212,20 @@ class Transaction:
 
     def _call(self, name: str, call: Callable[[], Any]) -> None:
         """Make a transactional call, and repeat it while librdkafka says that it can be repeated."""
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
+
+        def attempt() -> None:
             self._poll(0)
-            try:
-                with self._watchdog.watch(name, _LIMIT_S):
-                    call()
-            except KafkaException as error:
-                reason: KafkaError = error.args[0]
-                if not reason.retriable() or reason.txn_requires_abort():
-                    raise _meaning(name, reason) from error
-                if time.monotonic() > deadline:
-                    tried = f"{name}: {reason.str()}; tried for {_PATIENCE_S:.0f} s"
-                    raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
-                time.sleep(_PAUSE_S)
-            else:
-                return
+            with self._watchdog.watch(name, _LIMIT_S):
+                call()
+
+        try:
+            retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if not is_repeatable(reason):
+                raise _meaning(name, reason) from error
+            tried = f"{name}: {reason.str()}; tried for {_REPEATED.seconds:.0f} s"
+            raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
 
 
 def _meaning(name: str, reason: KafkaError) -> ConsumerError:
@@ -229,7 +233,7 @@ def _meaning(name: str, reason: KafkaError) -> ConsumerError:
     what = f"{name}: {reason.str()}"
     if name == "init_transactions":
         return InstanceFenced(f"{what}. Is another worker running under the same instance name?")
-    if reason.fatal() or reason.code() == KafkaError._FATAL:  # noqa: SLF001 (librdkafka's public name for it)
+    if is_fatal(reason):
         return ProducerLost(what)
     if name == "abort_transaction":
         return ProducerLost(what)

@@ -1,4 +1,4 @@
-"""Goes through rejected records and drives back those that were chosen, each partition's in order, in portions."""
+"""Redrives the chosen ones among rejected records: each partition's in order, many in one transaction."""
 
 from __future__ import annotations
 
@@ -7,68 +7,70 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from taskstream.consumer.rejects.redrive_choice import KeptReject, RedriveChoice
-from taskstream.consumer.rejects.redrive_transaction import PORTION, RedriveTransaction
+from taskstream.consumer.rejects.redrive_transaction import MAX_RECORDS, RedriveTransaction
 from taskstream.consumer.rejects.rejected_record import RejectedRecord
 from taskstream.consumer.rejects.rejects_reader import JudgedReject
 
-PORTION_BYTES = 8 << 20
+MAX_BYTES = 8 << 20
 
 
 @dataclass(slots=True)
 class RedriveCounts:
-    """What was, or in a dry run would be, driven back, and what was not."""
+    """How many records were redriven (in a dry run: would be), and how many were kept."""
 
-    driven: int = 0
+    redriven: int = 0
     kept: Counter[KeptReject] = field(default_factory=Counter)
-    places: set[str] = field(default_factory=set)
-    """Those of the places that were asked for by name, that are there."""
+    locations: set[str] = field(default_factory=set)
+    """Those of the chosen locations that have a record."""
 
 
 def redrive(
     batches: Iterable[list[JudgedReject]],
     choice: RedriveChoice,
-    drive: RedriveTransaction | None,
+    transaction: RedriveTransaction | None,
     stopping: Callable[[], bool] = lambda: False,
-    told: Callable[[int], None] = lambda _count: None,
+    on_records: Callable[[int], None] = lambda _count: None,
 ) -> tuple[bool, RedriveCounts]:
-    """Drive back what is chosen; no `drive`: only count it. Gives whether it went through all, and the account.
+    """Redrive what is chosen; without a `transaction` only count it. Returns whether all were examined, and the counts.
+
+    `on_records` gets the number of records of each batch that was examined.
 
     Raises:
-        ConsumerError: what was driven before is driven, and noted.
+        ConsumerError: a record could not be read or sent. What was redriven before has its note.
     """
-    account, held = RedriveCounts(), dict[int, _Portion]()
+    counts, held = RedriveCounts(), dict[int, _Portion]()
     for batch in batches:
-        for judged in filter(choice.asked, batch):
-            if choice.places:
-                account.places.add(judged.reject.place)
-            if (why := choice.kept(judged)) is not None:
-                account.kept[why] += 1
+        for judged in filter(choice.matches, batch):
+            if choice.locations:
+                counts.locations.add(judged.reject.location)
+            if (why := choice.why_kept(judged)) is not None:
+                counts.kept[why] += 1
                 continue
-            home = judged.reject.record.partition
-            portion = held.setdefault(home, _Portion())
+            partition = judged.reject.record.partition
+            portion = held.setdefault(partition, _Portion())
             portion.rejects.append(judged.reject)
             portion.bytes += judged.reject.record.size
-            if len(portion.rejects) >= PORTION or portion.bytes >= PORTION_BYTES:
-                _send(held.pop(home).rejects, drive, account)
-        told(len(batch))
+            if len(portion.rejects) >= MAX_RECORDS or portion.bytes >= MAX_BYTES:
+                _redrive(held.pop(partition).rejects, transaction, counts)
+        on_records(len(batch))
         if stopping():
-            return False, account
+            return False, counts
     for portion in held.values():
         if stopping():
-            return False, account
-        _send(portion.rejects, drive, account)
-    return True, account
+            return False, counts
+        _redrive(portion.rejects, transaction, counts)
+    return True, counts
 
 
 @dataclass(slots=True)
 class _Portion:
-    """What is driven back together."""
+    """Records of one partition that are redriven in one transaction."""
 
     rejects: list[RejectedRecord] = field(default_factory=list)
     bytes: int = 0
 
 
-def _send(portion: list[RejectedRecord], drive: RedriveTransaction | None, account: RedriveCounts) -> None:
-    if drive is not None:
-        drive.back(portion)
-    account.driven += len(portion)
+def _redrive(rejects: list[RejectedRecord], transaction: RedriveTransaction | None, counts: RedriveCounts) -> None:
+    if transaction is not None:
+        transaction.redrive(rejects)
+    counts.redriven += len(rejects)

@@ -1,4 +1,4 @@
-"""Which rejected records are to be driven back, and why the others are not. Pure."""
+"""Which rejected records to redrive, and why the others are kept. Pure."""
 
 from __future__ import annotations
 
@@ -11,44 +11,44 @@ from taskstream.consumer.rejects.rejects_reader import JudgedReject
 
 
 class KeptReject(enum.StrEnum):
-    """Why one is not driven back."""
+    """Why a rejected record is not redriven."""
 
-    DRIVEN = "driven already"
+    REDRIVEN = "driven already"
     EXHAUSTED = "driven too often"
     UNREADABLE = "still unreadable"
     ELSEWHERE = "not from here"
-    """It came from another topic, from a partition that is not there, or does not tell."""
+    """Its origin is another topic, a partition that does not exist, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedriveChoice:
-    """What was asked for; what is not of it is not counted either."""
+    """What the caller selects. A record that does not match is neither redriven nor counted."""
 
     topic: str
-    """The one that they are driven back to."""
+    """The topic that records are redriven to."""
     partitions: int
-    max_drives: int
+    max_redrives: int
     unreadable_too: bool = False
     reasons: frozenset[str] = frozenset()
     """Empty: any."""
-    places: frozenset[str] = frozenset()
+    locations: frozenset[str] = frozenset()
     """PARTITION:OFFSET on the rejected topic; empty: any."""
     selection: KeySelection = field(default_factory=KeySelection)
 
-    def asked(self, judged: JudgedReject) -> bool:
-        """Whether this one is meant."""
+    def matches(self, judged: JudgedReject) -> bool:
+        """Whether this record is selected."""
         reject = judged.reject
-        if self.places and reject.place not in self.places:
+        if self.locations and reject.location not in self.locations:
             return False
-        return (not self.reasons or reject.reason in self.reasons) and self.selection.takes(reject.record.key)
+        return (not self.reasons or reject.reason in self.reasons) and self.selection.includes(reject.record.key)
 
-    def kept(self, judged: JudgedReject) -> KeptReject | None:
-        """Why this one is not driven back; None: it is."""
-        if judged.driven:
-            return KeptReject.DRIVEN
+    def why_kept(self, judged: JudgedReject) -> KeptReject | None:
+        """Why a record that matches is not redriven; None: it is."""
+        if judged.redriven:
+            return KeptReject.REDRIVEN
         if missing_origin(judged.reject, self.topic, self.partitions) is not None:
             return KeptReject.ELSEWHERE
-        if judged.reject.drives >= self.max_drives:
+        if judged.reject.redrives >= self.max_redrives:
             return KeptReject.EXHAUSTED
         if not judged.readable and not self.unreadable_too:
             return KeptReject.UNREADABLE

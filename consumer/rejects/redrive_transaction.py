@@ -1,6 +1,7 @@
-"""Drives rejected records back to where they came from, and notes it, in one transaction a portion.
+"""Sends rejected records to their origin again, together with a note of it, in one transaction.
 
-Killed at any instant, a portion and its note are there or they are not: run again, nothing is driven twice.
+The records and their note are both committed or neither is. So a redrive that was killed can be run again, and
+redrives nothing twice.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from typing import Any, Self
 from confluent_kafka import KafkaException, Producer
 
 from taskstream.consumer.errors import KafkaFailed
-from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
-from taskstream.consumer.rejects.rejected_record import DRIVES, RejectedRecord, note_of
+from taskstream.consumer.kafka.retry import TRANSACTION_CALL_S, call_transaction
+from taskstream.consumer.rejects.rejected_record import REDRIVES, RejectedRecord, note_of
 from taskstream.schemas.topics import Topics
 
-PORTION = 1_000
+MAX_RECORDS = 1_000
+"""How many records one transaction redrives at most."""
 
 
 class RedriveTransaction:
-    """`with Drive(config, topics) as drive: drive.back(rejects)`. Only one at a time: a new one ends an old one's."""
+    """`with RedriveTransaction(config, topics) as transaction: transaction.redrive(rejects)`.
+
+    All share one transactional id, so entering a second one fences the first.
+    """
 
     def __init__(self, config: Mapping[str, Any], topics: Topics) -> None:
         self._topics = topics
@@ -34,7 +39,7 @@ class RedriveTransaction:
 
     def __enter__(self) -> Self:
         self._producer = Producer(self._config)
-        transactional("init_transactions", lambda: self._producer.init_transactions(CALL_S))
+        call_transaction("init_transactions", lambda: self._producer.init_transactions(TRANSACTION_CALL_S))
         return self
 
     def __exit__(
@@ -42,33 +47,33 @@ class RedriveTransaction:
     ) -> None:
         if self._open:
             with contextlib.suppress(KafkaException):
-                self._producer.abort_transaction(CALL_S)
+                self._producer.abort_transaction(TRANSACTION_CALL_S)
         self._producer.purge()
         self._producer.close()
 
-    def back(self, rejects: Sequence[RejectedRecord]) -> None:
-        """Drive these back, all or none; all lie in one partition of the rejected topic, in this order.
+    def redrive(self, rejects: Sequence[RejectedRecord]) -> None:
+        """Redrive these, all or none. They are of one partition of the rejected topic, in this order.
 
         Raises:
-            KafkaFailed: it came to nothing, or Kafka cannot say whether it did; the notes tell.
+            KafkaFailed: the transaction failed, or its outcome is unknown. The notes show what was redriven.
         """
-        (home,) = {each.record.partition for each in rejects}
+        (partition,) = {each.record.partition for each in rejects}
         try:
             self._producer.begin_transaction()
             self._open = True
             for each in rejects:
-                self._send_back(each)
+                self._send_to_origin(each)
             value, headers = note_of(each.record.offset for each in rejects)
-            self._produce(self._topics.rejected.name, value, None, home, headers=headers)
+            self._produce(self._topics.rejected.name, value, None, partition, headers=headers)
         except KafkaException as error:
-            raise KafkaFailed(f"nothing of this portion was driven: {error.args[0].str()}") from error
-        transactional("commit_transaction", lambda: self._producer.commit_transaction(CALL_S))
+            raise KafkaFailed(f"none of these {len(rejects)} records was redriven: {error.args[0].str()}") from error
+        call_transaction("commit_transaction", lambda: self._producer.commit_transaction(TRANSACTION_CALL_S))
         self._open = False
 
-    def _send_back(self, reject: RejectedRecord) -> None:
+    def _send_to_origin(self, reject: RejectedRecord) -> None:
         assert reject.topic is not None, "its origin is known"
         assert reject.partition is not None, "its origin is known"
-        headers = [*reject.headers_as_received(), (DRIVES, str(reject.drives + 1).encode())]
+        headers = [*reject.headers_as_received(), (REDRIVES, str(reject.redrives + 1).encode())]
         more: dict[str, Any] = {} if reject.timestamp_ms is None else {"timestamp": reject.timestamp_ms}
         record = reject.record
         self._produce(reject.topic, record.value, record.key, reject.partition, headers=headers, **more)

@@ -1,1 +1,1 @@
-"""The stream folded again: state as it was, compared with what is published, written anew; and records copied."""
+"""The events folded again: past state, a comparison with the published state, a rebuild of it; and record copies."""

@@ -1,7 +1,7 @@
-"""Records in a file, as they were on their topic: Parquet, one row a record, one row group a few thousand of them.
+"""Raw records in a Parquet file: one row per record, some thousand rows per row group.
 
-Parquet because its end is written last and its pages have checksums: half a file, or a changed one, never reads as a
-whole one. What it needs in memory is one row group. polars, DuckDB and pandas read it as it is.
+A Parquet file ends with its footer, and its pages have checksums: a file that was cut off or changed is never read as
+a whole one. One row group is held in memory. polars, DuckDB and pandas read the file as it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
-from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.kafka.raw_record import RawRecord
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(
@@ -48,19 +48,19 @@ _ORIGIN = "taskstream.origin"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where the records of a file come from."""
+    """The topic and the offsets that a file's records were read from."""
 
     topic: str
     partitions: int
-    """How many the topic has."""
+    """How many partitions the topic has."""
     spans: Mapping[int, OffsetRange]
-    """What part of each partition was asked for."""
+    """[partition] The offsets that were selected."""
 
 
 class ArchiveWriter:
-    """`with ArchiveWriter(path, origin) as archive: archive.take(records)`. The file gets its name at the end.
+    """`with ArchiveWriter(path, origin) as archive: archive.write_records(records)`.
 
-    Left by an error, nothing stays of it.
+    The file gets its name when the block ends. When the block ends with an error, no file is left.
     """
 
     def __init__(self, path: Path, origin: Origin, *, overwrite: bool = False) -> None:
@@ -68,7 +68,7 @@ class ArchiveWriter:
         self._partial = path.with_name(path.name + ".partial")
         self._origin = origin
         self._overwrite = overwrite
-        self._held: list[CarriedRecord] = []
+        self._held: list[RawRecord] = []
         self._held_bytes = 0
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class ArchiveWriter:
     ) -> None:
         try:
             if kind is None:
-                self.settle()
+                self.flush()
                 self._writer.add_key_value_metadata({_ORIGIN: _text(self._origin)})
             self._writer.close()
             if kind is None:
@@ -105,20 +105,20 @@ class ArchiveWriter:
             self._partial.unlink(missing_ok=True)
             self._file.close()
 
-    def take(self, records: Sequence[CarriedRecord]) -> None:
-        """Write these, sooner or later.
+    def write_records(self, records: Sequence[RawRecord]) -> None:
+        """Append these records; they are held until a row group is full.
 
         Raises:
-            ArchiveUnusable: the disk does not take them.
+            ArchiveUnusable: the file cannot be written.
         """
         for record in records:
             self._held.append(record)
             self._held_bytes += record.size
             if len(self._held) >= GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
-                self.settle()
+                self.flush()
 
-    def settle(self) -> None:
-        """Write what is held."""
+    def flush(self) -> None:
+        """Write the held records as one row group."""
         if not self._held:
             return
         columns = list(zip(*self._held, strict=True))
@@ -131,7 +131,7 @@ class ArchiveWriter:
         self._held, self._held_bytes = [], 0
 
     def _opened(self) -> BinaryIO:
-        """The file that will get the name, empty, and nobody else's."""
+        """The partial file: empty, and locked against other writers."""
         file = self._partial.open("ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,11 +153,11 @@ class ArchiveReader:
             self._file = pq.ParquetFile(self._path, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise ArchiveUnusable(
-                f"{self._path} is no whole Parquet file: not there, cut off, or of another kind ({error})"
+                f"{self._path} is not a complete Parquet file: it is missing, cut off, or of another format ({error})"
             ) from error
         if not self._file.schema_arrow.equals(SCHEMA):
             self._file.close()
-            raise ArchiveUnusable(f"{self._path} is a Parquet file of something else than `replay copy` writes")
+            raise ArchiveUnusable(f"{self._path} is a Parquet file, but not one that `replay copy` wrote")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,34 +165,34 @@ class ArchiveReader:
 
     @property
     def records(self) -> int:
-        """How many there are."""
+        """How many records the file has."""
         count: int = self._file.metadata.num_rows
         return count
 
     def origin(self) -> Origin:
-        """Where the records come from.
+        """The topic and the offsets that the records were read from.
 
         Raises:
-            ArchiveUnusable: the file does not tell.
+            ArchiveUnusable: the file's metadata does not have them.
         """
         try:
-            told = json.loads((self._file.metadata.metadata or {})[_ORIGIN.encode()])
-            spans = {int(number): OffsetRange(*ends) for number, ends in told["spans"].items()}
-            return Origin(str(told["topic"]), int(told["partitions"]), spans)
+            found = json.loads((self._file.metadata.metadata or {})[_ORIGIN.encode()])
+            spans = {int(number): OffsetRange(*ends) for number, ends in found["spans"].items()}
+            return Origin(str(found["topic"]), int(found["partitions"]), spans)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise ArchiveUnusable(f"{self._path} does not tell which topic its records are of") from error
+            raise ArchiveUnusable(f"{self._path} does not name the topic of its records") from error
 
-    def batches(self, most: int) -> Iterator[list[CarriedRecord]]:
+    def batches(self, most: int) -> Iterator[list[RawRecord]]:
         """All records in the order in which they were written, up to `most` at once.
 
         Raises:
-            ArchiveUnusable: a page is not as it was written.
+            ArchiveUnusable: a page does not match its checksum, or cannot be read.
         """
         try:
             for batch in self._file.iter_batches(most, use_threads=False):
                 *columns, headers = (column.to_pylist() for column in batch.columns)
                 pairs = ([(each["name"], each["value"]) for each in held] for held in headers)
-                yield [CarriedRecord(*row) for row in zip(*columns, pairs, strict=True)]
+                yield [RawRecord(*row) for row in zip(*columns, pairs, strict=True)]
         except (OSError, pa.ArrowException) as error:
             raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
 

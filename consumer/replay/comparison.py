@@ -1,7 +1,7 @@
-"""One partition at a time: the fold of its events beside its published rows, at the same point of the stream.
+"""Compares, for one partition at a time, the fold of its events with its published rows at the same offset.
 
-Rows and offsets are written in one transaction, so the rows at the committed offset are known to be those of the fold
-up to it. With workers at work both move: what moved is looked at again, and told apart when it will not stand still.
+Workers write rows and offsets in one transaction, so the rows at the committed offset are those of the fold up to it.
+While workers run, both advance: series that changed meanwhile are compared again, for a limited number of rounds.
 """
 
 from __future__ import annotations
@@ -13,34 +13,35 @@ from typing import Any
 from confluent_kafka import IsolationLevel
 
 from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
-from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, OffsetRange
-from taskstream.consumer.kafka.consumer_group import ConsumerGroup
+from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
+from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, StateDifference, judge
 from taskstream.consumer.replay.refold import EventFold, PublishedRows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from taskstream.consumer.worker.gc_control import manual_gc
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 BATCH = 20_000
 ROUNDS = 12
-Told = Callable[[int], None]
+OnEvents = Callable[[int], None]
+"""Called with the number of events of each batch that was read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of one partition."""
+    """The result for one partition."""
 
     partition: int
     begin: int
     """The first offset that was folded."""
     pinned: int
-    """The offset up to which both were looked at."""
+    """The offset up to which both were compared."""
     complete: bool
-    """Whether the fold began with the first event there ever was."""
+    """Whether the fold began with the first event of the topic's history, offset 0."""
     exact: bool
-    """Whether the offset stood still; else single series moved, and were looked at until they did not."""
+    """Whether the offset did not change; else series that changed were compared again until they did not."""
     events: int
     unreadable: Mapping[str, int]
     fold: SeriesTable
@@ -49,7 +50,7 @@ class Compared:
 
 
 class Comparison:
-    """Compares partition by partition: it holds one's rows at a time. `told` hears of events read."""
+    """Compares one partition per call, and holds the rows of one at a time."""
 
     def __init__(
         self,
@@ -59,9 +60,9 @@ class Comparison:
         settings: Settings,
         keep_s: float,
         now_us: int,
-        told: Told = lambda _count: None,
+        on_events: OnEvents = lambda _count: None,
     ) -> None:
-        # Of one partition at a time, much at once; and its end is told only by an empty answer, which is waited for.
+        # Large fetches, because one partition is read at a time; short waits, because an empty fetch reports its end.
         self._config = {"fetch.wait.max.ms": 10, "max.partition.fetch.bytes": 16 << 20} | dict(config)
         self._cluster = Cluster(config)
         self._topics = topics
@@ -69,10 +70,10 @@ class Comparison:
         self._settings = settings
         self._keep_us = round(keep_s * 1_000_000)
         self._now_us = now_us
-        self._told = told
+        self._on_events = on_events
 
-    def standing(self, partition: int, begin: int, pin: int) -> Compared:
-        """Fold begin..pin and compare with the rows as they are; nobody else is at work.
+    def compare_stopped(self, partition: int, begin: int, pin: int) -> Compared:
+        """Fold begin..pin and compare with the rows as they are; no worker runs.
 
         Raises:
             ConsumerError: a topic could not be read.
@@ -83,11 +84,11 @@ class Comparison:
         verdict = judge(refold.table, published.table, self._rules(refold, begin))
         return self._compared(partition, begin, pin, refold, published, verdict, exact=True)
 
-    def following(self, partition: int, begin: int, group: ConsumerGroup) -> Compared:
-        """Fold from `begin` to where the group has come, and compare, also while it goes on.
+    def compare_running(self, partition: int, begin: int, group: ConsumerGroup) -> Compared:
+        """Fold from `begin` to the group's committed offset and compare, also while workers run.
 
         Raises:
-            ConsumerError: a topic could not be read, or the group's offsets went back.
+            ConsumerError: a topic could not be read, or the group's offset was reset.
         """
         refold, published = EventFold(self._ids, self._settings), PublishedRows(self._ids, self._settings)
         first = pin = self._committed(group, partition, begin)
@@ -98,7 +99,7 @@ class Comparison:
             read_to = self._read_state(published, partition, read_to)
             after = self._committed(group, partition, begin)
             if after < pin:
-                raise KafkaFailed(f"group {group.name} went back from {pin} to {after} in partition {partition}")
+                raise KafkaFailed(f"group {group.name} was reset from {pin} to {after} in partition {partition}")
             self._fold(refold, partition, pin, after, commit=False)
             moved = frozenset(refold.table.keys[refold.table.changed].tolist())
             verdict.add(judge(refold.table, published.table, self._rules(refold, begin), moved, only))
@@ -106,44 +107,38 @@ class Comparison:
             if not only:
                 break
         verdict.excused[DifferenceExcuse.MOVING] += len(verdict.moving)
-        verdict.excused += type(verdict.excused)()  # without what counts nothing
+        verdict.excused += type(verdict.excused)()  # removes zero counts
         return self._compared(partition, begin, pin, refold, published, verdict, exact=pin == first)
 
     def _rules(self, refold: EventFold, begin: int) -> FoldRules:
         return FoldRules(self._now_us, self._keep_us, begin == 0, refold.first_us)
 
     def _committed(self, group: ConsumerGroup, partition: int, begin: int) -> int:
-        """Where the group is; one that has never committed is before the first event."""
-        place = group.committed(self._topics.progress.name, [partition])[partition]
-        return begin if place is None else place
+        """The group's committed offset; `begin` when it has none."""
+        offset = group.committed(self._topics.progress.name, [partition])[partition]
+        return begin if offset is None else offset
 
     def _fold(self, refold: EventFold, partition: int, begin: int, end: int, *, commit: bool = True) -> None:
         if end <= begin:
             return
-        span = {partition: OffsetRange(begin, end)}
-        with manual_gc(), BoundedReader(self._config, self._topics.progress.name, span) as passage:
-            for records in passage.batches(BATCH):
-                refold.take(records.messages, records.partitions)
+        unread = {partition: OffsetRange(begin, end)}
+        with manual_gc(), BoundedReader(self._config, self._topics.progress.name, unread) as reader:
+            for records in reader.batches(BATCH):
+                refold.fold(records.messages, records.partitions)
                 if commit:
                     refold.table.commit()
-                self._told(len(records.messages))
+                self._on_events(len(records.messages))
 
     def _read_state(self, published: PublishedRows, partition: int, begin: int) -> int:
-        """Read rows on from `begin`, up to the end that undecided ones have: they are waited for."""
+        """Read rows from `begin` to the end of undecided transactions, which are waited for; gives that end."""
         name = self._topics.state.name
-        low, end = (
-            self._cluster.offsets(name, [partition], spec, IsolationLevel.READ_UNCOMMITTED)[partition]
-            for spec in (EARLIEST, LATEST)
-        )
-        begin = max(begin, low)
-        if begin < end:
-            with (
-                manual_gc(),
-                BoundedReader(self._config, name, {partition: OffsetRange(begin, end)}) as passage,
-            ):
-                for records in passage.batches(BATCH):
-                    published.take(records.messages)
-        return end
+        extent = self._cluster.extents(name, [partition], IsolationLevel.READ_UNCOMMITTED)[partition]
+        unread = OffsetRange(max(begin, extent.begin), extent.end)
+        if unread.begin < unread.end:
+            with manual_gc(), BoundedReader(self._config, name, {partition: unread}) as reader:
+                for records in reader.batches(BATCH):
+                    published.add(records.messages)
+        return extent.end
 
     @staticmethod
     def _compared(

@@ -1,7 +1,7 @@
-"""Where published rows differ from the fold of the events, and which differences a fold cannot speak about. Pure.
+"""Where published rows differ from the fold of the events, and which differences the fold cannot decide. Pure.
 
-Not the fold's to say, and therefore excused: what a clock decided (a series called silent, one dropped for its age),
-and what began before the events that are still there.
+The fold cannot decide, and therefore excuses, what a clock decided (a series marked silent, one dropped for its age)
+and series that began before the first event that the topic still has.
 """
 
 from __future__ import annotations
@@ -20,48 +20,49 @@ from taskstream.consumer.state.state_records import state_batch
 
 Ints = npt.NDArray[np.int64]
 _BLOCK = 50_000
-_TOLD = 2_000
+_ROWS = 2_000
 _COMPARED = tuple(name for name in ROW.names or () if name not in ("live", "partition"))
 _ETA = ("eta_s", "eta_low_s", "eta_high_s")
 CLOCKS_DIFFER_US = 86_400_000_000
-"""By no more than this do the clocks of edges differ: a series first seen later is in the range that begins then."""
+"""An upper bound on the difference between edges' clocks: a series first seen later than the first event and this is
+not older than the range."""
 
 
 class DifferenceExcuse(enum.StrEnum):
     """Why a series is not compared."""
 
     EXPIRED = "expired"
-    """The events are there and the row is gone: unheard for so long, it was dropped."""
+    """There are events and no row: it had no report for so long that it was dropped."""
     BEGUN_ANEW = "begun_anew"
-    """The row begins long after the first event: dropped for its age in between, and heard again."""
+    """The row begins long after the first event: it was dropped for its age, and reported again."""
     BEFORE_RANGE = "before_range"
-    """It began before the first event that is there, or that was asked for."""
+    """It began before the first event that the topic has, or that was selected."""
     MOVING = "moving"
-    """Workers changed it while we looked."""
+    """Workers changed it during the comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoldRules:
-    """What may be excused."""
+    """What may be excused. Times are microseconds, since 1970 or long."""
 
     now_us: int
     keep_us: int
-    """A series unheard for so long may have been dropped."""
+    """A series without a report for longer than this may have been dropped."""
     complete: bool
-    """Whether the fold began with the first event there ever was."""
+    """Whether the fold began with the first event of the topic's history, offset 0."""
     first_us: int | None = None
-    """When the first event that was folded had been received."""
+    """When the first folded event was received."""
 
 
 @dataclass(slots=True)
 class StateDifference:
-    """The keys of what differs, and counts of the rest."""
+    """The keys of the series that differ, and counts of the others."""
 
     differing: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    """The fold has it, and the topic has not."""
+    """In the fold, and not on the topic."""
     surplus: list[str] = field(default_factory=list)
-    """The topic has it, and the fold has not."""
+    """On the topic, and not in the fold."""
     same: int = 0
     excused: Counter[DifferenceExcuse] = field(default_factory=Counter)
     moving: list[str] = field(default_factory=list)
@@ -72,7 +73,7 @@ class StateDifference:
         return len(self.differing) + len(self.missing) + len(self.surplus)
 
     def add(self, other: StateDifference) -> None:
-        """Take in the verdict on other series; what moves is what the other one says."""
+        """Add the verdict on other series. `moving` becomes that of `other`."""
         self.differing += other.differing
         self.missing += other.missing
         self.surplus += other.surplus
@@ -88,9 +89,9 @@ def judge(
     moving: frozenset[str] = frozenset(),
     only: Iterable[str] | None = None,
 ) -> StateDifference:
-    """Compare all series, or `only` some. `moving`: what differs among these is no difference, but moved meanwhile.
+    """Compare all series, or `only` some. Of the series in `moving`, those that differ are only listed as moving.
 
-    Rows of `fold` get the marks of silence that the same rows of `found` have: a clock gave them.
+    Rows of `fold` are changed: they get the silence marks of the same rows in `found`, because a clock set those.
     """
     verdict = StateDifference()
     fold_keys, found_keys = _keys(fold, only), _keys(found, only)
@@ -113,10 +114,10 @@ def judge(
     return verdict
 
 
-def told(fold: SeriesTable, found: SeriesTable, verdict: StateDifference) -> Iterator[dict[str, object]]:
-    """Every difference: the series, what is wrong, and for each differing column what the topic has and the fold."""
-    for start in range(0, len(verdict.differing), _TOLD):
-        keys = verdict.differing[start : start + _TOLD]
+def difference_rows(fold: SeriesTable, found: SeriesTable, verdict: StateDifference) -> Iterator[dict[str, object]]:
+    """One dict per difference: the series, the kind, and both values of each differing column."""
+    for start in range(0, len(verdict.differing), _ROWS):
+        keys = verdict.differing[start : start + _ROWS]
         shoulds = state_batch(fold, fold.find(keys)).to_pylist()
         has = state_batch(found, found.find(keys)).to_pylist()
         for key, should, have in zip(keys, shoulds, has, strict=True):
@@ -139,25 +140,25 @@ def _judge_common(
     for start in range(0, len(keys), _BLOCK):
         block = keys[start : start + _BLOCK]
         fold_slots, found_slots = fold.find(block), found.find(block)
-        _take_silence(fold.rows, fold_slots, found.rows, found_slots)
+        _copy_silence(fold.rows, fold_slots, found.rows, found_slots)
         unlike = _unlike(fold.rows[fold_slots], found.rows[found_slots])
         unlike |= fold.traces[fold_slots] != found.traces[found_slots]
         unlike |= fold.agent_times[fold_slots] != found.agent_times[found_slots]
         later_us = found.rows["first_seen"][found_slots] - fold.rows["first_seen"][fold_slots]
         verdict.same += len(block) - int(np.count_nonzero(unlike))
-        for place in np.flatnonzero(unlike).tolist():
-            if block[place] in moving:
-                verdict.moving.append(block[place])
-            elif later_us[place] > rules.keep_us:
+        for index in np.flatnonzero(unlike).tolist():
+            if block[index] in moving:
+                verdict.moving.append(block[index])
+            elif later_us[index] > rules.keep_us:
                 verdict.excused[DifferenceExcuse.BEGUN_ANEW] += 1
-            elif later_us[place] < 0 and not rules.complete:
+            elif later_us[index] < 0 and not rules.complete:
                 verdict.excused[DifferenceExcuse.BEFORE_RANGE] += 1
             else:
-                verdict.differing.append(block[place])
+                verdict.differing.append(block[index])
 
 
-def _take_silence(fold: Rows, fold_slots: Ints, found: Rows, found_slots: Ints) -> None:
-    """A row that is marked silent since its last report says no ETA: so does the fold's, once it has the mark."""
+def _copy_silence(fold: Rows, fold_slots: Ints, found: Rows, found_slots: Ints) -> None:
+    """Copy marks of silence that begin with the last report; a silent row has no ETA."""
     since = found["silent_since"][found_slots]
     marked = fold_slots[(since != NONE) & (since == fold["last_seen"][fold_slots])]
     fold["silent_since"][marked] = fold["last_seen"][marked]

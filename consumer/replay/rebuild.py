@@ -1,6 +1,6 @@
-"""Writes what a comparison found: rows, tombstones and the group's offset of one partition in one transaction.
+"""Writes the differences that a comparison found: a partition's rows, tombstones and offset in one transaction.
 
-Killed at any instant it leaves a partition's old state or its new one; run again, it does what is left.
+A rebuild that was killed leaves each partition with its old state or its new one. Run again, it does the rest.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, RebuildEventsGone, RebuildRefused
-from taskstream.consumer.kafka.consumer_group import ConsumerGroup
-from taskstream.consumer.kafka.transaction_calls import CALL_S, transactional
+from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
+from taskstream.consumer.kafka.retry import TRANSACTION_CALL_S, call_transaction
 from taskstream.consumer.replay.comparison import Compared
 from taskstream.consumer.replay.difference import DifferenceExcuse
 from taskstream.consumer.state.state_records import state_batch
@@ -24,43 +24,45 @@ from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 _BLOCK = 20_000
-_SLOWEST_ROWS_A_S = 5_000
+_SLOWEST_ROWS_PER_S = 5_000
 _SHORTEST_MS = 15_000
-"""So long, and up to ten seconds more, does Kafka wait for somebody who was killed, and readers with it."""
+"""The least transaction timeout: so long, and up to ten seconds more, the transaction of a killed rebuild stays open
+and stops readers."""
 _LONGEST_MS = 900_000
-"""Kafka's default for the longest transaction that it allows."""
+"""The default of Kafka's transaction.max.timeout.ms."""
 
 
 def refuse_members(group: ConsumerGroup) -> None:
-    """Return when nobody is in the group.
+    """Return when the group has no members.
 
     Raises:
-        RebuildRefused: somebody is, or was and his session is not over.
+        RebuildRefused: it has members, or one died and its session has not timed out.
         KafkaFailed: Kafka did not answer.
     """
     if members := group.members():
         raise RebuildRefused(
             f"group {group.name} has members: {', '.join(sorted(members))}. Stop all workers; one that was killed, "
-            "or has a fixed instance name, leaves only when its session is over (after 10 s unless it was set)"
+            "or has a fixed instance name, leaves when its session times out (after 10 s by default)"
         )
 
 
 def refuse_lost(compared: Compared, committed: int | None) -> None:
-    """Return when the group may go from `committed` to where the comparison is pinned.
+    """Return when the group's offset may change from `committed` to that of the comparison.
 
     Raises:
-        RebuildRefused: rows whose events are gone would stay behind, and what lies between never be counted.
+        RebuildRefused: rows whose events are gone would keep the old offset's values, and the events between the two
+            offsets would never be folded into them.
     """
     left = sum(compared.verdict.excused[each] for each in (DifferenceExcuse.BEFORE_RANGE, DifferenceExcuse.BEGUN_ANEW))
     if left and compared.pinned != committed:
         raise RebuildEventsGone(
-            f"partition {compared.partition}: {left:,} series began before the first event that is still there and "
-            f"cannot be brought to offset {compared.pinned} (the group is at {committed})"
+            f"partition {compared.partition}: {left:,} series began before the first event that the topic has "
+            f"and cannot be rebuilt to offset {compared.pinned} (the group is at {committed})"
         )
 
 
 class Rebuild:
-    """`Rebuild(config, topics, ids, group).write(compared)`, partition by partition."""
+    """`Rebuild(config, topics, ids, group).write_partition(compared)`, partition by partition."""
 
     def __init__(self, config: Mapping[str, Any], topics: Topics, ids: SchemaIds, group: ConsumerGroup) -> None:
         self._config = dict(config)
@@ -68,52 +70,52 @@ class Rebuild:
         self._writer = ColumnWriter(ids, newest("SeriesState"))
         self._group = group
 
-    def settle(self) -> None:
-        """Abort what a rebuild that was killed has left open: until then nobody can read behind it.
+    def abort_unfinished(self) -> None:
+        """Abort the transaction of a rebuild that was killed: until then no reader can read past it.
 
         Raises:
             KafkaFailed: Kafka did not answer.
         """
         producer = self._producer(0)
         try:
-            transactional("init_transactions", lambda: producer.init_transactions(CALL_S))
+            call_transaction("init_transactions", lambda: producer.init_transactions(TRANSACTION_CALL_S))
         finally:
             producer.close()
 
-    def write(self, compared: Compared) -> None:
+    def write_partition(self, compared: Compared) -> None:
         """Write the differences and the offset, all or nothing.
 
         Raises:
-            RebuildRefused: somebody joined the group meanwhile.
-            KafkaFailed: it came to nothing, or Kafka cannot say whether it did; running it again tells.
+            RebuildRefused: a member joined the group meanwhile.
+            KafkaFailed: the transaction failed, or its outcome is unknown. Running the rebuild again shows which.
         """
         producer = self._producer(compared.verdict.differences)
         done = False
         try:
-            transactional("init_transactions", lambda: producer.init_transactions(CALL_S))
+            call_transaction("init_transactions", lambda: producer.init_transactions(TRANSACTION_CALL_S))
             producer.begin_transaction()
             self._send(producer, compared)
-            place = TopicPartition(self._topics.progress.name, compared.partition, compared.pinned)
+            offset = TopicPartition(self._topics.progress.name, compared.partition, compared.pinned)
             metadata = self._group.consumer.consumer_group_metadata()
-            transactional(
+            call_transaction(
                 "send_offsets_to_transaction",
-                lambda: producer.send_offsets_to_transaction([place], metadata, CALL_S),
+                lambda: producer.send_offsets_to_transaction([offset], metadata, TRANSACTION_CALL_S),
             )
             # A worker that joined before is seen now; one that joins later waits until these offsets are decided.
             refuse_members(self._group)
-            transactional("commit_transaction", lambda: producer.commit_transaction(CALL_S))
+            call_transaction("commit_transaction", lambda: producer.commit_transaction(TRANSACTION_CALL_S))
             done = True
         except KafkaException as error:
             raise KafkaFailed(f"partition {compared.partition} was not rebuilt: {error.args[0].str()}") from error
         finally:
             if not done:
                 with contextlib.suppress(KafkaException):
-                    producer.abort_transaction(CALL_S)
+                    producer.abort_transaction(TRANSACTION_CALL_S)
             producer.purge()
             producer.close()
 
     def _producer(self, rows: int) -> Producer:
-        timeout_ms = min(max(_SHORTEST_MS, 1000 * rows // _SLOWEST_ROWS_A_S), _LONGEST_MS)
+        timeout_ms = min(max(_SHORTEST_MS, 1000 * rows // _SLOWEST_ROWS_PER_S), _LONGEST_MS)
         return Producer(
             {"linger.ms": 20, "compression.type": "lz4", "transaction.timeout.ms": timeout_ms}
             | self._config

@@ -1,4 +1,4 @@
-"""Carries records from where they are to where they shall be, no faster than asked. It knows neither end's kind."""
+"""Copies raw records from a source to a target at a limited rate. It knows neither end's kind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
-from taskstream.consumer.kafka.carried_record import CarriedRecord, carried
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.key_selection import KeySelection
+from taskstream.consumer.kafka.raw_record import RawRecord, raw_record
 from taskstream.consumer.replay.archive import ArchiveReader
 
 BATCH = 2_000
@@ -18,30 +18,30 @@ _PAUSE_S = 0.25
 
 
 class Target(Protocol):
-    """Where records go."""
+    """Where records are copied to."""
 
-    def take(self, records: Sequence[CarriedRecord]) -> None:
-        """Take these, in their order."""
+    def write_records(self, records: Sequence[RawRecord]) -> None:
+        """Write these, in their order; some may be held until `flush`."""
         ...
 
-    def settle(self) -> None:
-        """Return when all that was taken is safe."""
+    def flush(self) -> None:
+        """Return when all records are written."""
         ...
 
 
 class NoTarget:
     """The target of a dry run."""
 
-    def take(self, records: Sequence[CarriedRecord]) -> None:
-        """Forget them."""
+    def write_records(self, records: Sequence[RawRecord]) -> None:
+        """Write nothing."""
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Nothing is held."""
 
 
 @dataclass(slots=True)
 class PartitionCounts:
-    """What was carried of one partition."""
+    """How much was copied of one partition."""
 
     records: int = 0
     bytes: int = 0
@@ -49,7 +49,7 @@ class PartitionCounts:
     """The earliest timestamp."""
     last_ms: int | None = None
 
-    def add(self, record: CarriedRecord) -> None:
+    def add(self, record: RawRecord) -> None:
         """Count one more."""
         self.records += 1
         self.bytes += record.size
@@ -59,10 +59,11 @@ class PartitionCounts:
 
 
 class TopicPart:
-    """The records of a part of a topic, those of a selection. Iterable once, in batches; none in one is fine.
+    """The selected records of some offsets of a topic. Iterable once, in batches; a batch may be empty.
 
     Raises (while it is iterated):
-        StreamGap, KafkaFailed: they cannot be read any more, or now.
+        StreamGap: retention deleted records before they were read.
+        KafkaFailed: Kafka did not answer, or an error is final.
     """
 
     def __init__(
@@ -73,26 +74,26 @@ class TopicPart:
         selection: KeySelection,
         most: int = BATCH,
     ) -> None:
-        self._passage = BoundedReader(dict(config) | {"queued.min.messages": 20_000}, topic, spans)
+        self._reader = BoundedReader(dict(config) | {"queued.min.messages": 20_000}, topic, spans)
         self._spans = dict(spans)
         self._selection = selection
         self._most = most
 
     @property
     def positions(self) -> dict[int, int]:
-        """[partition] Behind the last record that was given, or that was not asked for."""
-        return dict(self._passage.positions)
+        """[partition] The offset after the last record that was read, selected or not."""
+        return dict(self._reader.positions)
 
     @property
     def moved(self) -> int:
-        """How far that is, in offsets."""
+        """How many offsets that is from the beginning, in all partitions."""
         return sum(self.positions[number] - span.begin for number, span in self._spans.items())
 
-    def __iter__(self) -> Iterator[list[CarriedRecord]]:
-        takes = self._selection.takes
-        with self._passage as passage:
-            for records in passage.batches(self._most):
-                yield [carried(message) for message in records.messages if takes(message.key())]
+    def __iter__(self) -> Iterator[list[RawRecord]]:
+        includes = self._selection.includes
+        with self._reader as reader:
+            for records in reader.batches(self._most):
+                yield [raw_record(message) for message in records.messages if includes(message.key())]
 
 
 class ArchivePart:
@@ -107,9 +108,9 @@ class ArchivePart:
         self._skip = skip
         self._most = most
         self.moved = 0
-        """Records given, and skipped."""
+        """Records returned, and skipped."""
 
-    def __iter__(self) -> Iterator[list[CarriedRecord]]:
+    def __iter__(self) -> Iterator[list[RawRecord]]:
         for records in self._archive.batches(self._most):
             wanted = records[max(0, self._skip - self.moved) :]
             self.moved += len(records)
@@ -117,40 +118,41 @@ class ArchivePart:
 
 
 class RecordCopy:
-    """`RecordCopy(target, rate).carry(batches, ...)`; `tallies` is the account by partition."""
+    """`RecordCopy(target, rate).copy_all(batches, ...)`. `rate` is in records per second; None: no limit."""
 
     def __init__(self, target: Target, rate: float | None = None) -> None:
         self._target = target
         self._rate = rate
-        self.tallies: dict[int, PartitionCounts] = {}
+        self.counts: dict[int, PartitionCounts] = {}
+        """[partition]"""
 
     @property
     def records(self) -> int:
-        """How many were carried."""
-        return sum(each.records for each in self.tallies.values())
+        """How many were copied."""
+        return sum(each.records for each in self.counts.values())
 
-    def carry(
+    def copy_all(
         self,
-        batches: Iterable[list[CarriedRecord]],
+        batches: Iterable[list[RawRecord]],
         stopping: Callable[[], bool] = lambda: False,
-        told: Callable[[], None] = lambda: None,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Carry all of them, or until `stopping`; whether it was all. What was carried then is safe.
+        """Copy all batches, or until `stopping`; returns whether it was all. What was copied is then written.
 
         Raises:
             ConsumerError: a record could not be read or written.
         """
         began = time.monotonic()
         for batch in batches:
-            self._target.take(batch)
+            self._target.write_records(batch)
             for record in batch:
-                self.tallies.setdefault(record.partition, PartitionCounts()).add(record)
-            told()
+                self.counts.setdefault(record.partition, PartitionCounts()).add(record)
+            on_batch()
             self._pause(began, stopping)
             if stopping():
-                self._target.settle()
+                self._target.flush()
                 return False
-        self._target.settle()
+        self._target.flush()
         return True
 
     def _pause(self, began: float, stopping: Callable[[], bool]) -> None:
@@ -162,5 +164,5 @@ class RecordCopy:
 
 
 def batch_for(rate: float | None) -> int:
-    """How many records to carry at once, so that a slow rate is an even one."""
+    """How many records to copy at once, so that a low rate is an even one."""
     return BATCH if rate is None else max(1, min(BATCH, round(rate * _PAUSE_S)))

@@ -1,4 +1,4 @@
-"""Records of the two topics into tables: events folded with today's code, published rows as they stand. No I/O."""
+"""Tables made of records: events folded with the current code, and published rows as they are. It reads no topic."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import numpy.typing as npt
 from confluent_kafka import Message
 
 from taskstream.consumer.kafka.key_selection import KeySelection
-from taskstream.consumer.kafka.state_decoder import newest_of, states_of
+from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable, Settings
-from taskstream.consumer.state.state_records import rows_of, strings_of
 from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
@@ -22,23 +21,23 @@ EVERYTHING = KeySelection()
 
 
 class EventFold:
-    """A table that events of `progress` are folded into; what the worker would have given off is left out."""
+    """A table that events of `progress` are folded into. Windows and signals, which a worker publishes, are dropped."""
 
     def __init__(self, ids: SchemaIds, settings: Settings, selection: KeySelection = EVERYTHING) -> None:
         self.table = SeriesTable(settings)
         self.events = 0
         self.unreadable: Counter[str] = Counter()
-        """By reason: the worker does not fold these either, but puts them on `rejected`."""
+        """[reason] Events that were not folded: the worker puts these on `rejected`."""
         self.first_us: int | None = None
-        """When the first event that was folded had been received."""
+        """When the first folded event was received, microseconds since 1970."""
         self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
         self._selection = selection
 
-    def take(self, messages: Sequence[Any], partitions: Numbers) -> None:
-        """Fold these, in their order; `partitions` is where each lies. What changes is told by `table.changed`."""
+    def fold(self, messages: Sequence[Any], partitions: Numbers) -> None:
+        """Fold these events, in their order; `partitions` [messages]. `table.changed` then has the changed series."""
         if not self._selection.everything:
-            places = [place for place, each in enumerate(messages) if self._selection.takes(each.key())]
-            messages, partitions = [messages[place] for place in places], partitions[places]
+            wanted = [index for index, each in enumerate(messages) if self._selection.includes(each.key())]
+            messages, partitions = [messages[index] for index in wanted], partitions[wanted]
         decoded = self._reader.read([message.value() for message in messages])
         self.unreadable.update(str(each.reason) for each in decoded.rejected)
         if decoded.batch.num_rows == 0:
@@ -54,19 +53,14 @@ class PublishedRows:
 
     def __init__(self, ids: SchemaIds, settings: Settings) -> None:
         self.table = SeriesTable(settings)
-        self._reader = ColumnReader(ids, "SeriesState")
+        self._decoder = StateDecoder(ids, any_key=True)
 
-    def take(self, messages: Sequence[Message]) -> None:
-        """Take these records, in their order: the last one of a key is its row, a tombstone ends it.
+    def add(self, messages: Sequence[Message]) -> None:
+        """Apply these records, in their order: the last one of a key is its row, a tombstone deletes it.
 
         Raises:
-            StateUnreadable: a record is none of ours.
+            StateUnreadable: a record could not be decoded, or its key is not that of any series.
         """
-        records, gone = newest_of(messages)
-        self.table.drop(self.table.find(gone))
-        if not records:
-            return
-        kept = list(records.values())
-        batch = states_of(kept, self._reader, "read with the program that wrote it")
-        partitions = np.fromiter(map(Message.partition, kept), np.int32, len(kept))
-        self.table.put(list(records), rows_of(batch, partitions), *strings_of(batch))
+        changes = self._decoder.decode(messages)
+        require_readable(changes, "read it with the program that wrote it")
+        changes.apply_to(self.table)

@@ -1,4 +1,4 @@
-"""Writes carried records to a topic: key, value, headers and timestamp as they were, each partition in its order."""
+"""Writes raw records to a topic: key, value, headers and timestamp unchanged, each partition in its order."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer
-from taskstream.consumer.kafka.carried_record import CarriedRecord
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.raw_record import RawRecord
 
 _CALL_S = 15.0
 _STALLED_S = 60.0
@@ -22,18 +22,18 @@ def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[
     """Return when these are two topics.
 
     Raises:
-        CopyRefused: they are one: each record would come back behind the end, for ever.
+        CopyOntoItself: they are one topic: the copy would read its own records, without end.
         KafkaFailed: a cluster did not answer.
     """
     if topic == source_topic and _cluster_id(source) == _cluster_id(target):
         raise CopyOntoItself(f"{topic} would be copied onto itself")
 
 
-def refuse_other_homes(count: int, topic: str, there: int) -> None:
-    """Return when the target has as many partitions as the records come from.
+def refuse_other_partition_count(count: int, topic: str, there: int) -> None:
+    """Return when the target has as many partitions as the records' origin.
 
     Raises:
-        CopyRefused: a key's home would be another one.
+        PartitionCountsDiffer: it has not, so the records of a key would not be in the partition that the key hashes to.
     """
     if there != count:
         raise PartitionCountsDiffer(
@@ -41,8 +41,8 @@ def refuse_other_homes(count: int, topic: str, there: int) -> None:
         )
 
 
-def stamps_itself(config: Mapping[str, Any], topic: str) -> bool:
-    """Whether the topic gives records the time at which they come, whatever timestamp they bring.
+def stamps_records(config: Mapping[str, Any], topic: str) -> bool:
+    """Whether the topic replaces the timestamps of records (message.timestamp.type=LogAppendTime).
 
     Raises:
         KafkaFailed: Kafka did not answer.
@@ -52,12 +52,12 @@ def stamps_itself(config: Mapping[str, Any], topic: str) -> bool:
     try:
         found = admin.describe_configs([asked], request_timeout=_CALL_S)[asked].result()
     except KafkaException as error:
-        raise KafkaFailed(f"{topic}: its settings cannot be asked: {admin.why(error)}") from error
+        raise KafkaFailed(f"{topic}: its settings cannot be read: {admin.why(error)}") from error
     return bool(found["message.timestamp.type"].value == "LogAppendTime")
 
 
 class TopicTarget:
-    """`with TopicTarget(config, topic) as target: target.take(records); target.settle()`."""
+    """`with TopicTarget(config, topic) as target: target.write_records(records); target.flush()`."""
 
     def __init__(self, config: Mapping[str, Any], topic: str, *, by_key: bool = False) -> None:
         self._config = (
@@ -84,11 +84,11 @@ class TopicTarget:
         self._producer.purge()
         self._producer.close()
 
-    def take(self, records: Sequence[CarriedRecord]) -> None:
-        """Send these; they are on the topic when `settle` returns.
+    def write_records(self, records: Sequence[RawRecord]) -> None:
+        """Send these; they are on the topic when `flush` returns.
 
         Raises:
-            KafkaFailed: Kafka does not take one of them.
+            KafkaFailed: Kafka refused one of them.
         """
         for record in records:
             while not self._sent(record):
@@ -97,11 +97,11 @@ class TopicTarget:
         self._producer.poll(0)
         self._check()
 
-    def settle(self) -> None:
-        """Return when Kafka has acknowledged all that was taken.
+    def flush(self) -> None:
+        """Return when Kafka has acknowledged all records.
 
         Raises:
-            KafkaFailed: it has not.
+            KafkaFailed: Kafka refused one, or acknowledged none for a minute.
         """
         left, moved = len(self._producer), time.monotonic()
         while left:
@@ -113,7 +113,7 @@ class TopicTarget:
                 raise KafkaFailed(f"{self._topic}: {left:,} records were not acknowledged for {_STALLED_S:.0f} s")
         self._check()
 
-    def _sent(self, record: CarriedRecord) -> bool:
+    def _sent(self, record: RawRecord) -> bool:
         more: dict[str, Any] = {} if record.timestamp_ms is None else {"timestamp": record.timestamp_ms}
         partition = _BY_KEY if self._by_key else record.partition
         try:
@@ -129,8 +129,8 @@ class TopicTarget:
         except BufferError:
             return False
         except KafkaException as error:
-            place = f"{record.topic}-{record.partition} offset {record.offset}"
-            raise KafkaFailed(f"{place} is not taken by {self._topic}: {error.args[0].str()}") from error
+            where = f"{record.topic}-{record.partition} offset {record.offset}"
+            raise KafkaFailed(f"{self._topic} refused the record of {where}: {error.args[0].str()}") from error
         return True
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
@@ -138,7 +138,7 @@ class TopicTarget:
 
     def _check(self) -> None:
         if self._failed is not None:
-            raise KafkaFailed(f"{self._topic} does not take a record: {self._failed.str()}")
+            raise KafkaFailed(f"{self._topic} refused a record: {self._failed.str()}")
 
 
 def _cluster_id(config: Mapping[str, Any]) -> str | None:

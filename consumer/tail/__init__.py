@@ -1,1 +1,1 @@
-"""Records of any topic one by one, as people and programs look at them: read, taken apart, picked, told."""
+"""Records of any topic one by one: read, decoded, filtered, and printed as lines."""

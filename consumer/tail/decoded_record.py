@@ -1,4 +1,4 @@
-"""One record taken apart: what it says, or that it is a tombstone, or why it cannot be read. It reads no topic."""
+"""One decoded record: its fields, or that it is a tombstone, or why it cannot be read. It reads no topic."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from taskstream.schemas.topics import Topic
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _REJECTED = "taskstream_"
 NO_REGISTRY = "registry_failed"
-"""The reason of a record whose schema could not be asked for; beside those of `wire_format.Reason`."""
+"""The reason of a record whose schema the registry did not return; the others are those of `wire_format.Reason`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedRecord:
-    """One record. Of `record`, `unreadable` and `rejected` one at the most is there; none: it is a tombstone."""
+    """One record. At most one of `record`, `unreadable` and `rejected` is set; none: it is a tombstone."""
 
     topic: str
     partition: int
@@ -38,28 +38,28 @@ class DecodedRecord:
     subtask_name: str
     """"" where the topic has none."""
     record: Mapping[str, Any] | None = None
-    """Its fields; times are datetimes, or integers (microseconds since 1970) where no datetime is so far away."""
+    """Its fields. Times are datetimes, or integers (microseconds since 1970) beyond the range of datetime."""
     unreadable: tuple[str, str] | None = None
-    """Why it is no record of this topic: reason and detail."""
+    """Why it cannot be decoded: reason and detail."""
     rejected: Mapping[str, str] | None = None
-    """On the rejected topic: the reason, and where the record came from."""
+    """On the rejected topic: the reason, and the origin of the record."""
 
     @property
     def tombstone(self) -> bool:
-        """Whether it says that its key is no more."""
+        """Whether it deletes its key."""
         return self.value is None and self.unreadable is None and self.rejected is None
 
 
 class RecordDecoder:
-    """Takes the records of one topic apart."""
+    """Decodes the records of one topic."""
 
     def __init__(self, topic: Topic, ids: SchemaIds) -> None:
         self._topic = topic
         self._reader = None if topic.value is None else RecordReader(ids, topic.value)
         self._times = frozenset() if topic.value is None else _times_of(topic.value)
 
-    def take(self, message: Message) -> DecodedRecord:
-        """What the record is; whatever its bytes are."""
+    def decode(self, message: Message) -> DecodedRecord:
+        """The record. It does not raise: whatever the bytes are, the result has the reason."""
         value = _bytes(message.value())
         bare = self._bare(message, value)
         if self._reader is None:
@@ -84,8 +84,8 @@ class RecordDecoder:
         )
 
     def _bare(self, message: Message, value: bytes | None) -> DecodedRecord:
-        """What is known without reading the value."""
-        headers: Any = message.headers() or ()  # confluent-kafka takes more kinds than it gives
+        """The record without its decoded value."""
+        headers: Any = message.headers() or ()  # confluent-kafka's type allows more than it returns
         partition: Any = message.partition()
         offset: Any = message.offset()
         key = _text(_bytes(message.key()))
@@ -104,7 +104,7 @@ class RecordDecoder:
         )
 
     def _identity(self, key: str) -> tuple[str, str, str]:
-        """Project, task and subtask as the key has them: first slash and last part them."""
+        """Project, task and subtask of the key: they end at its first and its last slash."""
         project_id, _, rest = key.partition("/")
         if not self._topic.key.endswith("/subtask_name"):
             return project_id, rest, ""
@@ -121,13 +121,13 @@ class RecordDecoder:
 
 
 def _times_of(record: str) -> frozenset[str]:
-    """The fields of a record that are moments."""
+    """The fields of a record that are timestamps."""
     fields = newest(record).definition["fields"]
     return frozenset(field["name"] for field in fields if "timestamp-micros" in str(field["type"]))
 
 
 def _bytes(raw: Any) -> bytes | None:
-    """What a plain consumer gives: bytes or None."""
+    """A consumer without deserializers returns bytes or None."""
     assert raw is None or isinstance(raw, bytes), "no deserializer is set"
     return raw
 

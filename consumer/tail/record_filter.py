@@ -1,4 +1,4 @@
-"""Which records somebody wants to see. It decides only."""
+"""Which records to show. It decides, and reads nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from taskstream.consumer.tail.decoded_record import DecodedRecord
 class RecordFilter:
     """Records of this project, task and subtask, and of these kinds of signal; None: of any.
 
-    What cannot be read is taken by its key.
+    A record that cannot be decoded is matched by its key.
     """
 
     project_id: str | None = None
@@ -19,13 +19,13 @@ class RecordFilter:
     subtask_name: str | None = None
     signals: frozenset[str] | None = None
 
-    def takes(self, seen: DecodedRecord) -> bool:
-        """Whether it is one of them."""
-        if self.signals is not None and (seen.record is None or seen.record.get("signal") not in self.signals):
+    def matches(self, decoded: DecodedRecord) -> bool:
+        """Whether the record is one of them."""
+        if self.signals is not None and (decoded.record is None or decoded.record.get("signal") not in self.signals):
             return False
         pairs = (
-            (self.project_id, seen.project_id),
-            (self.task_id, seen.task_id),
-            (self.subtask_name, seen.subtask_name),
+            (self.project_id, decoded.project_id),
+            (self.task_id, decoded.task_id),
+            (self.subtask_name, decoded.subtask_name),
         )
         return all(wanted in (None, found) for wanted, found in pairs)

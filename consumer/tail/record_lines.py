@@ -1,4 +1,4 @@
-"""A record that was seen, as one line: words for people, JSON for programs. No line can play tricks on a terminal."""
+"""A decoded record as one line: text for people, JSON for programs. No line has control characters."""
 
 from __future__ import annotations
 
@@ -14,44 +14,44 @@ _SHOWN_BYTES = 48
 _MOST_CHARACTERS = 200
 
 
-def json_line(seen: DecodedRecord) -> str:
-    """The whole of it as one JSON object; moments are ISO 8601 in UTC, bytes that cannot be read hexadecimal."""
+def json_line(decoded: DecodedRecord) -> str:
+    """The record as one JSON object. Times are ISO 8601 in UTC; bytes that cannot be decoded are hexadecimal."""
     document: dict[str, Any] = {
-        "topic": seen.topic,
-        "partition": seen.partition,
-        "offset": seen.offset,
-        "timestamp": _iso(seen.timestamp_ms),
-        "key": seen.key,
-        "headers": seen.headers,
+        "topic": decoded.topic,
+        "partition": decoded.partition,
+        "offset": decoded.offset,
+        "timestamp": _iso(decoded.timestamp_ms),
+        "key": decoded.key,
+        "headers": decoded.headers,
     }
-    if seen.unreadable is not None:
-        reason, detail = seen.unreadable
-        document["unreadable"] = {"reason": reason, "detail": detail, "bytes": (seen.value or b"").hex()}
-    elif seen.rejected is not None:
-        document["rejected"] = {**seen.rejected, "bytes": (seen.value or b"").hex()}
-    elif seen.tombstone:
+    if decoded.unreadable is not None:
+        reason, detail = decoded.unreadable
+        document["unreadable"] = {"reason": reason, "detail": detail, "bytes": (decoded.value or b"").hex()}
+    elif decoded.rejected is not None:
+        document["rejected"] = {**decoded.rejected, "bytes": (decoded.value or b"").hex()}
+    elif decoded.tombstone:
         document["tombstone"] = True
     else:
-        document["record"] = seen.record
+        document["record"] = decoded.record
     return json.dumps(document, ensure_ascii=False, default=_exact)
 
 
-def line(seen: DecodedRecord) -> str:
-    """The most of it, for people."""
-    names = [_plain(each) for each in (f"{seen.project_id}/{seen.task_id}", seen.subtask_name) if each]
-    where = f"{_iso(seen.timestamp_ms)} {seen.partition}:{seen.offset} {' '.join(names)}"
-    if seen.unreadable is not None:
-        reason, detail = seen.unreadable
-        return f"{where} UNREADABLE {reason}: {_plain(detail)}: {_hex(seen.value)}"
-    if seen.rejected is not None and "note" in seen.rejected and "reason" not in seen.rejected:
-        return f"{where} NOTE {_plain((seen.value or b'').decode('utf-8', 'replace'))}"
-    if seen.rejected is not None:
-        origin = ":".join(_plain(seen.rejected.get(name, "?")) for name in ("topic", "partition", "offset"))
-        why = f"{_plain(seen.rejected.get('reason', '?'))} ({_plain(seen.rejected.get('detail', '?'))})"
-        return f"{where} REJECTED {why} from {origin}: {_hex(seen.value)}"
-    if seen.record is None:
+def line(decoded: DecodedRecord) -> str:
+    """The main fields of the record, for people."""
+    names = [_plain(each) for each in (f"{decoded.project_id}/{decoded.task_id}", decoded.subtask_name) if each]
+    where = f"{_iso(decoded.timestamp_ms)} {decoded.partition}:{decoded.offset} {' '.join(names)}"
+    if decoded.unreadable is not None:
+        reason, detail = decoded.unreadable
+        return f"{where} UNREADABLE {reason}: {_plain(detail)}: {_hex(decoded.value)}"
+    if decoded.rejected is not None and "note" in decoded.rejected and "reason" not in decoded.rejected:
+        return f"{where} NOTE {_plain((decoded.value or b'').decode('utf-8', 'replace'))}"
+    if decoded.rejected is not None:
+        origin = ":".join(_plain(decoded.rejected.get(name, "?")) for name in ("topic", "partition", "offset"))
+        why = f"{_plain(decoded.rejected.get('reason', '?'))} ({_plain(decoded.rejected.get('detail', '?'))})"
+        return f"{where} REJECTED {why} from {origin}: {_hex(decoded.value)}"
+    if decoded.record is None:
         return f"{where} TOMBSTONE"
-    return f"{where} {_WORDS[_kind(seen.record)](seen.record)}"
+    return f"{where} {_WORDS[_kind(decoded.record)](decoded.record)}"
 
 
 def _kind(record: Record) -> str:
@@ -97,7 +97,7 @@ _WORDS: dict[str, Callable[[Record], str]] = {
     "trend": _state,
     "event_id": _report,
 }
-"""By a field that only this kind of record has."""
+"""[a field that only this kind of record has]"""
 
 
 def _so_far(record: Record) -> str:
@@ -116,7 +116,7 @@ def _hex(value: bytes | None) -> str:
 
 
 def _plain(text: str) -> str:
-    """Whatever a stranger wrote, in one line without control characters."""
+    """Untrusted text, shortened, with control characters escaped."""
     shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaException, TopicCollection
 
 from taskstream.consumer.errors import PartitionsUnequal, TopicsMissing
+from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import with_retry
 from taskstream.schemas.topics import Topics
@@ -45,7 +46,7 @@ def _partition_counts(admin: QuietAdmin, names: list[str]) -> dict[str, int]:
         try:
             counts[name] = len(answer.result().partitions)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if not is_unknown_topic(error.args[0]):
                 raise
             counts[name] = 0
     return counts

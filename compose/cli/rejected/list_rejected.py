@@ -68,8 +68,8 @@ def list_rejected(
     """
     with exit_when_interrupted("nothing was written"):
         rejects = RejectsReader(kafka.config(), Topics(prefix), ids)
-        spans = rejects.spans(start, end)
-        driven = rejects.driven()
+        spans = rejects.ranges(start, end)
+        driven = rejects.redriven_offsets()
         with progress_bar("reading", sum(span.end - span.begin for span in spans.values())) as advance:
             found: dict[str, dict[str, Any]] = {}
             records: list[dict[str, Any]] = []
@@ -97,26 +97,26 @@ def _count(batch: Iterable[JudgedReject], found: dict[str, dict[str, Any]]) -> N
         row = found.setdefault(
             reject.reason,
             {"reason": reject.reason, "records": 0, "driven": 0, "waiting": 0, "readable_now": 0}
-            | {"first": at, "last": at, "example": reject.place, "detail": reject.detail},
+            | {"first": at, "last": at, "example": reject.location, "detail": reject.detail},
         )
         row["records"] += 1
-        row["driven"] += judged.driven
-        row["waiting"] += not judged.driven
-        row["readable_now"] += judged.readable and not judged.driven
+        row["driven"] += judged.redriven
+        row["waiting"] += not judged.redriven
+        row["readable_now"] += judged.readable and not judged.redriven
         row["first"], row["last"] = min(row["first"], at), max(row["last"], at)
 
 
 def _record_row(judged: JudgedReject) -> dict[str, Any]:
     reject = judged.reject
     return {
-        "place": reject.place,
+        "place": reject.location,
         "rejected": _time(judged),
         "reason": reject.reason,
         "key": (reject.record.key or b"").decode("utf-8", "replace")[:_LONGEST_KEY],
         "bytes": len(reject.record.value or b""),
         "origin": f"{reject.topic or '?'} {_known(reject.partition)}:{_known(reject.offset)}",
-        "drives": reject.drives,
-        "driven": judged.driven,
+        "drives": reject.redrives,
+        "driven": judged.redriven,
         "readable_now": judged.readable,
         "detail": reject.detail,
     }

@@ -98,10 +98,10 @@ def redrive_rejected(
             KeySelection(project_id, task_id),
         )
         rejects = RejectsReader(kafka.config(), topics, ids)
-        spans = rejects.spans(start, end)
+        spans = rejects.ranges(start, end)
         # opened before the notes are read, because it aborts the open transaction of another run
         drive = opened.enter_context(RedriveTransaction(kafka.config(), topics)) if execute else None
-        driven = rejects.driven()
+        driven = rejects.redriven_offsets()
         stop = opened.enter_context(stop_event(signal.SIGINT))
         advance = opened.enter_context(
             progress_bar("redriving" if execute else "reading", sum(span.end - span.begin for span in spans.values()))
@@ -111,15 +111,15 @@ def redrive_rejected(
     if not whole:
         click.echo("stopped: redriven records are noted; run the command again for the rest", err=True)
         click.get_current_context().exit(INTERRUPTED)
-    if absent := named - counts.places:
+    if absent := named - counts.locations:
         raise click.ClickException(f"no rejected record is at {', '.join(sorted(absent))}")
 
 
 def _print_counts(counts: RedriveCounts, output: str, *, execute: bool) -> None:
     if output == "json":
-        print_json({"driven" if execute else "to_drive": counts.driven} | {"kept": dict(counts.kept)})
+        print_json({"driven" if execute else "to_drive": counts.redriven} | {"kept": dict(counts.kept)})
     else:
-        rows: list[dict[str, object]] = [{"what": "redriven" if execute else "to redrive", "records": counts.driven}]
+        rows: list[dict[str, object]] = [{"what": "redriven" if execute else "to redrive", "records": counts.redriven}]
         rows += [{"what": str(why), "records": count} for why, count in sorted(counts.kept.items())]
         print_rows(rows, output)
     if not execute:

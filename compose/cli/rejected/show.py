@@ -16,8 +16,8 @@ from taskstream.compose.cli.output.formats import output_option, print_json, pri
 from taskstream.compose.cli.rejected.partition_offset import PARTITION_OFFSET
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.carried_record import CarriedRecord
-from taskstream.consumer.rejects.rejected_record import driven_by, is_note, ranges_of, reject_of, shown_headers
+from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.consumer.rejects.rejected_record import is_note, offsets_in_note, ranges_of, reject_of, shown_headers
 from taskstream.consumer.rejects.rejects_reader import RejectsReader
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
@@ -40,11 +40,11 @@ def show_rejected(
     """Show one rejected record: its origin, the reason, its bytes, and what decoding it gives now."""
     with exit_when_interrupted("nothing was written"):
         rejects = RejectsReader(kafka.config(), Topics(prefix), ids)
-        record = rejects.one(*place)
+        record = rejects.record_at(*place)
         fields = (
             _note_fields(record)
             if is_note(record)
-            else _record_fields(record, ids, rejects.driven().get(place[0], set()))
+            else _record_fields(record, ids, rejects.redriven_offsets().get(place[0], set()))
         )
     if output == "json":
         print_json(fields | {"value": None if record.value is None else record.value.hex()})
@@ -68,10 +68,10 @@ def dump(value: bytes) -> Iterator[str]:
         yield f"{begin:08x}  {part[:8].hex(' '):<23}  {part[8:].hex(' '):<23}  |{text}|"
 
 
-def _record_fields(record: CarriedRecord, ids: SchemaIds, driven: set[int]) -> dict[str, Any]:
+def _record_fields(record: RawRecord, ids: SchemaIds, driven: set[int]) -> dict[str, Any]:
     reject = reject_of(record)
     return {
-        "place": reject.place,
+        "place": reject.location,
         "rejected": _time(record.timestamp_ms),
         "reason": reject.reason,
         "detail": reject.detail,
@@ -79,7 +79,7 @@ def _record_fields(record: CarriedRecord, ids: SchemaIds, driven: set[int]) -> d
         "partition": reject.partition,
         "offset": reject.offset,
         "received": _time(reject.timestamp_ms),
-        "drives": reject.drives,
+        "drives": reject.redrives,
         "driven": record.offset in driven,
         "key": None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
         "bytes": None if record.value is None else len(record.value),
@@ -96,11 +96,11 @@ def _decoded(value: bytes | None, ids: SchemaIds) -> dict[str, Any]:
         return {"readable_now": False, "now": str(error)}
 
 
-def _note_fields(record: CarriedRecord) -> dict[str, Any]:
+def _note_fields(record: RawRecord) -> dict[str, Any]:
     return {
         "place": f"{record.partition}:{record.offset}",
         "note": f"redriven at {_time(record.timestamp_ms)}",
-        "offsets": ranges_of(driven_by(record)),
+        "offsets": ranges_of(offsets_in_note(record)),
         "headers": shown_headers(record.headers),
     }
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from taskstream.compose.cli.output.formats import counts_text, print_json, print_rows, write_parquet
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.replay.comparison import Compared, Comparison, Told
-from taskstream.consumer.replay.difference import DifferenceExcuse, told
+from taskstream.consumer.replay.comparison import Compared, Comparison, OnEvents
+from taskstream.consumer.replay.difference import DifferenceExcuse, difference_rows
 from taskstream.consumer.state.series_table import Settings
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -29,7 +29,7 @@ limit_option = click.option(
 
 
 def comparison_of(
-    kafka: KafkaClient, topics: Topics, ids: SchemaIds, fold: Settings, keep_s: float, advance: Told
+    kafka: KafkaClient, topics: Topics, ids: SchemaIds, fold: Settings, keep_s: float, advance: OnEvents
 ) -> Comparison:
     """A comparison as of now; `advance` receives the numbers of records that were folded."""
     return Comparison(kafka.config(), topics, ids, fold, keep_s, round(time.time() * 1_000_000), advance)
@@ -56,7 +56,7 @@ def partition_summary(compared: Compared) -> dict[str, Any]:
 
 def differences_of(compared: Compared, limit: int | None) -> list[dict[str, Any]]:
     """The differences of a partition, at most `limit`; there can be as many as series."""
-    differences = itertools.islice(told(compared.fold, compared.found, compared.verdict), limit)
+    differences = itertools.islice(difference_rows(compared.fold, compared.found, compared.verdict), limit)
     return [{"partition": compared.partition} | each for each in differences]
 
 

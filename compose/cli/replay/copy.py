@@ -30,7 +30,7 @@ from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.ranges import Bound
 from taskstream.consumer.replay.archive import ArchiveWriter, Origin
 from taskstream.consumer.replay.record_copy import Target, TopicPart, batch_for
-from taskstream.consumer.replay.topic_target import TopicTarget, refuse_itself, refuse_other_homes
+from taskstream.consumer.replay.topic_target import TopicTarget, refuse_itself, refuse_other_partition_count
 from taskstream.schemas.topics import Topic, Topics
 
 INCOMPLETE = 3
@@ -106,7 +106,7 @@ def copy(
             refuse_itself(kafka.config(), topic.name, target_kafka.config(), name)
             target_partitions = len(Cluster(target_kafka.config()).partitions(name))
             if not by_key:
-                refuse_other_homes(partitions, name, target_partitions)
+                refuse_other_partition_count(partitions, name, target_partitions)
             warn_of_broker_timestamps(target_kafka, name)
             target = TopicTarget(target_kafka.config(), name, by_key=by_key)
         selection = KeySelection(project_id, task_id, of_series=topic.key.endswith("/subtask_name"))

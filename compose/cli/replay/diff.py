@@ -25,7 +25,7 @@ from taskstream.compose.cli.replay.comparison_output import (
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.consumer_group import ConsumerGroup
+from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.consumer.kafka.ranges import Bound, Latest
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.topic_check import check_topics
@@ -76,7 +76,7 @@ def diff(
         with progress_bar("folding", sum(each.end - each.begin for each in spans.values())) as advance:
             comparison = comparison_of(kafka, topics, ids, fold, keep_s, advance)
             for partition, span in sorted(spans.items()):
-                compared = comparison.following(partition, span.begin, group)
+                compared = comparison.compare_running(partition, span.begin, group)
                 summaries.append(partition_summary(compared))
                 found += differences_of(compared, limit - len(found) if output == "table" else None)
     print_comparison(summaries, found, output, limit)

@@ -22,7 +22,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.replay.archive import ArchiveReader
 from taskstream.consumer.replay.record_copy import ArchivePart, batch_for
-from taskstream.consumer.replay.topic_target import TopicTarget, refuse_other_homes
+from taskstream.consumer.replay.topic_target import TopicTarget, refuse_other_partition_count
 
 
 @click.command
@@ -57,7 +57,7 @@ def load(
         name = to_topic or origin.topic
         partitions = len(Cluster(kafka.config()).partitions(name))
         if not by_key:
-            refuse_other_homes(origin.partitions, name, partitions)
+            refuse_other_partition_count(origin.partitions, name, partitions)
         warn_of_broker_timestamps(kafka, name)
         part = ArchivePart(archive, skip, batch_for(rate))
         target = TopicTarget(kafka.config(), name, by_key=by_key) if execute else None

@@ -25,7 +25,7 @@ from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import RebuildRefused
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.consumer_group import ConsumerGroup
+from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.consumer.kafka.ranges import Earliest, Latest
 from taskstream.consumer.replay.rebuild import Rebuild, refuse_lost, refuse_members
 from taskstream.consumer.state.series_table import Settings
@@ -87,17 +87,17 @@ def rebuild(
             _refuse_unknown(group.name, [each for each, span in spans.items() if committed[each] is None and span.end])
         writing = Rebuild(kafka.config(), topics, ids, group)
         if execute:
-            writing.settle()
+            writing.abort_unfinished()
         with progress_bar("folding", sum(each.end - each.begin for each in spans.values())) as advance:
             comparison = comparison_of(kafka, topics, ids, fold, keep_s, advance)
             for partition, span in sorted(spans.items()):
                 offset = committed[partition]
                 pin = span.end if until == "latest" or offset is None else offset
-                compared = comparison.standing(partition, span.begin, pin)
+                compared = comparison.compare_stopped(partition, span.begin, pin)
                 refuse_lost(compared, offset)
                 changes = bool(compared.verdict.differences) or pin != offset
                 if changes and execute:
-                    writing.write(compared)
+                    writing.write_partition(compared)
                 summaries.append(partition_summary(compared) | {"offset_was": offset, "written": changes and execute})
                 found += differences_of(compared, limit - len(found) if output == "table" else None)
     print_comparison(summaries, found, output, limit)

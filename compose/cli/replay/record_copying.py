@@ -26,7 +26,7 @@ from taskstream.consumer.replay.record_copy import (
     Target,
     TopicPart,
 )
-from taskstream.consumer.replay.topic_target import stamps_itself
+from taskstream.consumer.replay.topic_target import stamps_records
 
 rate_option = click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Maximum records per second."
@@ -63,15 +63,15 @@ def copy_records(
             advance(part.moved - shown)
             shown = part.moved
 
-        complete = carrier.carry(part, stop.is_set, show_progress)
+        complete = carrier.copy_all(part, stop.is_set, show_progress)
         if not complete and isinstance(target, ArchiveWriter):
             raise KeyboardInterrupt  # a part of the range must not get the file's name
-    return complete, carrier.tallies
+    return complete, carrier.counts
 
 
 def warn_of_broker_timestamps(kafka: KafkaClient, topic: str) -> None:
     """Print a warning if the topic replaces the timestamps of records."""
-    if stamps_itself(kafka.config(), topic):
+    if stamps_records(kafka.config(), topic):
         click.echo(
             f"{topic} has message.timestamp.type=LogAppendTime: Kafka replaces the timestamps of the records", err=True
         )

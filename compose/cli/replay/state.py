@@ -23,6 +23,7 @@ from taskstream.compose.cli.output.formats import (
 from taskstream.compose.cli.output.progress_bar import progress_bar
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.key_selection import KeySelection
@@ -33,7 +34,6 @@ from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.state.silence import mark_silent, silent
 from taskstream.consumer.state.state_records import state_batch
-from taskstream.consumer.worker.gc_control import manual_gc
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -94,7 +94,7 @@ def state(
             BoundedReader(kafka.config(), topic, spans) as reader,
         ):
             for records in reader.batches(BATCH):
-                refold.take(records.messages, records.partitions)
+                refold.fold(records.messages, records.partitions)
                 refold.table.commit()
                 advance(len(records.messages))
     if refold.unreadable:

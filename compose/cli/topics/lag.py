@@ -11,7 +11,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.group_lag import GroupLags, PartitionLag
+from taskstream.consumer.kafka.consumer_groups import GroupLags, PartitionLag
 from taskstream.schemas.topics import Topics
 
 

@@ -96,10 +96,10 @@ def _print_records(
             if tail.problem != problem:
                 problem = tail.problem
                 click.echo(f"Kafka: {problem or 'available again'}", err=True)
-            for seen in map(decoder.take, messages):
+            for seen in map(decoder.decode, messages):
                 if stop.is_set() or left == 0:
                     break
-                if wanted.takes(seen):
+                if wanted.matches(seen):
                     click.echo(format_record(seen))
                     left -= 1
             if stop.is_set() or left == 0:

@@ -1,1 +1,1 @@
-"""How the view keeps up with the topics."""
+"""How the view follows the topics: reading, decoding, and how far behind it is."""

@@ -1,4 +1,4 @@
-"""How far a topic was followed: positions, ends, what is in the way. It is told, and knows no Kafka and no records."""
+"""How far a topic was followed: positions, ends, and the current problem. It knows no Kafka and no records."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from collections.abc import Callable
 
 
 class FollowProgress:
-    """How far the topic was followed. Offsets count records and Kafka's own marks alike."""
+    """How far a topic was followed. Offsets count records and control records alike. `clock`: monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._current_at_s = clock()
         self.positions: dict[int, int] = {}
         self.goals: dict[int, int] = {}
-        """[partition] The end for read_committed as it was when following began."""
+        """[partition] The end for read_committed when following began."""
         self.ends: dict[int, int] = {}
-        """[partition] The same, as it was told last."""
+        """[partition] The latest known end for read_committed."""
         self.caught_up = False
-        """Whether the end as it was when following began has been reached once."""
+        """Whether the end when following began has been reached once."""
         self.problem: str | None = "not connected to Kafka yet"
+        """Why no records are read or decoded at the moment; None: nothing."""
         self.unreadable = 0
-        """Records that could not be read, and were left out."""
+        """How many records could not be decoded, and were left out."""
 
     @property
     def records_behind(self) -> int:
-        """Offsets between the position and the end that was told last."""
+        """Offsets between the positions and the latest known ends."""
         return sum(max(0, end - self.positions.get(part, 0)) for part, end in self.ends.items())
 
     @property
     def lag_s(self) -> float:
-        """Seconds since what is held was known to be all there is; 0 while it is."""
+        """Seconds since everything up to the ends was read last; 0 while it is."""
         return 0.0 if self._is_current() else self._clock() - self._current_at_s
 
     def begin(self, first: dict[int, int], ends: dict[int, int]) -> None:
-        """Take note of where following begins, and of where the topic ends by now."""
+        """Set the first positions, and the ends, by partition."""
         self.positions = dict(first)
         self.goals = dict(ends)
         self.ends = dict(ends)
         self.problem = None
 
-    def look(self) -> None:
-        """Take note of whether what is held is all there is."""
+    def update(self) -> None:
+        """Update `caught_up` and `lag_s`; call it after each batch."""
         if not self.caught_up and self.goals:
             self.caught_up = all(self.positions.get(part, 0) >= goal for part, goal in self.goals.items())
         if self._is_current():

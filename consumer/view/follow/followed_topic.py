@@ -1,31 +1,39 @@
-"""One topic followed: read_committed, all partitions, no group. It knows Kafka, and nothing of what records say."""
+"""Reads all partitions of a topic as records come: read_committed, in no group. It knows no record's content."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.cluster import Cluster
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition
+from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 
 BATCH: Final = 5_000
 WAIT_S: Final = 0.05
 """How long a batch waits for its first record, and so the most that a stop waits for a batch."""
-ASK_TIMEOUT_S: Final = 0.5
+CALL_S: Final = 0.5
+"""How long a question for offsets may take; `batch` asks again."""
 SILENT_BROKER_S: Final = 3.0
-"""A broker answers each fetch within half a second, with or without records; unheard for so long, it is not there."""
+"""A broker answers each fetch within half a second, with or without records. After so long without, it is away."""
 _QUIET: Final[dict[str, Any]] = {
-    "log_level": 2,  # what it would say at each attempt to connect, `FollowProgress.problem` says once
+    "log_level": 2,  # it would log each attempt to connect; `FollowProgress.problem` has the reason
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2_000,
 }
 
 
 class FollowedTopic:
-    """Batches of a topic's records, from its beginning or from a time on. For one thread; Kafka may be away."""
+    """Batches of a topic's records, from its beginning or from a time on. For one thread.
+
+    While Kafka does not answer, batches are empty and `progress.problem` has the reason.
+    """
 
     def __init__(
         self,
@@ -34,16 +42,17 @@ class FollowedTopic:
         back_s: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`config` is librdkafka's: where Kafka is, and how to speak to it. `back_s`: begin so long ago."""
+        """`config` is librdkafka's. `back_s`: begin so many seconds ago by `clock`; None: at the first record."""
         self.name = name
         self.progress = FollowProgress()
         self._back_s = back_s
         self._clock = clock
+        self._cluster = Cluster({**_QUIET, **config}, CALL_S, CALL_S)
         self._config = {
             "fetch.queue.backoff.ms": 10,
             **_QUIET,
             **config,
-            "group.id": f"{name}-view",  # librdkafka wants a name; no group is ever joined, no offset committed
+            "group.id": f"{name}-view",  # required by the client, and never joined
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -58,7 +67,7 @@ class FollowedTopic:
         self._last_error = ""
 
     def batch(self) -> list[Message]:
-        """The next records, after a moment at most; none while there is no news or no Kafka."""
+        """The next records, after `WAIT_S` or `CALL_S` at most; none while there are none or Kafka does not answer."""
         if not self._assigned and not self._assign():
             time.sleep(WAIT_S)
             return []
@@ -70,61 +79,44 @@ class FollowedTopic:
                 records.append(message)
             else:
                 self._note(message, error)
-        self._advance(records)
+        for record in records:
+            self._advance(record)
         return records
 
     def close(self) -> None:
-        """Let go of Kafka."""
+        """Close the consumer."""
         if self._consumer is not None:
             self._consumer.close()
 
     def _assign(self) -> bool:
-        """Take every partition; False while Kafka does not tell them."""
+        """Assign every partition; False while Kafka does not answer, or has no such topic."""
         if self._consumer is None:
             self._consumer = Consumer(self._config)
+        begin: Bound = Earliest()
+        if self._back_s is not None:
+            begin = Since(int((self._clock() - self._back_s) * 1000))
         try:
-            known = self._consumer.list_topics(self.name, timeout=ASK_TIMEOUT_S).topics[self.name]
-            if known.error is not None:
-                self.progress.problem = f"{self.name}: {known.error.str()}; `taskstream topics create` makes it"
-                return False
-            marks = {number: self._watermarks(self._consumer, number) for number in known.partitions}
-            starts = self._starts(self._consumer, marks)
-        except KafkaException as error:
-            self.progress.problem = f"Kafka does not answer: {error.args[0].str()}"
+            ranges = self._cluster.pinned(self.name, begin, Latest())
+        except KafkaFailed as error:
+            self.progress.problem = str(error)
             return False
-        first = {part.partition: max(part.offset, marks[part.partition][0]) for part in starts}
-        self.progress.begin(first, {number: high for number, (_, high) in marks.items()})
-        self._consumer.assign(starts)
+        begins = {number: offsets.begin for number, offsets in ranges.items()}
+        self.progress.begin(begins, {number: offsets.end for number, offsets in ranges.items()})
+        self._consumer.assign([TopicPartition(self.name, number, offset) for number, offset in begins.items()])
         self._assigned = True
         return True
 
-    def _watermarks(self, consumer: Consumer, number: int) -> tuple[int, int]:
-        """The first offset and the end; asked with the consumer's isolation level, so no open transaction counts."""
-        low, high = consumer.get_watermark_offsets(TopicPartition(self.name, number), timeout=ASK_TIMEOUT_S)
-        return low, high
-
-    def _starts(self, consumer: Consumer, marks: Mapping[int, tuple[int, int]]) -> list[TopicPartition]:
-        if self._back_s is None:
-            return [TopicPartition(self.name, number, OFFSET_BEGINNING) for number in marks]
-        since_ms = int((self._clock() - self._back_s) * 1000)
-        asked = [TopicPartition(self.name, number, since_ms) for number in marks]
-        found = consumer.offsets_for_times(asked, timeout=ASK_TIMEOUT_S)
-        for part in found:
-            if part.offset < 0:  # nothing is that young
-                part.offset = marks[part.partition][1]
-        return list(found)
-
-    def _advance(self, records: Sequence[Message]) -> None:
-        """A position is what follows the last record, or the end that Kafka told: marks of its own lie in between."""
-        for record in records:
-            partition, offset = record.partition(), record.offset()
-            assert partition is not None
-            assert offset is not None
-            self.progress.positions[partition] = max(offset + 1, self.progress.positions.get(partition, 0))
+    def _advance(self, record: Message) -> None:
+        """Set the position after a record."""
+        partition, offset = record.partition(), record.offset()
+        assert partition is not None
+        assert offset is not None
+        self.progress.positions[partition] = max(offset + 1, self.progress.positions.get(partition, 0))
 
     def _note(self, message: Message, error: KafkaError) -> None:
-        if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (librdkafka's own errors are named so)
-            self.progress.problem = f"Kafka says: {error.str()}"
+        """The end of a partition sets its position: control records can lie between the last record and the end."""
+        if not is_end_of_partition(error):
+            self.progress.problem = f"Kafka reports: {error.str()}"
             return
         self.progress.problem = None
         partition, offset = message.partition(), message.offset()
@@ -132,21 +124,22 @@ class FollowedTopic:
             self.progress.positions[partition] = offset
 
     def _on_error(self, error: KafkaError) -> None:
-        """What librdkafka says of its connections: the reason, once a broker is not heard from."""
+        """Librdkafka reports a failed connection: the reason when a broker is away."""
         self._last_error = error.str()
 
     def _on_stats(self, text: str) -> None:
-        """Once a second: the ends for read_committed, and whether the brokers that keep the partitions are heard."""
-        stats = json.loads(text)
-        partitions = stats.get("topics", {}).get(self.name, {}).get("partitions", {})
+        """Once a second: the ends for read_committed, and whether the brokers that lead the partitions answer."""
+        statistics = json.loads(text)
+        partitions = statistics.get("topics", {}).get(self.name, {}).get("partitions", {})
         leaders = set()
-        for number, told in partitions.items():
+        for number, partition in partitions.items():
             if int(number) in self.progress.ends:
-                leaders.add(told.get("leader"))
-                self.progress.ends[int(number)] = max(told.get("ls_offset", 0), self.progress.goals[int(number)])
+                leaders.add(partition.get("leader"))
+                self.progress.ends[int(number)] = max(partition.get("ls_offset", 0), self.progress.goals[int(number)])
         if not self._assigned:
             return
-        away = [each["name"] for each in stats.get("brokers", {}).values() if each["nodeid"] in leaders and _gone(each)]
+        brokers = statistics.get("brokers", {}).values()
+        away = [broker["name"] for broker in brokers if broker["nodeid"] in leaders and _is_away(broker)]
         if away:
             reason = f" ({self._last_error})" if self._last_error else ""
             self.progress.problem = f"not heard from {', '.join(away)}{reason}"
@@ -154,5 +147,5 @@ class FollowedTopic:
             self.progress.problem = None
 
 
-def _gone(broker: Mapping[str, Any]) -> bool:
+def _is_away(broker: Mapping[str, Any]) -> bool:
     return bool(broker.get("state") != "UP" or broker.get("rxidle", 0) > SILENT_BROKER_S * 1e6)

@@ -1,6 +1,6 @@
-"""Follows a topic from the event loop: each batch read on a thread of its own, and kept until it could be decoded.
+"""Follows a topic from the event loop: a thread reads each batch, and keeps it until it could be decoded.
 
-It knows neither what the records say nor who keeps what they said.
+It knows neither the records' content nor what is made of it.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.schemas.errors import RegistryFailed
 
 RETRY_S: Final = 0.5
-"""Between two attempts to decode a batch for which the schema registry did not answer."""
+"""The pause between two attempts to decode a batch while the schema registry does not answer."""
 
 
-class Batched(Protocol):
-    """What one batch says."""
+class DecodedBatch(Protocol):
+    """The decoded content of one batch."""
 
     @property
     def unreadable(self) -> int:
-        """Records of the batch that could not be read."""
+        """How many records of the batch could not be decoded."""
         ...
 
 
-Said = TypeVar("Said", bound=Batched)
-Said_co = TypeVar("Said_co", bound=Batched, covariant=True)
+Decoded = TypeVar("Decoded", bound=DecodedBatch)
+Decoded_co = TypeVar("Decoded_co", bound=DecodedBatch, covariant=True)
 
 
-class BatchDecoder(Protocol[Said_co]):
-    """Makes of a batch of records what they say."""
+class BatchDecoder(Protocol[Decoded_co]):
+    """Decodes the records of one topic."""
 
-    def take(self, records: Sequence[Message]) -> Said_co:
-        """What they say.
+    def decode(self, messages: Sequence[Message], /) -> Decoded_co:
+        """The content of a batch.
 
         Raises:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.
@@ -46,21 +46,21 @@ class BatchDecoder(Protocol[Said_co]):
         ...
 
 
-class Follower(Generic[Said]):
-    """`async with Follower(...) as follower: news = await follower.news()`, again and again.
+class Follower(Generic[Decoded]):
+    """`async with Follower(...) as follower: batch = await follower.next_batch()`, again and again.
 
-    Kafka or a registry that is away is waited for; `progress.problem` says so meanwhile.
+    While Kafka or the registry does not answer, there is no batch, and `progress.problem` has the reason.
     """
 
-    def __init__(self, topic: FollowedTopic, taker: BatchDecoder[Said]) -> None:
+    def __init__(self, topic: FollowedTopic, decoder: BatchDecoder[Decoded]) -> None:
         self._topic = topic
-        self._taker = taker
-        self._owed: list[Message] = []
-        """Records read and not decoded yet, because the registry did not answer."""
+        self._decoder = decoder
+        self._undecoded: list[Message] = []
+        """Records that were read and not decoded, because the registry did not answer."""
 
     @property
     def progress(self) -> FollowProgress:
-        """How far it has come."""
+        """How far the topic was followed."""
         return self._topic.progress
 
     async def __aenter__(self) -> Self:
@@ -71,23 +71,23 @@ class Follower(Generic[Said]):
         await asyncio.get_running_loop().run_in_executor(self._thread, self._topic.close)
         self._thread.shutdown()
 
-    async def news(self) -> Said | None:
-        """What the next batch says; None after a moment without records, or while they cannot be decoded."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._round)
+    async def next_batch(self) -> Decoded | None:
+        """The next batch, decoded; None after a moment without records, or while they cannot be decoded."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_and_decode)
 
-    def _round(self) -> Said | None:
-        if not self._owed:
-            self._owed = self._topic.batch()
-        said: Said | None = None
-        if self._owed:
+    def _read_and_decode(self) -> Decoded | None:
+        if not self._undecoded:
+            self._undecoded = self._topic.batch()
+        decoded: Decoded | None = None
+        if self._undecoded:
             try:
-                said = self._taker.take(self._owed)
+                decoded = self._decoder.decode(self._undecoded)
             except RegistryFailed as error:
                 self.progress.problem = f"the schema registry: {error}"
                 time.sleep(RETRY_S)
                 return None
             self.progress.problem = None
-            self.progress.unreadable += said.unreadable
-            self._owed = []
-        self.progress.look()
-        return said
+            self.progress.unreadable += decoded.unreadable
+            self._undecoded = []
+        self.progress.update()
+        return decoded

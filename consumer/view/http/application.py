@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
@@ -25,7 +26,6 @@ from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
-from taskstream.consumer.view.read_model.state_changes import StateChanges
 from taskstream.consumer.view.read_model.task_list import TaskNames
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send

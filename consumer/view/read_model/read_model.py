@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks, health_of
-from taskstream.consumer.view.read_model.state_changes import StateChanges
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000

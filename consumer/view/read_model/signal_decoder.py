@@ -1,4 +1,4 @@
-"""What records of the signals topic say, as values. It knows the record, and neither the topic nor its reader."""
+"""Decodes records of the signals topic into values. It knows the record, and neither the topic nor its reader."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _NAMES = tuple(each.name for each in fields(RaisedSignal))
 
 @dataclass(frozen=True, slots=True)
 class RaisedSignals:
-    """What one batch says."""
+    """The signals of one batch."""
 
     signals: Sequence[RaisedSignal]
     unreadable: int
-    """Records left out because they could not be read."""
+    """How many records could not be decoded, and were left out."""
 
 
 class SignalDecoder:
-    """Makes `RaisedSignals` of batches; see `taskstream.consumer.view.follow.follower.Taker`."""
+    """Decodes batches of the signals topic; a `BatchDecoder`, see `taskstream.consumer.view.follow.follower`."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SignalRaised", frozenset(_NAMES))
 
-    def take(self, records: Sequence[Message]) -> RaisedSignals:
-        """What they say.
+    def decode(self, records: Sequence[Message]) -> RaisedSignals:
+        """The signals of these records.
 
         Raises:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.

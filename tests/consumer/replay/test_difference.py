@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, judge, told
+from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, difference_rows, judge
 from taskstream.consumer.replay.refold import EventFold, PublishedRows
 from taskstream.consumer.state.series import NONE
 from taskstream.consumer.state.series_table import SeriesTable, Settings
@@ -33,7 +33,7 @@ class Event:
 
 def table(*events: Event) -> SeriesTable:
     refold = EventFold(IDS, Settings())
-    refold.take(events, np.zeros(len(events), np.int32))
+    refold.fold(events, np.zeros(len(events), np.int32))
     refold.table.commit()
     return refold.table
 
@@ -50,14 +50,14 @@ def test_equal_tables_differ_in_nothing():
     assert (verdict.differences, verdict.same) == (0, 2)
 
 
-def test_a_changed_number_is_told_with_its_column_and_both_values():
+def test_a_changed_number_is_listed_with_its_column_and_both_values():
     fold, found = twice(Event("a", START), Event("b", START))
     found.rows["reports"][found.find(["p/b/S"])] = 9
 
     verdict = judge(fold, found, ALL)
 
     assert verdict.differing == ["p/b/S"]
-    (line,) = told(fold, found, verdict)
+    (line,) = difference_rows(fold, found, verdict)
     assert line["task_id"] == "b"
     assert line["columns"] == {"reports": {"state": 9, "fold": 1}}
 
@@ -162,6 +162,6 @@ def test_a_tombstone_ends_a_row():
     source = table(Event("a", START))
     published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
 
-    published.take([Tombstone()])
+    published.add([Tombstone()])
 
     assert len(published.table) == 0

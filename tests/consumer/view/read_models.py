@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.state_changes import StateChanges
 from tests.consumer.view.views import S, series
 
 NOW = 1_795_435_200 * S

@@ -39,7 +39,7 @@ class MoodyReader:
     def __init__(self, failures: int) -> None:
         self.failures = failures
 
-    def take(self, records) -> Read:
+    def decode(self, records) -> Read:
         if self.failures:
             self.failures -= 1
             raise RegistryFailed("it said 500")
@@ -48,7 +48,9 @@ class MoodyReader:
 
 async def rounds_of(follower: Follower[Read], rounds: int) -> list[tuple[Read | None, str | None, bool]]:
     async with follower:
-        return [(await follower.news(), follower.progress.problem, follower.progress.caught_up) for _ in range(rounds)]
+        return [
+            (await follower.next_batch(), follower.progress.problem, follower.progress.caught_up) for _ in range(rounds)
+        ]
 
 
 def test_a_batch_that_the_registry_kept_back_comes_once_it_answers():
@@ -77,12 +79,12 @@ def test_lag_counts_from_the_last_moment_at_which_all_was_held():
     clock[0] = 13.0
     assert progress.lag_s == 3.0
     progress.positions[0] = 2
-    progress.look()
+    progress.update()
     assert (progress.lag_s, progress.caught_up, progress.records_behind) == (0.0, True, 0)
     progress.ends[0] = 5
     clock[0] = 14.0
     assert (progress.lag_s, progress.records_behind) == (1.0, 3)
     progress.positions[0] = 5
     progress.problem = "not heard from broker:9092"
-    progress.look()
+    progress.update()
     assert progress.lag_s == 1.0

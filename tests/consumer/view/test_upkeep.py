@@ -32,7 +32,7 @@ class Records:
 class Breaks:
     """A reader with a mistake in it."""
 
-    def take(self, _records):
+    def decode(self, _records):
         raise ZeroDivisionError("a mistake")
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import ConsumerError
 from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker, InMemoryRecord
 from taskstream.consumer.kafka.in_memory.source import InMemorySource
 from taskstream.consumer.kafka.in_memory.transaction import InMemoryTransaction
-from taskstream.consumer.kafka.state_decoder import newest_of
+from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.state.series_table import SeriesTable
-from taskstream.consumer.state.state_records import rows_of, strings_of
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.worker import Worker
-from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import Fleet
@@ -37,7 +34,7 @@ class InMemoryStateReader:
 
     def __init__(self, broker: InMemoryBroker, calls: list[str]) -> None:
         self._broker = broker
-        self._reader = ColumnReader(IDS, "SeriesState")
+        self._decoder = StateDecoder(IDS)
         self._calls = calls
         self.read: list[list[int]] = []
         """The partitions of each call."""
@@ -46,11 +43,7 @@ class InMemoryStateReader:
         self._calls.append("restore")
         self.read.append(list(partitions))
         messages = [message for each in partitions for message in self._broker.log(TOPICS.state.name)[each].messages]
-        records, _ = newest_of(messages)
-        if records:
-            batch = self._reader.read([message.value() for message in records.values()]).batch
-            homes = np.fromiter((message.partition() for message in records.values()), np.int32, len(records))
-            table.put(list(records), rows_of(batch, homes), *strings_of(batch))
+        self._decoder.decode(messages).apply_to(table)
         return len(messages)
 
 

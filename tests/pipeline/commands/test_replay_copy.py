@@ -248,7 +248,7 @@ def test_a_file_that_was_cut_off_or_changed_is_told(broker, topics, other, tmp_p
     changed.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
     pl.DataFrame({"a": [1]}).write_parquet(foreign)
 
-    for path, why in ((cut, "no whole Parquet file"), (changed, "is damaged"), (foreign, "something else")):
+    for path, why in ((cut, "not a complete Parquet file"), (changed, "is damaged"), (foreign, "not one that")):
         result = load(broker, path, "--to-topic", other)
         assert (result.exit_code, why in result.stderr) == (1, True), result.stderr
     assert load(broker, tmp_path / "nowhere", "--to-topic", other).exit_code == 1

@@ -187,7 +187,7 @@ PIECES = (
     b"%",
     b"HTTP/9.9",
 )
-STREAMS = int(os.environ.get("TASKSTREAM_TEST_STREAMS", "2000"))
+STREAMS = int(os.environ.get("TASKSTREAM_TEST_STREAMS", "500"))
 
 
 def mutated(dice: random.Random) -> bytes:

@@ -82,7 +82,7 @@ def test_a_foreign_record_on_the_state_topic_stops_it(broker, topics, tmp_path, 
     sender = producer(broker.bootstrap_servers)
     sender.produce(topics.state.name, value, key, 0)
     assert sender.flush(30) == 0
-    assert f"{topics.state.name}-0 offset 0 is no state of ours" in stops(broker, topics, tmp_path)
+    assert f"{topics.state.name}-0 offset 0 is not a record of our state" in stops(broker, topics, tmp_path)
 
 
 def test_state_under_a_wrong_key_stops_it(broker, topics, tmp_path):

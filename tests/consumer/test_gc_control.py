@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from taskstream.consumer.worker.gc_control import manual_gc
+from taskstream.consumer.gc_control import manual_gc
 
 
 class Interrupting:

@@ -1,4 +1,4 @@
-"""A record as it is carried from one place to another: every part of it as it was, and none of it read."""
+"""A record as it was received, with every part of it and nothing decoded: what is copied or sent again."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 Headers = list[tuple[str, str | bytes | None]]
 
 
-class CarriedRecord(NamedTuple):
-    """One record, and where it lay."""
+class RawRecord(NamedTuple):
+    """One record and its position."""
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int | None
-    """None: it has none."""
+    """None: the record has none."""
     key: bytes | None
     value: bytes | None
     headers: Headers
@@ -28,11 +28,11 @@ class CarriedRecord(NamedTuple):
         return len(self.key or b"") + len(self.value or b"") + headers
 
 
-def carried(message: Message) -> CarriedRecord:
-    """What a consumer gave, to be carried on."""
+def raw_record(message: Message) -> RawRecord:
+    """The record that a consumer without deserializers returned."""
     kind, timestamp_ms = message.timestamp()
-    found: Any = message  # no part of a record that was read is an error or a text
-    return CarriedRecord(
+    found: Any = message  # confluent-kafka's types allow an error and text, which such a consumer never returns
+    return RawRecord(
         found.topic(),
         found.partition(),
         found.offset(),

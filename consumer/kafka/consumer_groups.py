@@ -1,0 +1,225 @@
+"""Consumer groups as Kafka knows them: members, committed offsets, and lag. It asks, and joins no group.
+
+`ConsumerGroup` answers for the workers' one group, with offsets that no open transaction can change. `GroupLags`
+answers for any group how far it is behind, with the offsets as they are at the moment. It reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+
+from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
+from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
+from taskstream.consumer.kafka.kafka_errors import is_unknown_group
+from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
+
+_CALL_S = 15.0
+_LAG_CALL_S = 10.0
+_LAG_LIMIT = RetryLimit(_LAG_CALL_S)
+_FIRST_RECORDS = {"queued.min.messages": 1, "queued.max.messages.kbytes": 4_096, "max.partition.fetch.bytes": 65_536}
+_BATCH = 1_000
+_WITHOUT_MEMBERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
+
+
+class ConsumerGroup:
+    """`with ConsumerGroup(config, name) as group: group.committed(...)`. `config` is librdkafka's."""
+
+    def __init__(self, config: Mapping[str, Any], name: str) -> None:
+        self._config = {"log_level": 0, **config}
+        self.name = name
+
+    def __enter__(self) -> Self:
+        # read_committed: Kafka answers for an offset only when the transaction that sets it is decided
+        fixed = {"group.id": self.name, "enable.auto.commit": False, "isolation.level": "read_committed"}
+        self.consumer = Consumer(self._config | fixed)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.consumer.close()
+
+    def committed(self, topic: str, partitions: Sequence[int]) -> dict[int, int | None]:
+        """[partition] The offset that the group reads next; None where nothing was ever committed.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        asked = [TopicPartition(topic, each) for each in partitions]
+        found = with_retry(
+            f"the offsets of group {self.name} cannot be read",
+            lambda: self.consumer.committed(asked, timeout=_CALL_S),
+        )
+        for each in found:
+            if each.error is not None:
+                raise KafkaFailed(f"the offset of {self.name} on {topic}-{each.partition}: {each.error.str()}")
+        return {each.partition: each.offset if each.offset >= 0 else None for each in found}
+
+    def members(self) -> list[str]:
+        """The group's members, by instance or client and host; also those that died within their session timeout.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        found = _described(QuietAdmin(self._config), self.name, _CALL_S, QUESTION)
+        if found is None:
+            return []
+        members = [f"{each.group_instance_id or each.client_id} at {each.host}" for each in found.members]
+        if not members and found.state not in _WITHOUT_MEMBERS:
+            return [f"a member that is joining (the group is {found.state.name})"]
+        return members
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """How far one group is behind on one partition."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int | None
+    """The offset that the group reads next; None: it never committed one."""
+    end: int
+    """The end for a read_committed reader."""
+    records: int
+    """Offsets from there to the end; control records and records that compaction removed count too."""
+    gone: int
+    """Offsets that the group has not read and that the topic no longer has."""
+    oldest_ms: int | None
+    """Timestamp of the first record that the group has not read; None: there is none."""
+    member: str | None
+    """The member that reads it now."""
+
+    def seconds(self, now_ms: int) -> float:
+        """The age of the first record that the group has not read."""
+        return 0.0 if self.oldest_ms is None else max(0.0, (now_ms - self.oldest_ms) / 1000)
+
+
+class GroupLags:
+    """Asks a cluster about consumer groups. `config` is librdkafka's."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._config = {"log_level": 0, **config}
+        self._cluster = Cluster(config)
+
+    def names(self) -> list[str]:
+        """All groups of the cluster that this user may see.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        admin = QuietAdmin(self._config)
+
+        def ask() -> Any:
+            return admin.list_consumer_groups(request_timeout=_LAG_CALL_S).result()
+
+        found = with_retry("the groups cannot be listed", ask, _LAG_LIMIT, admin.why)
+        return sorted(each.group_id for each in found.valid)
+
+    def members(self, group: str) -> dict[tuple[str, int], str]:
+        """[topic, partition] The member that reads it; members without partitions are left out.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        found = _described(QuietAdmin(self._config), group, _LAG_CALL_S, _LAG_LIMIT)
+        return {
+            (held.topic, held.partition): f"{member.group_instance_id or member.client_id}@{member.host.lstrip('/')}"
+            for member in (found.members if found else ())
+            for held in (member.assignment.topic_partitions if member.assignment else ())
+        }
+
+    def committed(self, group: str) -> dict[str, dict[int, int]]:
+        """[topic][partition] The offset that the group reads next, where it ever committed one.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        admin = QuietAdmin(self._config)
+
+        def ask() -> Any:
+            asked = [ConsumerGroupTopicPartitions(group)]
+            (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=_LAG_CALL_S).values()
+            return answer.result().topic_partitions or []
+
+        what = f"the offsets of group {group} cannot be read"
+        found: dict[str, dict[int, int]] = {}
+        for each in with_retry(what, lambda: _unless_unknown(ask), _LAG_LIMIT, admin.why) or []:
+            if each.error is None and each.offset >= 0:
+                found.setdefault(each.topic, {})[each.partition] = each.offset
+        return found
+
+    def lag(self, group: str, topics: Sequence[str]) -> list[PartitionLag]:
+        """How far the group is behind on every partition of these topics. A partition it never read counts whole.
+
+        Raises:
+            KafkaFailed: Kafka did not answer, or has no such topic.
+        """
+        committed, members = self.committed(group), self.members(group)
+        return [lag for topic in topics for lag in self._of_topic(group, topic, committed.get(topic, {}), members)]
+
+    def _of_topic(
+        self, group: str, topic: str, committed: Mapping[int, int], members: Mapping[tuple[str, int], str]
+    ) -> list[PartitionLag]:
+        extents = self._cluster.extents(topic, self._cluster.partitions(topic))
+        unread = {
+            each: OffsetRange(min(extent.end, max(extent.begin, committed.get(each, 0))), extent.end)
+            for each, extent in extents.items()
+        }
+        oldest = self._oldest(topic, unread)
+        return [
+            PartitionLag(
+                group=group,
+                topic=topic,
+                partition=each,
+                committed=committed.get(each),
+                end=extent.end,
+                records=unread[each].end - unread[each].begin if each in oldest else 0,
+                gone=max(0, extent.begin - committed[each]) if each in committed else 0,
+                oldest_ms=oldest.get(each),
+                member=members.get((topic, each)),
+            )
+            for each, extent in extents.items()
+        ]
+
+    def _oldest(self, topic: str, ranges: Mapping[int, OffsetRange]) -> dict[int, int]:
+        """[partition] The timestamp of the first record of its range, where there is one."""
+        wanted = {each: offsets for each, offsets in ranges.items() if offsets.begin < offsets.end}
+        found: dict[int, int] = {}
+        try:
+            with BoundedReader({**self._config, **_FIRST_RECORDS}, topic, wanted) as reader:
+                for records in reader.batches(_BATCH):
+                    for message, partition in zip(records.messages, records.partitions.tolist(), strict=True):
+                        found.setdefault(partition, message.timestamp()[1])
+                    if all(each in found or reader.positions[each] >= wanted[each].end for each in wanted):
+                        break
+        except StreamGap:  # retention moved the beginning meanwhile: ask for it again
+            begins = self._cluster.offsets(topic, list(wanted), EARLIEST)
+            return self._oldest(
+                topic,
+                {each: OffsetRange(min(begin, ranges[each].end), ranges[each].end) for each, begin in begins.items()},
+            )
+        return found
+
+
+def _described(admin: QuietAdmin, group: str, call_s: float, limit: RetryLimit) -> Any:
+    """Kafka's description of the group; None when there is no such group."""
+
+    def ask() -> Any:
+        return admin.describe_consumer_groups([group], request_timeout=call_s)[group].result()
+
+    return with_retry(f"group {group} cannot be described", lambda: _unless_unknown(ask), limit, admin.why)
+
+
+def _unless_unknown(ask: Any) -> Any:
+    """The answer; None when Kafka answers that there is no such group."""
+    try:
+        return ask()
+    except KafkaException as error:
+        if is_unknown_group(error.args[0]):
+            return None
+        raise
