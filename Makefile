@@ -6,7 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
@@ -14,15 +16,15 @@ TEST_PROCESSES ?= 3
 .PHONY: help run test check bench fmt clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 -- /'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
 
-run: $(READY) ## a real migration through the whole pipeline, on a local Kafka (ONCE=1: exit when done)
+run: $(RUN_READY) ## a real migration through the whole pipeline, on a local Kafka (ONCE=1: exit when done)
 	@ONCE=$(ONCE) $(BIN)/taskstream demo $(ARGS)
 
-test: $(READY) ## all tests, on a real broker
+test: $(DEV_READY) ## all tests, on a real broker
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
-check: $(READY) ## format, lint, strict types, import rules
+check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -31,7 +33,7 @@ check: $(READY) ## format, lint, strict types, import rules
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-fmt: $(READY) ## format and mend what can be mended
+fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -39,18 +41,25 @@ clean: ## remove what was built here (the Kafka cache stays: it is shared)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements/dev.txt pyproject.toml
+# What running needs; build.txt is what pip needs to install this tree in place.
+$(RUN_READY): requirements/run.txt requirements/build.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 ...)"; exit 1; }
 	@command -v java >/dev/null || { echo "java is missing: install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)"; exit 1; }
 	@command -v mvn >/dev/null || { echo "mvn is missing: install Maven (Debian: apt-get install maven)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the pinned dependencies into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(READY)
+	@$(PIP_INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
 
-$(VENV)/.bench: $(READY) requirements/bench.txt
+# dev.txt pins everything in run.txt at the same versions, so this only adds.
+$(DEV_READY): requirements/dev.txt $(RUN_READY)
+	@echo "adding what the tests and checks need to $(VENV) ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: $(DEV_READY) requirements/bench.txt
 	@echo "installing what the benchmarks compare with ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
-	@touch $(VENV)/.bench
+	@$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@
