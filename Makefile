@@ -8,12 +8,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
+LOWEST := .venv-lowest
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test check bench fmt clean
+.PHONY: help run test test-quick check check-lowest bench fmt clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
@@ -22,13 +24,20 @@ run: $(RUN_READY) ## a real migration through the whole pipeline, on a local Kaf
 	@ONCE=$(ONCE) $(BIN)/taskstream demo $(ARGS)
 
 test: $(DEV_READY) ## all tests, on a real broker
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(PYTEST) --pure-first --no-loadscope-reorder $(ARGS)
+
+test-quick: $(DEV_READY) ## the tests that need no service and no minutes
+	@$(PYTEST) -q -m "not services and not slow" $(ARGS)
 
 check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py tests/test_public_api.py
+
+check-lowest: $(LOWEST)/.ready ## the unit tests on the lowest versions that pyproject.toml allows
+	@NUMBA_CACHE_DIR=$(abspath $(LOWEST))/numba $(LOWEST)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+		--ignore tests/pipeline -m "not services" $(ARGS)
 
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -38,7 +47,7 @@ fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what was built here (the Kafka cache stays: it is shared)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What running needs; build.txt is what pip needs to install this tree in place.
@@ -57,6 +66,14 @@ $(RUN_READY): requirements/run.txt requirements/build.txt pyproject.toml
 $(DEV_READY): requirements/dev.txt $(RUN_READY)
 	@echo "adding what the tests and checks need to $(VENV) ..."
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(LOWEST)/.ready: requirements/lowest.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' || { echo "the lowest versions have no wheels for $$($(PYTHON) --version): Python 3.11 or 3.12 is needed (make PYTHON=python3.12 ...)"; exit 1; }
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@echo "installing the lowest versions into $(LOWEST) ..."
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.bench: $(DEV_READY) requirements/bench.txt
