@@ -17,7 +17,7 @@ from types import FrameType
 
 import pytest
 
-from tests.run.watcher import FINISHED, RUN_VARIABLE, processes
+from tests.run.watcher import KEPT, RUN_VARIABLE, processes
 
 WATCHER = Path(__file__).with_name("watcher.py")
 
@@ -28,17 +28,20 @@ def is_controller(config: pytest.Config) -> bool:
 
 
 class RunGuard:
-    """The watcher of this run, and the folder for its temporary files."""
+    """The watcher of this run, and the folder for its temporary files: `basetemp` is pytest's part of it."""
 
-    def __init__(self, basetemp: Path) -> None:
+    def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="taskstream-tests-"))
         self.folder.chmod(0o711)  # some tests are another user for a while
+        self.basetemp = self.folder / "basetemp"
+        own = self.folder / "tmp"
+        own.mkdir(0o711)
         self.run_id = uuid.uuid4().hex
         os.environ[RUN_VARIABLE] = ":".join(filter(None, [os.environ.get(RUN_VARIABLE), self.run_id]))
         self._tmpdir = os.environ.get("TMPDIR")
-        os.environ["TMPDIR"] = tempfile.tempdir = str(self.folder)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(own)
         self._watcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(WATCHER), self.run_id, str(self.folder), str(basetemp)],
+            [sys.executable, "-I", "-S", str(WATCHER), self.run_id, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -52,10 +55,10 @@ class RunGuard:
             if process.parent == own and process.pid != self._watcher.pid:
                 os.kill(process.pid, signal.SIGTERM)
 
-    def close(self, *, interrupted: bool) -> str:
-        """Wait until nothing of the run is left; gives one line about each process that had to be ended."""
-        if not interrupted:
-            (self.folder / FINISHED).touch()
+    def close(self, *, keep_folder: bool) -> str:
+        """Wait until no process of the run is left; gives one line about each that had to be ended."""
+        if keep_folder:
+            (self.folder / KEPT).touch()
         ended, _ = self._watcher.communicate()
         tempfile.tempdir = None
         os.environ.pop("TMPDIR")
@@ -65,23 +68,21 @@ class RunGuard:
 
 
 GUARD = pytest.StashKey[RunGuard]()
-INTERRUPTED = pytest.StashKey[bool]()
+EXIT_STATUS = pytest.StashKey[int]()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest's own chooses its folder
 def pytest_configure(config: pytest.Config) -> None:
-    """A shell's background jobs are born ignoring SIGINT, and so would be every process that a test starts."""
+    """Start the watcher before anything else starts.
+
+    A shell's background jobs are born ignoring SIGINT, and so would be every process that a test starts.
+    """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _interrupt)
-    config.stash[INTERRUPTED] = False
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start the watcher before anything else starts."""
-    if is_controller(session.config) and not session.config.option.collectonly:
-        basetemp = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined] # pytest's own
-        session.config.stash[GUARD] = RunGuard(basetemp)
+    if is_controller(config):
+        config.stash[GUARD] = guard = RunGuard()
+        config.option.basetemp = config.option.basetemp or str(guard.basetemp)
 
 
 def pytest_keyboard_interrupt() -> None:
@@ -93,8 +94,8 @@ def pytest_keyboard_interrupt() -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """After an interrupt: end the workers, or, in a worker, tear down undisturbed."""
     config = session.config
-    config.stash[INTERRUPTED] = exitstatus == pytest.ExitCode.INTERRUPTED
-    if not config.stash[INTERRUPTED]:
+    config.stash[EXIT_STATUS] = exitstatus
+    if exitstatus != pytest.ExitCode.INTERRUPTED:
         return
     if not is_controller(config):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -106,9 +107,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Let the watcher look for what is left."""
     if GUARD in config.stash:
-        ended = config.stash[GUARD].close(interrupted=config.stash[INTERRUPTED])
-        if ended and not config.stash[INTERRUPTED]:
+        guard, status = config.stash[GUARD], config.stash.get(EXIT_STATUS, pytest.ExitCode.OK)
+        failed = status == pytest.ExitCode.TESTS_FAILED
+        ended = guard.close(keep_folder=failed)
+        if ended and status != pytest.ExitCode.INTERRUPTED:
             sys.stderr.write(f"left by the tests and ended:\n{ended}")
+        if failed:
+            sys.stderr.write(f"the folders of the failed tests are kept in {guard.basetemp}\n")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,10 +1,9 @@
-"""Ends what is left of a test run when its first process has ended: `watcher.py RUN_ID FOLDER BASETEMP`.
+"""Ends what is left of a test run when its first process has ended: `watcher.py RUN_ID FOLDER`.
 
 It uses the standard library only. Every process of a run has the run's id in its environment; it is inherited. The
 watcher is in a session of its own, so that it survives a signal to the run's process group. It prints one line about
-each process that it ends. It removes FOLDER, and BASETEMP unless FOLDER holds the file `finished`: then the run came
-to its end, and pytest keeps there what the failed tests left. Only Linux shows the environment of processes: elsewhere
-processes are not found, only the folders are removed.
+each process that it ends. It removes FOLDER unless that holds the file `kept`; of those that are kept, the newest three
+remain. Only Linux shows the environment of processes: elsewhere processes are not found, only folders are removed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from typing import NamedTuple
 
 RUN_VARIABLE = "TASKSTREAM_TEST_RUN"
 """The ids of the run and of the runs that it is part of, outermost first, with colons between them."""
-FINISHED = "finished"
+KEPT = "kept"
+KEPT_AT_MOST = 3
 POLL_S = 0.1
 GRACE_S = 10.0
 """From SIGTERM to SIGKILL."""
@@ -41,19 +41,24 @@ def processes(run_id: str) -> list[Process]:
     return [each for each in _all() if each.pid != os.getpid() and run_id in _runs(each.pid)]
 
 
-def watch(run_id: str, folder: Path, basetemp: Path) -> None:
-    """Wait for the end of the run's first process, then end its other processes and remove its folders."""
+def watch(run_id: str, folder: Path) -> None:
+    """Wait for the end of the run's first process, then end its other processes and remove its folder."""
     _await_end()
     _end_all(run_id)
-    finished = (folder / FINISHED).exists()
-    shutil.rmtree(folder, ignore_errors=True)
-    if not finished:
-        shutil.rmtree(basetemp, ignore_errors=True)
-        for link in basetemp.parent.glob("*current"):
-            if not link.exists():
-                link.unlink(missing_ok=True)
-        with suppress(OSError):
-            basetemp.parent.rmdir()  # when it was the only run's
+    if (folder / KEPT).exists():
+        prefix = folder.name.rpartition("-")[0]
+        kept = sorted(folder.parent.glob(f"{prefix}-*/{KEPT}"), key=_modified_at)
+        for old in kept[:-KEPT_AT_MOST]:
+            shutil.rmtree(old.parent, ignore_errors=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _modified_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # another run's watcher has just removed it
+        return 0.0
 
 
 def _await_end() -> None:
@@ -102,4 +107,4 @@ def _runs(pid: int) -> list[str]:
 if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    watch(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    watch(sys.argv[1], Path(sys.argv[2]))
