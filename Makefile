@@ -15,7 +15,7 @@ ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test test-quick check check-lowest bench fmt clean
+.PHONY: help run test test-quick test-soak chaos check check-lowest bench fmt clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
@@ -28,6 +28,12 @@ test: $(DEV_READY) ## all tests, on a real broker
 
 test-quick: $(DEV_READY) ## the tests that need no service and no minutes
 	@$(PYTEST) -q -m "not services and not slow" $(ARGS)
+
+test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARGS="--times 10 --busy 2": every second run on a busy machine)
+	@$(BIN)/python -m tests.run.soak $(ARGS)
+
+chaos: $(DEV_READY) ## the tests that kill at random moments, for minutes (ARGS="--kills 30 --seed 7")
+	@$(BIN)/python -m tests.run.chaos $(ARGS)
 
 check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .

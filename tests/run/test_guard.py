@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import eventually
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 TESTS = ["tests/pipeline/edge/test_edge_http.py", "tests/pipeline/view/test_view_contract.py"]
@@ -116,11 +116,11 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 ) -> None:
     run = Run(tmp_path, TESTS)
     try:
-        assert eventually(lambda: moment(run) or run.process.poll() is not None, 180), run.output.read_text()
+        wait_until(lambda: moment(run) or run.process.poll() is not None, run.output.read_text)
         assert run.process.poll() is None, run.output.read_text()
         run.process.send_signal(number)
-        assert eventually(lambda: run.process.poll() is not None, 60), run.output.read_text()
-        assert eventually(lambda: not run.processes(), 60), run.command_lines()
+        wait_until(lambda: run.process.poll() is not None, run.output.read_text)
+        wait_until(lambda: not run.processes(), run.command_lines)
     finally:
         run.process.kill()
         run.process.wait()
@@ -133,6 +133,6 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 def test_nothing_is_left_of_a_run_that_comes_to_its_end(tmp_path: Path) -> None:
     run = Run(tmp_path, ["tests/test_requirements.py", "tests/schemas/test_topics.py"])
 
-    assert run.process.wait(180) == 0, run.output.read_text()
+    assert run.process.wait() == 0, run.output.read_text()
     assert not run.processes()
     assert [path.relative_to(run.tmpdir) for path in run.tmpdir.rglob("*")] == []

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import urllib3
 
 from taskstream.producer.client.auth_token import AuthToken
@@ -51,6 +52,7 @@ class Reporting:
         self._client.close()
 
 
+@pytest.mark.chaos
 def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: Path, kafka_cache_dir: Path) -> None:
     options = ("--partitions", "2", "--cache-dir", str(kafka_cache_dir))
     with Running(tmp_path / "data", *options) as stack:
