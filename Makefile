@@ -6,51 +6,90 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+RUN_READY := $(VENV)/.ready-run
+DEV_READY := $(VENV)/.ready-dev
+LOWEST := .venv-lowest
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test check bench fmt clean
+.PHONY: help run test test-quick test-soak chaos coverage mutants check check-lowest bench fmt clean
 
 help: ## what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1 -- /'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
 
-run: $(READY) ## a real migration through the whole pipeline, on a local Kafka (ONCE=1: exit when done)
+run: $(RUN_READY) ## a real migration through the whole pipeline, on a local Kafka (ONCE=1: exit when done)
 	@ONCE=$(ONCE) $(BIN)/taskstream demo $(ARGS)
 
-test: $(READY) ## all tests, on a real broker
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
+test: $(DEV_READY) ## all tests, on a real broker
+	@$(PYTEST) --pure-first --no-loadscope-reorder $(ARGS)
 
-check: $(READY) ## format, lint, strict types, import rules
+test-quick: $(DEV_READY) ## the tests that need no service and no minutes
+	@$(PYTEST) -q -m "not services and not slow" $(ARGS)
+
+test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARGS="--times 10 --busy 2": every second run on a busy machine)
+	@$(BIN)/python -m tests.run.soak $(ARGS)
+
+chaos: $(DEV_READY) ## the tests that kill at random moments, for minutes (ARGS="--kills 30 --seed 7")
+	@$(BIN)/python -m tests.run.chaos $(ARGS)
+
+# Compiled loops cannot be traced: they run as the Python that they are written in.
+coverage: $(DEV_READY) ## lines and branches of the pure code that its tests reach, one line per file (three minutes)
+	@mkdir -p build
+	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/consumer/state tests/schemas/codec \
+		tests/producer/events tests/producer/callers $(ARGS)
+	@$(BIN)/coverage report
+
+check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py tests/test_public_api.py
 
+check-lowest: $(LOWEST)/.ready ## the unit tests on the lowest versions that pyproject.toml allows
+	@NUMBA_CACHE_DIR=$(abspath $(LOWEST))/numba $(LOWEST)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
+		--ignore tests/pipeline -m "not services" $(ARGS)
+
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-fmt: $(READY) ## format and mend what can be mended
+fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what was built here (the Kafka cache stays: it is shared)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements/dev.txt pyproject.toml
+# What running needs; build.txt is what pip needs to install this tree in place.
+$(RUN_READY): requirements/run.txt requirements/build.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: Python 3.11 or newer is needed (make PYTHON=python3.12 ...)"; exit 1; }
 	@command -v java >/dev/null || { echo "java is missing: install Java 17 or newer (Debian: apt-get install openjdk-17-jre-headless)"; exit 1; }
 	@command -v mvn >/dev/null || { echo "mvn is missing: install Maven (Debian: apt-get install maven)"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 cannot make a virtual environment: install its venv module (Debian: apt-get install python3-venv)"; exit 1; }
 	@echo "installing the pinned dependencies into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $(READY)
+	@$(PIP_INSTALL) --require-hashes -r requirements/run.txt -r requirements/build.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
 
-$(VENV)/.bench: $(READY) requirements/bench.txt
+# dev.txt pins everything in run.txt at the same versions, so this only adds.
+$(DEV_READY): requirements/dev.txt $(RUN_READY)
+	@echo "adding what the tests and checks need to $(VENV) ..."
+	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(LOWEST)/.ready: requirements/lowest.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in {(3, 11), (3, 12)})' || { echo "the lowest versions have no wheels for $$($(PYTHON) --version): Python 3.11 or 3.12 is needed (make PYTHON=python3.12 ...)"; exit 1; }
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@echo "installing the lowest versions into $(LOWEST) ..."
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.bench: $(DEV_READY) requirements/bench.txt
 	@echo "installing what the benchmarks compare with ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
-	@touch $(VENV)/.bench
+	@$(PIP_INSTALL) --require-hashes -r requirements/bench.txt
+	@touch $@

@@ -21,6 +21,12 @@ IMAGE = "confluentinc/cp-kafka:7.6.0"
 
 
 @pytest.fixture(scope="session")
+def kafka_cache_dir() -> Path:
+    """Where the files of a local Kafka are kept, for a test that starts one by other means than these fixtures."""
+    return default_cache_dir(os.environ)
+
+
+@pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
     """A Kafka shared by all tests; each keeps to topics and groups under its own `topic_prefix`."""
     given = os.environ.get(GIVEN)

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
 
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.schemas.ids import TableIds
 
-pytest_plugins = ["tests.brokers", "tests.chromium"]
-
-
-def pytest_configure() -> None:
-    """A shell's background jobs are born ignoring SIGINT, and so would be every process that a test starts."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+pytest_plugins = ["tests.run.guard", "tests.run.selection", "tests.brokers", "tests.chromium"]
 
 
 @pytest.hookimpl(tryfirst=True)

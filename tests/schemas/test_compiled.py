@@ -36,7 +36,9 @@ def digest(package: Path) -> str:
     ).stdout
 
 
-def test_it_is_kept_beside_the_sources():
+def test_it_is_kept_beside_the_sources(monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+
     assert cache_folder(ROOT / FOLD).parent == ROOT / "schemas" / "__pycache__"
 
 

@@ -105,12 +105,12 @@ def test_a_taken_port_is_named(private_kafka, tmp_path):
         second.start()
 
 
-def test_a_broker_ends_with_a_parent_that_is_killed(tmp_path):
+def test_a_broker_ends_with_a_parent_that_is_killed(tmp_path, kafka_cache_dir):
     parent_program = f"""
 import sys, time
 from pathlib import Path
 from taskstream.compose.local.local_kafka import LocalKafka
-kafka = LocalKafka(Path({str(tmp_path)!r}), cache_dir=Path({str(default_cache_dir(os.environ))!r}))
+kafka = LocalKafka(Path({str(tmp_path)!r}), cache_dir=Path({str(kafka_cache_dir)!r}))
 kafka.start()
 print(kafka.pid, flush=True)
 time.sleep(600)
@@ -123,8 +123,8 @@ time.sleep(600)
     wait_until(lambda: not is_alive(broker_pid))
 
 
-def test_nothing_is_left_of_a_stopped_broker(tmp_path):
-    with LocalKafka(tmp_path, cache_dir=default_cache_dir(os.environ)) as kafka:
+def test_nothing_is_left_of_a_stopped_broker(tmp_path, kafka_cache_dir):
+    with LocalKafka(tmp_path, cache_dir=kafka_cache_dir) as kafka:
         session = kafka.pid
     wait_until(lambda: not processes_of_session(session))
 

@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from taskstream.compose.cli import cli
-from taskstream.compose.local.kafka_jars import default_cache_dir
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
@@ -155,8 +154,8 @@ with end_on_signals() as is_in_hurry:
     assert (done.returncode, done.stdout) == (0, "False\nTrue\n")
 
 
-def test_every_process_comes_back_from_a_kill(tmp_path):
-    with Running(tmp_path / "data", "--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ))) as running:
+def test_every_process_comes_back_from_a_kill(tmp_path, kafka_cache_dir):
+    with Running(tmp_path / "data", "--partitions", "2", "--cache-dir", str(kafka_cache_dir)) as running:
         assert running.report(1) == 200
         for size, name in enumerate(("edge", "worker-1", "view", "kafka"), 2):
             dead = running.pid(name)

@@ -243,6 +243,7 @@ def published_keys(broker: KafkaClient, topics: Topics) -> set[str]:
     return {each.key().decode() for each in read_all(broker.bootstrap_servers, topics.state.name)}
 
 
+@pytest.mark.chaos
 def test_killed_at_any_moment_nothing_is_driven_twice_or_left(broker, topics):
     count = 20_000
     reject(broker, topics, count)

@@ -119,6 +119,7 @@ def test_interrupted_it_tells_what_was_sent_so_far(broker, topics):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow  # the client tries for a minute
 def test_an_edge_that_is_away_is_told_and_nothing_counts_as_acknowledged():
     result = simulate(
         *("--tasks", "3", "--rate", "200", "--for", "1s", "--lanes", "2"),

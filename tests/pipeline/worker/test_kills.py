@@ -8,9 +8,9 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import urllib3
 
-from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.events.event import same_event_id
@@ -52,8 +52,9 @@ class Reporting:
         self._client.close()
 
 
-def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: Path) -> None:
-    options = ("--partitions", "2", "--cache-dir", str(default_cache_dir(os.environ)))
+@pytest.mark.chaos
+def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: Path, kafka_cache_dir: Path) -> None:
+    options = ("--partitions", "2", "--cache-dir", str(kafka_cache_dir))
     with Running(tmp_path / "data", *options) as stack:
         with Reporting(stack.address("edge"), stack.token()) as agent:
             for name in ("edge", "worker-1", "view", "kafka", "edge"):

@@ -1,12 +1,11 @@
 """Workers are killed at random moments, and the broker once; afterwards Kafka holds what one undisturbed fold gives.
 
 For a longer run, or the same order of kills again (their moments depend on the machine):
-    TASKSTREAM_TEST_KILLS=30 TASKSTREAM_TEST_SEED=7 make test ARGS=tests/pipeline/worker/test_worker_crashes.py
+    make chaos ARGS="--kills 30 --seed 7"
 """
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -22,15 +21,16 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, committed, kill, worker
+from tests.run import chaos
 from tests.waiting import wait_until
 
 BUCKET_S = 1.0
-KILLS = int(os.environ.get("TASKSTREAM_TEST_KILLS", "5"))
+KILLS = chaos.kills(usual=5)
 LONGEST_S = 2.0
 """The longest pause before the next kill; it begins when a worker has committed, or at once."""
 COMMIT_S = 0.05
 """So short that many kills happen within a transaction."""
-SEED = int(os.environ.get("TASKSTREAM_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
+SEED = chaos.seed()
 GUEST = "guest"
 HUNG = 70
 """The exit code of a worker whose watchdog ended it."""
@@ -100,11 +100,12 @@ def kill_some(crew: Crew, rng: random.Random, folded: Callable[[], int]) -> None
             crew.start(GUEST)
 
 
+@pytest.mark.chaos
 def test_state_equals_one_undisturbed_fold_whatever_is_killed(
     private_kafka: LocalKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with capsys.disabled():
-        print(f"\nTASKSTREAM_TEST_SEED={SEED} TASKSTREAM_TEST_KILLS={KILLS}", end=" ", flush=True)
+        print(f"\n--kills {KILLS} --seed {SEED}", end=" ", flush=True)
     rng = random.Random(SEED)
     kafka, topics = private_kafka, Topics("crash", partitions=6)
     create_topics(kafka.client.config(), topics, 1)
