@@ -122,7 +122,7 @@ def test_interrupted_it_tells_what_was_sent_so_far(broker, topics):
 @pytest.mark.slow  # the client tries for a minute
 def test_an_edge_that_is_away_is_told_and_nothing_counts_as_acknowledged():
     result = simulate(
-        *("--tasks", "3", "--rate", "200", "--for", "1s", "--lanes", "2"),
+        *("--tasks", "4", "--rate", "4", "--for", "1s", "--lanes", "4"),
         *("--endpoint", f"http://127.0.0.1:{free_port()}", "--token", "t"),
     )
     account = json.loads(result.stdout)
