@@ -24,7 +24,7 @@ DECISIONS = (
     *(f"consumer/state/{name}.py" for name in ("series_table", "signals", "silence", "stall", "state_records")),
     *(f"consumer/state/{name}.py" for name in ("task_rollup", "trend")),
     *("consumer/kafka/key_selection.py", "producer/events/report_validation.py"),
-    *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_walk.py"),
+    *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_validation.py"),
 )
 """Files that decide and do nothing else."""
 FILES_AT_MOST = 14

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from taskstream.compose.doctor.finding import Finding, bad, good
-from taskstream.schemas.registry.registration import standings
+from taskstream.schemas.registry.registration import registration_statuses
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 
 
 def schemas_in(registry: Registry, topics: Topics) -> Iterator[Finding]:
     """Whether every released schema is registered, or would be taken."""
-    found = standings(registry, topics)
+    found = registration_statuses(registry, topics)
     for each in found:
         if not each.accepted:
             versions = ", ".join(map(str, each.incompatible_with))
