@@ -19,7 +19,7 @@ from urllib3.exceptions import TimeoutError as HttpTimeout
 
 from taskstream.compose.errors import ViewRefused, ViewUnreachable, ViewUntrusted
 from taskstream.producer.client.auth_token import AuthToken
-from taskstream.producer.client.endpoint import checked
+from taskstream.producer.client.endpoint import validated_endpoint
 
 PAGE: Final = 500
 QUIET_S: Final = 7.0
@@ -60,7 +60,7 @@ class ViewClient:
 
     def __init__(self, endpoint: str, token: AuthToken, *, ca_file: Path | None = None) -> None:
         """`endpoint` is http(s)://host[:port][/prefix]; anything else is a ValueError."""
-        self._endpoint = checked(endpoint)
+        self._endpoint = validated_endpoint(endpoint)
         self._token = token
         self._pool = urllib3.PoolManager(num_pools=1, ca_certs=str(ca_file) if ca_file else None, retries=False)
 

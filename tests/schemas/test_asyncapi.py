@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fastavro import parse_schema
 
 from taskstream.compose.cli import cli
-from taskstream.producer.events.event import EventWriter, Receipt
+from taskstream.producer.events.event import EventBuilder, Receipt
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.asyncapi import AVRO, document
 from taskstream.schemas.catalog import named, newest, released
@@ -117,7 +117,7 @@ def test_the_headers_of_an_event_are_as_documented(traceparent):
     report = ProgressReport(
         subtask_name="SSL_CONFIG", progress=1, replicatesize=1, totalsize=1, process_trace="", agent_time=None
     )
-    event = EventWriter(TableIds()).write(report, Receipt("p", "t", "e", 1_795_421_400_000_000, traceparent))
+    event = EventBuilder(TableIds()).build(report, Receipt("p", "t", "e", 1_795_421_400_000_000, traceparent))
     headers = {name: value.decode() for name, value in event.headers if isinstance(value, bytes)}
     schema = document(Topics())["components"]["messages"]["ProgressReported.v2"]["headers"]
     jsonschema.validate(headers, schema)

@@ -17,7 +17,7 @@ from taskstream.compose.cli.output.formats import output_option
 from taskstream.compose.doctor.examination import Examination, ExaminedDeployment
 from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.producer.client.endpoint import checked
+from taskstream.producer.client.endpoint import validated_endpoint
 from taskstream.schemas.topics import Topics
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -27,7 +27,7 @@ def _url(_context: click.Context, _option: click.Parameter, text: str | None) ->
     if text is None:
         return None
     try:
-        return checked(text)
+        return validated_endpoint(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 

@@ -20,7 +20,7 @@ from taskstream.compose.local.supervisor import Supervisor
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
-# Says in a file when it comes up and when it goes down.
+# Writes a line to a file when it starts, when it is interrupted and when it ends.
 CHILD = """
 import signal, sys, time
 name, diary = sys.argv[1:]
