@@ -23,6 +23,7 @@ from taskstream.producer.clock import SteppedClock
 from taskstream.producer.events.report_validation import parse_report
 from tests.producer.agent.trees import contents, plant, size_of
 from tests.producer.client.scripted_edge import ScriptedEdge, ScriptedResponse, error
+from tests.waiting import wait_until
 
 SUBTASKS = ["ATTACH_AGENT_IMAGE", "MIGRATE_LINUX_FILE", "SYNC_LINUX_FILE", "CONFIGURE_LINUX_FILE"]
 FAST_RETRIES = RetryPolicy(backoff_first_s=0.01, backoff_most_s=0.02)
@@ -140,6 +141,7 @@ def test_an_outage_during_the_whole_copy_delays_the_final_reports_and_loses_none
 
         def on_progress(progress):
             if progress.subtask == "CONFIGURE_LINUX_FILE" and progress.ended:
+                wait_until(lambda: len(edge.requests) > 1)  # so the first one was refused
                 edge.always = ScriptedResponse()
 
         result = run(edge.url, source, tmp_path / "dst", on_progress=on_progress, interval_s=0.02)
@@ -286,12 +288,3 @@ def test_a_trace_is_one_printable_line_of_bounded_length():
     assert len(long) == 2048
     assert long.endswith("the end")
     assert "..." in long
-
-
-def wait_until(condition) -> None:
-    waiting = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        waiting.wait(0.01)
-    raise AssertionError("the condition is not true after ten seconds")
