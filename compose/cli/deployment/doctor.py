@@ -14,7 +14,7 @@ from taskstream.compose.cli.options.sizes_and_durations import seconds_of
 from taskstream.compose.cli.options.token_options import token_of
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.formats import output_option
-from taskstream.compose.doctor.examination import Examination, ExaminedDeployment
+from taskstream.compose.doctor.deployment_checks import Deployment, DeploymentChecks
 from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.client.endpoint import validated_endpoint
@@ -90,7 +90,7 @@ def doctor(
 
     Exit codes: 0 no check is bad, 1 a check is bad (with --strict: or unknown), 2 wrong usage.
     """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
-    deployment = ExaminedDeployment(
+    deployment = Deployment(
         kafka=kafka,
         topics=topics,
         group=group or f"{topics.prefix}.worker",
@@ -104,7 +104,7 @@ def doctor(
         wait_s=wait,
     )
     found = []
-    for finding in Examination(deployment).findings():
+    for finding in DeploymentChecks(deployment).findings():
         found.append(finding)
         if output == "table":
             _print_finding(finding)
