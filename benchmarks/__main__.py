@@ -1,6 +1,6 @@
-"""`python -m benchmarks [SECTION ...]`: every module beside this one that has a SECTION and a `run()` is a section.
+"""`python -m benchmarks [SECTION ...]` runs the sections: every module of this folder with a SECTION and a `run()`.
 
-Figures are of this machine, now; what they are worth is the comparison within one section.
+Figures of different machines or runs are not comparable; only those within one section are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def main(wanted: list[str]) -> int:
-    sections = found()
+    sections = find_sections()
     if unknown := set(wanted) - sections.keys():
         print(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(sections)}", file=sys.stderr)
         return 2
@@ -28,8 +28,8 @@ def main(wanted: list[str]) -> int:
     return 0
 
 
-def found() -> dict[str, Callable[[], None]]:
-    """The sections by name."""
+def find_sections() -> dict[str, Callable[[], None]]:
+    """[name] The function that runs the section."""
     modules = (each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]) if each.name != "__main__")
     loaded = [importlib.import_module(f"benchmarks.{name}") for name in modules]
     return {module.SECTION: module.run for module in loaded if hasattr(module, "SECTION")}

@@ -1,7 +1,7 @@
-"""Lists of wire bytes to Arrow and back, against fastavro one by one and pyruhvro (if installed) in batches.
+"""The columnar codec, compared with fastavro record by record and, if installed, pyruhvro in batches.
 
-CPU time of the whole process, best of several. fastavro is called straight, with no logical types and no check of
-ours, and gives dicts; pyruhvro is given bare Avro without the header, cut off beforehand. Both are favoured by that.
+The figures are CPU time of the whole process, the best of several rounds. fastavro runs without logical types and
+without our checks, and produces dicts; pyruhvro gets Avro whose header was removed beforehand. Both favours them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ IDS = TableIds()
 
 def run() -> None:
     for title, make in (("ProgressReported.v2", reported), ("SeriesState.v1", series)):
-        dice = random.Random(1)
-        compare(named(title), [make(dice, number) for number in range(RECORDS)])
+        rng = random.Random(1)
+        compare(named(title), [make(rng, number) for number in range(RECORDS)])
     old_versions()
 
 
@@ -43,7 +43,7 @@ def compare(schema: Schema, records: list[dict[str, Any]]) -> None:
     assert writer.write(batch) == wires
     parsed = fastavro.parse_schema(plain(schema.definition))
     print(
-        f"{schema.title}: {len(wires):,} records of {sum(map(len, wires)) / len(wires):.0f} bytes; µs of CPU a record"
+        f"{schema.title}: {len(wires):,} records of {sum(map(len, wires)) / len(wires):.0f} bytes; µs of CPU per record"
     )
     read = {
         "columns": cost(lambda: reader.read(wires)),
@@ -62,11 +62,11 @@ def compare(schema: Schema, records: list[dict[str, Any]]) -> None:
 
 
 def old_versions() -> None:
-    """A topic full of v1 records, read as v2: the case that a reader's schema makes slow."""
-    dice = random.Random(1)
+    """v1 records read as v2, which fastavro does slowly because it must resolve the schemas."""
+    rng = random.Random(1)
     v1, v2 = named("ProgressReported.v1"), newest("ProgressReported")
     names = {each["name"] for each in v1.definition["fields"]}
-    records = [{k: v for k, v in reported(dice, each).items() if k in names} for each in range(RECORDS)]
+    records = [{k: v for k, v in reported(rng, each).items() if k in names} for each in range(RECORDS)]
     wires = [RecordWriter(IDS, v1).write(record) for record in records]
     reader = ColumnReader(IDS, v1.name)
     reader.read(wires)
@@ -83,7 +83,7 @@ def show(direction: str, costs: dict[str, float]) -> None:
 
 
 def cost(work: Callable[[], object], rounds: int = 9) -> float:
-    """µs of CPU a record, the least of several rounds."""
+    """µs of CPU per record, the minimum of several rounds."""
     times = []
     for _ in range(rounds):
         start = time.process_time()
@@ -121,25 +121,25 @@ def with_pyruhvro(schema: Schema, wires: list[bytes]) -> tuple[float, float]:
     return read, cost(lambda: [array.to_pylist() for array in pyruhvro.serialize_record_batch(batch, schema.text, 1)])
 
 
-def reported(dice: random.Random, number: int) -> dict[str, Any]:
-    """A report as agents make them: most fields there, some not."""
-    total = dice.randrange(1 << 34, 1 << 42)
-    progress = dice.randrange(101)
+def reported(rng: random.Random, number: int) -> dict[str, Any]:
+    """A typical report: some of the optional fields are null."""
+    total = rng.randrange(1 << 34, 1 << 42)
+    progress = rng.randrange(101)
     return {
-        "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
-        "project_id": f"{dice.getrandbits(128):032x}",
-        "task_id": str(uuid.UUID(int=dice.getrandbits(128))),
+        "event_id": str(uuid.UUID(int=rng.getrandbits(128))),
+        "project_id": f"{rng.getrandbits(128):032x}",
+        "task_id": str(uuid.UUID(int=rng.getrandbits(128))),
         "received_at": 1_795_421_400_000_000 + number * 1_001,
-        "subtask_name": dice.choice(SUBTASKS),
+        "subtask_name": rng.choice(SUBTASKS),
         "progress": progress,
         "replicatesize": total * progress // 100,
         "totalsize": total,
         "process_trace": f"copying /srv/data/{number:08d}/part-{number % 97}.parquet",
-        "migrate_speed": dice.random() * 900,
+        "migrate_speed": rng.random() * 900,
         "compress_rate": None,
-        "remain_time": dice.randrange(40_000),
-        "total_cpu_usage": dice.random() * 100,
-        "agent_cpu_usage": dice.random() * 10,
+        "remain_time": rng.randrange(40_000),
+        "total_cpu_usage": rng.random() * 100,
+        "agent_cpu_usage": rng.random() * 10,
         "total_mem_usage": 15_872.0,
         "agent_mem_usage": 61.5,
         "total_disk_io": None,
@@ -149,21 +149,21 @@ def reported(dice: random.Random, number: int) -> dict[str, Any]:
     }
 
 
-def series(dice: random.Random, number: int) -> dict[str, Any]:
-    """The state of a series in mid-copy: 30 full minutes, every derived figure there."""
+def series(rng: random.Random, number: int) -> dict[str, Any]:
+    """The state of a series during its copy: 30 minutes with bytes, and no derived figure is null."""
     now = 1_795_421_400_000_000 + number * 1_001
-    report = {name: value for name, value in reported(dice, number).items() if name not in ("event_id", "received_at")}
+    report = {name: value for name, value in reported(rng, number).items() if name not in ("event_id", "received_at")}
     record: dict[str, Any] = {}
     for each in newest("SeriesState").definition["fields"]:
         name, kind = each["name"], each["type"]
         if name in report:
             record[name] = report[name]
         elif name == "minute_bytes":
-            record[name] = [dice.randrange(1 << 32) for _ in range(30)]
+            record[name] = [rng.randrange(1 << 32) for _ in range(30)]
         elif isinstance(kind, dict) or "timestamp" in str(kind):
-            record[name] = now - dice.randrange(1 << 32)
+            record[name] = now - rng.randrange(1 << 32)
         elif isinstance(kind, list):
-            record[name] = dice.random() * 1e8
+            record[name] = rng.random() * 1e8
         else:
-            record[name] = {"long": dice.randrange(5_000), "int": 30, "boolean": False, "string": "STEADY"}[kind]
+            record[name] = {"long": rng.randrange(5_000), "int": 30, "boolean": False, "string": "STEADY"}[kind]
     return record

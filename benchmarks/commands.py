@@ -1,4 +1,4 @@
-"""One command over prepared events: its time, CPU and memory from its first instruction to its last, start included."""
+"""Measures one command over prepared events: its time, CPU and memory, including its start."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.processes import memory_mib
-from benchmarks.worker_process import LOOK_S
+from benchmarks.worker_process import POLL_S
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What it took."""
+    """The cost of one command."""
 
     seconds: float
     cpu_s: float
@@ -23,24 +23,24 @@ class Cost:
 
 
 def cost_of(*words: str) -> Cost:
-    """Run `taskstream WORDS`, whose answer nobody reads, to its end; it must succeed."""
+    """Run `taskstream WORDS` to its end and discard its output; it must succeed."""
     began, peak_mib = time.monotonic(), 0.0
     running = subprocess.Popen([sys.executable, "-P", "-m", "taskstream", *words], stdout=subprocess.DEVNULL)
     while True:
         ended, status, used = os.wait4(running.pid, os.WNOHANG)
         if ended:
             break
-        with contextlib.suppress(OSError, StopIteration):  # it ended since; ru_maxrss would tell our own peak too
+        with contextlib.suppress(OSError, StopIteration):  # it may have ended; ru_maxrss would include our own peak
             peak_mib = memory_mib(running.pid, "VmHWM")
-        time.sleep(LOOK_S)
+        time.sleep(POLL_S)
     running.returncode = os.waitstatus_to_exitcode(status)
     assert running.returncode == 0, f"{' '.join(words)} failed"
     return Cost(time.monotonic() - began, used.ru_utime + used.ru_stime, round(peak_mib))
 
 
-def tell(what: str, events: int, cost: Cost) -> None:
+def print_cost(what: str, events: int, cost: Cost) -> None:
     print(
-        f"{what}: {events / cost.seconds:,.0f} events a second, {cost.cpu_s / events * 1e6:.2f} us CPU an event, "
+        f"{what}: {events / cost.seconds:,.0f} events per second, {cost.cpu_s / events * 1e6:.2f} us CPU per event, "
         f"{cost.seconds:.1f} s, peak {cost.peak_mib} MiB",
         flush=True,
     )

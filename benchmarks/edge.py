@@ -1,10 +1,10 @@
-"""CPU a report: (a) an empty 200 in the same server, (b) FastAPI and aiokafka (if installed), (c) the edge.
+"""CPU per report of (a) an empty 200 in the same server, (b) FastAPI with aiokafka (if installed), (c) the edge.
 
-One process each, acks=all, a local Kafka on the same cores; a closed loop of keep-alive connections. CPU is the
-server process's own, librdkafka's threads included. (s) is an empty 200 on the short way that the edge takes past ASGI.
+One process each, acks=all, a local Kafka on the same cores, and a closed loop of keep-alive connections. CPU is that of
+the server process, including librdkafka's threads. (s) is an empty 200 on the edge's path that bypasses ASGI.
 
-As fast as it can, (a) never rests, and (c) rests while it waits for Kafka; a process that wakes for a few requests at a
-time pays more for each. So (a) is measured a second time, with pauses in which it has as many requests a second as (c).
+At full load, (a) never idles, while (c) idles when it waits for Kafka; a process that wakes up for few requests at a
+time pays more per request. So (a) is also measured with pauses that give it the request rate of (c).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ EMPTY = "(a) empty 200"
 PACED = "(a) at the pace of (c)"
 FASTAPI = "(b) FastAPI + aiokafka"
 EDGE = "(c) the edge"
-ANSWER_S = 0.001
-"""What an answer of (a) takes, about, when it has as little to do as (c)."""
+RESPONSE_S = 0.001
+"""The approximate response time of (a) at the request rate of (c)."""
 Command = Callable[[str], list[str]]
 
 
@@ -58,19 +58,19 @@ def run() -> None:
         peers = "benchmarks.edge_peers"
         commands: dict[str, Command] = {
             EMPTY: lambda port: ["-m", peers, "empty", port],
-            "(s) empty 200, short way": lambda port: ["-m", peers, "short", port],
+            "(s) empty 200, past ASGI": lambda port: ["-m", peers, "short", port],
             FASTAPI: lambda port: ["-m", peers, "fastapi", port, servers, topics.progress.name],
             EDGE: lambda port: [*edge, "--rate", "0", "--port", port],
         }
         if not (importlib.util.find_spec("fastapi") and importlib.util.find_spec("aiokafka")):
-            print("(b) is left out: pip install fastapi aiokafka")
+            print("(b) is skipped: pip install fastapi aiokafka")
             del commands[FASTAPI]
         for connections in CONNECTIONS:
             compare(commands, connections)
 
 
 def compare(commands: dict[str, Command], connections: int) -> None:
-    """Every server in every round: what else the machine does then falls on all of them. Medians are told."""
+    """Measure every server in every round, so that other load of the machine affects all; print the medians."""
     rounds = [one_round(commands, connections) for _ in range(ROUNDS)]
     for name in rounds[0]:
         median = Figures(*map(statistics.median, zip(*(each[name] for each in rounds), strict=True)))
@@ -81,12 +81,13 @@ def compare(commands: dict[str, Command], connections: int) -> None:
 
 
 def one_round(commands: dict[str, Command], connections: int) -> dict[str, Figures]:
-    figures = {name: once(command, connections) for name, command in commands.items()}
-    figures[PACED] = once(commands[EMPTY], connections, max(0.0, connections / figures[EDGE].per_s - ANSWER_S))
+    figures = {name: measure_server(command, connections) for name, command in commands.items()}
+    pause_s = max(0.0, connections / figures[EDGE].per_s - RESPONSE_S)
+    figures[PACED] = measure_server(commands[EMPTY], connections, pause_s)
     return figures
 
 
-def once(command: Command, connections: int, pause_s: float = 0.0) -> Figures:
+def measure_server(command: Command, connections: int, pause_s: float = 0.0) -> Figures:
     port = free_port()
     server = [sys.executable, *command(str(port))]
     process = subprocess.Popen(server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What loads an edge: keep-alive connections in a closed loop, what they saw, and what the server's processes spent."""
+"""Loads an edge with keep-alive connections in a closed loop, and measures responses and the server's CPU time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ READY_TIMEOUT_S = 30.0
 
 
 class Figures(NamedTuple):
-    """Of one measurement."""
+    """The figures of one measurement: rate, response times, CPU time per response, responses other than 200."""
 
     per_s: float
     p50_ms: float
@@ -34,17 +34,17 @@ class Figures(NamedTuple):
         return f"{self.per_s:7,.0f}/s  {times}  {self.cpu_us:6.1f} µs CPU  {self.refused} refused"
 
 
-class Seen:
-    """By all connections of one load."""
+class Observed:
+    """What all connections of one load observed."""
 
     def __init__(self, pause_s: float = 0.0) -> None:
         self.pause_s = pause_s
-        """Between an answer and the next report of the same connection."""
+        """The pause between a response and the next report of the same connection."""
         self.took: list[float] = []
         self.statuses: Counter[int] = Counter()
         self.event_ids: list[str] = []
         self.cut = 0
-        """Connections that ended while an answer was owed."""
+        """Connections that ended before a response."""
         self.stop = False
 
     def clear(self) -> None:
@@ -57,16 +57,16 @@ class Seen:
 
 
 class Agent(asyncio.Protocol):
-    """Sends one report, waits for its answer, sends the next; ends when it is told so or the server says it will."""
+    """Sends a report, waits for the response, sends the next; ends on `stop` or on the server's Connection: close."""
 
-    def __init__(self, port: int, number: int, seen: Seen) -> None:
+    def __init__(self, port: int, number: int, observed: Observed) -> None:
         head = (
             f"PUT /v3/tasks/t{number}/progress HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: agent/1\r\n"
             f"X-Auth-Token: {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
         )
         self._request = head.encode() + BODY
-        self._seen = seen
-        self._owed = False
+        self._observed = observed
+        self._in_flight = False
         self._answer = b""
 
     def connection_made(self, transport) -> None:
@@ -78,63 +78,64 @@ class Agent(asyncio.Protocol):
         head, end, body = self._answer.partition(b"\r\n\r\n")
         if not end or (b"content-length: 0" not in head and not body):
             return
-        self._owed = False
-        self._seen.took.append(time.perf_counter() - self._sent_s)
-        self._seen.statuses[int(head[9:12])] += 1
+        self._in_flight = False
+        self._observed.took.append(time.perf_counter() - self._sent_s)
+        self._observed.statuses[int(head[9:12])] += 1
         if (at := head.find(b"x-event-id: ")) >= 0:
-            self._seen.event_ids.append(head[at + 12 : at + 48].decode())
-        if self._seen.stop or b"connection: close" in head:
+            self._observed.event_ids.append(head[at + 12 : at + 48].decode())
+        if self._observed.stop or b"connection: close" in head:
             self._transport.close()
-        elif self._seen.pause_s:
-            asyncio.get_running_loop().call_later(self._seen.pause_s, self._send)
+        elif self._observed.pause_s:
+            asyncio.get_running_loop().call_later(self._observed.pause_s, self._send)
         else:
             self._send()
 
     def connection_lost(self, _error) -> None:
-        self._seen.cut += self._owed
+        self._observed.cut += self._in_flight
 
     def _send(self) -> None:
         if self._transport.is_closing():
             return
-        self._sent_s, self._owed, self._answer = time.perf_counter(), True, b""
+        self._sent_s, self._in_flight, self._answer = time.perf_counter(), True, b""
         self._transport.write(self._request)
 
 
 async def measure(port: int, pid: int, connections: int, seconds: float, pause_s: float = 0.0) -> Figures:
-    """Load the server, each connection as fast as it answers and pauses, and say what that took."""
+    """Load the server for `seconds`, each connection in a closed loop with a pause, and return the figures."""
     await until_ready(port)
-    seen = Seen(pause_s)
-    await connect(port, connections, seen)
+    observed = Observed(pause_s)
+    await connect(port, connections, observed)
     await asyncio.sleep(1.0)
-    seen.clear()
+    observed.clear()
     cpu_s, begun_s = cpu_of(pid), time.perf_counter()
     await asyncio.sleep(seconds)
-    count, cpu_s, wall_s = len(seen.took), cpu_of(pid) - cpu_s, time.perf_counter() - begun_s
-    figures = Figures(count / wall_s, seen.ms(0.5), seen.ms(0.99), cpu_s / count * 1e6, count - seen.statuses[200])
-    seen.stop = True
+    count, cpu_s, wall_s = len(observed.took), cpu_of(pid) - cpu_s, time.perf_counter() - begun_s
+    refused = count - observed.statuses[200]
+    figures = Figures(count / wall_s, observed.ms(0.5), observed.ms(0.99), cpu_s / count * 1e6, refused)
+    observed.stop = True
     await asyncio.sleep(0.3)
     return figures
 
 
-async def connect(port: int, connections: int, seen: Seen) -> None:
+async def connect(port: int, connections: int, observed: Observed) -> None:
     loop = asyncio.get_running_loop()
     for number in range(connections):
-        await loop.create_connection(lambda number=number: Agent(port, number, seen), "127.0.0.1", port)
+        await loop.create_connection(lambda number=number: Agent(port, number, observed), "127.0.0.1", port)
 
 
 async def until_ready(port: int) -> None:
     """Wait for the first report that is answered with 200."""
     loop, deadline = asyncio.get_running_loop(), time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
-        seen = Seen()
-        seen.stop = True
+        observed = Observed()
+        observed.stop = True
         try:
-            await loop.create_connection(lambda seen=seen: Agent(port, 0, seen), "127.0.0.1", port)
+            await loop.create_connection(lambda observed=observed: Agent(port, 0, observed), "127.0.0.1", port)
         except OSError:
             await asyncio.sleep(0.1)
             continue
         for _ in range(20):
             await asyncio.sleep(0.05)
-            if seen.statuses[200]:
+            if observed.statuses[200]:
                 return
     raise TimeoutError(f"nothing on port {port} answers with 200")

@@ -1,4 +1,4 @@
-"""What the edge is compared with: an empty 200 in the same server, and FastAPI with aiokafka as most would write it."""
+"""The servers that the edge is compared with: an empty 200 in the same server, and FastAPI with aiokafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskstream.schemas.ids import TableIds
 
 
 async def empty(scope, receive, send):
-    """Reads the body and says 200."""
+    """Read the body and answer 200."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -30,7 +30,7 @@ async def empty(scope, receive, send):
 
 
 class Short:
-    """Says 200 on the short way, see `taskstream.compose.server.express_http`."""
+    """Answers 200 without ASGI, see `taskstream.compose.server.express_http`."""
 
     def begin(self, _method, _url, _headers):
         return self

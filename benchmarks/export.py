@@ -1,4 +1,4 @@
-"""Export of a prepared topic: all columns and a few of them to Parquet, and all to CSV."""
+"""The export of a prepared topic: all columns and three columns to Parquet, all columns to CSV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.commands import cost_of, tell
+from benchmarks.commands import cost_of, print_cost
 from benchmarks.local import prepared
 
 SECTION = "export"
@@ -17,7 +17,9 @@ SERIES = 20_000
 def run() -> None:
     with prepared(EVENTS, SERIES) as where, tempfile.TemporaryDirectory() as folder:
         few = ("--column", "task_id", "--column", "received_at", "--column", "replicatesize")
-        cost_of("export", "-o", str(Path(folder) / "none.parquet"), "--to", "earliest", *where)  # compiles, if need be
+        cost_of(
+            "export", "-o", str(Path(folder) / "none.parquet"), "--to", "earliest", *where
+        )  # compiles the loops if they are not cached
         for what, name, more in (
             ("Parquet, all columns", "all.parquet", ()),
             ("Parquet, three columns", "few.parquet", few),
@@ -25,5 +27,5 @@ def run() -> None:
         ):
             path = Path(folder) / name
             cost = cost_of("export", "-o", str(path), *more, *where)
-            tell(f"{what} ({path.stat().st_size >> 20} MiB)", EVENTS, cost)
+            print_cost(f"{what} ({path.stat().st_size >> 20} MiB)", EVENTS, cost)
             path.unlink()

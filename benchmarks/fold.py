@@ -1,7 +1,7 @@
-"""The fold alone, from an Arrow batch to changed rows: events a second, beside other ways to write it; and its memory.
+"""The fold alone, from an Arrow batch to changed rows: its CPU time and memory, compared with two simpler folds.
 
-CPU time of the process. Events come over all series evenly, and every batch is one transaction. The other ways keep
-two means and the latest bytes of a series and nothing else, and are favoured by that.
+The figures are CPU time of the process. Events are spread evenly over all series, and every batch is one transaction.
+The simpler folds keep only two means and the latest bytes of a series, which favours them.
 """
 
 from __future__ import annotations
@@ -45,43 +45,44 @@ Ints = npt.NDArray[np.int64]
 
 
 def run() -> None:
-    print(f"{EVENTS:,} events a batch over so many series; µs of CPU an event, and events a second")
+    print(f"{EVENTS:,} events per batch; by number of series: µs of CPU per event (events per second)")
     for series in SERIES:
         reports = Reports(series)
         table = filled(reports)
-        whole = cost(lambda load, table=table: fold(table, load.batch), reports)
+        total = cost(lambda load, table=table: fold(table, load.batch), reports)
         loop = cost(lambda load, rows=table.rows: compiled_loop(rows, load), reports)
-        print(f"  {series:>9,}  the fold: whole {shown(whole)}, its compiled loop {shown(loop)}")
+        print(f"  {series:>9,}  the fold: total {formatted(total)}, its compiled loop {formatted(loop)}")
         del table
-        rounds, plain = (cost(filled_too(each, reports).fold, reports) for each in (NumpyRounds(series), PlainDict()))
-        print(f"  {'':>9}  two means only: numpy in rounds {shown(rounds)}, a dict {shown(plain)}", flush=True)
+        peers = (NumpyRounds(series), PlainDict())
+        rounds, plain = (cost(filled_peer(each, reports).fold, reports) for each in peers)
+        print(f"  {'':>9}  two means only: numpy {formatted(rounds)}, a dict {formatted(plain)}", flush=True)
     measured = subprocess.run([sys.executable, "-m", "benchmarks.fold"], check=True, capture_output=True, text=True)
-    print(f"  resident memory at {SERIES[-1]:,} series: {float(measured.stdout):.0f} bytes a series")
+    print(f"  resident memory at {SERIES[-1]:,} series: {float(measured.stdout):.0f} bytes per series")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One batch: the number of each event's series, and what the fold is given."""
+    """One batch for the fold, and [events] the number of each event's series."""
 
     series: Ints
     batch: pa.RecordBatch
 
 
 class Reports:
-    """Reports of so many series, as they come; the key of each is as long as a real one."""
+    """Generates reports of `series` series, with keys as long as real ones."""
 
     def __init__(self, series: int) -> None:
         self.series = series
-        self._dice = np.random.default_rng(1)
+        self._rng = np.random.default_rng(1)
         self._now_us = START_US
-        self._tasks = pa.array([str(uuid.UUID(bytes=self._dice.bytes(16))) for _ in range(series)])
+        self._tasks = pa.array([str(uuid.UUID(bytes=self._rng.bytes(16))) for _ in range(series)])
 
     def any(self) -> Load:
-        """EVENTS reports, of any series."""
-        return self.of(self._dice.integers(0, self.series, EVENTS))
+        """EVENTS reports of random series."""
+        return self.of(self._rng.integers(0, self.series, EVENTS))
 
     def of(self, series: Ints) -> Load:
-        """A report of each of these, spread over the time that a batch takes."""
+        """One report of each of these series, spread over BATCH_US."""
         count = series.shape[0]
         nothing = pa.array(np.zeros(count, np.int64))
         times = self._now_us + np.arange(count) * BATCH_US // count
@@ -95,7 +96,7 @@ class Reports:
             "replicatesize": pa.array((times - START_US) * 50),
             "totalsize": pa.array(np.full(count, 10**14)),
             "process_trace": pa.array([TRACE]).take(nothing),
-            "migrate_speed": pa.array(self._dice.uniform(0.0, 1e3, count)),
+            "migrate_speed": pa.array(self._rng.uniform(0.0, 1e3, count)),
             "remain_time": pa.array(np.full(count, 3600)),
         }
         arrays = [values.get(each.name, pa.nulls(count, each.arrow)) for each in _COLUMNS]
@@ -103,17 +104,17 @@ class Reports:
 
 
 def filled(reports: Reports) -> SeriesTable:
-    """A table that holds every series, in the slot of its number."""
+    """A table that holds every series in the slot of its number."""
     table = SeriesTable()
     for begin in range(0, reports.series, EVENTS):
         fold(table, reports.of(np.arange(begin, min(begin + EVENTS, reports.series))).batch)
     return table
 
 
-def filled_too(other: NumpyRounds | PlainDict, reports: Reports) -> NumpyRounds | PlainDict:
+def filled_peer(peer: NumpyRounds | PlainDict, reports: Reports) -> NumpyRounds | PlainDict:
     for begin in range(0, reports.series, EVENTS):
-        other.fold(reports.of(np.arange(begin, min(begin + EVENTS, reports.series))))
-    return other
+        peer.fold(reports.of(np.arange(begin, min(begin + EVENTS, reports.series))))
+    return peer
 
 
 def fold(table: SeriesTable, batch: pa.RecordBatch) -> None:
@@ -132,7 +133,7 @@ def compiled_loop(rows: npt.NDArray[np.void], load: Load) -> None:
 
 
 class NumpyRounds:
-    """Each series' first event of the batch, then each one's second, and so on: one vectorised step a round."""
+    """Folds the first event of every series in one vectorised step, then the second of every series, and so on."""
 
     def __init__(self, series: int) -> None:
         self.seen, self.bytes, self.first = (np.zeros(series, np.int64) for _ in range(3))
@@ -166,7 +167,7 @@ class NumpyRounds:
 
 
 class PlainDict:
-    """What most people would write first: a dict of little lists, one event at a time."""
+    """The obvious implementation: a dict of lists, one event at a time."""
 
     def __init__(self) -> None:
         self._series: dict[str, list[float]] = {}
@@ -193,13 +194,13 @@ class PlainDict:
 
 
 def numbers(load: Load) -> list[Ints]:
-    """The columns that the rules look at, as numpy."""
+    """The columns that the fold's rules need, as numpy arrays, [events] each."""
     found = (load.batch.column(name) for name in ("received_at", "progress", "replicatesize", "totalsize"))
     return [np.asarray(each.cast(pa.int64())) for each in found]
 
 
 def cost(work: Callable[[Load], None], reports: Reports) -> float:
-    """µs of CPU an event, the median batch."""
+    """µs of CPU per event, the median of the batches."""
     spent = []
     for _ in range(ROUNDS):
         load = reports.any()
@@ -209,18 +210,18 @@ def cost(work: Callable[[Load], None], reports: Reports) -> float:
     return statistics.median(spent) / EVENTS * 1e6
 
 
-def shown(cost_us: float) -> str:
+def formatted(cost_us: float) -> str:
     return f"{cost_us:6.3f} ({1e6 / cost_us:>9,.0f}/s)"
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM, as Linux counts it."""
+    """The resident memory of this process (VmRSS)."""
     status = Path("/proc/self/status").read_text("ascii")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def bytes_a_series() -> float:
-    """What a table of the largest size adds to the memory of its process."""
+def bytes_per_series() -> float:
+    """The resident memory that a table of the largest size adds, divided by its series."""
     filled(Reports(EVENTS))
     reports = Reports(SERIES[-1])
     before = resident_bytes()
@@ -229,4 +230,4 @@ def bytes_a_series() -> float:
 
 
 if __name__ == "__main__":
-    print(bytes_a_series())
+    print(bytes_per_series())

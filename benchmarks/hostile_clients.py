@@ -1,4 +1,4 @@
-"""Clients that mean no good: what each of them sends, and what it got for that. They know an address and a token."""
+"""Hostile clients: each method runs one kind of attack and returns the responses. They have a valid token."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from collections.abc import Iterator
 
 from benchmarks.edge_load import BODY
 
-PATIENCE_S = 30.0
+RESPONSE_TIMEOUT_S = 30.0
 MIB = 1 << 20
 
 
 class Hostile:
-    """`Hostile(port, token)`; every method gives what the attempts ended with, by status; 0 is no answer at all."""
+    """Attacks on the edge at `port`. The methods return response statuses; 0 means no response."""
 
     def __init__(self, port: int, token: str) -> None:
         self._port = port
         self._token = token
 
-    async def dribble(self, connections: int, every_s: float = 0.2) -> Counter[int]:
-        """Slow-loris: headers that come byte by byte and never end."""
-        ends = await asyncio.gather(*(self._dribble(every_s) for _ in range(connections)))
-        return Counter(ends)
+    async def slow_loris(self, connections: int, every_s: float = 0.2) -> Counter[int]:
+        """Send headers byte by byte, without end, on many connections."""
+        statuses = await asyncio.gather(*(self._slow_loris(every_s) for _ in range(connections)))
+        return Counter(statuses)
 
     async def idle(self, connections: int) -> list[asyncio.StreamWriter]:
-        """Connections that say nothing."""
+        """Open connections and send nothing."""
         return [(await asyncio.open_connection("127.0.0.1", self._port))[1] for _ in range(connections)]
 
     async def bomb_streamed(self, gibibytes: int) -> int:
-        """Gzip in chunks, without a length, that would become so much."""
+        """A chunked gzip body without a length that decompresses to `gibibytes`."""
         return await self._stream(_zeros(gibibytes << 30), "Content-Encoding: gzip")
 
     async def bomb_small(self) -> int:
-        """Gzip that is within the bound of a body and becomes a thousand times as much."""
+        """A gzip body within the size limit that decompresses to a thousand times its size."""
         bomb = await asyncio.to_thread(_bomb)
         return await self._send("PUT", "/v3/tasks/t/progress", bomb, "Content-Encoding: gzip")
 
     async def fields_declared(self, count: int) -> int:
-        """A report with so many fields that nobody knows, and its true length."""
+        """A report with `count` unknown fields and a correct Content-Length."""
         return await self._send("PUT", "/v3/tasks/t/progress", b"".join(_fields(count)))
 
     async def fields_streamed(self, count: int) -> int:
-        """The same without a length."""
+        """The same report as a chunked body."""
         return await self._stream(_fields(count))
 
     async def fields_in_batch(self) -> int:
-        """As many as fit into a batch."""
+        """A batch of one report with as many unknown fields as fit."""
         size, parts = 2, []
         for part in _fields(MIB):
             size += len(part)
@@ -58,10 +58,10 @@ class Hostile:
         return await self._send("POST", "/v3/progress", b"[" + b"".join(parts).rstrip(b",}") + b"}]")
 
     async def nested(self) -> int:
-        """Brackets within brackets, as deep as a body may be."""
+        """Nested JSON arrays, as many as fit into a body."""
         return await self._send("PUT", "/v3/tasks/t/progress", b"[" * 65_000)
 
-    async def _dribble(self, every_s: float) -> int:
+    async def _slow_loris(self, every_s: float) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         answer = asyncio.ensure_future(_status(reader))
         writer.write(b"PUT /v3/tasks/t/progress HTTP/1.1\r\nX-Slow: ")
@@ -98,7 +98,7 @@ class Hostile:
 
 async def _status(reader: asyncio.StreamReader) -> int:
     try:
-        line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
+        line = await asyncio.wait_for(reader.readline(), RESPONSE_TIMEOUT_S)
     except (ConnectionError, TimeoutError):
         return 0
     return int(line.split()[1]) if line else 0
@@ -119,7 +119,7 @@ def _bomb() -> bytes:
 
 
 def _fields(count: int) -> Iterator[bytes]:
-    """A valid report with so many fields more, in pieces."""
+    """A valid report with `count` additional fields, in chunks."""
     yield BODY[:-1] + b","
     for first in range(0, count, 1000):
         yield b"".join(b'"f%d":0,' % number for number in range(first, min(first + 1000, count)))

@@ -1,4 +1,4 @@
-"""A Kafka of one section's own, and what stands on it before the clock runs."""
+"""A local Kafka for one section, and topics, events and tokens that are prepared before the measurement."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def local_kafka() -> Iterator[LocalKafka]:
 
 @contextlib.contextmanager
 def prepared(events: int, series: int) -> Iterator[tuple[str, ...]]:
-    """The options that lead a command to a topic with so many reports of so many series."""
+    """The command-line options for a topic with `events` reports of `series` series."""
     with local_kafka() as kafka:
         topics = Topics("bench")
         create_topics(kafka.client.config(), topics, 1)
@@ -38,7 +38,7 @@ def prepared(events: int, series: int) -> Iterator[tuple[str, ...]]:
 
 
 def token_file(folder: Path, token: str) -> Path:
-    """A file by which this token may report."""
+    """A token file that gives this token the role report."""
     path = folder / "tokens"
     path.write_text(token_line(token, "p", [Role.REPORT]) + "\n")
     return path

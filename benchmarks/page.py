@@ -1,8 +1,8 @@
-"""The page with 10,000 tasks in a real Chromium, while 500 of them change each second: load, live, filter, scroll.
+"""The page with 10,000 tasks in a real Chromium, while 500 tasks change per second: load, live, filter, scroll.
 
-The page itself tells: its PerformanceObserver the tasks that blocked it for more than 50 ms, requestAnimationFrame the
-time between frames. Software rendering on a shared machine is the worst case; a 60 Hz frame is 16.7 ms. Both are wall
-time, so a busy machine shows in them; the CPU time of the page's main thread, from Chromium itself, is what stays.
+The page measures itself: PerformanceObserver reports tasks that block it for more than 50 ms, requestAnimationFrame
+gives the time between frames (16.7 ms at 60 Hz). Both are wall time, so they depend on the load of the machine, and
+software rendering is the worst case; the CPU time of the page's main thread, from Chromium, does not.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ PARTS = {"LayoutDuration": "layout", "RecalcStyleDuration": "style", "ScriptDura
 
 
 class Cpu:
-    """CPU time of the page's main thread since it was asked last; another address begins at nothing."""
+    """The CPU time of the page's main thread since the last call; a navigation resets it."""
 
     def __init__(self, page: Page) -> None:
         self._session = page.context.new_cdp_session(page)
@@ -77,42 +77,44 @@ class Cpu:
         self._last: dict[str, float] = {}
 
     def spent(self) -> str:
-        told = {each["name"]: each["value"] for each in self._session.send("Performance.getMetrics")["metrics"]}
-        last, self._last = self._last, told
-        if told["TaskDuration"] < last.get("TaskDuration", 0.0):
+        now = {each["name"]: each["value"] for each in self._session.send("Performance.getMetrics")["metrics"]}
+        last, self._last = self._last, now
+        if now["TaskDuration"] < last.get("TaskDuration", 0.0):
             last = {}
-        return ", ".join(f"{words} {1000 * (told[name] - last.get(name, 0.0)):.0f} ms" for name, words in PARTS.items())
+        return ", ".join(f"{label} {1000 * (now[name] - last.get(name, 0.0)):.0f} ms" for name, label in PARTS.items())
 
 
 def measure(page: Page, cpu: Cpu, address: str) -> None:
-    """Every step with what the page says of it."""
+    """Run every step, and print the page's measurements after each."""
     began_s = time.monotonic()
     page.goto(address)
     page.locator("#rows tr").nth(99).wait_for()
-    told(page, cpu, f"loaded, 100 of {TASKS:,} tasks on the page after {1000 * (time.monotonic() - began_s):.0f} ms")
+    print_step(
+        page, cpu, f"loaded, 100 of {TASKS:,} tasks on the page after {1000 * (time.monotonic() - began_s):.0f} ms"
+    )
     page.goto(address.replace("/#", "/?sort=-rate_fast_bps#"))
     page.locator("#rows tr").nth(99).wait_for()
-    told(page, cpu, "sorted by rate")
+    print_step(page, cpu, "sorted by rate")
     page.wait_for_timeout(LIVE_S * 1000)
-    told(page, cpu, f"{LIVE_S} s of {CHANGES_PER_S} changes/s")
+    print_step(page, cpu, f"{LIVE_S} s of {CHANGES_PER_S} changes/s")
     for _ in range(40):
         page.mouse.wheel(0, 300)
         page.wait_for_timeout(50)
-    told(page, cpu, "scrolled through")
+    print_step(page, cpu, "scrolled through")
     page.locator("#filter-q").press_sequentially("-001", delay=80)
     page.locator("#where").filter(has_text="of 100").wait_for()
-    told(page, cpu, "filtered to 100")
+    print_step(page, cpu, "filtered to 100")
     page.locator("#clear").click()
     page.locator("#where").filter(has_text=f"of {TASKS:,}").wait_for()
-    told(page, cpu, "cleared")
+    print_step(page, cpu, "cleared")
     for _ in range(5):
         page.locator("#next").click()
         page.wait_for_timeout(400)
-    told(page, cpu, "five pages on")
+    print_step(page, cpu, "five pages on")
 
 
-def told(page: Page, cpu: Cpu, what: str) -> None:
-    """Print what the page observed since it was asked last."""
+def print_step(page: Page, cpu: Cpu, what: str) -> None:
+    """Print the page's measurements since the last call."""
     long, frames = page.evaluate("[window.long.splice(0), window.frames.splice(0)]")
     frames = sorted(frames) or [0.0]
     p99 = frames[min(len(frames) - 1, int(len(frames) * 0.99))]
@@ -124,18 +126,18 @@ def told(page: Page, cpu: Cpu, what: str) -> None:
 
 
 def write(states: StateTopic, rows, stop: threading.Event) -> None:
-    """Let bytes grow at the rate that is claimed, until told to stop."""
-    keys, place, size, due_s = list(rows), 0, CHANGES_PER_S // 5, time.monotonic()
+    """Write CHANGES_PER_S changed rows per second, with growing bytes, until `stop` is set."""
+    keys, start, size, due_s = list(rows), 0, CHANGES_PER_S // 5, time.monotonic()
     while not stop.is_set():
         chosen = {}
         for step in range(size):
-            key = keys[(place + step) % len(keys)]
+            key = keys[(start + step) % len(keys)]
             row = rows[key].copy()
             row["last_seen"] = row["last_advance"] = now_us()
             row["replicatesize"] = min(int(row["totalsize"][0]), int(row["replicatesize"][0]) + 20 * S)
-            row["rate_fast_bps"] *= 1 + 0.1 * ((place + step) % 7 - 3) / 3
+            row["rate_fast_bps"] *= 1 + 0.1 * ((start + step) % 7 - 3) / 3
             chosen[key] = row
-        place += size
+        start += size
         states.put(chosen)
         due_s += size / CHANGES_PER_S
         time.sleep(max(0.0, due_s - time.monotonic()))

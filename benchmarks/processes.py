@@ -1,4 +1,4 @@
-"""What a process on this machine takes: CPU and memory, as the kernel counts them."""
+"""The CPU time and memory of a process, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def cpu_of(pid: int) -> float:
-    """Seconds of CPU of a process and of all that it started."""
+    """Seconds of CPU time of a process and its descendants."""
     total = 0
     for each in [pid, *descendants(pid)]:
         fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
@@ -21,6 +21,6 @@ def descendants(pid: int) -> list[int]:
 
 
 def memory_mib(pid: int, field: str = "VmRSS") -> float:
-    """VmRSS, which it holds now, or VmHWM, the most it ever held."""
+    """The resident memory (VmRSS), or the peak of it (VmHWM)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))

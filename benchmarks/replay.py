@@ -1,4 +1,4 @@
-"""Replay over a prepared topic: the state folded, written anew where none was, compared, and the records copied."""
+"""Replay over a prepared topic: fold the state, rebuild it on an empty topic, compare it, and copy the records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.commands import cost_of, tell
+from benchmarks.commands import cost_of, print_cost
 from benchmarks.local import prepared
 
 SECTION = "replay"
@@ -16,10 +16,10 @@ SERIES = 20_000
 
 def run() -> None:
     with prepared(EVENTS, SERIES) as where, tempfile.TemporaryDirectory() as folder:
-        cost_of("replay", "state", "--as-of", "earliest", *where)  # compiles, if something has changed
-        tell("state, all of it folded", EVENTS, cost_of("replay", "state", "--as-of", "latest", *where))
+        cost_of("replay", "state", "--as-of", "earliest", *where)  # compiles the loops if they are not cached
+        print_cost("state: fold of all events", EVENTS, cost_of("replay", "state", "--as-of", "latest", *where))
         rebuilt = cost_of("replay", "rebuild", "--until", "latest", "--execute", *where)
-        tell("rebuild, folded and written", EVENTS, rebuilt)
-        tell("diff, folded and compared", EVENTS, cost_of("replay", "diff", *where))
+        print_cost("rebuild: fold and write", EVENTS, rebuilt)
+        print_cost("diff: fold and compare", EVENTS, cost_of("replay", "diff", *where))
         copied = cost_of("replay", "copy", "--to-file", str(Path(folder) / "records"), "--execute", *where)
-        tell("copy to a file, record by record", EVENTS, copied)
+        print_cost("copy to a file, record by record", EVENTS, copied)

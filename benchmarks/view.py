@@ -1,7 +1,7 @@
-"""The view with 100,000 series: the first page's time, a change's way from the topic to an open stream, memory.
+"""The view with 100,000 series: time of the first page, latency from the topic to an open stream, memory.
 
-On a real Kafka: 2,000 changes a second are committed by a transaction each 100 ms; each carries the moment at which its
-transaction began to commit as its last_seen, and the listener takes the difference when the event has arrived.
+On a local Kafka, 2,000 changes per second are committed, one transaction every 100 ms. The last_seen of a change is the
+time at which its commit began; the latency is the time at which the stream's event arrives minus last_seen.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECTION = "view"
 SERIES = 100_000
 CHANGES_PER_S = 2_000
 SECONDS = 15
-ASKED = 200
+REQUESTS = 200
 
 
 def run() -> None:
@@ -38,56 +38,56 @@ def run() -> None:
         with running_view(kafka.client, states.topics.prefix, Path(folder), wait=False) as view:
             wait_until(lambda: view.get("/readyz", by=None).status == 200)
             print(f"view: {SERIES:,} series read back, ready {time.monotonic() - began_s:.1f} s after its start")
-            tell("GET /tasks, first page of 100, the topic at rest", [page_ms(view) for _ in range(ASKED)])
+            print_times("GET /tasks, first page of 100, no changes", [page_ms(view) for _ in range(REQUESTS)])
             stop = threading.Event()
             writer = threading.Thread(target=write, args=(states, keys, stop))
             writer.start()
-            tell(f"change to open /stream at {CHANGES_PER_S:,} changes/s", listen_ms(view))
-            tell(f"GET /tasks at {CHANGES_PER_S:,} changes/s", [page_ms(view) for _ in range(ASKED)])
+            print_times(f"change to open /stream at {CHANGES_PER_S:,} changes/s", stream_latencies_ms(view))
+            print_times(f"GET /tasks at {CHANGES_PER_S:,} changes/s", [page_ms(view) for _ in range(REQUESTS)])
             stop.set()
             writer.join()
             print(f"view: resident memory {memory_mib(view.process.pid):.0f} MiB with {SERIES:,} series")
 
 
 def write(states: StateTopic, keys: list[str], stop: threading.Event) -> None:
-    """Commit changes at the rate that is claimed, until told to stop."""
-    place, due_s = 0, time.monotonic()
+    """Commit CHANGES_PER_S changes per second until `stop` is set."""
+    start, due_s = 0, time.monotonic()
     size = CHANGES_PER_S // 10
     while not stop.is_set():
-        chosen = [keys[(place + step) % len(keys)] for step in range(size)]
-        place += size
+        chosen = [keys[(start + step) % len(keys)] for step in range(size)]
+        start += size
         states.put(dict.fromkeys(chosen, series(now_us(), last_seen=now_us())))
         due_s += size / CHANGES_PER_S
         time.sleep(max(0.0, due_s - time.monotonic()))
 
 
-def listen_ms(view) -> list[float]:
-    """Milliseconds between each change and its event, over some seconds."""
+def stream_latencies_ms(view) -> list[float]:
+    """Milliseconds from each change to its event on the stream, during SECONDS."""
     found: list[float] = []
     with urllib3.PoolManager() as http:
         headers = {"X-Auth-Token": view.tokens["operator"]}
-        answer = http.request("GET", f"{view.url}/stream", headers=headers, preload_content=False)
-        kept = b""
+        response = http.request("GET", f"{view.url}/stream", headers=headers, preload_content=False)
+        rest = b""
         until_s = time.monotonic() + SECONDS
         while time.monotonic() < until_s:
-            kept += answer.read1(1 << 20)
-            *lines, kept = kept.split(b"\n")
+            rest += response.read1(1 << 20)
+            *lines, rest = rest.split(b"\n")
             arrived_ms = time.time() * 1000
-            told = [json.loads(line[6:]) for line in lines if line.startswith(b'data: {"project_id"')]
-            found.extend(arrived_ms - each["last_seen_ms"] for each in told)
-        answer.close()
+            tasks = [json.loads(line[6:]) for line in lines if line.startswith(b'data: {"project_id"')]
+            found.extend(arrived_ms - each["last_seen_ms"] for each in tasks)
+        response.close()
     print(f"view: {len(found):,} events in {SECONDS} s")
     return found
 
 
 def page_ms(view) -> float:
-    """One first page, with its body read."""
+    """Milliseconds of one request of the first page, including its body."""
     began_s = time.perf_counter()
     assert view.get("/tasks").status == 200
     return (time.perf_counter() - began_s) * 1000
 
 
-def tell(what: str, values_ms: list[float]) -> None:
+def print_times(what: str, values_ms: list[float]) -> None:
     """Print the median and the 99th percentile."""
     p99 = statistics.quantiles(values_ms, n=100)[98]
     print(f"view: {what}: median {statistics.median(values_ms):.1f} ms, p99 {p99:.1f} ms")

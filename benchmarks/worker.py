@@ -1,7 +1,7 @@
-"""The worker on a local Kafka: catching up beside other ways to do it, reading a million rows back, and its latency.
+"""The worker on a local Kafka: its throughput compared with two peers, the restore of a million rows, its latency.
 
-Every way is a process of its own, reading the same prepared events; CPU is the process's own, librdkafka's threads
-included, and the clock runs from the first committed offset that is seen to the last.
+The worker and each peer run in their own process and read the same prepared events. CPU is that of the process,
+including librdkafka's threads; the time is from the first observed commit to the last.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.local import local_kafka
 from benchmarks.worker_events import prepare
-from benchmarks.worker_latency import latency
-from benchmarks.worker_process import Reached, catching_up, worker_command
-from benchmarks.worker_rows import million
+from benchmarks.worker_latency import measure_latency
+from benchmarks.worker_process import Throughput, measure_throughput, worker_command
+from benchmarks.worker_rows import measure_restore
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
@@ -38,8 +38,10 @@ def run() -> None:
             create_topics(broker.client.config(), each, 1)
         prepare(bootstrap, topics, EVENTS, SERIES)
         print(f"{EVENTS:,} events over {SERIES:,} series, {topics.partitions} partitions")
-        ours = catching_up(worker_command(bootstrap, topics), bootstrap, topics, f"{topics.prefix}.worker", EVENTS)
-        tell("(c) the worker, transactions on", ours)
+        ours = measure_throughput(
+            worker_command(bootstrap, topics), bootstrap, topics, f"{topics.prefix}.worker", EVENTS
+        )
+        print_throughput("(c) the worker, with transactions", ours)
         command = [
             sys.executable,
             str(HERE / "peers" / "fastavro_loop.py"),
@@ -48,8 +50,8 @@ def run() -> None:
             "naive.state",
             "naive",
         ]
-        naive = catching_up(command, bootstrap, topics, "naive", EVENTS // 10)
-        tell("(a) poll, fastavro, dict", naive, ours)
+        naive = measure_throughput(command, bootstrap, topics, "naive", EVENTS // 10)
+        print_throughput("(a) poll, fastavro, dict", naive, ours)
         python = quix_python()
         for guarantee in ("at-least-once", "exactly-once"):
             group = f"quix-{guarantee}"
@@ -63,25 +65,25 @@ def run() -> None:
                     group,
                 ]
                 command += [str(EVENT_SCHEMA), folder, guarantee]
-                tell(
-                    f"(b) Quix Streams, {guarantee}", catching_up(command, bootstrap, topics, group, EVENTS // 20), ours
+                print_throughput(
+                    f"(b) Quix Streams, {guarantee}",
+                    measure_throughput(command, bootstrap, topics, group, EVENTS // 20),
+                    ours,
                 )
     with local_kafka() as broker:
-        million(broker)
-        latency(broker)
+        measure_restore(broker)
+        measure_latency(broker)
 
 
-def tell(what: str, one: Reached, ours: Reached | None = None) -> None:
-    words = f"{what}: {one.a_second:,.0f} events a second, {one.cpu_us:.2f} us CPU an event, peak {one.peak_mib} MiB"
+def print_throughput(what: str, one: Throughput, ours: Throughput | None = None) -> None:
+    line = f"{what}: {one.per_s:,.0f} events per second, {one.cpu_us:.2f} us CPU per event, peak {one.peak_mib} MiB"
     if ours is not None:
-        words += (
-            f"; (c) has {ours.a_second / one.a_second:.1f} times the speed at 1/{one.cpu_us / ours.cpu_us:.1f} the CPU"
-        )
-    print(words, flush=True)
+        line += f"; (c) has {ours.per_s / one.per_s:.1f} times the speed at 1/{one.cpu_us / ours.cpu_us:.1f} the CPU"
+    print(line, flush=True)
 
 
 def quix_python() -> str:
-    """The Python of an environment that has Quix Streams; made once."""
+    """The Python of a virtual environment with Quix Streams, which is created once."""
     pinned = QUIX_REQUIREMENTS.read_bytes()
     folder = default_cache_dir(os.environ) / f"quix-{sha256(pinned).hexdigest()[:12]}"
     python = folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""What the worker's benchmarks put on the topics: reports of many series, and rows of a million."""
+"""Writes the input of the worker's benchmarks to the topics: reports of many series, or rows of the state."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 
 START_US = 4_000_000_000_000_000
-"""Far ahead of any clock: no series is called silent or old."""
+"""Far in the future, so that no series counts as silent or expires."""
 PROJECT = "0123456789abcdef0123456789abcdef"
 TURN_US = 10_000_000
 
 
 class Reporter:
-    """Reports of so many series, each in its turn."""
+    """Encodes reports of `series` series, whose bytes grow with each report."""
 
     def __init__(self, series: int) -> None:
         self.series = series
         self.tasks = [f"{number:08x}-ff28-4869-b9e4-855fbe12{number % 10_000:04d}" for number in range(series)]
         self._writer = ColumnWriter(TableIds(), newest("ProgressReported"))
         self._sizes = np.zeros(series, np.int64)
-        self._dice = np.random.default_rng(1)
+        self._rng = np.random.default_rng(1)
         self._sent = 0
 
-    def values(self, places: np.ndarray, received_at: np.ndarray) -> list[bytes]:
-        """A report of each of these series, none of them twice, received at these times (us)."""
-        count = places.shape[0]
-        self._sizes[places] += self._dice.integers(0, 1 << 24, count)
-        gained = self._sizes[places]
+    def values(self, numbers: np.ndarray, received_at: np.ndarray) -> list[bytes]:
+        """One report of each of these distinct series, [reports], received at these times, [reports] us since 1970."""
+        count = numbers.shape[0]
+        self._sizes[numbers] += self._rng.integers(0, 1 << 24, count)
+        done = self._sizes[numbers]
         columns = {
             "event_id": [f"{self._sent + number:036d}" for number in range(count)],
             "project_id": [PROJECT] * count,
-            "task_id": [self.tasks[place] for place in places],
+            "task_id": [self.tasks[number] for number in numbers],
             "received_at": received_at,
             "subtask_name": ["MIGRATE_LINUX_EVENTS"] * count,
-            "progress": np.minimum(99, gained >> 26).astype(np.int32),
-            "replicatesize": gained,
+            "progress": np.minimum(99, done >> 26).astype(np.int32),
+            "replicatesize": done,
             "totalsize": np.full(count, 1 << 40),
             "process_trace": ["replicating /dev/vda1, block by block"] * count,
-            "migrate_speed": self._dice.random(count) * 100,
+            "migrate_speed": self._rng.random(count) * 100,
         }
         self._sent += count
         arrays = [
@@ -60,21 +60,21 @@ class Reporter:
 
 
 def prepare(bootstrap: str, topics: Topics, events: int, series: int) -> None:
-    """So many reports, each of the series in turn, ten seconds of its time apart."""
-    reporter, producer = Reporter(series), loader(bootstrap)
-    places = np.arange(series)
+    """Write `events` reports of all series in turn; two reports of a series are ten seconds apart."""
+    reporter, producer = Reporter(series), bulk_producer(bootstrap)
+    numbers = np.arange(series)
     for turn in range(-(-events // series)):
-        mine = places[: events - turn * series]
-        values = reporter.values(mine, START_US + turn * TURN_US + mine)
-        for home in range(topics.partitions):
-            there = mine[mine % topics.partitions == home].tolist()
-            keys = [f"{PROJECT}/{reporter.tasks[each]}" for each in there]
-            send(producer, topics.progress.name, home, keys, [values[each] for each in there])
+        chosen = numbers[: events - turn * series]
+        values = reporter.values(chosen, START_US + turn * TURN_US + chosen)
+        for partition in range(topics.partitions):
+            part = chosen[chosen % topics.partitions == partition].tolist()
+            keys = [f"{PROJECT}/{reporter.tasks[each]}" for each in part]
+            send(producer, topics.progress.name, partition, keys, [values[each] for each in part])
     assert producer.flush(300) == 0
 
 
 def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
-    """A row of each of so many series on the state topic."""
+    """Write one row of each of `series` series to the state topic."""
     reports, table = Reports(series), SeriesTable()
     for begin in range(0, series, EVENTS):
         batch = reports.of(np.arange(begin, min(begin + EVENTS, series))).batch
@@ -83,7 +83,7 @@ def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
         later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)
         table.fold(batch.set_column(column, "received_at", later), np.zeros(batch.num_rows, np.int32))
         table.commit()
-    writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), loader(bootstrap)
+    writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), bulk_producer(bootstrap)
     slots = np.flatnonzero(table.rows["live"])
     for number, begin in enumerate(range(0, series, EVENTS)):
         block = slots[begin : begin + EVENTS]
@@ -92,13 +92,13 @@ def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
     assert producer.flush(300) == 0
 
 
-def loader(bootstrap: str) -> Producer:
-    """A producer for much at once."""
+def bulk_producer(bootstrap: str) -> Producer:
+    """A producer with a large queue."""
     return Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 2_000_000, "linger.ms": 50})
 
 
 def send(producer: Producer, topic: str, partition: int, keys: Sequence[str], values: Sequence[bytes]) -> None:
-    """Send these, waiting while the producer is full."""
+    """Queue the records, waiting while the producer's queue is full."""
     messages = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
     while messages:
         producer.produce_batch(topic, messages, partition)

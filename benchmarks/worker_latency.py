@@ -1,4 +1,4 @@
-"""From the timestamp of an event to its row being readable by a read_committed consumer, at a steady rate."""
+"""The worker's latency at a steady rate: from the receipt of an event until a read_committed consumer reads its row."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.worker_events import PROJECT, Reporter, loader, send
+from benchmarks.worker_events import PROJECT, Reporter, bulk_producer, send
 from benchmarks.worker_process import process, worker_command
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.topic_admin import create_topics
@@ -19,12 +19,12 @@ from taskstream.schemas.topics import Topics
 RATE = 1_000
 SECONDS = 30
 SERIES = RATE * SECONDS
-"""Each is reported once: its row tells of this one event."""
+"""Each series has one report, so a row belongs to one event."""
 TICK_S = 0.01
-PATIENCE_S = 90.0
+TIMEOUT_S = 90.0
 
 
-def latency(kafka: LocalKafka) -> None:
+def measure_latency(kafka: LocalKafka) -> None:
     topics = Topics("latency")
     create_topics(kafka.client.config(), topics, 1)
     with process(worker_command(kafka.bootstrap_servers, topics)) as running:
@@ -42,20 +42,20 @@ def latency(kafka: LocalKafka) -> None:
                 break
         first.join()
     half, most, worst = np.percentile(took_ms, [50, 99, 100])
-    print(f"event to row at {RATE:,} events a second: p50 {half:.0f} ms, p99 {most:.0f} ms, longest {worst:.0f} ms")
+    print(f"event to row at {RATE:,} events per second: p50 {half:.0f} ms, p99 {most:.0f} ms, longest {worst:.0f} ms")
 
 
 def report(bootstrap: str, topics: Topics, reporter: Reporter) -> None:
-    """RATE reports a second, in small lots, received when they are sent."""
-    producer, began, sent = loader(bootstrap), time.time(), 0
+    """Write RATE reports per second in small batches; the time of receipt is the time of writing."""
+    producer, began, sent = bulk_producer(bootstrap), time.time(), 0
     while sent < SERIES:
         due = min(int((time.time() - began) * RATE), SERIES)
-        places = np.arange(sent, due)
+        numbers = np.arange(sent, due)
         if due > sent:
-            values = reporter.values(places, np.full(due - sent, round(time.time() * 1e6)))
-            for place, value in zip(places.tolist(), values, strict=True):
-                key = f"{PROJECT}/{reporter.tasks[place]}"
-                send(producer, topics.progress.name, place % topics.partitions, [key], [value])
+            values = reporter.values(numbers, np.full(due - sent, round(time.time() * 1e6)))
+            for number, value in zip(numbers.tolist(), values, strict=True):
+                key = f"{PROJECT}/{reporter.tasks[number]}"
+                send(producer, topics.progress.name, number % topics.partitions, [key], [value])
         sent = due
         producer.flush(0.001)
         time.sleep(TICK_S)
@@ -63,14 +63,14 @@ def report(bootstrap: str, topics: Topics, reporter: Reporter) -> None:
 
 
 def send_now(bootstrap: str, topics: Topics, reporter: Reporter) -> None:
-    producer = loader(bootstrap)
+    producer = bulk_producer(bootstrap)
     values = reporter.values(np.zeros(1, np.int64), np.full(1, round(time.time() * 1e6)))
     send(producer, topics.progress.name, 0, ["warm"], values)
     assert producer.flush(30) == 0
 
 
 def arrivals(bootstrap: str, topics: Topics):
-    """For each row as it is read: when its event was received, and when the row was read (us)."""
+    """For each row: the time of receipt of its event, and the time at which the row was read, in us since 1970."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -79,7 +79,7 @@ def arrivals(bootstrap: str, topics: Topics):
             "fetch.wait.max.ms": 10,
         }
     )
-    reader, deadline = RecordReader(TableIds(), "SeriesState"), time.monotonic() + PATIENCE_S
+    reader, deadline = RecordReader(TableIds(), "SeriesState"), time.monotonic() + TIMEOUT_S
     consumer.assign([TopicPartition(topics.state.name, number, 0) for number in range(topics.partitions)])
     try:
         while time.monotonic() < deadline:
@@ -89,4 +89,4 @@ def arrivals(bootstrap: str, topics: Topics):
                 yield reader.read(message.value())["last_seen"], read_us
     finally:
         consumer.close()
-    raise AssertionError("rows do not come any more")
+    raise AssertionError(f"not all rows arrived within {TIMEOUT_S:g} s")

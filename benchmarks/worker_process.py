@@ -1,4 +1,4 @@
-"""One process that reads events in a group: how fast it comes on, what CPU and what memory it takes."""
+"""Measures a process that consumes events in a group: its throughput, CPU time and memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from benchmarks.processes import cpu_of, memory_mib
 from taskstream.schemas.topics import Topics
 
-LOOK_S = 0.05
-FIRST_S = 180.0
-"""So long may pass until the first committed offset; and between two that differ."""
+POLL_S = 0.05
+COMMIT_TIMEOUT_S = 180.0
+"""The longest time until the first committed offset, and between two commits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
-    """What came of it."""
+class Throughput:
+    """Events per second, CPU time per event, and peak memory of a process."""
 
-    a_second: float
+    per_s: float
     cpu_us: float
-    """An event."""
     peak_mib: int
 
 
@@ -38,15 +37,15 @@ def worker_command(bootstrap: str, topics: Topics, *more: str) -> list[str]:
 
 @contextlib.contextmanager
 def process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The process, stopped in the end; what it said is told when it ended by itself."""
-    with tempfile.TemporaryFile() as words:
-        running = subprocess.Popen(command, stdout=words, stderr=words)
+    """Run the process, and stop it at the end; if it has ended by itself, print the end of its output."""
+    with tempfile.TemporaryFile() as output:
+        running = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             yield running
         finally:
             if running.poll() is not None:
-                words.seek(0)
-                print(words.read().decode()[-2000:], file=sys.stderr)
+                output.seek(0)
+                print(output.read().decode()[-2000:], file=sys.stderr)
             running.send_signal(signal.SIGTERM)
             try:
                 running.wait(30)
@@ -55,8 +54,8 @@ def process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
                 running.wait()
 
 
-def catching_up(command: Sequence[str], bootstrap: str, topics: Topics, group: str, events: int) -> Reached:
-    """Run it until its group has committed so many events."""
+def measure_throughput(command: Sequence[str], bootstrap: str, topics: Topics, group: str, events: int) -> Throughput:
+    """Run the process until its group has committed `events` events."""
     with process(command) as running, offsets(bootstrap, topics, group) as committed:
         began: tuple[float, int, float] | None = None
         last, moved = 0, time.monotonic()
@@ -65,31 +64,31 @@ def catching_up(command: Sequence[str], bootstrap: str, topics: Topics, group: s
             done, now, cpu = committed(), time.monotonic(), cpu_of(running.pid)
             if done != last:
                 last, moved = done, now
-            assert now - moved < FIRST_S, f"{group} stands at {done:,}"
+            assert now - moved < COMMIT_TIMEOUT_S, f"{group} has committed nothing since {done:,}"
             if done and began is None:
                 began = now, done, cpu
             if done >= events:
                 break
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         assert began is not None
-        assert done > began[1], f"{group} was faster than we looked: take more events"
+        assert done > began[1], f"{group} finished between two polls: prepare more events"
         count = done - began[1]
-        return Reached(
+        return Throughput(
             count / (now - began[0]), (cpu - began[2]) / count * 1e6, round(memory_mib(running.pid, "VmHWM"))
         )
 
 
 @contextlib.contextmanager
 def offsets(bootstrap: str, topics: Topics, group: str) -> Iterator[object]:
-    """A function that tells how many events the group has committed."""
+    """A function that returns how many events the group has committed."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
-    places = [TopicPartition(topics.progress.name, number) for number in range(topics.partitions)]
+    partitions = [TopicPartition(topics.progress.name, number) for number in range(topics.partitions)]
 
     def committed() -> int:
         try:
-            return sum(max(place.offset, 0) for place in consumer.committed(places, timeout=10))
+            return sum(max(each.offset, 0) for each in consumer.committed(partitions, timeout=10))
         except KafkaException:
-            return 0  # the group's coordinator is not there yet, or offsets are being decided
+            return 0  # the group's coordinator is not available yet, or a transaction's offsets are pending
 
     try:
         yield committed

@@ -1,4 +1,4 @@
-"""A worker that finds a million rows on the state topic: how long until it is ready, and what memory it then holds."""
+"""The start of a worker with a million rows on the state topic: the time of the restore, and the memory afterwards."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SERIES = 1_000_000
-LONGEST_S = 300.0
+TIMEOUT_S = 300.0
 
 
-def million(kafka: LocalKafka) -> None:
+def measure_restore(kafka: LocalKafka) -> None:
     topics = Topics("million")
     create_topics(kafka.client.config(), topics, 1)
     prepare_rows(kafka.bootstrap_servers, topics, SERIES)
-    begin_at_zero(kafka.bootstrap_servers, topics)
+    commit_offset_zero(kafka.bootstrap_servers, topics)
     (port,) = free_ports(1)
     with process(worker_command(kafka.bootstrap_servers, topics, "--metrics-port", str(port))) as running:
-        deadline, metrics = time.monotonic() + LONGEST_S, ""
-        while measured(metrics, "series") < SERIES:
+        deadline, metrics = time.monotonic() + TIMEOUT_S, ""
+        while metric(metrics, "series") < SERIES:
             assert running.poll() is None, "the worker ended by itself"
-            assert time.monotonic() < deadline, "the rows are not read back"
+            assert time.monotonic() < deadline, "the rows are not restored"
             time.sleep(0.2)
             try:
                 metrics = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False).data.decode()
             except urllib3.exceptions.HTTPError:
                 continue
         print(
-            f"a million rows read back in {measured(metrics, 'restoring_seconds_total'):.1f} s; the whole start took "
+            f"a million rows restored in {metric(metrics, 'restoring_seconds_total'):.1f} s; the whole start took "
             f"{cpu_of(running.pid):.1f} s of CPU; resident {memory_mib(running.pid):.0f} MiB, peak "
             f"{memory_mib(running.pid, 'VmHWM'):.0f} MiB",
             flush=True,
         )
 
 
-def begin_at_zero(bootstrap: str, topics: Topics) -> None:
-    """The group has read everything there is: nothing."""
+def commit_offset_zero(bootstrap: str, topics: Topics) -> None:
+    """Commit the offset 0 of every partition: a worker refuses a state topic with rows for a group without offsets."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": f"{topics.prefix}.worker"})
-    places = [TopicPartition(topics.progress.name, number, 0) for number in range(topics.partitions)]
-    consumer.commit(offsets=places, asynchronous=False)
+    offsets = [TopicPartition(topics.progress.name, number, 0) for number in range(topics.partitions)]
+    consumer.commit(offsets=offsets, asynchronous=False)
     consumer.close()
 
 
-def measured(metrics: str, name: str) -> float:
+def metric(metrics: str, name: str) -> float:
     return sum(map(float, re.findall(rf"^taskstream_worker_{name} (\S+)$", metrics, re.MULTILINE)))

@@ -1,1 +1,1 @@
-"""Where the parts are put together: the command line, the local stack, what serves."""
+"""The composition root: the command line, the HTTP servers, the local stack, and the checks of a deployment."""

@@ -1,6 +1,6 @@
-"""How a Kafka client is configured: librdkafka's own properties, from `-X key=value` and from a file.
+"""The configuration of Kafka clients: librdkafka properties from `key=value` strings and from a file.
 
-It knows the names that carry secrets, and lets no such value out in a repr; it opens no connection.
+It knows which properties hold secrets and redacts them in every repr and message. It opens no connection.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from taskstream.compose.errors import KafkaPropertyError, NoBrokersNamed
 
 HIDDEN = "[hidden]"
 BOOTSTRAP = "bootstrap.servers"
-# Names that may carry a secret, rather too many than too few: what is hidden by mistake can be looked up in the file.
+# Names that may hold a secret. Better too many than too few: a value that is hidden by mistake is still in the file.
 _SECRET_NAME = re.compile(r"password|passphrase|secret|token|jaas|private|oauthbearer\.config|\.pem$")
 _SECRET_VALUE = re.compile(r"//[^/@\s]*:[^/@\s]*@")
 
 
 @dataclass(frozen=True, repr=False)
 class KafkaClient:
-    """Where Kafka is and how to speak to it: what every producer, consumer and admin client is made from."""
+    """The address of a Kafka cluster, and the properties common to all producers, consumers and admin clients."""
 
     bootstrap_servers: str
     properties: Mapping[str, str] = field(default_factory=dict)
 
     def config(self, **overrides: Any) -> dict[str, Any]:
-        """The settings of one client: what the operator set, and above it what the caller must have.
+        """The properties of one client: the operator's, overridden by those that the caller requires.
 
-        What the operator may tune goes beneath: `{"linger.ms": 5} | client.config(**{"acks": "all"})`.
+        Defaults that the operator may override are merged below: `{"linger.ms": 5} | client.config(acks="all")`.
         """
         return {**self.properties, BOOTSTRAP: self.bootstrap_servers, **overrides}
 
@@ -43,17 +43,21 @@ class KafkaClient:
 
 
 def redacted(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The same settings, fit to be printed and logged."""
+    """The properties with secrets replaced by HIDDEN, for output and logs."""
     return {name: HIDDEN if is_secret(name, value) else value for name, value in properties.items()}
 
 
 def is_secret(name: str, value: object = "") -> bool:
-    """Whether a setting must not be shown: by its name, or because its value is an address with a password."""
+    """Whether a property must not be shown: by its name, or because its value is a URL with a password."""
     return bool(_SECRET_NAME.search(name.lower()) or _SECRET_VALUE.search(str(value)))
 
 
 def parse_assignments(assignments: Iterable[str], source: str = "-X") -> dict[str, str]:
-    """`key=value` strings as settings; the last one of a name wins. Raises KafkaPropertyError."""
+    """Parse `key=value` strings; the last one of a name wins. `source` names their origin in messages.
+
+    Raises:
+        KafkaPropertyError: a string is not of the form key=value.
+    """
     properties = {}
     for number, assignment in enumerate(assignments, 1):
         name, equals, value = assignment.partition("=")
@@ -66,9 +70,12 @@ def parse_assignments(assignments: Iterable[str], source: str = "-X") -> dict[st
 
 
 def read_properties(path: Path) -> dict[str, str]:
-    """Settings from a file: one key=value a line, `#` begins a comment line, values are taken as they stand.
+    """Read properties from a file: one key=value per line; lines that begin with # or ! are comments.
 
-    Only in the `*.pem` settings the two characters backslash and n stand for a new line. Raises KafkaPropertyError.
+    Values have no escapes, except that the two characters backslash and n are a newline in `*.pem` properties.
+
+    Raises:
+        KafkaPropertyError: the file cannot be read, or a line is not of the form key=value.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -82,7 +89,7 @@ def read_properties(path: Path) -> dict[str, str]:
 
 
 def write_properties(path: Path, properties: Mapping[str, str]) -> None:
-    """Keep settings in a file that only its owner reads, in the form that `read_properties` reads back."""
+    """Write properties to a file that only its owner can read, in the form that `read_properties` reads."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     lines = (f"{name}={value.replace(chr(10), chr(92) + 'n')}\n" for name, value in properties.items())
@@ -90,9 +97,12 @@ def write_properties(path: Path, properties: Mapping[str, str]) -> None:
 
 
 def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str], *, required: bool = True) -> KafkaClient:
-    """A client from settings that librdkafka agrees to. Raises KafkaPropertyError.
+    """A client with properties that librdkafka accepts. `bootstrap_servers` overrides the property of that name.
 
-    Unless brokers are `required`, the client of none is one with empty `bootstrap_servers`.
+    Without brokers, and unless they are `required`, the client's `bootstrap_servers` is "".
+
+    Raises:
+        KafkaPropertyError: librdkafka rejects a property; NoBrokersNamed if brokers are required and none are named.
     """
     servers = bootstrap_servers or properties.get(BOOTSTRAP, "")
     if required and not servers:
@@ -103,14 +113,18 @@ def kafka_client(bootstrap_servers: str | None, properties: Mapping[str, str], *
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
-    """Ask librdkafka whether it knows the settings and takes their values. Raises KafkaPropertyError."""
+    """Check that librdkafka knows the properties and accepts their values.
+
+    Raises:
+        KafkaPropertyError: it does not. The message shows no secret.
+    """
     try:
-        AdminClient({**properties, "log_level": 0})  # without servers it connects to nothing
+        AdminClient({**properties, "log_level": 0})  # without bootstrap.servers it connects to nothing
     except KafkaException as error:
         reason = error.args[0].str()
         if any(value and is_secret(name, value) and value in reason for name, value in properties.items()):
-            reason = "a setting that holds a secret has a value that it does not take"
-        raise KafkaPropertyError(f"librdkafka says: {reason}") from error
+            reason = "a setting that holds a secret has an invalid value"
+        raise KafkaPropertyError(f"librdkafka rejects the settings: {reason}") from error
 
 
 def _value_of(name: str, value: str) -> str:

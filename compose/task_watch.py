@@ -1,6 +1,6 @@
-"""Tasks kept true by the stream: which are shown, in which order, and whether they still are what the view says.
+"""A list of tasks that the view's event stream keeps current, and whether it is current.
 
-It asks through what it is given, and neither prints nor waits.
+It fetches through a callback that it is given; it neither prints nor sleeps.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.view_client import StreamEvent, StreamLost
 
 REFRESH_S = 4.0
-"""How often the order is fetched anew: the stream tells of tasks, not of their places."""
+"""How often the list is fetched again: the stream reports changed tasks, but not their positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was fetched at one moment: tasks in their order, and the sums."""
+    """The tasks in their order, and the fleet's totals, fetched at one moment."""
 
     tasks: Sequence[dict[str, Any]]
     fleet: dict[str, Any]
@@ -26,55 +26,55 @@ class Snapshot:
 
 @dataclass(slots=True)
 class WatchedTasks:
-    """The newest known of the tasks shown. `fetch` brings a snapshot; `clock` is monotonic seconds."""
+    """The current state of a list of tasks. `fetch` returns a snapshot; `clock` returns monotonic seconds."""
 
     fetch: Callable[[], Snapshot]
     clock: Callable[[], float]
     fleet: dict[str, Any] = field(default_factory=dict)
     lost: str | None = None
-    """Why the stream is not heard, and nothing here is new."""
+    """Why the tasks are not current: the reason for which the stream or a fetch failed; None if they are."""
     lag_s: float = 0.0
-    """How far the view itself is behind Kafka."""
+    """How far the view is behind Kafka, in seconds."""
     _rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _fetched_s: float | None = None
 
     @property
     def tasks(self) -> list[dict[str, Any]]:
-        """In the order of the last snapshot, with the changes since."""
+        """The tasks in the order of the last snapshot, with the changes since."""
         return list(self._rows.values())
 
-    def take(self, happening: StreamEvent | StreamLost) -> None:
-        """Take in what the stream said; fetches anew when that is due.
+    def apply(self, event: StreamEvent | StreamLost) -> None:
+        """Apply an event of the stream, and fetch a snapshot when one is due.
 
         Raises:
-            ViewRefused: the view will not answer this, now or later.
+            ViewRefused: the view refuses the fetch for good.
         """
-        if isinstance(happening, StreamLost):
-            self.lost = f"{happening.reason}; next try in {happening.wait_s:.0f} s"
+        if isinstance(event, StreamLost):
+            self.lost = f"{event.reason}; next try in {event.wait_s:.0f} s"
             return
-        back = self.lost is not None
+        reconnected = self.lost is not None
         self.lost = None
-        key = (str(happening.data.get("project_id")), str(happening.data.get("task_id")))
-        if happening.name == "beat":
-            self.lag_s = float(happening.data.get("lag_s", 0.0))
-        elif happening.name == "task" and key in self._rows:
-            self._rows[key] = happening.data
-        elif happening.name == "left":
+        key = (str(event.data.get("project_id")), str(event.data.get("task_id")))
+        if event.name == "beat":
+            self.lag_s = float(event.data.get("lag_s", 0.0))
+        elif event.name == "task" and key in self._rows:
+            self._rows[key] = event.data
+        elif event.name == "left":
             self._rows.pop(key, None)
         due = self._fetched_s is None or self.clock() - self._fetched_s >= REFRESH_S
-        if back or due or happening.name == "reset":
+        if reconnected or due or event.name == "reset":
             try:
                 self.refresh()
             except ViewError as error:
-                if not passes_by(error):
+                if not is_transient(error):
                     raise
                 self.lost = str(error)
 
     def refresh(self) -> None:
-        """Fetch tasks and sums now.
+        """Fetch a snapshot now.
 
         Raises:
-            ViewError: what `fetch` raises.
+            ViewError: `fetch` raised it.
         """
         snapshot = self.fetch()
         self.fleet = snapshot.fleet
@@ -82,6 +82,6 @@ class WatchedTasks:
         self._fetched_s = self.clock()
 
 
-def passes_by(error: ViewError) -> bool:
-    """Whether the same question may be answered a little later."""
+def is_transient(error: ViewError) -> bool:
+    """Whether the same request may succeed later."""
     return not isinstance(error, ViewRefused) or error.retriable

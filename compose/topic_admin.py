@@ -1,4 +1,4 @@
-"""The topics on a cluster: found as they are, and created as they are declared. It never alters or deletes one."""
+"""Creates the declared topics on a cluster and describes those that exist. It never alters or deletes a topic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.topics import FoundTopic, Topic, Topics
 
 CLUSTER_DEFAULT = -1
-"""As a replication factor: the one that the cluster's own configuration says."""
+"""As a replication factor: the cluster's default.replication.factor."""
 CREATE_TIMEOUT_S = 30.0
 FIND_TIMEOUT_S = 10.0
 POLL_S = 0.1
@@ -34,12 +34,12 @@ def create_topics(
     replication_factor: int = CLUSTER_DEFAULT,
     timeout_s: float = CREATE_TIMEOUT_S,
 ) -> list[str]:
-    """Create those of the topics that are missing, and return their names when every partition has a leader.
+    """Create the missing topics, wait until every partition has a leader, and return the names of the created topics.
 
-    A topic that exists stays as it is, whatever it is: `taskstream.schemas.topics.differences` tells what it should be.
+    A topic that exists is not changed; `taskstream.schemas.topics.differences` compares it with its declaration.
 
     Raises:
-        TopicsError: the cluster did not answer, refused one, or the topics did not appear in time.
+        TopicsError: the cluster did not answer, refused a topic, or a partition has no leader after `timeout_s`.
     """
     deadline = time.monotonic() + timeout_s
     admin = QuietAdmin(admin_config)
@@ -47,8 +47,8 @@ def create_topics(
     created = []
     if missing := [topic for topic in topics.all if topic.name not in present]:
         new = [NewTopic(each.name, each.partitions, replication_factor, config=dict(each.config)) for each in missing]
-        asked = admin.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
-        created = [name for name, answer in asked.items() if _was_created(admin, name, answer)]
+        futures = admin.create_topics(new, operation_timeout=timeout_s, request_timeout=timeout_s)
+        created = [name for name, future in futures.items() if _was_created(admin, name, future)]
     while waiting := _leaderless(topics.all, _partitions(admin, topics, timeout_s)):
         if time.monotonic() > deadline:
             raise TopicsError(f"{', '.join(waiting)}: no leader after {timeout_s:g} s: are all brokers up?")
@@ -59,10 +59,10 @@ def create_topics(
 def found_topics(
     admin_config: Mapping[str, Any], topics: Topics, timeout_s: float = FIND_TIMEOUT_S
 ) -> dict[str, FoundTopic]:
-    """Those of the topics that the cluster has, by name.
+    """[name] The partitions and configuration of each of the topics that exists on the cluster.
 
     Raises:
-        TopicsError: the cluster did not answer, or refused to.
+        TopicsError: the cluster did not answer, or refused to describe a topic.
     """
     admin = QuietAdmin(admin_config)
     described = _partitions(admin, topics, timeout_s)
@@ -70,8 +70,8 @@ def found_topics(
         return {}
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in described]
     found = {}
-    for resource, answer in admin.describe_configs(resources, request_timeout=timeout_s).items():
-        entries: dict[str, ConfigEntry] = _answer(admin, resource.name, "its configuration was not told", answer)
+    for resource, future in admin.describe_configs(resources, request_timeout=timeout_s).items():
+        entries: dict[str, ConfigEntry] = _result(admin, resource.name, "cannot read its configuration", future)
         config = {name: str(entry.value) for name, entry in entries.items()}
         found[resource.name] = FoundTopic(len(described[resource.name]), config)
     return found
@@ -80,22 +80,22 @@ def found_topics(
 def _partitions(admin: QuietAdmin, topics: Topics, timeout_s: float) -> dict[str, list[TopicPartitionInfo]]:
     found = {}
     names = TopicCollection([topic.name for topic in topics.all])
-    for name, answer in admin.describe_topics(names, request_timeout=timeout_s).items():
+    for name, future in admin.describe_topics(names, request_timeout=timeout_s).items():
         try:
-            found[name] = answer.result().partitions
+            found[name] = future.result().partitions
         except KafkaException as error:
             if not is_unknown_topic(error.args[0]):
-                raise TopicsError(f"{name}: not found out: {_told(admin, error)}") from error
+                raise TopicsError(f"{name}: cannot be described: {_message(admin, error)}") from error
     return found
 
 
-def _was_created(admin: QuietAdmin, name: str, answer: Future[None]) -> bool:
+def _was_created(admin: QuietAdmin, name: str, future: Future[None]) -> bool:
     try:
-        answer.result()
+        future.result()
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # somebody was faster
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:  # another process was faster
             return False
-        raise TopicsError(f"{name}: not created: {_told(admin, error)}") from error
+        raise TopicsError(f"{name}: not created: {_message(admin, error)}") from error
     return True
 
 
@@ -107,14 +107,14 @@ def _leaderless(declared: tuple[Topic, ...], described: dict[str, list[TopicPart
     ]
 
 
-def _answer(admin: QuietAdmin, name: str, failure: str, answer: Future[Any]) -> Any:
+def _result(admin: QuietAdmin, name: str, failure: str, future: Future[Any]) -> Any:
     try:
-        return answer.result()
+        return future.result()
     except KafkaException as error:
-        raise TopicsError(f"{name}: {failure}: {_told(admin, error)}") from error
+        raise TopicsError(f"{name}: {failure}: {_message(admin, error)}") from error
 
 
-def _told(admin: QuietAdmin, error: KafkaException) -> str:
-    """What librdkafka says, and what to do about the usual causes."""
+def _message(admin: QuietAdmin, error: KafkaException) -> str:
+    """Librdkafka's message, and a remedy for the usual causes."""
     remedy = _REMEDIES.get(error.args[0].name())
     return f"{admin.why(error)}: {remedy}" if remedy else admin.why(error)

@@ -1,6 +1,6 @@
-"""The other side of the view's API: one answer, a list over all its pages, and the stream for as long as it can be had.
+"""A client of the view's API: single documents, lists over all pages, and the event stream with reconnects.
 
-It knows HTTP and the names of the API; it prints nothing and reads no settings.
+It knows HTTP and the paths and fields of the API. It prints nothing and reads no settings.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from urllib3.exceptions import TimeoutError as HttpTimeout
 
 from taskstream.compose.errors import ViewRefused, ViewUnreachable, ViewUntrusted
 from taskstream.producer.client.auth_token import AuthToken
-from taskstream.producer.client.endpoint import checked
+from taskstream.producer.client.endpoint import validated_endpoint
 
-PAGE: Final = 500
-QUIET_S: Final = 7.0
-"""The view says something every two seconds; a stream that is quiet for so long is lost."""
-_ANSWER_S: Final = 15.0
+PAGE_SIZE: Final = 500
+STREAM_TIMEOUT_S: Final = 7.0
+"""The view sends an event at least every two seconds; a stream without data for this long counts as lost."""
+_READ_TIMEOUT_S: Final = 15.0
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 10.0
 _REMEDIES: Final = {
     401: "; give a token with the role read or operate",
-    403: "; `taskstream tokens add` makes a token with the role read or operate",
+    403: "; `taskstream tokens add` creates a token with the role read or operate",
 }
 
 
@@ -42,50 +42,54 @@ class StreamEvent:
 
 @dataclass(frozen=True, slots=True)
 class StreamLost:
-    """The stream has ended; it is tried again in so many seconds."""
+    """The stream has ended; the client reconnects after `wait_s` seconds."""
 
     reason: str
     wait_s: float
 
 
 @dataclass(slots=True)
-class _StreamPlace:
-    """How far a stream was heard: the id that the next connection goes on from."""
+class _StreamPosition:
+    """The id of the last event, from which the next connection resumes (Last-Event-ID)."""
 
     last_id: str | None = None
 
 
 class ViewClient:
-    """Speaks to one view; `with` closes the connections."""
+    """A client of one view; `with` closes its connections."""
 
     def __init__(self, endpoint: str, token: AuthToken, *, ca_file: Path | None = None) -> None:
-        """`endpoint` is http(s)://host[:port][/prefix]; anything else is a ValueError."""
-        self._endpoint = checked(endpoint)
+        """`endpoint` is http(s)://host[:port][/prefix].
+
+        Raises:
+            ValueError: the endpoint has another form.
+        """
+        self._endpoint = validated_endpoint(endpoint)
         self._token = token
         self._pool = urllib3.PoolManager(num_pools=1, ca_certs=str(ca_file) if ca_file else None, retries=False)
 
     def task(self, task_id: str, project: str | None = None) -> dict[str, Any]:
-        """Everything that is known of a task.
+        """The task with its subtasks, as the JSON object of the API.
 
         Raises:
-            ViewUnreachable: nobody answered.
-            ViewRefused: 404 for a task that is not there, 401 or 403 for the token, 503 for a view that begins.
-            TokenUnusable: the token cannot be sent.
+            ViewUnreachable: no response, or not in time.
+            ViewRefused: 404 for an unknown task, 401 or 403 for the token, 503 for a view that is starting.
+            TokenUnusable: the token is not usable as a header.
         """
         return self._document(f"/tasks/{quote(task_id, safe='')}", {"project": project})
 
-    def fleet(self, wanted: Mapping[str, str | None]) -> dict[str, Any]:
-        """The wanted tasks, summed up. Raises as `task`."""
-        return self._document("/fleet", wanted)
+    def fleet(self, filters: Mapping[str, str | None]) -> dict[str, Any]:
+        """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
+        return self._document("/fleet", filters)
 
     def tasks(
-        self, wanted: Mapping[str, str | None], sort: str = "health", most: int | None = None
+        self, filters: Mapping[str, str | None], sort: str = "health", limit: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The wanted tasks, page by page, `most` of them. Raises as `task`."""
-        cursor, left = None, most
+        """The tasks that match the filters, at most `limit`, fetched page by page. Raises as `task`."""
+        cursor, left = None, limit
         while left is None or left > 0:
-            limit = PAGE if left is None else min(PAGE, left)
-            page = self._document("/tasks", {**wanted, "sort": sort, "limit": str(limit), "cursor": cursor})
+            size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
+            page = self._document("/tasks", {**filters, "sort": sort, "limit": str(size), "cursor": cursor})
             yield from page["tasks"]
             cursor = page["next_cursor"]
             if cursor is None:
@@ -93,19 +97,19 @@ class ViewClient:
             left = None if left is None else left - len(page["tasks"])
 
     def stream(
-        self, wanted: Mapping[str, str | None], pause: Callable[[float], bool], quiet_s: float = QUIET_S
+        self, filters: Mapping[str, str | None], pause: Callable[[float], bool], timeout_s: float = STREAM_TIMEOUT_S
     ) -> Iterator[StreamEvent | StreamLost]:
-        """Changes of the wanted tasks as they happen, taken up again after each loss where it broke off.
+        """The changes of the tasks that match the filters. A lost stream is reported and resumed where it broke off.
 
-        `pause` waits so many seconds before another attempt, and says whether to make it. Raises as `task`, for
-        what no other attempt can mend.
+        `pause` waits the given seconds before a reconnect, and returns False to end the iteration. Raises as `task`,
+        for errors that a retry cannot correct.
         """
-        place = _StreamPlace()
+        position = _StreamPosition()
         failures = 0
         while True:
-            reason = "the view has ended the stream"
+            reason = "the view ended the stream"
             try:
-                for event in self._events(wanted, place, quiet_s):
+                for event in self._events(filters, position, timeout_s):
                     failures = 0
                     yield event
             except ViewRefused as error:
@@ -132,57 +136,61 @@ class ViewClient:
     ) -> None:
         self.close()
 
-    def _events(self, wanted: Mapping[str, str | None], place: _StreamPlace, quiet_s: float) -> Iterator[StreamEvent]:
+    def _events(
+        self, filters: Mapping[str, str | None], position: _StreamPosition, timeout_s: float
+    ) -> Iterator[StreamEvent]:
         """The events of one connection."""
-        headers = {"Last-Event-ID": place.last_id} if place.last_id else {}
-        answer = self._asked("/stream", wanted, headers, quiet_s, whole=False)
-        kept = b""
+        headers = {"Last-Event-ID": position.last_id} if position.last_id else {}
+        response = self._get("/stream", filters, headers, timeout_s, preload=False)
+        rest = b""
         try:
-            while piece := answer.read1(1 << 16):
-                *blocks, kept = (kept + piece).split(b"\n\n")
+            while chunk := response.read1(1 << 16):
+                *blocks, rest = (rest + chunk).split(b"\n\n")
                 for block in blocks:
                     fields = dict(line.split(": ", 1) for line in block.decode().split("\n") if ": " in line)
-                    place.last_id = fields.get("id", place.last_id)
+                    position.last_id = fields.get("id", position.last_id)
                     if "data" in fields:
                         yield StreamEvent(fields.get("event", "message"), json.loads(fields["data"]))
         except (HTTPError, ValueError) as error:
             raise ViewUnreachable(f"the stream of the view at {self._endpoint} broke off") from error
         finally:
-            answer.close()
+            response.close()
 
     def _document(self, path: str, query: Mapping[str, str | None]) -> dict[str, Any]:
-        answer = self._asked(path, query, {}, _ANSWER_S, whole=True)
+        response = self._get(path, query, {}, _READ_TIMEOUT_S, preload=True)
         try:
-            document = json.loads(answer.data)
+            document = json.loads(response.data)
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise ViewRefused(f"{self._endpoint}{path} answers with no JSON object: is this the view?", answer.status)
+            what = f"{self._endpoint}{path} does not answer with a JSON object: is this the view?"
+            raise ViewRefused(what, response.status)
         return document
 
-    def _asked(
-        self, path: str, query: Mapping[str, str | None], headers: Mapping[str, str], read_s: float, *, whole: bool
+    def _get(
+        self, path: str, query: Mapping[str, str | None], headers: Mapping[str, str], read_s: float, *, preload: bool
     ) -> urllib3.BaseHTTPResponse:
-        given = urlencode({name: value for name, value in query.items() if value})
-        url = f"{self._endpoint}{path}?{given}" if given else self._endpoint + path
+        """A response with the status 200; `preload` reads its body at once."""
+        encoded = urlencode({name: value for name, value in query.items() if value})
+        url = f"{self._endpoint}{path}?{encoded}" if encoded else self._endpoint + path
         sent = {"X-Auth-Token": self._token.read(), "Accept": "application/json, text/event-stream", **headers}
         timeout = urllib3.Timeout(connect=3.0, read=read_s)
         try:
-            answer = self._pool.request("GET", url, headers=sent, timeout=timeout, preload_content=whole)
-            if answer.status != 200:
-                told = answer.data
+            response = self._pool.request("GET", url, headers=sent, timeout=timeout, preload_content=preload)
+            if response.status != 200:
+                body = response.data
         except HTTPError as error:
             kind = ViewUntrusted if isinstance(error, SSLError) else ViewUnreachable
-            raise kind(f"the view at {self._endpoint} {_why(error)}") from error
-        if answer.status != 200:
-            raise ViewRefused(f"the view at {self._endpoint} {_refusal(answer.status, told)}", answer.status)
-        return answer
+            raise kind(f"the view at {self._endpoint} {_failure(error)}") from error
+        if response.status != 200:
+            raise ViewRefused(f"the view at {self._endpoint} {_refusal(response.status, body)}", response.status)
+        return response
 
 
-def _why(error: HTTPError) -> str:
+def _failure(error: HTTPError) -> str:
     if isinstance(error, NameResolutionError):
         return "cannot be found: is the name right?"
-    if isinstance(error, NewConnectionError):  # before the timeouts: urllib3 counts it among them
+    if isinstance(error, NewConnectionError):  # tested before HttpTimeout, of which urllib3 makes it a subclass
         return "cannot be reached: is it running at this address?"
     if isinstance(error, HttpTimeout):
         return "did not answer in time"
@@ -193,7 +201,7 @@ def _why(error: HTTPError) -> str:
 
 def _refusal(status: int, body: bytes) -> str:
     try:
-        said = str(json.loads(body)["error_msg"])
+        message = str(json.loads(body)["error_msg"])
     except (ValueError, KeyError, TypeError):
-        said = "nothing that the view would say: is this the view?"
-    return f"answers {status}: {said}{_REMEDIES.get(status, '')}"
+        message = "a body that is not an API error: is this the view?"
+    return f"answers {status}: {message}{_REMEDIES.get(status, '')}"

@@ -1,1 +1,1 @@
-"""The edge and the other side of its wire: reports in, events out; the client and the reference agent."""
+"""The edge, which turns progress reports into Kafka events; its client; the reference agent; a simulated fleet."""

@@ -1,25 +1,25 @@
-"""Time as this room is given it: what the waiting parts need of a clock, and one for tests that never waits."""
+"""The clock interface of this room, and a clock for tests on which sleeping takes no time."""
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """What waits asks this. The standard library's `time` module is the real one."""
+    """The clock of everything that waits. The standard library's `time` module implements it."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment, never going back."""
+        """Seconds since an arbitrary moment; it never decreases."""
 
     def time(self) -> float:
-        """Seconds since 1970, as the machine believes."""
+        """Seconds since 1970 UTC, by the machine's clock."""
 
     def sleep(self, seconds: float, /) -> None:
-        """Return after that many seconds."""
+        """Return after `seconds`."""
 
 
 @dataclass(slots=True)
 class SteppedClock:
-    """A clock that moves only when somebody sleeps, and remembers for how long."""
+    """A clock that advances only in `sleep`; `slept_s` records every call."""
 
     now_s: float = 1_800_000_000.0
     slept_s: list[float] = field(default_factory=list)
@@ -29,10 +29,10 @@ class SteppedClock:
         return self.now_s
 
     def time(self) -> float:
-        """Where the sleeps have brought it."""
+        """The start time plus all sleeps."""
         return self.now_s
 
     def sleep(self, seconds: float, /) -> None:
-        """Move ahead at once."""
+        """Advance the clock and return at once."""
         self.slept_s.append(seconds)
         self.now_s += seconds

@@ -1,48 +1,48 @@
-"""What can go wrong in this room, as one tree; it knows no HTTP library and no Kafka.
+"""The errors of this room, as one tree. It knows no HTTP library and no Kafka client.
 
 ProducerError
-├── TokenUnusable          the token or its file cannot be sent as a header
-├── CopyRefused            the agent will not begin: what and why is in the message
-│   └── DestinationUnusable ... because of the destination as it is now, not of what was asked
-├── CredentialsUnusable    a file of tokens or keys cannot be used
-├── IdentityUnavailable    the identity service did not answer, or refuses us
-├── NotAcked               Kafka did not say that it has the event; trying again is safe
-│   ├── QueueFull          ... and it was not even queued: too much is on its way
-│   └── RecordTooLarge     ... and never will: the event is larger than Kafka takes
-└── EdgeError              speaking to the edge failed; carries attempts, status, error_code, request_id
-    ├── RequestRefused     the edge's answer is final: the same request would be refused again
-    │   └── CallerRefused  ... because of who asks (401, 403)
-    ├── EdgeUnavailable    no final answer within the deadline; the same request may be sent later
-    └── AnswerUnreadable   the edge said 200 with a body that is not what was asked for
+├── TokenUnusable            the token, or the file that should hold it, is not usable as a header
+├── CopyJobError             the agent cannot start the copy: the source or the destination is invalid
+│   └── DestinationUnusable  the destination is valid but not usable now: not writable, or locked by another agent
+├── CredentialsUnusable      a file of tokens or keys cannot be used
+├── IdentityUnavailable      the identity service did not answer, or refused the edge's own credentials
+├── NotAcked                 Kafka did not acknowledge the event; sending it again is safe
+│   ├── QueueFull            the event was not queued: the producer's queue is full
+│   └── RecordTooLarge       the event is larger than Kafka accepts, now and later
+└── EdgeError                a request to the edge failed (attempts, status, error_code, request_id)
+    ├── RequestRefused       a final response: the edge would refuse the same request again
+    │   └── CallerRefused    the token is missing, wrong, or lacks a role (401, 403)
+    ├── EdgeUnavailable      no final response within the deadline; the same request may succeed later
+    └── AnswerUnreadable     the response is 200 with an unexpected body
 """
 
 
 class ProducerError(Exception):
-    """The root of everything that this room raises on purpose."""
+    """The root of this room's errors."""
 
 
 class TokenUnusable(ProducerError):
-    """The token or its file cannot be sent as a header; the message never shows the token."""
+    """The token, or the file that should hold it, is not usable as a header. The message never shows the token."""
 
 
-class SourceUnusable(ProducerError):
-    """The agent will not begin to copy: what and why is in the message."""
+class CopyJobError(ProducerError):
+    """The agent cannot start the copy: the source or the destination is invalid."""
 
 
-class DestinationUnusable(SourceUnusable):
-    """The destination as it is now will not do: not writable, or another agent is at work there."""
+class DestinationUnusable(CopyJobError):
+    """The destination is valid but not usable now: it is not writable, or another agent copies to it."""
 
 
 class CredentialsUnusable(ProducerError):
-    """A file of tokens or keys cannot be used; the message names the line and nothing secret of it."""
+    """A file of tokens or keys cannot be used. The message names the line and shows no secret."""
 
 
 class IdentityUnavailable(ProducerError):
-    """The identity service did not answer, or refuses us: nobody's fault who calls us."""
+    """The identity service did not answer, or refused the edge's own credentials. The caller is not at fault."""
 
 
 class NotAcked(ProducerError):
-    """Kafka did not say that it has the event; it may have it all the same. `reason` is librdkafka's name for it."""
+    """Kafka did not acknowledge the event, but may have stored it. `reason` is librdkafka's name of the error."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -50,19 +50,19 @@ class NotAcked(ProducerError):
 
 
 class QueueFull(NotAcked):
-    """Too much is on its way to Kafka; this event was not queued."""
+    """The producer's queue is full; the event was not queued."""
 
 
 class RecordTooLarge(NotAcked):
-    """The event is larger than Kafka takes, now and later."""
+    """The event is larger than Kafka accepts, now and later."""
 
 
 class EdgeError(ProducerError):
-    """Speaking to the edge failed.
+    """A request to the edge failed.
 
-    `attempts` counts the requests that were sent; `status` is None when no answer came; `error_code`,
-    `error_msg` and `request_id` are the edge's own words, empty where it gave none; `retry_after_s` is how
-    long it asked to be left alone, as of its last answer.
+    `attempts` is the number of requests sent. `status` is None if no response arrived. `error_code`, `error_msg` and
+    `request_id` are from the last response, empty if it had none. `retry_after_s` is the Retry-After of the last
+    response in seconds.
     """
 
     def __init__(
@@ -86,16 +86,16 @@ class EdgeError(ProducerError):
 
 
 class RequestRefused(EdgeError):
-    """The edge's answer is final: the same request would be refused again."""
+    """The response is final: the edge would refuse the same request again."""
 
 
 class CallerRefused(RequestRefused):
-    """The edge refused who asks: 401 or 403."""
+    """The edge refused the token: 401 or 403."""
 
 
 class EdgeUnavailable(EdgeError):
-    """No final answer within the deadline; the same request may be sent again later."""
+    """No final response within the deadline; the same request may succeed later."""
 
 
 class AnswerUnreadable(EdgeError):
-    """The edge said 200 with a body that is not what was asked for."""
+    """The response is 200 with an unexpected body."""

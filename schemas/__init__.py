@@ -1,1 +1,1 @@
-"""The contract: Avro schemas, topics, codecs, schema ids, and what both HTTP faces share."""
+"""The contract of the pipeline: Avro schemas, topics, codecs, schema ids, and the HTTP vocabulary of edge and view."""

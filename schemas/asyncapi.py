@@ -1,6 +1,6 @@
-"""The topics told as AsyncAPI 3 tells them, made of the topics and the released schemas. It knows no broker.
+"""Generates an AsyncAPI 3 document from the declared topics and the released schemas. It never contacts a broker.
 
-https://www.asyncapi.com/docs/reference/specification/v3.0.0 and the Kafka bindings 0.5.0.
+The format: https://www.asyncapi.com/docs/reference/specification/v3.0.0 with version 0.5.0 of the Kafka bindings.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from taskstream.schemas.topics import Topic, Topics
 
 AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
 _TOMBSTONE: Final = "SeriesForgotten"
-_NOTE: Final = "DrivenNote"
+_REDRIVE_NOTE: Final = "RedriveNote"
 _BINDING: Final = {"bindingVersion": "0.5.0"}
 _KEYS: Final = {
     "project_id/task_id": "The first slash ends the project id; the rest is the task id.",
-    "project_id/task_id/subtask_name": "The first slash ends the project id, the last one begins the subtask's name.",
+    "project_id/task_id/subtask_name": "The first slash ends the project id; the last slash begins the subtask name.",
 }
 _OPERATIONS: Final = (
-    ("recordReport", "send", "progress", "The edge records a report, and then answers its agent with 200."),
-    ("foldReports", "receive", "progress", "The workers fold reports, exactly once; they share the partitions."),
-    ("publishState", "send", "state", "The workers publish what is newly known of a series; a tombstone forgets it."),
-    ("followState", "receive", "state", "The views follow the state of everything, in no group."),
-    ("publishRates", "send", "rates", "The workers publish each minute that closes, once."),
-    ("raiseSignals", "send", "signals", "The workers raise a signal when something changed that one may act on."),
-    ("keepRejected", "send", "rejected", "The workers keep what they could not read, as it came."),
-    ("probeBroker", "send", "probe", "An idle edge asks Kafka for an acknowledgement."),
+    ("recordReport", "send", "progress", "The edge writes one event per report and answers 200 once Kafka has it."),
+    ("foldReports", "receive", "progress", "The workers share the partitions and fold each report exactly once."),
+    ("publishState", "send", "state", "The workers publish the new state of a series, or a tombstone when it expires."),
+    ("followState", "receive", "state", "Every view reads all partitions of the state, without a consumer group."),
+    ("publishRates", "send", "rates", "The workers publish one record per series and minute when the minute closes."),
+    ("raiseSignals", "send", "signals", "The workers publish a signal when a task changes in a way that needs action."),
+    ("keepRejected", "send", "rejected", "The workers copy records that they cannot decode, byte for byte."),
+    ("probeBroker", "send", "probe", "An idle edge writes an empty record to test that Kafka acknowledges."),
 )
 
 
 def document(topics: Topics) -> dict[str, Any]:
-    """The whole document. Settings that topics may have beside the declared ones are not told."""
-    channels = {_short(topics, topic): _channel(topics, topic) for topic in topics.all}
+    """The AsyncAPI document of these topics, ready for `json.dumps`. It lists only the declared topic settings."""
+    channels = {_suffix(topics, topic): _channel(topics, topic) for topic in topics.all}
     return {
         "asyncapi": "3.0.0",
         "id": "urn:taskstream",
@@ -45,9 +45,10 @@ def document(topics: Topics) -> dict[str, Any]:
             "title": "taskstream",
             "version": metadata.version("taskstream"),
             "description": (
-                "Reports of server migrations as an event stream, and what is derived of them. A value is a zero byte, "
-                "the schema's id in four bytes (big-endian), and Avro; the ids are a schema registry's where one is "
-                "used, else those of `x-schema-id`. Read with isolation.level=read_committed."
+                "Progress reports of server migrations as an event stream, and the streams derived from them. A value "
+                "is a zero byte, the schema id in four bytes (big-endian), and the record in Avro's binary encoding. "
+                "The id comes from the schema registry if one is configured, else from `x-schema-id`. Consumers must "
+                "set isolation.level=read_committed."
             ),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
@@ -58,18 +59,18 @@ def document(topics: Topics) -> dict[str, Any]:
     }
 
 
-def _short(topics: Topics, topic: Topic) -> str:
+def _suffix(topics: Topics, topic: Topic) -> str:
     return topic.name.removeprefix(f"{topics.prefix}.")
 
 
 def _channel(topics: Topics, topic: Topic) -> dict[str, Any]:
-    names = _names_of(topics, topic)
+    names = _message_names(topics, topic)
     configuration: dict[str, Any] = {
         name: [value] if name == "cleanup.policy" else _number(value) for name, value in topic.config.items()
     }
     return {
         "address": topic.name,
-        "description": _DESCRIPTIONS[_short(topics, topic)],
+        "description": _DESCRIPTIONS[_suffix(topics, topic)],
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in names},
         "bindings": {
             "kafka": {
@@ -82,51 +83,53 @@ def _channel(topics: Topics, topic: Topic) -> dict[str, Any]:
     }
 
 
-def _operation(topics: Topics, action: str, short: str, summary: str) -> dict[str, Any]:
-    topic = next(each for each in topics.all if _short(topics, each) == short)
-    names = _names_of(topics, topic)
-    meant = names if action == "receive" else [name for name in names if name in (_TOMBSTONE, names[-1])]
-    told: dict[str, Any] = {
+def _operation(topics: Topics, action: str, channel: str, summary: str) -> dict[str, Any]:
+    """One operation: receivers accept every version of a record, senders write the newest."""
+    topic = next(each for each in topics.all if _suffix(topics, each) == channel)
+    names = _message_names(topics, topic)
+    if action == "send":
+        names = [name for name in names if name in (_TOMBSTONE, names[-1])]
+    operation: dict[str, Any] = {
         "action": action,
-        "channel": {"$ref": f"#/channels/{short}"},
+        "channel": {"$ref": f"#/channels/{channel}"},
         "summary": summary,
-        "messages": [{"$ref": f"#/channels/{short}/messages/{name}"} for name in meant],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{name}"} for name in names],
     }
-    if short == "progress" and action == "receive":
+    if channel == "progress" and action == "receive":
         group = {"type": "string", "const": f"{topics.prefix}.worker"}
-        told["bindings"] = {"kafka": {"groupId": group, **_BINDING}}
-    return told
+        operation["bindings"] = {"kafka": {"groupId": group, **_BINDING}}
+    return operation
 
 
-def _names_of(topics: Topics, topic: Topic) -> list[str]:
-    """The messages of a topic: every released version of its record, the newest last."""
+def _message_names(topics: Topics, topic: Topic) -> list[str]:
+    """The messages of a topic: a tombstone if it is compacted, then every released version, the newest last."""
     if topic.value is None:
-        return [_NOTE, "RejectedRecord"] if topic == topics.rejected else ["Probe"]
+        return [_REDRIVE_NOTE, "RejectedRecord"] if topic == topics.rejected else ["Probe"]
     names = [schema.title for schema in released() if schema.name == topic.value]
     return [_TOMBSTONE, *names] if topic.compacted else names
 
 
 def _messages(topics: Topics) -> dict[str, Any]:
     ids = TableIds()
-    told: dict[str, Any] = {}
+    messages: dict[str, Any] = {}
     for topic in topics.all:
         for schema in released():
             if schema.name == topic.value:
-                told[schema.title] = _record(topic, schema, ids.id_of(schema))
-    told[_TOMBSTONE] = {
-        "summary": "A series that is known no more: its key with no value.",
+                messages[schema.title] = _record_message(topic, schema, ids.id_of(schema))
+    messages[_TOMBSTONE] = {
+        "summary": "A tombstone: the series with this key has expired.",
         "payload": {"type": "null"},
         "bindings": {"kafka": {"key": _key(topics.state), **_BINDING}},
     }
-    told["RejectedRecord"] = {
-        "summary": "A record that could not be read: key, value and headers as they came, and why.",
+    messages["RejectedRecord"] = {
+        "summary": "A record that a worker could not decode: its key, value and headers unchanged, plus the reason.",
         "contentType": "application/octet-stream",
         "headers": _REJECTED_HEADERS,
         "payload": {"description": "Any bytes, or none."},
         "bindings": {"kafka": {"key": {"description": "Any bytes, or none."}, **_BINDING}},
     }
-    told[_NOTE] = {
-        "summary": "Which records of this partition were driven back: first and last offset of each range.",
+    messages[_REDRIVE_NOTE] = {
+        "summary": "The offsets of this partition that were redriven: first and last offset of each range.",
         "contentType": "application/json",
         "headers": _strings({"taskstream_note": {"const": "driven"}, "content-type": {"const": "application/json"}}),
         "payload": {
@@ -135,16 +138,16 @@ def _messages(topics: Topics) -> dict[str, Any]:
             "required": ["driven"],
         },
     }
-    told["Probe"] = {
-        "summary": "Nothing of interest.",
+    messages["Probe"] = {
+        "summary": "An empty record.",
         "contentType": "application/octet-stream",
         "payload": {"type": "string", "maxLength": 0},
     }
-    return told
+    return messages
 
 
-def _record(topic: Topic, schema: Schema, schema_id: int) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _record_message(topic: Topic, schema: Schema, schema_id: int) -> dict[str, Any]:
+    message: dict[str, Any] = {
         "name": schema.name,
         "title": schema.title,
         "summary": schema.definition["doc"],
@@ -163,8 +166,8 @@ def _record(topic: Topic, schema: Schema, schema_id: int) -> dict[str, Any]:
         "x-schema-id": schema_id,
     }
     if schema.name == "ProgressReported":
-        told["headers"] = _EVENT_HEADERS
-    return told
+        message["headers"] = _EVENT_HEADERS
+    return message
 
 
 def _key(topic: Topic) -> dict[str, Any]:
@@ -182,7 +185,7 @@ def _number(value: str) -> int | float:
 
 
 def _strings(properties: Mapping[str, Mapping[str, Any]], *, optional: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """Headers are strings in UTF-8; there may be others."""
+    """The JSON schema of record headers: each value is a UTF-8 string; unlisted headers are allowed."""
     return {
         "type": "object",
         "properties": {name: {"type": "string", **each} for name, each in properties.items()},
@@ -190,37 +193,37 @@ def _strings(properties: Mapping[str, Mapping[str, Any]], *, optional: frozenset
     }
 
 
-_DRIVES: Final = {"pattern": "^[0-9]+$", "description": "How often it was driven back from the rejected topic."}
+_DRIVES: Final = {"pattern": "^[0-9]+$", "description": "How often the record was redriven from the rejected topic."}
 _EVENT_HEADERS: Final = _strings(
     {
         "ce_specversion": {"const": "1.0", "description": "CloudEvents, binary content mode."},
-        "ce_id": {"description": "The event id: the same for a report that was tried again."},
+        "ce_id": {"description": "The event id. A report that is retried keeps its event id."},
         "ce_type": {"const": "taskstream.ProgressReported"},
         "ce_source": {"const": "/taskstream/edge"},
-        "ce_time": {"format": "date-time", "description": "When the edge took the report."},
+        "ce_time": {"format": "date-time", "description": "When the edge received the report."},
         "content-type": {"const": "application/avro"},
-        "traceparent": {"description": "The caller's W3C trace context, where it sent one."},
+        "traceparent": {"description": "The caller's W3C trace context, if it sent one."},
         "taskstream_drives": _DRIVES,
     },
     optional=frozenset({"traceparent", "taskstream_drives"}),
 )
 _REJECTED_HEADERS: Final = _strings(
     {
-        "taskstream_reason": {"enum": [str(each) for each in Reason], "description": "Why it could not be read."},
-        "taskstream_detail": {"description": "The same in words."},
-        "taskstream_topic": {"description": "Where it came from."},
+        "taskstream_reason": {"enum": [str(each) for each in Reason], "description": "Why decoding failed."},
+        "taskstream_detail": {"description": "The reason as a sentence, with the offending value."},
+        "taskstream_topic": {"description": "The topic that the record was read from."},
         "taskstream_partition": {"pattern": "^[0-9]+$"},
         "taskstream_offset": {"pattern": "^[0-9]+$"},
-        "taskstream_timestamp_ms": {"pattern": "^-?[0-9]+$", "description": "The timestamp that it had there."},
+        "taskstream_timestamp_ms": {"pattern": "^-?[0-9]+$", "description": "The record's timestamp on that topic."},
         "taskstream_drives": _DRIVES,
     },
     optional=frozenset({"taskstream_drives"}),
 )
 _DESCRIPTIONS: Final = {
-    "progress": "Every acknowledged report, in the order of its task. The record's timestamp is the time of receipt.",
-    "state": "The newest state of every series (a subtask of a task), in the partition that its events lie in.",
-    "rates": "The closed minutes of every series.",
-    "signals": "What changed that somebody may want to act on, with the numbers that decided it.",
-    "rejected": "Records of the progress topic that could not be read, as they were received.",
-    "probe": "What the edges write to find out whether Kafka acknowledges; nobody reads it.",
+    "progress": "Every acknowledged report, ordered within its task. The record timestamp is the time of receipt.",
+    "state": "The newest state of every series (one subtask of one task), in the same partition number as its events.",
+    "rates": "One record per series and closed minute.",
+    "signals": "Changes of a task that may need action, with the figures that triggered each signal.",
+    "rejected": "Records of the progress topic that could not be decoded, unchanged.",
+    "probe": "Empty records that the edges write to test that Kafka acknowledges. Nothing consumes them.",
 }

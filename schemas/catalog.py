@@ -1,4 +1,4 @@
-"""The released Avro schemas, as they lie beside this file.
+"""The released Avro schemas, read from the files in `schemas/avro`. It knows no schema registry.
 
 A released schema never changes; a new version is a new file.
 """
@@ -16,9 +16,9 @@ from taskstream.schemas.errors import UnknownSchema
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One version of one record. `name` is the record's, `text` the Avro JSON.
+    """One version of one Avro record: `name` is the record's name, `text` the schema as JSON.
 
-    Version 0 is one that was not released with this program: a registry told it.
+    Version 0 marks a schema that a registry returned and that this program does not ship.
     """
 
     name: str
@@ -27,19 +27,19 @@ class Schema:
 
     @property
     def definition(self) -> dict[str, Any]:
-        """The Avro JSON as Python values, fresh each time."""
+        """The Avro JSON parsed into Python values; each call returns a new dict."""
         parsed: dict[str, Any] = json.loads(self.text)
         return parsed
 
     @property
     def title(self) -> str:
-        """Name and version, as the file is called."""
+        """Name and version, which is also the file's stem: `ProgressReported.v2`."""
         return f"{self.name}.v{self.version}" if self.version else f"{self.name} (not released here)"
 
 
 @functools.cache
 def released() -> tuple[Schema, ...]:
-    """Every released schema, by name and version."""
+    """Every released schema, sorted by name and version."""
     found = []
     for entry in resources.files("taskstream.schemas").joinpath("avro").iterdir():
         if entry.name.endswith(".avsc"):
@@ -50,10 +50,10 @@ def released() -> tuple[Schema, ...]:
 
 @functools.cache
 def newest(name: str) -> Schema:
-    """The newest version of a record; what readers resolve to and writers write.
+    """The newest version of the record named `name`: readers resolve every version to it, writers write it.
 
     Raises:
-        UnknownSchema: no record goes by this name.
+        UnknownSchema: no released record has this name.
     """
     versions = [schema for schema in released() if schema.name == name]
     if not versions:
@@ -63,10 +63,10 @@ def newest(name: str) -> Schema:
 
 
 def named(title: str) -> Schema:
-    """The schema of this title, such as `ProgressReported.v2`.
+    """The released schema with this title, such as `ProgressReported.v2`.
 
     Raises:
-        UnknownSchema: no schema has this title.
+        UnknownSchema: no released schema has this title.
     """
     for schema in released():
         if schema.title == title:

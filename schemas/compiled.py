@@ -1,6 +1,7 @@
-"""Compiles a plain Python loop over numpy arrays to machine code, once, kept on disk for the next start.
+"""Compiles plain Python loops over numpy arrays to machine code with numba, and caches the code on disk.
 
-Compiled code does the same operations in the same order as the Python it is written in, so it gives the same bits.
+Compiled code performs the same operations in the same order as the Python source, so it returns the same bits. This
+file must not know which modules have loops.
 """
 
 from __future__ import annotations
@@ -23,29 +24,29 @@ _IMPORTED = re.compile(rf"^\s*(?:from|import) ({_PACKAGE}\.[\w.]+)(?: import \(?
 
 
 def compiled(loop: F) -> F:
-    """The same function, as machine code; its types are fixed by the first call, floats are never reordered.
+    """Decorator: compile `loop` at its first call, for the argument types of that call. Floats are never reordered.
 
-    The machine code is kept in `cache_folder`. Where that folder cannot be written, each process compiles again.
+    The machine code is cached in `cache_folder`. If that folder is not writable, every process compiles again.
     """
     folder = cache_folder(Path(inspect.getfile(loop)))
     if folder is None:
         return cast("F", numba.njit(fastmath=False, error_model="numpy")(loop))
-    # numba decides where a function's code is kept when it is decorated, and has only a setting of the whole process.
-    usual = numba.config.CACHE_DIR  # type: ignore[attr-defined] # made at run time
+    # numba fixes a function's cache folder when it is decorated, and reads it from a process-wide setting.
+    previous = numba.config.CACHE_DIR  # type: ignore[attr-defined] # made at run time
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined] # as above
     try:
         return cast("F", numba.njit(cache=True, fastmath=False, error_model="numpy")(loop))
     finally:
-        numba.config.CACHE_DIR = usual  # type: ignore[attr-defined] # as above
+        numba.config.CACHE_DIR = previous  # type: ignore[attr-defined] # as above
 
 
 def cache_folder(source: Path) -> Path | None:
-    """Where the machine code of the loops in `source` is kept; None if that place cannot be written.
+    """The folder that caches the machine code of the loops in `source`; None if it is not writable.
 
-    numba looks only at the one file that a function is defined in: a loop that calls into a changed file would keep
-    its old code. So the folder is named after the content of the file and of every file of this package that it
-    imports, at any depth. It is beside this file, or where NUMBA_CACHE_DIR says, which is how an image whose files are
-    read-only keeps it.
+    numba invalidates a cached function only when the file that defines it changes; a loop that calls into another,
+    changed file would keep stale code. So the folder's name is a digest of the file and of every file of this package
+    that it imports, at any depth. The folder is in `__pycache__` beside this file, or in NUMBA_CACHE_DIR if that is
+    set, as in a container image with a read-only file system.
     """
     base = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # type: ignore[attr-defined] # made at run time
     if not os.access(base if base.exists() else base.parent, os.W_OK):
@@ -62,6 +63,7 @@ def sources_digest(source: Path) -> str:
 
 
 def _closure(source: Path) -> set[Path]:
+    """`source`, and the files of this package that it imports, at any depth."""
     found: set[Path] = set()
     left = [source]
     while left:
@@ -84,6 +86,6 @@ def _imports(source: Path) -> list[Path]:
 
 
 def _file_of(module: str) -> Path | None:
-    """The file of a module of this package; None where this is the name of something in a module."""
+    """The file of a module of this package; None if the name is not a module's."""
     place = _ROOT.joinpath(*module.split(".")[1:])
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)

@@ -1,23 +1,23 @@
-"""What can go wrong with the contract, and the one form in which both HTTP faces tell an error.
+"""The errors of this room, as one tree. It knows no Kafka client and no HTTP library.
 
 SchemasError
- ├── Undecodable        these bytes are no record of ours (reason)
- ├── Unencodable        this record does not fit its schema
- ├── UnknownSchema      no schema goes by this name or id
- ├── Unresolvable       this schema cannot be read as the newest one of its name
- ├── BatchTooLarge      more bytes in one call than columns hold
- └── RegistryFailed     the schema registry did not answer, or refused
+ ├── Undecodable        a value is not a record of the expected schema (reason)
+ ├── Unencodable        a record does not fit its schema
+ ├── UnknownSchema      no schema has this name or id
+ ├── Unresolvable       a schema cannot be resolved to the newest one of its name
+ ├── BatchTooLarge      a batch has more bytes than Arrow's offsets can address
+ └── RegistryFailed     the schema registry did not answer, or refused the request
 """
 
 from __future__ import annotations
 
 
 class SchemasError(Exception):
-    """Root of this room's errors; str() is one sentence for a person."""
+    """The root of this room's errors. The message is one sentence."""
 
 
 class Undecodable(SchemasError):
-    """These bytes are no record of ours; `reason` is one of `taskstream.schemas.codec.wire_format.Reason`."""
+    """A value is not a record of the expected schema; `reason` is one of `schemas.codec.wire_format.Reason`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -26,20 +26,20 @@ class Undecodable(SchemasError):
 
 
 class Unencodable(SchemasError):
-    """This record does not fit its schema."""
+    """A record does not fit its schema."""
 
 
 class UnknownSchema(SchemasError):
-    """No schema goes by this name or id."""
+    """No schema has this name or id."""
 
 
 class Unresolvable(SchemasError):
-    """This schema cannot be read as the newest one of its name, or holds a type that no column does."""
+    """A schema cannot be resolved to the newest one of its name, or has a type that no column supports."""
 
 
 class BatchTooLarge(SchemasError):
-    """More bytes in one call than columns hold."""
+    """A batch has more bytes than Arrow's 32-bit offsets can address."""
 
 
 class RegistryFailed(SchemasError):
-    """The schema registry did not answer, or refused."""
+    """The schema registry did not answer, or refused the request."""

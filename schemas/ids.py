@@ -1,4 +1,4 @@
-"""Which number on the wire means which schema, when no registry is asked: the table beside the schemas."""
+"""Maps schema ids to schemas: the protocol, and the fixed table in `avro/ids.json`. It knows no registry."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from taskstream.schemas.errors import UnknownSchema
 
 
 class SchemaIds(Protocol):
-    """Numbers for schemas and back. Answers are remembered: asking again costs nothing."""
+    """Maps schemas to ids and ids to schemas. Results are cached: repeated calls do no I/O."""
 
     def id_of(self, schema: Schema) -> int:
-        """The number to write before records of this schema.
+        """The id to write before records of this schema.
 
         Raises:
-            UnknownSchema: it has none.
-            RegistryFailed: it could not be found out.
+            UnknownSchema: the schema has no id.
+            RegistryFailed: the registry did not answer.
         """
         ...
 
     def schema_of(self, schema_id: int) -> Schema:
-        """The schema that this number means; it may be a newer one than any released with this program.
+        """The schema with this id; it may be newer than any schema that this program ships.
 
         Raises:
-            UnknownSchema: none has this number.
-            RegistryFailed: it could not be found out.
+            UnknownSchema: no schema has this id.
+            RegistryFailed: the registry did not answer.
         """
         ...
 
 
 class TableIds:
-    """The numbers in `avro/ids.json`, which are ours for ever."""
+    """The ids in `avro/ids.json`, used without a registry. A released id never changes."""
 
     def __init__(self) -> None:
         table: dict[str, str] = json.loads(
             resources.files("taskstream.schemas").joinpath("avro/ids.json").read_text("utf-8")
         )
-        self._schemas = {int(number): named(title) for number, title in table.items()}
-        self._numbers = {schema: number for number, schema in self._schemas.items()}
+        self._schemas = {int(schema_id): named(title) for schema_id, title in table.items()}
+        self._ids = {schema: schema_id for schema_id, schema in self._schemas.items()}
 
     def id_of(self, schema: Schema) -> int:
         """See `SchemaIds`."""
         try:
-            return self._numbers[schema]
+            return self._ids[schema]
         except KeyError as error:
             raise UnknownSchema(f"{schema.title} has no id in avro/ids.json") from error
 

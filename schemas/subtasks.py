@@ -1,4 +1,4 @@
-"""The subtasks that the API names, in its order and its spelling. It knows nothing of how far any has come."""
+"""The names of the subtasks, in the order and spelling of the API. It knows nothing about progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The topics as data: name, key, value, partitions, how long kept. `differences` is given what a cluster answered."""
+"""The declared topics as data: name, key, value, partitions, configuration; and how a cluster's topics differ.
+
+It never contacts a cluster: `differences` is given what the cluster reported.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,26 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as it is meant to be."""
+    """The declaration of one topic."""
 
     name: str
     key: str
-    """What the key is made of."""
+    """The fields that the key consists of."""
     value: str | None
-    """The record in the value; None: bytes as they were received."""
+    """The name of the record in the value; None for a value of arbitrary bytes."""
     partitions: int
     config: Mapping[str, str]
-    """Kafka's own topic configuration."""
+    """Topic configuration in Kafka's names and units."""
 
     @property
     def compacted(self) -> bool:
-        """Whether only the last value of each key is kept."""
+        """Whether Kafka retains only the last value of each key."""
         return self.config["cleanup.policy"] == "compact"
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """All topics of one pipeline. Several pipelines live on one cluster under different prefixes."""
+    """The topics of one pipeline. Pipelines with different prefixes can share a cluster."""
 
     prefix: str = "taskstream"
     partitions: int = 12
@@ -38,12 +41,12 @@ class Topics:
 
     @property
     def progress(self) -> Topic:
-        """Every acknowledged report, in the order of its task."""
-        return Topic(f"{self.prefix}.progress", "project_id/task_id", "ProgressReported", self.partitions, self._kept)
+        """Every acknowledged report, ordered within its task."""
+        return Topic(f"{self.prefix}.progress", "project_id/task_id", "ProgressReported", self.partitions, self._delete)
 
     @property
     def state(self) -> Topic:
-        """The newest state of every series; partition N holds the series of partition N of `progress`."""
+        """The newest state of every series. Partition N holds the series of partition N of `progress`."""
         config = {
             "cleanup.policy": "compact",
             "segment.ms": str(DAY_MS // 24),
@@ -55,23 +58,23 @@ class Topics:
 
     @property
     def rates(self) -> Topic:
-        """The closed minutes of every series."""
+        """One record per series and closed minute."""
         key = "project_id/task_id/subtask_name"
-        return Topic(f"{self.prefix}.rates", key, "RateWindow", self.partitions, self._kept)
+        return Topic(f"{self.prefix}.rates", key, "RateWindow", self.partitions, self._delete)
 
     @property
     def signals(self) -> Topic:
-        """What somebody may want to act on."""
-        return Topic(f"{self.prefix}.signals", "project_id/task_id", "SignalRaised", self.partitions, self._kept)
+        """Changes of a task that may need action."""
+        return Topic(f"{self.prefix}.signals", "project_id/task_id", "SignalRaised", self.partitions, self._delete)
 
     @property
     def rejected(self) -> Topic:
-        """Records that could not be read, as they were received."""
-        return Topic(f"{self.prefix}.rejected", "as received", None, self.partitions, self._kept)
+        """Records of `progress` that could not be decoded, unchanged."""
+        return Topic(f"{self.prefix}.rejected", "as received", None, self.partitions, self._delete)
 
     @property
     def probe(self) -> Topic:
-        """What the edges write to find out whether Kafka acknowledges; nobody reads it."""
+        """Empty records that the edges write to test that Kafka acknowledges. Nothing consumes them."""
         config = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS // 24)}
         return Topic(f"{self.prefix}.probe", "none", None, 1, config)
 
@@ -81,20 +84,21 @@ class Topics:
         return (self.progress, self.state, self.rates, self.signals, self.rejected, self.probe)
 
     @property
-    def _kept(self) -> Mapping[str, str]:
+    def _delete(self) -> Mapping[str, str]:
+        """The configuration of the topics that are retained for `retention_days`."""
         return {"cleanup.policy": "delete", "retention.ms": str(int(self.retention_days * DAY_MS))}
 
 
 @dataclass(frozen=True, slots=True)
 class FoundTopic:
-    """One topic as the cluster has it; `config` holds at least what is declared."""
+    """One topic as the cluster reports it; `config` has at least the declared settings."""
 
     partitions: int
     config: Mapping[str, str]
 
 
 class DifferenceKind(enum.Enum):
-    """In what a topic differs from its declaration."""
+    """How a topic differs from its declaration."""
 
     MISSING = "the topic does not exist"
     PARTITIONS = "another number of partitions than declared"
@@ -104,7 +108,7 @@ class DifferenceKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as declared. `fatal`: the pipeline must not run on it.
+    """One way in which a topic differs from its declaration. `fatal`: the pipeline must not run with it.
 
     `setting` is the name of the topic setting that differs; `declared` and `found` are its values, or the numbers of
     partitions.
@@ -120,43 +124,43 @@ class Difference:
 
 
 def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Difference]:
-    """What differs between the topics as declared and as found by name, the worst first."""
-    seen = []
+    """The differences between the declared topics and the cluster's (`found`, by name); fatal ones first."""
+    result = []
     for topic in declared.all:
-        have = found.get(topic.name)
-        if have is None:
-            seen.append(Difference(topic.name, "does not exist", DifferenceKind.MISSING, fatal=True))
+        actual = found.get(topic.name)
+        if actual is None:
+            result.append(Difference(topic.name, "does not exist", DifferenceKind.MISSING, fatal=True))
             continue
-        if have.partitions != topic.partitions:
-            seen.append(_partitions_differ(topic, have))
+        if actual.partitions != topic.partitions:
+            result.append(_partitions_differ(topic, actual))
         for name, value in topic.config.items():
-            if have.config.get(name) != value:
-                seen.append(_setting_differs(topic, name, have))
+            if actual.config.get(name) != value:
+                result.append(_setting_differs(topic, name, actual))
     progress, state = found.get(declared.progress.name), found.get(declared.state.name)
     if progress and state and progress.partitions != state.partitions:
         what = f"has {state.partitions} partitions and {declared.progress.name} has {progress.partitions}"
-        seen.append(Difference(declared.state.name, what, DifferenceKind.UNEQUAL, fatal=True))
-    return sorted(seen, key=lambda each: not each.fatal)
+        result.append(Difference(declared.state.name, what, DifferenceKind.UNEQUAL, fatal=True))
+    return sorted(result, key=lambda each: not each.fatal)
 
 
-def _partitions_differ(topic: Topic, have: FoundTopic) -> Difference:
-    what = f"has {have.partitions} partitions, declared {topic.partitions}"
-    counts = {"declared": str(topic.partitions), "found": str(have.partitions)}
+def _partitions_differ(topic: Topic, actual: FoundTopic) -> Difference:
+    what = f"has {actual.partitions} partitions, declared {topic.partitions}"
+    counts = {"declared": str(topic.partitions), "found": str(actual.partitions)}
     return Difference(topic.name, what, DifferenceKind.PARTITIONS, fatal=False, **counts)
 
 
-def _setting_differs(topic: Topic, name: str, have: FoundTopic) -> Difference:
-    value, found = topic.config[name], have.config.get(name)
+def _setting_differs(topic: Topic, name: str, actual: FoundTopic) -> Difference:
+    value, found = topic.config[name], actual.config.get(name)
     what = f"{name} is {found!r}, declared {value!r}"
     fatal = name == "cleanup.policy"
     return Difference(topic.name, what, DifferenceKind.SETTING, fatal, setting=name, declared=value, found=str(found))
 
 
 def task_key(project_id: str, task_id: str) -> str:
-    """The key of a task's events. A project id has no slash, so the first slash ends it."""
+    """The key of a task's events: `project_id/task_id`. A project id has no slash, so the first slash ends it."""
     return f"{project_id}/{task_id}"
 
 
 def series_key(project_id: str, task_id: str, subtask_name: str) -> str:
-    """The key of a series. A subtask name has no slash, so the last slash begins it."""
+    """The key of a series: `project_id/task_id/subtask_name`. A subtask name has no slash: the last slash begins it."""
     return f"{project_id}/{task_id}/{subtask_name}"

@@ -1,4 +1,7 @@
-"""The Kafka that tests run on: the one that is given, else a container's, else our own. Never none, never a skip."""
+"""The Kafka for the tests: the one that TASKSTREAM_TEST_BOOTSTRAP names, else a container, else a local one.
+
+No test is skipped for want of a Kafka.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +19,22 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
 
-GIVEN = "TASKSTREAM_TEST_BOOTSTRAP"
+BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
 
 
 @pytest.fixture(scope="session")
 def kafka_cache_dir() -> Path:
-    """Where the files of a local Kafka are kept, for a test that starts one by other means than these fixtures."""
+    """The cache folder of the local Kafka, for tests that start one without these fixtures."""
     return default_cache_dir(os.environ)
 
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
-    """A Kafka shared by all tests; each keeps to topics and groups under its own `topic_prefix`."""
-    given = os.environ.get(GIVEN)
-    if given:
-        yield KafkaClient(given)
+    """A Kafka shared by all tests; each uses only topics and groups with its own `topic_prefix`."""
+    bootstrap_servers = os.environ.get(BOOTSTRAP_VARIABLE)
+    if bootstrap_servers:
+        yield KafkaClient(bootstrap_servers)
     elif docker_answers():
         with _container() as client:
             yield client
@@ -42,19 +45,19 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix that no other test has, of this run or of any other on the same cluster."""
+    """A prefix that no other test uses, in this run or in any other on the same cluster."""
     return f"test-{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture
 def private_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
-    """A Kafka of this test alone, already started: it may be stopped, killed and restarted."""
+    """A running Kafka for one test, which may stop, kill and restart it."""
     with LocalKafka(tmp_path / "kafka", cache_dir=default_cache_dir(os.environ), heap="512m") as kafka:
         yield kafka
 
 
 def docker_answers() -> bool:
-    """Whether a Docker engine can be asked for a container."""
+    """Whether a Docker engine answers."""
     try:
         engine = docker.from_env(timeout=3)
     except DockerException:

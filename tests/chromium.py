@@ -1,4 +1,4 @@
-"""A real Chromium for tests: the system's, or installed by apt where that can be done; else one line says what is missing."""
+"""A real Chromium for tests: the system's, else installed with apt if possible; else a failure that names the remedy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ MISSING = f"no Chromium: install one (Debian: apt-get install chromium) or name 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for a file of tests; each opens pages of its own.
+    """One browser per test file; each test opens its own pages.
 
-    Playwright keeps an event loop running in this thread while it is open: tests elsewhere could not start theirs.
+    While Playwright is open, its event loop runs in this thread, so other tests cannot start theirs.
     """
     executable = os.environ.get(GIVEN) or found() or installed()
     if executable is None:
         pytest.fail(MISSING, pytrace=False)
     with sync_playwright() as playwright:
-        # Chromium's own sandbox needs privileges that a container seldom gives; the pages are our own.
+        # Chromium's sandbox needs privileges that containers usually lack; the tests open only our own pages.
         opened = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
@@ -37,17 +37,17 @@ def browser() -> Iterator[Browser]:
 
 
 def found() -> str | None:
-    """The first one on the PATH."""
+    """The first Chromium on the PATH."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 def installed() -> str | None:
-    """One that apt installs, if we are root on a Debian; None where that cannot be done."""
+    """Install Chromium with apt, as root on Debian; None if that is not possible."""
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         return None
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with (Path(tempfile.gettempdir()) / "taskstream-chromium.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of these tests may be at it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be installing it
         if found() is None:
             for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
                 subprocess.run(["apt-get", *arguments], env=env, check=False, capture_output=True)

@@ -1,4 +1,4 @@
-"""What every test may ask for; and what is done once, before several processes run tests side by side."""
+"""The fixtures of all tests, and the setup that runs once, before several processes run tests in parallel."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ pytest_plugins = ["tests.run.guard", "tests.run.selection", "tests.brokers", "te
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the loops while nobody waits for them: each process that came first would do it for itself."""
-    if not hasattr(session.config, "workerinput"):  # pytest-xdist's word for: this process runs tests for another
+    """Compile the numba loops before the parallel processes start, so that they do not all compile them."""
+    if not hasattr(session.config, "workerinput"):  # present only in pytest-xdist's worker processes
         warm_up_jit(TableIds())

@@ -1,4 +1,4 @@
-"""Whether a process lives."""
+"""Whether a process is running, from Linux's /proc."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and was not collected yet does not."""
+    """Whether the process runs. A zombie, which has ended but was not reaped, does not."""
     try:
         return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

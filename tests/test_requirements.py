@@ -32,14 +32,14 @@ def lower_bound(requirement: Requirement) -> Version:
 
 
 @pytest.mark.parametrize("larger", ["dev.txt", "bench.txt"])
-def test_what_is_added_for_tests_and_benchmarks_changes_no_version_that_running_needs(larger):
+def test_the_pins_for_tests_and_benchmarks_agree_with_those_for_running(larger):
     needed = pins("run.txt")
 
     assert needed
     assert {name: pins(larger).get(name) for name in needed} == needed
 
 
-def test_what_installs_the_tree_has_the_same_versions_as_in_development():
+def test_the_pins_for_building_agree_with_those_for_development():
     needed = pins("build.txt")
 
     assert needed
@@ -47,7 +47,7 @@ def test_what_installs_the_tree_has_the_same_versions_as_in_development():
 
 
 @pytest.mark.parametrize("requirement", INSTALLED, ids=lambda requirement: requirement.name)
-def test_the_lowest_version_that_is_tested_is_the_lowest_that_is_allowed(requirement):
+def test_the_lowest_tested_version_is_the_lower_bound(requirement):
     assert pins("lowest.in")[canonicalize_name(requirement.name)] == lower_bound(requirement)
     assert pins("lowest.txt")[canonicalize_name(requirement.name)] == lower_bound(requirement)
 

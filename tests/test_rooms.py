@@ -1,4 +1,4 @@
-"""The walls between the rooms, and what nothing in the repository may hold. A failing line names the file to mend."""
+"""The import rules between the rooms, and what no file in the repository may contain. A failure names the file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ DECISIONS = (
     *(f"consumer/state/{name}.py" for name in ("series_table", "signals", "silence", "stall", "state_records")),
     *(f"consumer/state/{name}.py" for name in ("task_rollup", "trend")),
     *("consumer/kafka/key_selection.py", "producer/events/report_validation.py"),
-    *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_walk.py"),
+    *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_validation.py"),
 )
-"""Files that decide and do nothing else."""
-FILES_AT_MOST = 14
-SHELLS_ONLY = {
+"""Files that contain only decisions: no I/O and no clock."""
+MAX_FILES = 14
+"""The most modules of one folder."""
+IO_MODULES = {
     *("asyncio", "confluent_kafka", "http", "logging", "os", "pathlib", "random", "secrets", "socket", "structlog"),
     *("subprocess", "tempfile", "threading", "time", "urllib", "urllib3"),
 }
@@ -48,7 +49,7 @@ def name_of(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports, wherever in it, also what is only for types."""
+    """Every module that a file imports, anywhere in it, including imports only for types."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -58,7 +59,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def rooms_imported(path: Path) -> set[str]:
-    """The rooms that a file imports from, and what is no room and must not be imported either."""
+    """The rooms that a file imports from, and the forbidden packages: the public API, tests and benchmarks."""
     found = set()
     for module in imported(path):
         first, _, rest = module.partition(".")
@@ -70,7 +71,7 @@ def rooms_imported(path: Path) -> set[str]:
 
 
 def tracked() -> list[Path]:
-    """What the repository holds: what git would keep."""
+    """The files that git tracks, and the untracked ones that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -85,23 +86,23 @@ def test_a_room_imports_only_what_it_may(path):
     assert rooms_imported(path) <= MAY_IMPORT[path.relative_to(ROOT).parts[0]]
 
 
-def test_a_room_is_imported_by_its_full_name_alone():
-    """`import schemas` would work from this folder and nowhere else."""
+def test_a_room_is_imported_only_by_its_full_name():
+    """`import schemas` works only in the repository's root."""
     every = [path for folder in (*ROOMS, "src", "tests", "benchmarks", "docs") for path in sources(folder)]
 
     assert [name_of(path) for path in every if {module.split(".")[0] for module in imported(path)} & set(ROOMS)] == []
 
 
-def test_the_walls_between_the_rooms_are_looked_at():
-    """A rename must not leave a rule without anything to judge."""
-    seen = {room: set().union(*map(rooms_imported, sources(room))) for room in ROOMS}
+def test_every_permitted_import_occurs():
+    """So that a rename cannot make the import rules pass vacuously."""
+    found = {room: set().union(*map(rooms_imported, sources(room))) for room in ROOMS}
 
-    assert seen == MAY_IMPORT
+    assert found == MAY_IMPORT
 
 
 @pytest.mark.parametrize("path", [ROOT / name for name in DECISIONS], ids=name_of)
-def test_what_decides_does_no_io_and_reads_no_clock(path):
-    assert {module.split(".")[0] for module in imported(path)} & SHELLS_ONLY == set()
+def test_a_file_of_decisions_does_no_io_and_reads_no_clock(path):
+    assert {module.split(".")[0] for module in imported(path)} & IO_MODULES == set()
 
 
 @pytest.mark.parametrize("path", sources(*ROOMS), ids=name_of)
@@ -118,30 +119,30 @@ def test_the_environment_is_read_only_at_the_command_line(path):
     assert reads == []
 
 
-def test_no_file_is_named_after_nothing():
-    nothings = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
+def test_no_file_has_a_name_without_meaning():
+    meaningless = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
-    assert [name_of(path) for path in sources(*ROOMS) if path.stem in nothings] == []
+    assert [name_of(path) for path in sources(*ROOMS) if path.stem in meaningless] == []
 
 
 def test_no_class_name_occurs_twice():
-    """Where a name is found, it is found once: a reader need not ask which one is meant."""
-    homes: dict[str, list[str]] = {}
+    """A search for a class name then has one result."""
+    files: dict[str, list[str]] = {}
     for path in sources(*ROOMS):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ClassDef):
-                homes.setdefault(node.name, []).append(name_of(path))
+                files.setdefault(node.name, []).append(name_of(path))
 
-    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+    assert {name: paths for name, paths in files.items() if len(paths) > 1} == {}
 
 
-def test_no_folder_holds_more_files_than_one_can_take_in():
+def test_no_folder_has_too_many_files():
     count = Counter(path.parent for path in sources(*ROOMS) if path.name != "__init__.py")
 
-    assert {name_of(folder): files for folder, files in count.items() if files > FILES_AT_MOST} == {}
+    assert {name_of(folder): files for folder, files in count.items() if files > MAX_FILES} == {}
 
 
-def test_nothing_names_a_package_index_or_a_place_of_one_machine():
+def test_no_file_names_a_package_index_or_a_path_of_one_machine():
     found = []
     for path in tracked():
         if path == Path(__file__):

@@ -1,4 +1,4 @@
-"""What a wait that fails tells: the condition and what was seen last."""
+"""The message of a failed wait: the condition and its last value."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import pytest
 from tests.waiting import wait_until
 
 
-def test_it_gives_the_first_true_value():
+def test_it_returns_the_first_true_value():
     values = iter([0, "", [1]])
 
     assert wait_until(lambda: next(values)) == [1]
 
 
-def test_one_that_never_comes_true_names_the_condition_and_what_was_seen_last():
+def test_a_failed_wait_names_the_condition_and_the_last_value_of_its_left_side():
     counted = [3]
     with pytest.raises(AssertionError, match=r"too few: not so after 0 s: len\(counted\) == 4; len\(counted\) is 1"):
         wait_until(lambda: len(counted) == 4, "too few", limit_s=0)
 
 
-def test_one_without_a_comparison_shows_its_value():
+def test_a_failed_wait_without_a_comparison_shows_the_last_value():
     def never() -> list[int]:
         return []
 

@@ -1,4 +1,4 @@
-"""Waiting for a condition: generous, so that a busy machine fails no test, and clear about what was seen last."""
+"""Waits for a condition with a generous limit, so that no test fails on a busy machine; a failure shows the last value."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LIMIT_S = 300.0
-"""How long a condition may take. It is reached only by a test that fails: no test measures time with it."""
+"""The limit of a wait. Only failing tests reach it; no test measures time with it."""
 
 
 def wait_until(condition: Callable[[], T], why: str | Callable[[], str] = "", *, limit_s: float = LIMIT_S) -> T:
-    """Ask until the condition holds, and give its value.
+    """Call `condition` until it returns a true value, and return that.
 
     Raises:
-        AssertionError: it did not hold within `limit_s`; with `why` (or what it gives then), the condition, and the value of its left side.
+        AssertionError: it did not within `limit_s`. The message has `why` (or its result), the source of the condition,
+            and its last value, or the value of the left side of a comparison.
     """
     deadline = time.monotonic() + limit_s
     while not (value := condition()):
         if time.monotonic() > deadline:
             reason = why() if callable(why) else why
             raise AssertionError(
-                f"{reason or 'a condition'}: not so after {limit_s:g} s: {_seen_last(condition, value)}"
+                f"{reason or 'a condition'}: not so after {limit_s:g} s: {_last_value(condition, value)}"
             )
         time.sleep(0.02)
     return value
 
 
-def _seen_last(condition: Callable[[], object], value: object) -> str:
-    """The condition as it is written and, if it is a comparison in a lambda, what its left side is now."""
+def _last_value(condition: Callable[[], object], value: object) -> str:
+    """The condition's source and its value; for a lambda with a comparison, the current value of the left side."""
     try:
         source = textwrap.dedent(inspect.getsource(condition)).strip()
         tree = ast.parse(source.lstrip(".") if source.startswith(".") else source)

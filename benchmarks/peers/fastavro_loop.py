@@ -1,6 +1,6 @@
-"""The loop that most people would write: poll one message, fastavro, a dict, produce the state, commit every second.
+"""The obvious consumer loop: poll one message, decode with fastavro, update a dict, produce, commit every second.
 
-A process of its own: `fastavro_loop.py BOOTSTRAP SOURCE TARGET GROUP`, until it is stopped.
+A program: `fastavro_loop.py BOOTSTRAP SOURCE TARGET GROUP` runs until it is stopped.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The same job in Quix Streams: fastavro, its state store, exactly once. It runs in an environment of its own.
+"""The same loop in Quix Streams, with fastavro and its state store. It runs in a separate virtual environment.
 
-`quix_loop.py BOOTSTRAP SOURCE TARGET GROUP SCHEMA FOLDER GUARANTEE`, until it is stopped; the group's offsets tell how
-far it has come.
+`quix_loop.py BOOTSTRAP SOURCE TARGET GROUP SCHEMA FOLDER GUARANTEE` runs until it is stopped. Its progress is the
+group's committed offsets.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Checks a deployment from the outside: nothing of it need be up, nothing but one report of our own is written."""
+"""Checks a deployment from the outside. Any part of it may be down.
+
+It writes one report of its own task and empty records on the probe topic, and nothing else.
+"""

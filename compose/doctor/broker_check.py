@@ -1,4 +1,4 @@
-"""The broker, the topics and the worker's group, as a Kafka client sees them."""
+"""Checks the broker, the topics and the workers' consumer group. It writes nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.topics import Topics, differences
 
-ANSWER_S = 5.0
-_SPEAKS = re.compile(r"ApiKey \S+ \((\d+)\) Versions \d+\.\.(\d+)")
+REQUEST_TIMEOUT_S = 5.0
+_API_VERSION = re.compile(r"ApiKey \S+ \((\d+)\) Versions \d+\.\.(\d+)")
 _PRODUCE, _FETCH, _TXN_OFFSET_COMMIT = 0, 1, 28
-_MARKS = (
+_RELEASES = (
     ("4.1", _FETCH, 18),
     ("4.0", _PRODUCE, 12),
     ("3.9", _FETCH, 17),
@@ -29,19 +29,21 @@ _MARKS = (
     ("3.5", _FETCH, 15),
     ("2.5", _TXN_OFFSET_COMMIT, 3),
 )
-"""By which version of which request a release of Kafka is known, the newest first. Before 2.5 no transaction knows the
-generation of its group, and the worker cannot run."""
+"""The API key and version that each release of Kafka introduced, newest release first.
+
+Before 2.5, a transactional offset commit does not carry the group's generation (KIP-447), and the worker cannot run.
+"""
 _MEMBERS_WITHIN_S = 3.0
 _PAUSE_S = 0.2
 
 
-def broker(kafka: KafkaClient) -> Iterator[Finding]:
-    """Whether Kafka answers, and how old it is."""
-    heard = _Heard()
-    admin = QuietAdmin(kafka.config(log_level=7, debug="feature,broker"), logger=heard.logger)
+def check_broker(kafka: KafkaClient) -> Iterator[Finding]:
+    """Whether Kafka answers, and which release it is."""
+    log = _ApiVersionLog()
+    admin = QuietAdmin(kafka.config(log_level=7, debug="feature,broker"), logger=log.logger)
     began_s = time.monotonic()
     try:
-        metadata = admin.list_topics(timeout=ANSWER_S)
+        metadata = admin.list_topics(timeout=REQUEST_TIMEOUT_S)
     except KafkaException as error:
         what, remedy = admin.cause(error)
         yield bad("broker", what, f"{remedy} See --bootstrap-servers, -X and --kafka-config" if remedy else "")
@@ -50,21 +52,20 @@ def broker(kafka: KafkaClient) -> Iterator[Finding]:
     admin.poll(0)
     count = len(metadata.brokers)
     yield good("broker", f"{kafka.bootstrap_servers} answers after {took_ms:.0f} ms; brokers: {count}")
-    speaks = heard.speaks
-    release = next((name for name, request, version in _MARKS if speaks.get(request, -1) >= version), None)
+    versions = log.versions
+    release = next((name for name, api, version in _RELEASES if versions.get(api, -1) >= version), None)
     if release is not None:
-        yield good("version", f"it speaks as Kafka {release} or newer does")
-    elif speaks:
-        yield bad("version", "it is older than Kafka 2.5", "the worker's transactions need Kafka 2.5 or newer")
+        yield good("version", f"Kafka {release} or newer")
+    elif versions:
+        yield bad("version", "older than Kafka 2.5", "upgrade: the worker's transactions need Kafka 2.5 or newer")
     else:
-        yield unknown(
-            "version", "it did not say what it speaks", "ask it: kafka-broker-api-versions --bootstrap-server ..."
-        )
+        remedy = "run `kafka-broker-api-versions --bootstrap-server HOST:PORT`"
+        yield unknown("version", "the broker did not list its API versions", remedy)
 
 
-def topics_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
-    """Whether the topics are as they are declared. A difference that does no harm is told and good."""
-    differ = differences(topics, found_topics(kafka.config(), topics, ANSWER_S))
+def check_topics(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
+    """Whether the topics are as declared. A harmless difference is a good finding."""
+    differ = differences(topics, found_topics(kafka.config(), topics, REQUEST_TIMEOUT_S))
     harmless: dict[tuple[str, str], list[str]] = {}
     for each in differ:
         if each.fatal:
@@ -74,50 +75,50 @@ def topics_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
                 each.topic
             )
     for (what, remedy), names in harmless.items():
-        yield good("topics", f"{what}, which does no harm: {', '.join(names)}; {remedy}")
+        yield good("topics", f"{what}, which is harmless: {', '.join(names)}; {remedy}")
     if not any(each.fatal for each in differ):
-        yield good("topics", f"all {len(topics.all)} of {topics.prefix} are there and may be used")
+        yield good("topics", f"all {len(topics.all)} topics of {topics.prefix} exist and are usable")
 
 
-def group_on(kafka: KafkaClient, topics: Topics, group: str, max_lag_s: float) -> Iterator[Finding]:
-    """Whether somebody folds, and how far behind."""
-    asking = GroupLags(kafka.config())
+def check_group(kafka: KafkaClient, topics: Topics, group: str, max_lag_s: float) -> Iterator[Finding]:
+    """Whether the workers' group reads every partition, and how far it is behind."""
+    lags = GroupLags(kafka.config())
     deadline = time.monotonic() + _MEMBERS_WITHIN_S
-    while not (members := asking.members(group)) and time.monotonic() < deadline:  # it may be sharing out anew
+    while not (members := lags.members(group)) and time.monotonic() < deadline:  # a rebalance may be in progress
         time.sleep(_PAUSE_S)
-    read = [place for place in members if place[0] == topics.progress.name]
-    found = asking.lag(group, [topics.progress.name])
+    read = [partition for partition in members if partition[0] == topics.progress.name]
+    found = lags.lag(group, [topics.progress.name])
     if not members:
-        yield bad("group", f"{group} has no members", "start `taskstream worker`, and see what it says")
+        yield bad("group", f"{group} has no members", "start `taskstream worker`; if it exits, read its last log line")
     elif len(read) < len(found):
         what = f"{group} reads {len(read)} of {len(found)} partitions"
-        yield bad("group", what, "wait until the partitions are shared out; if it stays so, see what the workers say")
+        yield bad("group", what, "wait for the end of the rebalance; if nothing changes, read the workers' logs")
     else:
         yield good("group", f"{group}: {len(set(members.values()))} members read {len(read)} partitions")
     now_ms = round(time.time() * 1000)
     records, behind_s = sum(each.records for each in found), max(each.seconds(now_ms) for each in found)
     if gone := sum(each.gone for each in found):
-        what = f"retention has taken {gone:,} offsets that {group} never read"
-        yield bad("lag", what, "keep progress longer; the worker's last line says how to go on without them")
+        what = f"retention has deleted {gone:,} offsets that {group} never read"
+        yield bad("lag", what, "raise the topic's retention; the worker's last log line tells how to continue")
     what = f"{group} is {records:,} records and {behind_s:,.1f} s behind"
     if behind_s > max_lag_s:
-        yield bad("lag", what, "`taskstream lag` tells where; start more workers, or look at those that are there")
+        yield bad("lag", what, "`taskstream lag` lists the partitions; start more workers, or read the workers' logs")
     else:
         yield good("lag", what)
 
 
-class _Heard:
-    """What librdkafka's log says of the requests that a broker speaks."""
+class _ApiVersionLog:
+    """Collects the broker's API versions from librdkafka's debug log; no client API returns them."""
 
     def __init__(self) -> None:
-        self.speaks: dict[int, int] = {}
-        """[request] Its newest version."""
-        self.logger = logging.Logger("taskstream.doctor", logging.DEBUG)  # noqa: LOG001 (of nobody's tree: silent)
+        self.versions: dict[int, int] = {}
+        """[API key] The highest version that the broker supports."""
+        self.logger = logging.Logger("taskstream.doctor", logging.DEBUG)  # noqa: LOG001 (without a parent: prints nothing)
         handler: Any = logging.NullHandler()
-        handler.handle = self._hear
+        handler.handle = self._collect
         self.logger.addHandler(handler)
 
-    def _hear(self, record: logging.LogRecord) -> bool:
-        if match := _SPEAKS.search(record.getMessage()):
-            self.speaks[int(match[1])] = int(match[2])
+    def _collect(self, record: logging.LogRecord) -> bool:
+        if match := _API_VERSION.search(record.getMessage()):
+            self.versions[int(match[1])] = int(match[2])
         return False

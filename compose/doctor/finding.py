@@ -1,4 +1,4 @@
-"""What one check found: good, bad or unknown, and what to do about it."""
+"""The result of a check: good, bad or unknown, with a remedy. It knows no particular check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from taskstream.schemas.errors import SchemasError
 
 
 class FindingVerdict(enum.StrEnum):
-    """What a check comes to."""
+    """The verdict of a check."""
 
     GOOD = "good"
     BAD = "bad"
@@ -25,7 +25,7 @@ class FindingVerdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the account. Whatever is not good has a remedy."""
+    """One line of the doctor's output. A finding that is not good has a remedy."""
 
     check: str
     verdict: FindingVerdict
@@ -34,17 +34,17 @@ class Finding:
 
 
 def good(check: str, what: str) -> Finding:
-    """As it should be."""
+    """A finding about something that is as it should be."""
     return Finding(check, FindingVerdict.GOOD, what)
 
 
 def bad(check: str, what: str, remedy: str) -> Finding:
-    """Not as it should be."""
+    """A finding about something that is wrong."""
     return Finding(check, FindingVerdict.BAD, what, remedy)
 
 
 def unknown(check: str, what: str, remedy: str) -> Finding:
-    """Nobody could say."""
+    """A finding about something that could not be checked."""
     return Finding(check, FindingVerdict.UNKNOWN, what, remedy)
 
 
@@ -57,19 +57,19 @@ FAILURES = (
     urllib3.exceptions.HTTPError,
     OSError,
 )
-"""What a check may end with because of what it looks at; it then is bad, and the others go on."""
+"""The errors that a faulty deployment can cause in a check. They make the check's finding bad; others are bugs."""
 
 
-def looked_at(check: str, look: Callable[[], Iterable[Finding]], remedy: str) -> Iterator[Finding]:
-    """What a look gives; when it fails, that is its finding."""
+def run_check(name: str, check: Callable[[], Iterable[Finding]], remedy: str) -> Iterator[Finding]:
+    """The findings of a check; one of FAILURES becomes a bad finding with this remedy."""
     try:
-        yield from look()
+        yield from check()
     except KafkaException as error:
-        yield bad(check, error.args[0].str(), remedy)
+        yield bad(name, error.args[0].str(), remedy)
     except FAILURES as error:
-        yield bad(check, _plain(error), remedy)
+        yield bad(name, _message(error), remedy)
 
 
-def _plain(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     # urllib3 puts the connection object before some messages: "<...HTTPConnection object at 0x...>: text".
     return str(error).rpartition("object at 0x")[2].partition(": ")[2] or str(error) or type(error).__name__

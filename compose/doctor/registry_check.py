@@ -1,23 +1,23 @@
-"""The schemas as a registry has them."""
+"""Checks that the released schemas are registered in a schema registry. It registers nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from taskstream.compose.doctor.finding import Finding, bad, good
-from taskstream.schemas.registry.registration import standings
+from taskstream.schemas.registry.registration import registration_statuses
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 
 
-def schemas_in(registry: Registry, topics: Topics) -> Iterator[Finding]:
-    """Whether every released schema is registered, or would be taken."""
-    found = standings(registry, topics)
+def check_schemas(registry: Registry, topics: Topics) -> Iterator[Finding]:
+    """Whether every released schema is registered, and else whether the registry would accept it."""
+    found = registration_statuses(registry, topics)
     for each in found:
         if not each.accepted:
             versions = ", ".join(map(str, each.incompatible_with))
-            what = f"{each.title} does not fit version {versions} of {each.subject}"
-            yield bad("schemas", what, "start a new --prefix, or change what is registered there")
+            what = f"{each.title} is incompatible with version {versions} of {each.subject}"
+            yield bad("schemas", what, "use a new --prefix, or delete the incompatible versions from the registry")
         elif each.id is None:
             what = f"{each.title} is not registered under {each.subject}"
             yield bad("schemas", what, "run `taskstream schemas register`")

@@ -1,4 +1,7 @@
-"""One report followed from the edge to the view, with the time of each step. It is a task of its own, and complete."""
+"""Sends one report and follows it from the edge to the view, with the time of each step.
+
+The report belongs to a task of its own, which it completes, so no other task is affected.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import urllib3
 from confluent_kafka import Message
 
 from taskstream.compose.doctor.finding import Finding, bad, good, unknown
-from taskstream.compose.doctor.http_check import object_of
+from taskstream.compose.doctor.http_check import json_object
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import Latest
@@ -28,15 +31,15 @@ REPORT: Final[Mapping[str, Any]] = {
     "progress": 100,
     "replicatesize": 1,
     "totalsize": 1,
-    "process_trace": "taskstream doctor: does a report arrive?",
+    "process_trace": "taskstream doctor: a test report",
 }
-_PAUSE_S = 0.1
+_POLL_S = 0.1
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class TraceTargets:
-    """Where a report passes; what is None is not followed."""
+    """The places that a report passes. The trace skips Kafka or the view if it is None."""
 
     edge_url: str
     edge_token: str
@@ -49,18 +52,17 @@ class TraceTargets:
     pool: urllib3.PoolManager
 
 
-def followed(stations: TraceTargets) -> Iterator[Finding]:
-    """Send a report and find it again, station by station."""
-    here = stations
-    state_before = None if here.kafka is None else _ends(here.kafka, here.topics.state)
-    heard_before = None if here.view_url is None else _heard(here, None)
+def trace_report(targets: TraceTargets) -> Iterator[Finding]:
+    """Send a report and wait for it on the progress topic, on the state topic and in the view."""
+    state_before = None if targets.kafka is None else _ends(targets.kafka, targets.topics.state)
+    reports_before = None if targets.view_url is None else _reports_in_view(targets, None)
     began_s = time.monotonic()
-    answer = here.pool.request(
+    answer = targets.pool.request(
         "PUT",
-        f"{here.edge_url}/v3/tasks/{TASK}/progress",
+        f"{targets.edge_url}/v3/tasks/{TASK}/progress",
         body=json.dumps(REPORT).encode(),
-        headers={"X-Auth-Token": here.edge_token, "Content-Type": "application/json"},
-        timeout=here.wait_s,
+        headers={"X-Auth-Token": targets.edge_token, "Content-Type": "application/json"},
+        timeout=targets.wait_s,
         retries=False,
         redirect=False,
     )
@@ -70,43 +72,40 @@ def followed(stations: TraceTargets) -> Iterator[Finding]:
     yield good("report", f"acknowledged {_after(began_s)}")
     partition, offset = (_number(answer.headers.get(name)) for name in ("X-Partition", "X-Offset"))
     event: dict[str, Any] | None = None
-    if here.kafka is None:
-        yield unknown("on the topic", "Kafka was not asked", "give --bootstrap-servers")
-        yield unknown("in the state", "Kafka was not asked", "give --bootstrap-servers")
+    if targets.kafka is None:
+        yield unknown("on the topic", "Kafka was not read", "give --bootstrap-servers")
+        yield unknown("in the state", "Kafka was not read", "give --bootstrap-servers")
     else:
-        event = _event(here, here.kafka, partition, offset)
+        event = _find_event(targets, targets.kafka, partition, offset)
+        position = f"{targets.topics.progress.name}-{partition} at offset {offset}"
         if event is None:
-            what = f"{here.topics.progress.name}-{partition} at offset {offset} holds no report of ours"
-            yield bad(
-                "on the topic", what, "do the edge and --bootstrap-servers mean the same Kafka and the same --prefix?"
-            )
+            remedy = "do the edge and the doctor use the same Kafka and --prefix? See --bootstrap-servers"
+            yield bad("on the topic", f"{position} does not hold the report", remedy)
             return
-        yield good(
-            "on the topic", f"{here.topics.progress.name}-{partition} at offset {offset}, read {_after(began_s)}"
-        )
+        yield good("on the topic", f"{position}, read {_after(began_s)}")
         before = (state_before or {}).get(partition)
-        yield _in_the_state(here, here.kafka, event, partition, before, began_s)
-    if here.view_url is None:
-        yield unknown("in the view", "no view was asked", "give --view")
+        yield _find_state(targets, targets.kafka, event, partition, before, began_s)
+    if targets.view_url is None:
+        yield unknown("in the view", "no view is named", "give --view")
     else:
-        yield _in_the_view(here, event, heard_before, began_s)
+        yield _find_in_view(targets, event, reports_before, began_s)
 
 
-def _event(here: TraceTargets, kafka: KafkaClient, partition: int, offset: int) -> dict[str, Any] | None:
-    """The event that lies there, if it is our report."""
-    topic = here.topics.progress
+def _find_event(targets: TraceTargets, kafka: KafkaClient, partition: int, offset: int) -> dict[str, Any] | None:
+    """The event at this offset, if it is the report's."""
+    topic = targets.topics.progress
 
-    def ours(message: Message) -> dict[str, Any] | None:
-        record = _read(here.ids, topic, message)
+    def match(message: Message) -> dict[str, Any] | None:
+        record = _decode(targets.ids, topic, message)
         return record if record is not None and message.offset() == offset and record["task_id"] == TASK else None
 
     if partition < 0 or offset < 0:
         return None
-    return _first(kafka, topic, partition, OffsetRange(offset, offset + 1), ours, here.wait_s)
+    return _first_match(kafka, topic, partition, OffsetRange(offset, offset + 1), match, targets.wait_s)
 
 
-def _in_the_state(
-    here: TraceTargets,
+def _find_state(
+    targets: TraceTargets,
     kafka: KafkaClient,
     event: Mapping[str, Any],
     partition: int,
@@ -114,40 +113,42 @@ def _in_the_state(
     began_s: float,
 ) -> Finding:
     if before is None:
-        return bad("in the state", f"{here.topics.state.name} has no partition {partition}", "see the topics")
+        return bad("in the state", f"{targets.topics.state.name} has no partition {partition}", "see the topics")
     key = series_key(event["project_id"], TASK, event["subtask_name"])
 
-    def folded(message: Message) -> bool | None:
-        record = _read(here.ids, here.topics.state, message) if message.key() == key.encode() else None
+    def match(message: Message) -> bool | None:
+        record = _decode(targets.ids, targets.topics.state, message) if message.key() == key.encode() else None
         return True if record is not None and record["last_seen"] >= event["received_at"] else None
 
-    if _first(kafka, here.topics.state, partition, before, folded, here.wait_s):
-        return good("in the state", f"{here.topics.state.name}-{partition}, read {_after(began_s)}")
-    what = f"no row of it on {here.topics.state.name}-{partition} within {here.wait_s:g} s"
-    return bad("in the state", what, "is a worker running, and how far behind is it? `taskstream lag` tells")
+    if _first_match(kafka, targets.topics.state, partition, before, match, targets.wait_s):
+        return good("in the state", f"{targets.topics.state.name}-{partition}, read {_after(began_s)}")
+    what = f"no state of the report on {targets.topics.state.name}-{partition} within {targets.wait_s:g} s"
+    return bad("in the state", what, "is a worker running? `taskstream lag` shows how far it is behind")
 
 
-def _in_the_view(here: TraceTargets, event: Mapping[str, Any] | None, before: int | None, began_s: float) -> Finding:
-    deadline = time.monotonic() + here.wait_s
+def _find_in_view(
+    targets: TraceTargets, event: Mapping[str, Any] | None, before: int | None, began_s: float
+) -> Finding:
+    deadline = time.monotonic() + targets.wait_s
     while time.monotonic() < deadline:
-        heard = _heard(here, None if event is None else event["received_at"])
-        if heard is not None and (event is not None or heard > (before or 0)):
-            return good("in the view", f"{here.view_url} shows it {_after(began_s)}")
-        time.sleep(_PAUSE_S)
-    answer = _task(here)
+        reports = _reports_in_view(targets, None if event is None else event["received_at"])
+        if reports is not None and (event is not None or reports > (before or 0)):
+            return good("in the view", f"{targets.view_url} shows it {_after(began_s)}")
+        time.sleep(_POLL_S)
+    answer = _get_task(targets)
     if answer.status in {401, 403}:
         remedy = "give a token with the role read or operate: --view-token-file"
         return unknown("in the view", f"the view answers {answer.status}: {_error(answer)}", remedy)
-    what = f"{here.view_url} answers {answer.status} and does not show it within {here.wait_s:g} s"
+    what = f"{targets.view_url} answers {answer.status} and does not show it within {targets.wait_s:g} s"
     return bad("in the view", what, "does the view read the same --prefix, and is the token of the same project?")
 
 
-def _heard(here: TraceTargets, received_at_us: int | None) -> int | None:
-    """How many reports the view has of our series; None if none since `received_at_us`."""
-    answer = _task(here)
+def _reports_in_view(targets: TraceTargets, received_at_us: int | None) -> int | None:
+    """The view's count of reports of the series; None if it has none, or none received at `received_at_us` or later."""
+    answer = _get_task(targets)
     if answer.status != 200:
         return None
-    series = object_of(answer.data).get("subtasks")
+    series = json_object(answer.data).get("subtasks")
     for each in series if isinstance(series, list) else ():
         match each:
             case {"subtask_name": "CONFIGURE_LINUX", "reports": int(reports), "last_seen_ms": int(seen_ms)}:
@@ -155,40 +156,40 @@ def _heard(here: TraceTargets, received_at_us: int | None) -> int | None:
     return None
 
 
-def _task(here: TraceTargets) -> urllib3.BaseHTTPResponse:
-    url, headers = f"{here.view_url}/tasks/{TASK}", {"X-Auth-Token": here.view_token}
-    return here.pool.request("GET", url, headers=headers, timeout=here.wait_s, retries=False, redirect=False)
+def _get_task(targets: TraceTargets) -> urllib3.BaseHTTPResponse:
+    url, headers = f"{targets.view_url}/tasks/{TASK}", {"X-Auth-Token": targets.view_token}
+    return targets.pool.request("GET", url, headers=headers, timeout=targets.wait_s, retries=False, redirect=False)
 
 
 def _ends(kafka: KafkaClient, topic: Topic) -> dict[int, OffsetRange]:
     return Cluster(kafka.config()).pinned(topic.name, Latest(), Latest())
 
 
-def _first(
+def _first_match(
     kafka: KafkaClient,
     topic: Topic,
     partition: int,
-    span: OffsetRange,
-    wanted: Callable[[Message], T | None],
+    offsets: OffsetRange,
+    match: Callable[[Message], T | None],
     within_s: float,
 ) -> T | None:
-    """What `wanted` makes of the first record, from the span's begin on, of which it makes anything."""
+    """The first result of `match` that is not None, for the messages from the start of `offsets` on."""
     deadline = time.monotonic() + within_s
-    following = TopicTail(kafka.config(), topic.name, {partition: span}, to_the_end=False).batches()
+    batches = TopicTail(kafka.config(), topic.name, {partition: offsets}, to_the_end=False).batches()
     try:
-        for messages in following:
+        for messages in batches:
             for message in messages:
-                if (found := wanted(message)) is not None:
+                if (found := match(message)) is not None:
                     return found
             if time.monotonic() > deadline:
                 return None
     finally:
-        following.close()
+        batches.close()
     return None
 
 
-def _read(ids: SchemaIds, topic: Topic, message: Message) -> dict[str, Any] | None:
-    assert topic.value is not None, "the topic holds records"
+def _decode(ids: SchemaIds, topic: Topic, message: Message) -> dict[str, Any] | None:
+    assert topic.value is not None, "the topic has records"
     value: Any = message.value()
     try:
         return RecordReader(ids, topic.value).read(value)
@@ -197,17 +198,17 @@ def _read(ids: SchemaIds, topic: Topic, message: Message) -> dict[str, Any] | No
 
 
 def _error(answer: urllib3.BaseHTTPResponse) -> str:
-    return str(object_of(answer.data).get("error_msg", f"{len(answer.data):,} bytes that are not of our API"))[:200]
+    return str(json_object(answer.data).get("error_msg", f"{len(answer.data):,} bytes that are not an API error"))[:200]
 
 
 def _number(header: str | None) -> int:
-    """-1 for what is none."""
+    """The header as a non-negative integer; -1 if it is absent or anything else."""
     return int(header) if header is not None and header.isdecimal() and header.isascii() else -1
 
 
 def _refusal_remedy(status: int) -> str:
     if status in {401, 403}:
-        return "give a token with the role report: --token-file; `taskstream tokens add` makes one"
+        return "give a token with the role report: --token-file; `taskstream tokens add` creates one"
     return "see the edge's /readyz and its log" if status >= 500 else "is this the address of the edge?"
 
 

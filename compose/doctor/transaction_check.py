@@ -1,6 +1,6 @@
-"""One empty transaction on the probe topic: whether Kafka does them, and what time it is at the broker.
+"""Commits transactions of one empty record on the probe topic: do transactions work, and is the broker's clock right?
 
-A transaction's marker carries the broker's own time, the only one that a client is ever shown.
+The marker that ends a transaction has the broker's own time, which clients can read nowhere else.
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 
-_CALL_S = 10.0
-_NEWEST: OffsetSpec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call] # confluent-kafka gives no types here
-_LONG_AGO_MS = 1
+_CALL_TIMEOUT_S = 10.0
+_MAX_TIMESTAMP: OffsetSpec = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call] # untyped in confluent-kafka
+_RECORD_TIMESTAMP_MS = 1
+"""Far in the past, so that the marker has the highest timestamp on the topic."""
 _ATTEMPTS = 10
 _AGREE_S = 1.0
 
 
-def transaction_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
-    """Commit a few, and find a marker."""
-    must = {"transactional.id": f"{topics.prefix}.doctor-{uuid.uuid4()}", "log_level": 0, "linger.ms": 0}
-    sender = Producer(kafka.config(**must))
-    seen: list[_Seen] = []
+def check_transactions(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
+    """Whether transactions commit, and whether the timestamps of two markers agree with this machine's clock."""
+    required = {"transactional.id": f"{topics.prefix}.doctor-{uuid.uuid4()}", "log_level": 0, "linger.ms": 0}
+    producer = Producer(kafka.config(**required))
+    markers: list[_Marker] = []
     try:
-        sender.init_transactions(_CALL_S)
-        first = _commit_one(sender, topics.probe.name)
+        producer.init_transactions(_CALL_TIMEOUT_S)
+        first = _commit_one(producer, topics.probe.name)
         yield good("transactions", f"one was committed within {first.took_s * 1000:.1f} ms")
         committed = first
         for _ in range(_ATTEMPTS):
             if (at_ms := _marker_ms(kafka, topics.probe.name, committed.offset)) is not None:
-                seen.append(_Seen(committed, at_ms / 1000))
-            if len(seen) >= 2 and abs(seen[-1].ahead_s - seen[-2].ahead_s) < _AGREE_S:
+                markers.append(_Marker(committed, at_ms / 1000))
+            if len(markers) >= 2 and abs(markers[-1].ahead_s - markers[-2].ahead_s) < _AGREE_S:
                 break
-            committed = _commit_one(sender, topics.probe.name)
+            committed = _commit_one(producer, topics.probe.name)
     except KafkaException as error:
         remedy = "allow this user and the workers to write to the topics and to use transactional ids"
-        yield bad("transactions", f"it failed: {error.args[0].str()}", remedy)
+        yield bad("transactions", f"a transaction failed: {error.args[0].str()}", remedy)
         return
-    if len(seen) < 2 or abs(seen[-1].ahead_s - seen[-2].ahead_s) >= _AGREE_S:
-        remedy = "try again; an edge whose clock is ahead hides the broker's"
-        yield unknown("broker clock", "the broker's time could not be seen", remedy)
+    if len(markers) < 2 or abs(markers[-1].ahead_s - markers[-2].ahead_s) >= _AGREE_S:
+        remedy = "try again; records of an edge whose clock is ahead hide the broker's time"
+        yield unknown("broker clock", "the broker's time could not be read", remedy)
     else:
-        last = seen[-1]
+        last = markers[-1]
         yield clock_finding(
             "broker clock", "the broker", last.theirs_s, last.committed.before_s, last.committed.after_s
         )
@@ -57,7 +58,7 @@ def transaction_on(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class _Committed:
-    """A transaction of one record at this offset, committed between these two moments of our clock."""
+    """A transaction of one record at `offset`, committed between two moments of this machine's clock."""
 
     offset: int
     before_s: float
@@ -66,41 +67,43 @@ class _Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """The time of its marker."""
+class _Marker:
+    """The broker's time in a transaction's marker, in seconds since 1970 UTC."""
 
     committed: _Committed
     theirs_s: float
 
     @property
     def ahead_s(self) -> float:
-        """Of our clock, in seconds."""
+        """How far the broker's clock is ahead of this machine's, in seconds."""
         return self.theirs_s - (self.committed.before_s + self.committed.after_s) / 2
 
 
-def _commit_one(sender: Producer, topic: str) -> _Committed:
+def _commit_one(producer: Producer, topic: str) -> _Committed:
     offsets: list[int] = []
 
-    def delivered(error: KafkaError | None, message: Message) -> None:
+    def on_delivery(error: KafkaError | None, message: Message) -> None:
         offset = message.offset()
         offsets.append(-1 if error is not None or offset is None else offset)
 
-    sender.begin_transaction()
-    sender.produce(topic, b"", b"doctor", 0, on_delivery=delivered, timestamp=_LONG_AGO_MS)
-    sender.flush(_CALL_S)
+    producer.begin_transaction()
+    producer.produce(topic, b"", b"doctor", 0, on_delivery=on_delivery, timestamp=_RECORD_TIMESTAMP_MS)
+    producer.flush(_CALL_TIMEOUT_S)
     before_s, began_s = time.time(), time.monotonic()
-    sender.commit_transaction(_CALL_S)
+    producer.commit_transaction(_CALL_TIMEOUT_S)
     after_s, took_s = time.time(), time.monotonic() - began_s
     return _Committed(offsets[0] if offsets else -1, before_s, after_s, took_s)
 
 
 def _marker_ms(kafka: KafkaClient, topic: str, offset: int) -> int | None:
-    """The time of the marker right behind the record; None if what an edge has written hides it.
+    """The timestamp of the marker directly after the record at `offset`; None if an edge's record hides it.
 
-    Kafka is asked for the newest time on the topic; our record is told to be of 1970, its marker is of now. Between
-    them or after them an edge may have written; two markers that agree rule out that its time is taken for Kafka's.
+    Kafka returns the offset and timestamp of the record with the highest timestamp on the topic. The doctor's record
+    is dated 1970, so that is its marker, unless an edge has written to the probe topic meanwhile. An edge's record can
+    also take the marker's place; the caller therefore requires two markers that agree.
     """
-    place = TopicPartition(topic, 0)
+    partition = TopicPartition(topic, 0)
     admin = AdminClient(kafka.config(log_level=0))
-    found = admin.list_offsets({place: _NEWEST}, request_timeout=_CALL_S)[place].result()
+    offsets = admin.list_offsets({partition: _MAX_TIMESTAMP}, request_timeout=_CALL_TIMEOUT_S)
+    found = offsets[partition].result()
     return found.timestamp if found.offset == offset + 1 else None

@@ -1,1 +1,1 @@
-"""A pipeline on this machine: a Kafka of its own, processes that are kept up, ports, a token."""
+"""The whole pipeline on one machine: a local Kafka, and supervised processes of the other parts."""

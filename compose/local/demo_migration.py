@@ -1,6 +1,6 @@
-"""One real migration through the whole pipeline: what is copied, what is asked of the view, and whether both agree.
+"""Runs one real migration through a local stack, and compares the agent's figures with the view's. It prints nothing.
 
-The agent's own count is one side, the view's answer the other; nothing in between is trusted. It prints nothing.
+The comparison uses only what the agent counted and what the view returns, so an error anywhere between shows.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from taskstream.producer.agent import CopyJob, CopyResult, copy_tree
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient
 
-LOOK_EVERY_S = 0.5
-SETTLE_WITHIN_S = 30.0
+POLL_S = 0.5
+AGREE_WITHIN_S = 30.0
 FIELDS = ("progress", "replicatesize", "totalsize")
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedFigure:
-    """One number that both sides know: the agent's, and the view's (None where it has none)."""
+    """One figure of a subtask: the agent's value, and the view's (None if the view has none)."""
 
     subtask: str
     what: str
@@ -35,13 +35,13 @@ class ComparedFigure:
 
     @property
     def agrees(self) -> bool:
-        """Whether it is the same number."""
+        """Whether both values are equal."""
         return self.agent == self.view
 
 
 @dataclass(frozen=True, slots=True)
 class DemoMigration:
-    """A copy to be made and reported, and where."""
+    """A copy to run and report, and the stack's addresses and token."""
 
     job: CopyJob
     edge_url: str
@@ -50,31 +50,31 @@ class DemoMigration:
 
 
 class DemoView:
-    """What the view answers of one task."""
+    """Reads the migration's task from the view."""
 
     def __init__(self, migration: DemoMigration) -> None:
         self._url = f"{migration.view_url}/tasks/{migration.job.task_id}"
         self._pool = urllib3.PoolManager(headers={"X-Auth-Token": migration.token}, timeout=5, retries=False)
 
     def task(self) -> dict[str, Any] | None:
-        """Everything that is known of it; None while nothing is, or while the view is away."""
+        """The task as the API's JSON object; None if the view does not know it or does not answer."""
         try:
             answer = self._pool.request("GET", self._url)
         except urllib3.exceptions.HTTPError:
             return None
         if answer.status != 200:
             return None
-        known: dict[str, Any] = answer.json()
-        return known
+        document: dict[str, Any] = answer.json()
+        return document
 
 
 def migrate(
-    migration: DemoMigration, show: Callable[[dict[str, Any] | None], None], look_after: Callable[[], None]
+    migration: DemoMigration, show: Callable[[dict[str, Any] | None], None], poll_stack: Callable[[], None]
 ) -> CopyResult:
-    """Copy and report; meanwhile `show` what the view knows and `look_after` the processes, again and again.
+    """Run the copy in a thread; every POLL_S call `show` with the view's task, and `poll_stack`.
 
     Raises:
-        DemoError: the copy could not be made.
+        DemoError: the copy failed.
     """
     results: list[CopyResult] = []
     failures: list[Exception] = []
@@ -83,7 +83,7 @@ def migrate(
         try:
             with ProgressClient(migration.edge_url, AuthToken.of(migration.token)) as client:
                 results.append(copy_tree(migration.job, client, stop=stop))
-        except Exception as error:  # noqa: BLE001 (it is raised again in the thread that waits)
+        except Exception as error:  # noqa: BLE001 (it is raised again in the calling thread)
             failures.append(error)
 
     stop = threading.Event()
@@ -92,9 +92,9 @@ def migrate(
     thread.start()
     try:
         while thread.is_alive():
-            look_after()
+            poll_stack()
             show(view.task())
-            thread.join(LOOK_EVERY_S)
+            thread.join(POLL_S)
     finally:
         stop.set()
         thread.join()
@@ -103,20 +103,20 @@ def migrate(
     return results[0]
 
 
-def compare(migration: DemoMigration, result: CopyResult, look_after: Callable[[], None]) -> list[ComparedFigure]:
-    """Both sides' final numbers; asked until they agree, and for a while at most."""
+def compare(migration: DemoMigration, result: CopyResult, poll_stack: Callable[[], None]) -> list[ComparedFigure]:
+    """The final figures of agent and view. Reads the view until all agree, for at most AGREE_WITHIN_S seconds."""
     view = DemoView(migration)
-    deadline = time.monotonic() + SETTLE_WITHIN_S
+    deadline = time.monotonic() + AGREE_WITHIN_S
     while True:
         figures = _figures(view.task(), result)
         if all(figure.agrees for figure in figures) or time.monotonic() > deadline:
             return figures
-        look_after()
-        time.sleep(LOOK_EVERY_S)
+        poll_stack()
+        time.sleep(POLL_S)
 
 
 def bytes_of(folder: Path) -> int:
-    """The bytes in all regular files below a folder: a third count, by nobody's report."""
+    """The bytes of all regular files below a folder, counted independently of the agent."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 

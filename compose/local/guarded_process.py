@@ -1,4 +1,4 @@
-"""One child process that does not outlive its parent, whatever kills the parent. It knows no Kafka and no stack."""
+"""A child process that does not outlive its parent, however the parent ends. It knows no Kafka and no stack."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ TAIL_BYTES = 16 * 1024
 
 
 class GuardedProcess:
-    """A command in a session of its own (the terminal's Ctrl-C does not reach it), its output appended to a file.
+    """A command in its own session, so that the terminal's Ctrl-C does not reach it; its output is appended to a file.
 
-    `pid` is the command's own. When this process ends, even by SIGKILL, the command's whole process group gets
-    SIGTERM, and SIGKILL `orphan_grace_s` later. A child forked from this process without an exec delays that.
-    `lock` is a file that no two such commands hold at once; it is free again when the command ends.
+    `pid` is the process id of the command itself. When this process ends, even by SIGKILL, the command's process group
+    gets SIGTERM, and SIGKILL `orphan_grace_s` later; a child that this process forked without an exec delays that.
+    `lock` is a file that the command holds an exclusive lock on while it runs.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class GuardedProcess:
         self._output_begin = 0
 
     def start(self) -> None:
-        """Start the command; the output file is set aside as `*.old` first when it has grown large."""
+        """Start the command. An output file larger than OUTPUT_LIMIT_BYTES is first renamed to `*.old`."""
         assert self._popen is None, "a guarded process is started once"
         if self.output.exists() and self.output.stat().st_size > OUTPUT_LIMIT_BYTES:
             self.output.replace(self.output.with_name(self.output.name + ".old"))
@@ -75,15 +75,15 @@ class GuardedProcess:
         return self._popen.pid
 
     def poll(self) -> int | None:
-        """The exit code (negative: the signal that ended it), or None while it runs."""
+        """The exit code, negative for a signal; None while the command runs."""
         assert self._popen is not None, "not started"
         code = self._popen.poll()
         if code is not None:
-            self._let_go()
+            self._close_lifeline()
         return code
 
     def wait(self, timeout_s: float) -> int | None:
-        """The exit code, or None when it still runs after `timeout_s`."""
+        """The exit code; None if the command still runs after `timeout_s`."""
         assert self._popen is not None, "not started"
         try:
             self._popen.wait(timeout_s)
@@ -92,18 +92,18 @@ class GuardedProcess:
         return self.poll()
 
     def signal(self, signum: signal.Signals) -> None:
-        """Send the command a signal; nothing happens when it has ended."""
+        """Send the command a signal; does nothing if it has ended."""
         assert self._popen is not None, "not started"
         self._popen.send_signal(signum)
 
     def stop(self, deadline_s: float) -> int:
-        """SIGTERM, then SIGKILL to its whole group after `deadline_s`; gives the exit code."""
+        """Send SIGTERM, and SIGKILL if the command still runs after `deadline_s`; return the exit code."""
         self.signal(signal.SIGTERM)
         code = self.wait(deadline_s)
         return self.kill() if code is None else code
 
     def kill(self) -> int:
-        """SIGKILL to the command; what it started itself follows it. Gives the exit code."""
+        """Send SIGKILL; the watcher then ends the rest of the process group. Return the exit code."""
         assert self._popen is not None, "not started"
         self._popen.kill()
         self._popen.wait()
@@ -112,7 +112,7 @@ class GuardedProcess:
         return code
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of its output, to be shown when it died."""
+        """The last lines of the output since `start`."""
         try:
             with self.output.open("rb") as output:
                 output.seek(max(self._output_begin, output.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -121,8 +121,8 @@ class GuardedProcess:
             return ""
         return "\n".join(lines[-count:])
 
-    def _let_go(self) -> None:
-        """Close the lifeline: the watcher ends what is left of the group, and itself."""
+    def _close_lifeline(self) -> None:
+        """Close the pipe; the watcher then ends the rest of the process group, and itself."""
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1

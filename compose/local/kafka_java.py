@@ -1,4 +1,4 @@
-"""The java command lines that Kafka runs with, and the class archive that halves its start. It knows no ports."""
+"""The java command lines that run Kafka, and the class data archive that halves its start time. It knows no ports."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from pathlib import Path
 from taskstream.compose.errors import BrokerStartError
 from taskstream.compose.local.kafka_node import KafkaNode
 
-# One small node on a shared machine: the serial collector starts fastest and needs no threads of its own.
+# For one small node on a shared machine: the serial collector starts fastest and uses no extra threads.
 TUNING = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 FORMAT_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class KafkaJava:
-    """The java program, and Kafka's jars."""
+    """The java program and the folder of Kafka's jars."""
 
     java: str
     jars: Path
 
     @property
     def class_archive(self) -> Path:
-        """Classes kept ready to be mapped (JEP 350); an empty file: they could not be.
+        """The dynamic class data archive (JEP 350). An empty file means that it could not be created.
 
-        Java takes an archive only with the very java and class path that it was made with: both are in its name.
+        Java accepts an archive only with the java and class path that created it, so its name is a checksum of both.
         """
         java = Path(self.java).resolve()
         stat = java.stat()
@@ -38,13 +38,17 @@ class KafkaJava:
         return self.jars.parent / f"classes-{zlib.crc32(repr(made_with).encode()):08x}.jsa"
 
     def broker(self, node: KafkaNode, heap: str, flags: Sequence[str] = ()) -> list[str]:
-        """The command that is a broker."""
+        """The command line of a broker; `heap` is java's -Xmx, such as 1g."""
         logging = f"-Dlog4j2.configurationFile={node.logging_file}"
         main = ("kafka.Kafka", str(node.properties_file))
         return [*self._java(flags), f"-Xmx{heap}", logging, "-cp", self._class_path(), *main]
 
     def format(self, node: KafkaNode) -> None:
-        """Make the node's storage. Raises BrokerStartError."""
+        """Format the node's storage.
+
+        Raises:
+            BrokerStartError: the storage tool failed or timed out.
+        """
         main = ("kafka.tools.StorageTool", *node.begin_format(), "-t", _cluster_id())
         command = [*self._java(("-XX:TieredStopAtLevel=1",)), "-cp", self._class_path(), *main]
         try:
@@ -61,20 +65,23 @@ class KafkaJava:
     def _java(self, flags: Sequence[str]) -> list[str]:
         archive = self.class_archive
         mapped = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() and archive.stat().st_size else []
-        # An archive that does not fit is left unused; that is not worth a word in the broker's log.
+        # Java ignores an archive that does not match; the -Xlog options keep its warnings out of the broker's log.
         return [self.java, *TUNING, *flags, *mapped, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
     def _class_path(self) -> str:
-        return f"{self.jars}/*"  # java expands it, and a listing of processes stays readable
+        return f"{self.jars}/*"  # java expands the wildcard, so process listings stay short
 
 
 def _cluster_id() -> str:
-    """As `kafka.tools.StorageTool random-uuid` makes it, without half a second of java: base64, no dash in front."""
+    """A random cluster id in the format of `kafka.tools.StorageTool random-uuid`, without starting java.
+
+    The format is unpadded URL-safe base64 of 16 bytes; the first byte is zero, so that it does not begin with a dash.
+    """
     return base64.urlsafe_b64encode(b"\x00" + secrets.token_bytes(15)).decode("ascii").rstrip("=")
 
 
 def explain(what: str, code: int | None, output: str) -> str:
-    """Why java ended, in a message that ends with its last words."""
+    """A message about a java process that ended (`code`) or timed out (None), with the end of its output."""
     if "UnsupportedClassVersionError" in output:
         return f"{what}: this java is too old for Kafka, install Java 17 or newer (Debian: openjdk-17-jre-headless)"
     ended = "did not answer in time" if code is None else f"ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""The files of a one-node Kafka: its properties, logging, formatted storage. It knows no process and no cache."""
+"""The files of a one-node Kafka: properties, logging configuration, formatted storage. It runs no process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
-# After a kill -9 the controller lets the broker in again only when the dead one's session is over (default 9 s).
+# After a kill -9, the controller readmits the broker only when its old session has expired (default 9 s).
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
@@ -41,7 +41,7 @@ rootLogger.level=info
 rootLogger.appenderRef.console.ref=console
 logger.cleaner.name=org.apache.kafka.storage.internals.log.LogCleaner
 logger.cleaner.level=warn
-# Each client that comes would otherwise be told with some hundred lines of its settings.
+# Without this, every new client adds about a hundred lines of its settings to the log.
 logger.settings.name=org.apache.kafka.common.config
 logger.settings.level=warn
 """
@@ -49,7 +49,7 @@ logger.settings.level=warn
 
 @dataclass(frozen=True)
 class KafkaNode:
-    """A node's folder and ports. The folder may be used again, also with other ports, also after a kill -9."""
+    """A node's folder and ports. The folder can be reused, also with other ports, and also after a kill -9."""
 
     data_dir: Path
     port: int
@@ -57,34 +57,34 @@ class KafkaNode:
 
     @property
     def properties_file(self) -> Path:
-        """What `kafka.Kafka` is started with."""
+        """The configuration that `kafka.Kafka` is started with."""
         return self.data_dir / "server.properties"
 
     @property
     def logging_file(self) -> Path:
-        """log4j's configuration: everything to the console, which the starter keeps in a file."""
+        """log4j's configuration. It logs to standard output, which GuardedProcess appends to a file."""
         return self.data_dir / "log4j2.properties"
 
     @property
     def storage(self) -> Path:
-        """Kafka's own files."""
+        """The folder of Kafka's data."""
         return self.data_dir / "storage"
 
     @property
     def is_formatted(self) -> bool:
-        """Whether there is storage to start from."""
+        """Whether the storage is formatted."""
         return self.storage.is_dir()
 
     def write(self) -> None:
-        """Write the configuration files anew."""
+        """Write the configuration files, replacing old ones."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.properties_file.write_text(self._properties(self.storage), encoding="ascii")
         self.logging_file.write_text(LOGGING, encoding="ascii")
 
     def begin_format(self) -> Sequence[str]:
-        """Make ready for `kafka.tools.StorageTool`; gives its arguments but for the cluster's id (`-t ID`).
+        """Prepare a format; return the arguments of `kafka.tools.StorageTool` except the cluster id (`-t ID`).
 
-        The storage is made under another name: what a killed format leaves is never taken for storage.
+        The format writes to a folder with a temporary name, so that an interrupted format is not taken for storage.
         """
         shutil.rmtree(self._fresh_storage, ignore_errors=True)
         properties = self.data_dir / "format.properties"
@@ -92,7 +92,7 @@ class KafkaNode:
         return ("format", "--standalone", "-c", str(properties))
 
     def end_format(self) -> None:
-        """Give the formatted storage its name."""
+        """Rename the formatted storage to its final name."""
         self._fresh_storage.rename(self.storage)
 
     @property
@@ -106,7 +106,7 @@ class KafkaNode:
 
 
 def _escaped(value: str) -> str:
-    """A value as Java reads it back from a properties file."""
+    """The value for a Java properties file: a Unicode escape for all but printable ASCII, and for the backslash."""
     units = value.encode("utf-16-be")
     codes = (int.from_bytes(units[i : i + 2]) for i in range(0, len(units), 2))
     return "".join(chr(code) if 0x20 < code < 0x7F and code != 0x5C else f"\\u{code:04x}" for code in codes)

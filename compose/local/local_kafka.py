@@ -1,6 +1,6 @@
-"""An Apache Kafka of our own: one node on this machine, its data in one folder.
+"""A local Apache Kafka: one node on this machine, with its data in one folder.
 
-It knows how a broker is prepared, started, awaited and stopped; it must not know what its topics are for.
+It prepares, starts, awaits and stops a broker. It must not know the topics.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Self
 from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.guarded_process import GuardedProcess
-from taskstream.compose.local.kafka_jars import bring_jars, cache_lock, find_program
+from taskstream.compose.local.kafka_jars import cache_lock, find_program, install_jars
 from taskstream.compose.local.kafka_java import KafkaJava, explain
 from taskstream.compose.local.kafka_node import KafkaNode
 from taskstream.compose.local.ports import free_ports, is_free
@@ -28,15 +28,15 @@ HANDOVER_TIMEOUT_S = 8.0
 PROBE_TIMEOUT_S = 1.0
 
 
-def _unheard(_message: str) -> None:
-    """Nobody wants to be told."""
+def _ignore(_message: str) -> None:
+    """The default of `notify`."""
 
 
 class LocalKafka:
     """One broker process. `with LocalKafka(folder, cache_dir=...) as kafka:` starts and stops it.
 
-    The ports are chosen once, free ones unless given, and kept over restarts. The broker ends with this process,
-    whatever ends this process. `notify` is told in a sentence what takes long.
+    Ports that are not given are free ones; the ports stay the same over restarts. The broker ends when this process
+    ends, however that happens. `notify` is called with a sentence before a step that takes long.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LocalKafka:
         controller_port: int | None = None,
         heap: str = "1g",
         handover_timeout_s: float = HANDOVER_TIMEOUT_S,
-        notify: Callable[[str], None] = _unheard,
+        notify: Callable[[str], None] = _ignore,
     ) -> None:
         self.data_dir = data_dir
         self.log_file = data_dir / "kafka.log"
@@ -63,18 +63,18 @@ class LocalKafka:
 
     @property
     def port(self) -> int:
-        """Where the broker listens; known from `prepare` on."""
+        """The port that the broker listens on; known after `prepare`."""
         assert self._port, "the port is chosen by prepare() or start()"
         return self._port
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients are given."""
+        """The address for clients."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def client(self) -> KafkaClient:
-        """How to speak to it."""
+        """The client configuration for this broker."""
         return KafkaClient(self.bootstrap_servers)
 
     @property
@@ -85,18 +85,22 @@ class LocalKafka:
 
     @property
     def is_running(self) -> bool:
-        """Whether the broker's process lives."""
+        """Whether the broker's process runs."""
         return self._process is not None and self._process.poll() is None
 
     def prepare(self) -> list[str]:
-        """Everything but the start: jars, ports, files, storage. Gives the broker's command line.
+        """Prepare jars, ports, files and storage; return the broker's command line.
 
-        The command must run with a lock on `lock_file`.
-        Raises MissingProgramError, KafkaInstallError, BrokerStartError.
+        The command must run while holding a lock on `lock_file`.
+
+        Raises:
+            MissingProgramError: java or mvn is not installed.
+            KafkaInstallError: Maven could not download Kafka.
+            BrokerStartError: another broker uses the folder, or formatting the storage failed.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        _refuse_if_held(self.lock_file, self._handover_timeout_s)
-        java = KafkaJava(find_program("java"), bring_jars(self._cache_dir, self._notify))
+        _await_unlocked(self.lock_file, self._handover_timeout_s)
+        java = KafkaJava(find_program("java"), install_jars(self._cache_dir, self._notify))
         _archive_classes(java, self._cache_dir, self._notify)
         free = free_ports(2)
         self._port = self._port or free[0]
@@ -108,11 +112,15 @@ class LocalKafka:
         return java.broker(node, self._heap)
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Start it, and return when it answers. Raises PortInUseError and what `prepare` raises."""
+        """Start the broker and return when it answers.
+
+        Raises:
+            PortInUseError: another program listens on the port. Other errors as for `prepare`.
+        """
         assert not self.is_running, "already started"
         command = self.prepare()
         if not is_free(self.port):
-            raise PortInUseError(f"port {self.port} is taken: Kafka cannot listen there, choose another one or 0")
+            raise PortInUseError(f"port {self.port} is taken: another program listens there; choose another one, or 0")
         self._process = GuardedProcess(command, self.log_file, lock=self.lock_file)
         self._process.start()
         try:
@@ -122,19 +130,19 @@ class LocalKafka:
             raise
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop it cleanly, by force after `timeout_s`; nothing happens when it does not run."""
+        """Stop the broker with SIGTERM, and with SIGKILL after `timeout_s`; does nothing if it does not run."""
         if self._process is not None:
             self._process.stop(timeout_s)
             self._process = None
 
     def kill(self) -> None:
-        """End it as a crash would: SIGKILL, nothing flushed, nobody told."""
+        """End the broker as a crash would, with SIGKILL."""
         assert self._process is not None, "not started"
         self._process.kill()
         self._process = None
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it with the same ports and data."""
+        """Stop the broker if it runs, and start it with the same ports and data."""
         self.stop()
         self.start()
 
@@ -156,8 +164,12 @@ def _await_answer(process: GuardedProcess, client: KafkaClient, timeout_s: float
             raise BrokerStartError(explain(f"Kafka ({process.output})", code, process.last_lines()))
 
 
-def _refuse_if_held(lock_file: Path, timeout_s: float) -> None:
-    """Two brokers in one folder would ruin it; a predecessor that is just ending is waited for."""
+def _await_unlocked(lock_file: Path, timeout_s: float) -> None:
+    """Wait for a previous broker to release the folder: two brokers in one folder would corrupt its data.
+
+    Raises:
+        BrokerStartError: the folder is still locked after `timeout_s`.
+    """
     deadline = time.monotonic() + timeout_s
     with lock_file.open("a") as lock:
         while True:
@@ -174,13 +186,13 @@ def _refuse_if_held(lock_file: Path, timeout_s: float) -> None:
 
 
 def _archive_classes(java: KafkaJava, cache_dir: Path, notify: Callable[[str], None]) -> None:
-    """Run a throwaway broker once, so that java remembers the classes it loads: later starts take half as long."""
+    """Create the class data archive by running a temporary broker once; later starts then take half the time."""
     if java.class_archive.exists():
         return
     with cache_lock(cache_dir), tempfile.TemporaryDirectory(prefix="classes.", dir=java.jars.parent) as scratch:
         if java.class_archive.exists():
             return
-        notify("recording Kafka's classes for a faster start (once, some 10 s)")
+        notify("archiving Kafka's classes for a faster start (once, about 10 s)")
         fresh = Path(scratch) / "classes.jsa"
         node = KafkaNode(Path(scratch), *free_ports(2))
         node.write()

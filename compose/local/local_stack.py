@@ -1,6 +1,6 @@
-"""taskstream on one machine: which processes it is made of, with which options, ready when.
+"""The pipeline on one machine: its processes, their options, and how each reports that it is ready.
 
-It knows the command lines of the other commands; it must not know how processes are kept.
+It knows the command lines of the other commands. It must not know how processes are supervised.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Never, Self
 
 from taskstream.compose.errors import StackPortTaken, TopicsDiffer
 from taskstream.compose.kafka_client import KafkaClient, write_properties
-from taskstream.compose.local.kept_service import Happening, Service
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.local_token import local_token
 from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import http_answers, kafka_answers
+from taskstream.compose.local.supervised_service import Service, ServiceEvent
 from taskstream.compose.local.supervisor import Supervisor
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Difference, Topics, differences
@@ -30,43 +30,44 @@ from taskstream.schemas.topics import Difference, Topics, differences
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 1.0
 DRAIN_TIMEOUT_S = 5
-OUR_OWN = KafkaClient("")
+LOCAL_KAFKA = KafkaClient("")
 
 
 @dataclass(frozen=True)
 class StackSettings:
-    """What a stack is made of. A port of 0 is a free one; `kafka` without brokers is a Kafka of our own."""
+    """The settings of a stack. A port of 0 means any free port; `kafka` without brokers means a local Kafka."""
 
     data_dir: Path
     cache_dir: Path
-    kafka: KafkaClient = OUR_OWN
+    kafka: KafkaClient = LOCAL_KAFKA
     topics: Topics = field(default_factory=Topics)
     tokens: Path | None = None
-    """Who may call; None: one token is made, and kept in the data folder."""
+    """A file of hashed tokens; None: a token is generated and kept in the data folder."""
     kafka_port: int = 9092
     edge_port: int = 8080
     view_port: int = 8081
     worker_metrics_port: int = 9464
-    """Of the first worker; the next has the next one."""
+    """The port of the first worker; each further worker has the next port."""
     workers: int = 1
     bucket_s: float = 60.0
-    """What worker and view take for a minute; for the life of the topics."""
+    """The length of a rate window of worker and view, in seconds. It must not change while the topics exist."""
 
 
 class LocalStack:
-    """Kafka, topics, view, workers and edge. `with LocalStack(...) as stack:` they are up; after it they are not.
+    """Kafka, topics, view, workers and edge. `with LocalStack(...) as stack:` starts and stops them.
 
-    `tell` hears what happens to processes, `notify` what takes long; see Supervisor for `hurry`.
+    `on_event` is called when a process becomes ready, dies or stops; `notify` with a sentence before a step that takes
+    long; `on_difference` for each harmless difference of the topics. See Supervisor for `kill_now`.
     """
 
     def __init__(
         self,
         settings: StackSettings,
         *,
-        tell: Callable[[Happening], None],
+        on_event: Callable[[ServiceEvent], None],
         notify: Callable[[str], None],
         on_difference: Callable[[Difference], None] = lambda _difference: None,
-        hurry: Callable[[], bool] = lambda: False,
+        kill_now: Callable[[], bool] = lambda: False,
     ) -> None:
         self.settings = settings
         self.kafka = settings.kafka
@@ -76,20 +77,25 @@ class LocalStack:
         self.worker_urls: tuple[str, ...] = ()
         self._notify = notify
         self._on_difference = on_difference
-        self._supervisor = Supervisor(settings.data_dir / "logs", tell, hurry=hurry)
+        self._supervisor = Supervisor(settings.data_dir / "logs", on_event, kill_now=kill_now)
 
     def start(self) -> None:
-        """Bring everything up.
+        """Start everything, and return when every process is ready.
 
-        Raises ComposeError of many kinds, and CredentialsUnusable for a bad file of tokens.
+        Raises:
+            StackPortTaken: a port is taken, or given to two processes.
+            TopicsDiffer: the topics exist and must not be used.
+            ProcessStartError: a process did not become ready.
+            CredentialsUnusable: the file of tokens is invalid.
+            ComposeError: the local Kafka could not be installed or started; see LocalKafka.
         """
         settings = self.settings
         edge_port, view_port, *worker_ports = _ports(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         tokens = settings.tokens
         if tokens is None:
-            made = local_token(settings.data_dir)
-            self.token, tokens = made.token, made.tokens_file
+            local = local_token(settings.data_dir)
+            self.token, tokens = local.token, local.tokens_file
         self.edge_url, self.view_url = f"http://{HOST}:{edge_port}", f"http://{HOST}:{view_port}"
         self.worker_urls = tuple(f"http://{HOST}:{port}" for port in worker_ports)
         if not settings.kafka.bootstrap_servers:
@@ -101,18 +107,18 @@ class LocalStack:
         view = self._command("view", self.view_url, *listen, *bucket, "--port", str(view_port))
         workers = [self._worker(number, port, *bucket) for number, port in enumerate(worker_ports, 1)]
         edge = self._command("edge", self.edge_url, *listen, "--port", str(edge_port), *drain)
-        self._supervisor.start(view, *workers, edge)  # stopped from the last to the first
+        self._supervisor.start(view, *workers, edge)  # they are stopped in the opposite order
 
-    def look(self) -> None:
-        """Look at each process once, and start again what died: for who has something else to do meanwhile."""
-        self._supervisor.look(time.monotonic())
+    def poll(self) -> None:
+        """Check each process once and restart those that died: for a caller with its own loop instead of `run`."""
+        self._supervisor.poll(time.monotonic())
 
     def run(self) -> Never:
-        """Keep everything up; a KeyboardInterrupt is the way out."""
+        """Supervise the processes until a KeyboardInterrupt."""
         self._supervisor.run()
 
     def stop(self) -> None:
-        """Stop everything: the edge first, so that agents are refused cleanly; Kafka last."""
+        """Stop everything: the edge first, so that it can answer the reports in flight; Kafka last."""
         self._supervisor.stop()
 
     def pids(self) -> dict[str, int]:
@@ -155,23 +161,23 @@ class LocalStack:
             self._on_difference(each)
 
     def _worker(self, number: int, port: int, *options: str) -> Service:
-        """Who starts again under an instance's name takes over at once; the name is this folder's alone."""
+        """A worker with a stable instance name, unique to this folder: a restarted worker fences its predecessor."""
         folder = zlib.crc32(str(self.settings.data_dir.absolute()).encode())
         instance = ("--instance", f"{socket.gethostname()}-{folder:08x}-{number}")
         url = self.worker_urls[number - 1]
         return self._command("worker", url, "--metrics-port", str(port), *instance, *options, name=f"worker-{number}")
 
-    def _command(self, noun: str, url: str, *options: str, name: str = "") -> Service:
+    def _command(self, subcommand: str, url: str, *options: str, name: str = "") -> Service:
         command = (
-            *(sys.executable, "-P", "-m", "taskstream", noun),
+            *(sys.executable, "-P", "-m", "taskstream", subcommand),
             *("--bootstrap-servers", self.kafka.bootstrap_servers, "--prefix", self.settings.topics.prefix),
             *self._kafka_config(),
             *options,
         )
-        return Service(name or noun, command, partial(http_answers, f"{url}/readyz", PROBE_TIMEOUT_S))
+        return Service(name or subcommand, command, partial(http_answers, f"{url}/readyz", PROBE_TIMEOUT_S))
 
     def _kafka_config(self) -> tuple[str, ...]:
-        """Settings go through a file of their owner's: a command line is seen by everybody."""
+        """The option that passes the Kafka properties, in a private file: every user can see command lines."""
         if not self.kafka.properties:
             return ()
         path = (self.settings.data_dir / "kafka.properties").absolute()
@@ -180,19 +186,23 @@ class LocalStack:
 
 
 def _ports(settings: StackSettings) -> list[int]:
-    """Those of the edge, the view and each worker: as asked for, or free ones. Raises StackPortTaken."""
-    asked = [(settings.edge_port, "edge"), (settings.view_port, "view")]
+    """The ports of the edge, the view and each worker; 0 is replaced by a free port.
+
+    Raises:
+        StackPortTaken: a port is taken, or given to two processes.
+    """
+    requested = [(settings.edge_port, "edge"), (settings.view_port, "view")]
     for number in range(settings.workers):
         port = settings.worker_metrics_port
-        asked.append((port and port + number, "worker metrics"))
-    ours = [] if settings.kafka.bootstrap_servers else [(settings.kafka_port, "kafka")]
+        requested.append((port and port + number, "worker metrics"))
+    kafka = [] if settings.kafka.bootstrap_servers else [(settings.kafka_port, "kafka")]
     taken: dict[int, str] = {}
-    for port, server in (*ours, *asked):
+    for port, server in (*kafka, *requested):
         if port and not is_free(port):
             raise StackPortTaken(f"port {port} is taken: another program listens there", server)
         if port in taken:
             raise StackPortTaken(f"port {port} is given to {taken[port]} and to {server}", server)
         if port:
             taken[port] = server
-    free = iter(free_ports(len(asked)))
-    return [port or next(free) for port, _ in asked]
+    free = iter(free_ports(len(requested)))
+    return [port or next(free) for port, _ in requested]

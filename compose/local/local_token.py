@@ -1,4 +1,4 @@
-"""The token of a stack on this machine: made once, kept in the data folder for its owner alone."""
+"""The token of a local stack: generated once and kept in the data folder, readable only by its owner."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ PROJECT = "local"
 
 @dataclass(frozen=True)
 class LocalToken:
-    """The token in clear, for the curl line, and the file of hashes that the edge and the view are given."""
+    """The token, for the printed curl commands, and the file of hashed tokens for the edge and the view."""
 
     token: str
     tokens_file: Path
 
 
 def local_token(data_dir: Path) -> LocalToken:
-    """The folder's token, made at the first call. The hashes may be added to; the token stays among them.
+    """The token of this data folder, generated at the first call. Tokens that were added to the file stay in it.
 
     Raises:
-        CredentialsUnusable: the file of hashes was changed into something else.
+        CredentialsUnusable: the file of hashed tokens is invalid.
     """
     clear, hashes = data_dir / "token", data_dir / "tokens.jsonl"
     token = clear.read_text("ascii").strip() if clear.exists() else ""

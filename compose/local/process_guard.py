@@ -1,11 +1,11 @@
-"""What a guarded process starts as: `process_guard.py run FD GRACE_S LOCK COMMAND...`.
+"""The program that GuardedProcess starts: `process_guard.py run FD GRACE_S LOCK COMMAND...`.
 
-It uses the standard library only.
+It uses the standard library only, so that it starts fast.
 
-It leaves a watcher behind and then becomes the command. The watcher holds the reading end of a pipe whose other end
-only the starter has; when that end closes, however the starter died, the watcher ends the command's process group.
-Being a member of the group itself, it keeps the group's number from being given to somebody else.
-LOCK is a file that the command holds a lock on for as long as it lives, or - for none.
+It forks a watcher and then executes the command in its own process. The watcher reads from a pipe whose writing end
+only the starter holds. When that end closes, however the starter ended, the watcher ends the command's process group.
+The watcher is a member of the group, so the system cannot assign the group's id to other processes.
+LOCK is a file that the command holds an exclusive lock on while it runs, or - for none.
 """
 
 from __future__ import annotations
@@ -21,61 +21,61 @@ LOCK_TIMEOUT_S = 10.0
 
 
 def run(fd: int, grace_s: str, lock: str, command: list[str]) -> None:
-    """Leave a watcher behind, then become `command`; returns only if it cannot be started."""
+    """Fork the watcher, then execute `command` in this process."""
     if os.fork() == 0:
         if os.fork() == 0:
             _become_watcher(fd, grace_s)
         os._exit(0)
-    os.wait()  # the watcher now belongs to init: the command must not find a child that it never had
+    os.wait()  # the watcher is now init's child: the command must not inherit a child that it did not start
     os.set_inheritable(fd, False)  # noqa: FBT003 -- the argument is positional only
     if lock != "-":
-        _hold(lock)
+        _acquire(lock)
     for signum in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(signum, signal.SIG_DFL)  # Python ignores them, and that would pass to the command
+        signal.signal(signum, signal.SIG_DFL)  # Python ignores them, and the command would inherit that
     try:
-        os.execvp(command[0], command)  # noqa: S606 -- becoming the command is what this program is for
+        os.execvp(command[0], command)  # noqa: S606 -- executing the command is the purpose of this program
     except OSError as error:
         sys.exit(f"{command[0]}: {error.strerror}")
 
 
 def watch(fd: int, grace_s: float) -> None:
-    """Wait until the starter's end closes, then end the group: politely, and `grace_s` later by force."""
+    """Wait until the starter's end of the pipe closes, then send the group SIGTERM, and SIGKILL `grace_s` later."""
     while os.read(fd, 1):
         pass
     group = os.getpgrp()
     os.killpg(group, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while _leader_lives(group) and time.monotonic() < deadline:
+    while _leader_runs(group) and time.monotonic() < deadline:
         time.sleep(POLL_S)
     os.killpg(group, signal.SIGKILL)
 
 
-def _hold(lock: str) -> None:
-    """Take the lock with a descriptor that stays open in the command: the system frees it when the command ends."""
-    held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+def _acquire(lock: str) -> None:
+    """Lock the file with a descriptor that the command inherits: the system releases it when the command ends."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                sys.exit(f"{lock} is held by another process")
+                sys.exit(f"{lock} is locked by another process")
             time.sleep(POLL_S)
         else:
             break
-    os.set_inheritable(held, True)  # noqa: FBT003 -- the argument is positional only
+    os.set_inheritable(descriptor, True)  # noqa: FBT003 -- the argument is positional only
 
 
 def _become_watcher(fd: int, grace_s: str) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):  # a reader of the command's output must see its end
-        os.dup2(nowhere, stream)
+    devnull = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):  # so that a reader of the command's output gets the end of file
+        os.dup2(devnull, stream)
     os.execv(sys.executable, [sys.executable, "-I", "-S", __file__, "watch", str(fd), grace_s])  # noqa: S606 -- see above
 
 
-def _leader_lives(group: int) -> bool:
+def _leader_runs(group: int) -> bool:
     try:
         os.kill(group, 0)
     except ProcessLookupError:
@@ -84,9 +84,9 @@ def _leader_lives(group: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """A leader whose starter is dead and whom nobody reaps is dead all the same (told by Linux's /proc only)."""
+    """Whether the process has ended but was not reaped, because its parent died. Known only on Linux, from /proc."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 -- pathlib would double this program's start time
+        with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 -- importing pathlib doubles the start time
             return stat.read().rpartition(b")")[2].split()[0] == b"Z"
     except OSError:
         return False

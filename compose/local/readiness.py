@@ -1,4 +1,4 @@
-"""Whether a server answers, asked in its own protocol. It starts and stops nothing."""
+"""Tests whether a server answers, in its own protocol. It starts and stops nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUIET = {"log_level": 0, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms":
 
 
 def kafka_answers(client: KafkaClient, timeout_s: float) -> bool:
-    """Whether a broker that takes requests answered a metadata request within `timeout_s`."""
+    """Whether the cluster answers a metadata request within `timeout_s` and lists at least one broker."""
     admin = AdminClient(client.config(**QUIET))
     try:
         return bool(admin.list_topics(timeout=timeout_s).brokers)
@@ -21,7 +21,7 @@ def kafka_answers(client: KafkaClient, timeout_s: float) -> bool:
 
 
 def http_answers(url: str, timeout_s: float) -> bool:
-    """Whether `url` answered 200 within `timeout_s`."""
+    """Whether a GET of `url` answers 200 within `timeout_s`."""
     try:
         return urllib3.request("GET", url, timeout=timeout_s, retries=False, redirect=False).status == 200
     except urllib3.exceptions.HTTPError:

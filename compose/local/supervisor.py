@@ -1,6 +1,6 @@
-"""Processes that make up one stack: started in order, kept up, and stopped in the opposite order.
+"""Supervises the processes of one stack: starts them in order, restarts them, and stops them in the opposite order.
 
-It knows when each is looked at; what a look does, the service itself knows.
+It schedules the polls; `SupervisedService` does the work of each.
 """
 
 from __future__ import annotations
@@ -12,82 +12,91 @@ from types import TracebackType
 from typing import Never, Self
 
 from taskstream.compose.errors import ProcessStartError
-from taskstream.compose.local.kept_service import Backoff, Happening, KeptService, Service, ServiceDied
+from taskstream.compose.local.supervised_service import (
+    Backoff,
+    Service,
+    ServiceDied,
+    ServiceEvent,
+    SupervisedService,
+)
 
 POLL_S = 0.1
 
 
 class Supervisor:
-    """Starts services, restarts those that die, stops all when it closes.
+    """Starts services, restarts those that die, and stops all when it is closed.
 
-    None outlives it: when it is killed itself, each is told to end, and made to end five seconds later.
-    Each one's output is appended to `log_dir`/NAME.log. `tell` hears what happens; `hurry` is asked while
-    stopping, and its yes means: kill what is left.
+    No service outlives it: if it is killed, each service gets SIGTERM, and SIGKILL five seconds later. The output of
+    a service is appended to `log_dir`/NAME.log. `on_event` is called for every event. `kill_now` is polled while
+    services stop; once it returns True, the remaining ones are killed.
     """
 
     def __init__(
         self,
         log_dir: Path,
-        tell: Callable[[Happening], None],
+        on_event: Callable[[ServiceEvent], None],
         *,
         backoff: Backoff | None = None,
-        hurry: Callable[[], bool] = lambda: False,
+        kill_now: Callable[[], bool] = lambda: False,
     ) -> None:
         self._log_dir = log_dir
-        self._tell = tell
+        self._on_event = on_event
         self._backoff = backoff or Backoff()
-        self._hurry = hurry
-        self._kept: list[KeptService] = []
+        self._kill_now = kill_now
+        self._services: list[SupervisedService] = []
 
     def start(self, *services: Service) -> None:
-        """Start these together, return when all are ready. Raises ProcessStartError.
+        """Start these services together, and return when all are ready.
 
-        One that ends before it was ever ready is not tried again: it was told wrongly, rather than unlucky.
+        A service that ends before it was ever ready is not restarted, because its configuration is probably wrong.
+
+        Raises:
+            ProcessStartError: a service ended, or was not ready after its `ready_timeout_s`.
         """
         self._log_dir.mkdir(parents=True, exist_ok=True)
-        fresh = [KeptService(service, self.log_file(service.name), self._backoff) for service in services]
-        self._kept += fresh
-        while not all(kept.was_ready for kept in fresh):
+        started = [SupervisedService(service, self.log_file(service.name), self._backoff) for service in services]
+        self._services += started
+        while not all(each.was_ready for each in started):
             now_s = time.monotonic()
-            for happening in self.look(now_s):
-                if isinstance(happening, ServiceDied) and not happening.was_ready:
-                    raise ProcessStartError(self._in_last_words(happening))
-            for kept in fresh:
-                if kept.is_late(now_s):
-                    raise ProcessStartError(self._too_late(kept))
+            for event in self.poll(now_s):
+                if isinstance(event, ServiceDied) and not event.was_ready:
+                    raise ProcessStartError(self._death_message(event))
+            for each in started:
+                if each.is_late(now_s):
+                    raise ProcessStartError(self._timeout_message(each))
             time.sleep(POLL_S)
 
     def run(self) -> Never:
-        """Keep the services up; a KeyboardInterrupt is the way out."""
+        """Supervise the services until a KeyboardInterrupt."""
         while True:
-            self.look(time.monotonic())
+            self.poll(time.monotonic())
             time.sleep(POLL_S)
 
-    def look(self, now_s: float) -> list[Happening]:
-        """Look at each service once; what happened is told, and given back.
+    def poll(self, now_s: float) -> list[ServiceEvent]:
+        """Poll each service once; report and return the events.
 
-        Only a death before it was ever ready is not told: `start` raises that.
+        The death of a service that was never ready is returned but not reported: `start` raises it.
         """
-        happenings = [happening for kept in self._kept if (happening := kept.look(now_s)) is not None]
-        for happening in happenings:
-            if not isinstance(happening, ServiceDied) or happening.was_ready:
-                self._tell(happening)
-        return happenings
+        events = [event for each in self._services if (event := each.poll(now_s)) is not None]
+        for event in events:
+            if not isinstance(event, ServiceDied) or event.was_ready:
+                self._on_event(event)
+        return events
 
     def stop(self) -> None:
-        """Stop all, the last one first, each before the next."""
-        while self._kept:
-            stopped = self._kept.pop().stop(self._hurry)
+        """Stop the services one after another, the last started first."""
+        while self._services:
+            stopped = self._services.pop().stop(self._kill_now)
             if stopped is not None:
-                self._tell(stopped)
+                self._on_event(stopped)
 
     def log_file(self, service: str) -> Path:
-        """Where a service's output is kept."""
+        """The file of a service's output."""
         return self._log_dir / f"{service}.log"
 
     def pids(self) -> dict[str, int]:
-        """The process ids of those that live, by name."""
-        return {kept.service.name: kept.pid for kept in self._kept if kept.pid is not None}
+        """[name] The process id of each running service."""
+        return {each.service.name: each.pid for each in self._services if each.pid is not None}
 
     def __enter__(self) -> Self:
         return self
@@ -97,10 +106,10 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def _in_last_words(self, died: ServiceDied) -> str:
-        where = self.log_file(died.service)
-        return f"{died.service} ended with exit code {died.code} before it was ready ({where}):\n{died.last_lines}"
+    def _death_message(self, died: ServiceDied) -> str:
+        log = self.log_file(died.service)
+        return f"{died.service} ended with exit code {died.code} before it was ready ({log}):\n{died.last_lines}"
 
-    def _too_late(self, kept: KeptService) -> str:
-        name, timeout_s = kept.service.name, kept.service.ready_timeout_s
-        return f"{name} was not ready after {timeout_s:g} s ({self.log_file(name)}):\n{kept.last_lines()}"
+    def _timeout_message(self, late: SupervisedService) -> str:
+        name, timeout_s = late.service.name, late.service.ready_timeout_s
+        return f"{name} was not ready after {timeout_s:g} s ({self.log_file(name)}):\n{late.last_lines()}"

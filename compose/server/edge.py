@@ -13,7 +13,7 @@ from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.limits import Limits
 from taskstream.producer.admission.readiness import Readiness, ReadinessWatch
-from taskstream.producer.events.event import EventWriter
+from taskstream.producer.events.event import EventBuilder
 from taskstream.producer.http.application import Edge
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.producer.http.express import ExpressLane
@@ -59,10 +59,10 @@ def build_edge(
     )
     readiness, counts = Readiness(), EdgeCounts()
     admission = Admission(build_callers(settings.callers), acks, readiness, limits, counts)
-    writer = EventWriter(settings.ids)
+    event_builder = EventBuilder(settings.ids)
     metrics = EdgeMetrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
-    progress = ProgressEndpoint(admission, writer, acks, limits)
-    batch = BatchEndpoint(admission, writer, acks, limits)
+    progress = ProgressEndpoint(admission, event_builder, acks, limits)
+    batch = BatchEndpoint(admission, event_builder, acks, limits)
     refusals = Refusals(counts)
     express = ExpressLane(admission, progress, acks, refusals, limits.body_bytes)
     return Edge(progress, batch, acks, readiness, ReadinessWatch(readiness, acks), metrics, refusals, express)

@@ -1,8 +1,8 @@
 """Produces events and awaits Kafka's acknowledgements: the only file of this room that uses librdkafka's producer.
 
 It knows no HTTP and no report. While events are in flight, the event loop polls librdkafka, and one poll delivers the
-delivery reports of all of them: there is no extra thread and no task per report. `benchmarks/ack_ways.py` measures the
-alternatives.
+delivery reports of all of them: there is no extra thread and no task per report. `benchmarks/ack_variants.py` measures
+the alternatives.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference agent: copies a tree and reports it as a migration's subtasks do. It knows only the edge's API."""
+"""The reference agent: copies a directory tree and reports the copy as a migration. It knows only the edge's API."""
 
 from taskstream.producer.agent.copying import copy_tree
 from taskstream.producer.agent.job import CopyJob, CopyResult, Problem, ReportCounts, Subtask

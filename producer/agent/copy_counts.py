@@ -1,15 +1,15 @@
-"""What the agent knows that it has done, kept up as it goes; it becomes the result."""
+"""The counts of one copy, updated while it runs, and their conversion to a CopyResult. It does no I/O."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from taskstream.producer.agent.job import CopyResult, Problem, ReportCounts, Subtask
-from taskstream.producer.agent.tree import Entry, EntryKind, readable
+from taskstream.producer.agent.tree import Entry, EntryKind, printable
 
 
 @dataclass(slots=True)
 class CopyCount:
-    """Entries by kind, and the bytes of the files among them."""
+    """The number of entries by kind, and the bytes of the files."""
 
     files: int = 0
     bytes: int = 0
@@ -17,7 +17,7 @@ class CopyCount:
     directories: int = 0
 
     def add(self, entry: Entry, size: int) -> None:
-        """One more entry, of so many bytes."""
+        """Count one entry; `size` is in bytes, 0 for anything but a file."""
         self.files += entry.kind is EntryKind.FILE
         self.links += entry.kind is EntryKind.LINK
         self.directories += entry.kind is EntryKind.DIRECTORY
@@ -26,48 +26,54 @@ class CopyCount:
 
 @dataclass(slots=True)
 class CopyCounts:
-    """`there` is at the destination, `found` was there already; `undone` counts this subtask's failures."""
+    """The counts of one copy."""
 
-    there: CopyCount = field(default_factory=CopyCount)
-    found: CopyCount = field(default_factory=CopyCount)
+    at_destination: CopyCount = field(default_factory=CopyCount)
+    """Entries that are up to date at the destination."""
+    already_there: CopyCount = field(default_factory=CopyCount)
+    """Those of them that were up to date before the copy."""
     specials: int = 0
-    undone: int = 0
+    """Sockets, pipes and devices, which are not copied."""
+    failures: int = 0
+    """Entries of the current subtask that could not be copied."""
     problems: dict[str, str] = field(default_factory=dict)
+    """[path] Why the entry is not at the destination."""
     subtasks: list[Subtask] = field(default_factory=list)
 
-    def failed(self, path: str, reason: str) -> None:
-        """The entry could not be brought to the destination, this time."""
+    def add_failure(self, path: str, reason: str) -> None:
+        """Record that an entry could not be copied in this subtask."""
         self.problems[path] = reason
-        self.undone += 1
+        self.failures += 1
 
-    def gone(self, path: str) -> None:
-        """The entry has left the source before it could be copied: nothing of it is left to do."""
+    def add_vanished(self, path: str) -> None:
+        """Record that an entry disappeared from the source. It does not keep the subtask from completing."""
         self.problems[path] = "gone before it could be copied"
 
-    def retry(self, entries: Iterable[Entry]) -> None:
-        """Whatever was wrong with these is forgotten: they are about to be tried again."""
+    def clear_problems(self, entries: Iterable[Entry]) -> None:
+        """Forget the problems of these entries, before they are tried again."""
         if self.problems:
             for entry in entries:
                 self.problems.pop(entry.path, None)
 
     def summary(self) -> str:
-        """One line for the trace."""
+        """One line for a report's process_trace."""
         failed = f", {len(self.problems):,} could not be copied" if self.problems else ""
-        return f"{self.there.files:,} files of {self.there.bytes:,} bytes are at the destination{failed}"
+        files, size = self.at_destination.files, self.at_destination.bytes
+        return f"{files:,} files of {size:,} bytes are at the destination{failed}"
 
     def result(self, *, seconds: float, bytes_moved: int, reports: ReportCounts, stopped: str) -> CopyResult:
-        """The facts for whoever asked."""
+        """The result of the copy; `stopped` is the reason for an early end, or ""."""
         return CopyResult(
-            files=self.there.files,
-            bytes=self.there.bytes,
-            files_already_there=self.found.files,
-            bytes_already_there=self.found.bytes,
+            files=self.at_destination.files,
+            bytes=self.at_destination.bytes,
+            files_already_there=self.already_there.files,
+            bytes_already_there=self.already_there.bytes,
             bytes_moved=bytes_moved,
-            links=self.there.links,
-            directories=self.there.directories,
+            links=self.at_destination.links,
+            directories=self.at_destination.directories,
             specials=self.specials,
             seconds=seconds,
-            problems=tuple(Problem(readable(path), reason) for path, reason in self.problems.items()),
+            problems=tuple(Problem(printable(path), reason) for path, reason in self.problems.items()),
             subtasks=tuple(self.subtasks),
             reports=reports,
             stopped=stopped,

@@ -1,4 +1,4 @@
-"""The copy itself, subtask by subtask: look, migrate, catch up, configure. It knows their order, not how bytes move."""
+"""Runs a copy as four subtasks: scan, migrate, sync, configure. It knows their order, not how bytes are moved."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taskstream.producer.agent.copy_counts import CopyCount, CopyCounts
-from taskstream.producer.agent.destination import claimed
+from taskstream.producer.agent.destination import locked_destination
 from taskstream.producer.agent.job import CopyJob, CopyResult
 from taskstream.producer.agent.progress_meter import CopyProgress, ProgressMeter
 from taskstream.producer.agent.replica import Replica
@@ -16,7 +16,7 @@ from taskstream.producer.agent.report_fields import ProcessUsage, to_report
 from taskstream.producer.agent.reporter import Reporter
 from taskstream.producer.agent.throttle import Throttle
 from taskstream.producer.agent.transfer import CopyStopped, Transfer
-from taskstream.producer.agent.tree import Entry, EntryKind, Listing, readable, scan
+from taskstream.producer.agent.tree import Entry, EntryKind, Listing, printable, scan
 from taskstream.producer.client.progress_client import ProgressClient, Report
 from taskstream.producer.clock import Clock
 
@@ -26,9 +26,9 @@ SYNC = "SYNC_LINUX_FILE"
 CONFIGURE = "CONFIGURE_LINUX_FILE"
 ON_REQUEST = "asked to stop"
 
-_SHOW_EVERY_S = 0.1
-_SAY_GOODBYE_WITHIN_S = 5.0
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_ON_PROGRESS_EVERY_S = 0.1
+_DELIVER_AFTER_STOP_S = 5.0
+_NOTHING_CAN_BE_WRITTEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def copy_tree(
@@ -40,28 +40,29 @@ def copy_tree(
     stop: threading.Event | None = None,
     clock: Clock = time,
 ) -> CopyResult:
-    """Copy a tree and report it; returns when the copy has ended and its last reports are delivered or given up.
+    """Copy a tree and report its progress. Returns when the copy has ended and its final reports are sent or failed.
 
-    The subtasks: ATTACH_AGENT_IMAGE looks through the source; MIGRATE_LINUX_FILE copies it; SYNC_LINUX_FILE
-    looks again and copies what has changed since (its sizes are those of the changes alone);
-    CONFIGURE_LINUX_FILE gives the folders their modes and times. A subtask reaches 100 percent only when
-    nothing of it is left undone. What cannot be copied is a Problem in the result, never an exception.
+    The subtasks: ATTACH_AGENT_IMAGE scans the source; MIGRATE_LINUX_FILE copies it; SYNC_LINUX_FILE scans again and
+    copies what has changed since (its sizes count only the changes); CONFIGURE_LINUX_FILE sets the modes and times of
+    the directories. A subtask reaches 100 percent only if every entry succeeded. An entry that cannot be copied is a
+    Problem in the result, not an exception.
 
-    `on_progress` is called in this thread, about ten times a second and at each subtask's end; `warn` in any,
-    with one line about reports that do not arrive. Setting `stop` ends the copy between two chunks.
+    `on_progress` is called in the calling thread, about ten times per second and at the end of each subtask. `warn` is
+    called in any thread, with one line about undelivered reports. Setting `stop` ends the copy between two chunks.
 
     Raises:
-        CopyRefused: the source or destination will not do; DestinationUnusable when another agent is at work there.
+        CopyJobError: the source or the destination is invalid; DestinationUnusable if the destination cannot be
+            written, or another agent copies to it.
     """
-    with claimed(job.source, job.destination) as (source, destination):
+    with locked_destination(job.source, job.destination) as (source, destination):
         copy = _Copy(job, source, destination, on_progress=on_progress, stop=stop or threading.Event(), clock=clock)
         reporter = Reporter(client, job.task_id, copy.report, interval_s=job.interval_s, warn=warn)
         with reporter:
             return copy.run(reporter)
 
 
-class _NoRoom(Exception):
-    """The destination takes nothing more: going on would only fail file by file."""
+class _DestinationFull(Exception):
+    """The destination is full or read-only, so every further file would fail too."""
 
 
 class _Copy:
@@ -84,128 +85,134 @@ class _Copy:
         self._clock = clock
         self._meter = ProgressMeter(clock)
         self._usage = ProcessUsage(clock)
-        transfer = Transfer(Throttle(job.bwlimit_bps, clock), self._meter, self._go_on)
+        transfer = Transfer(Throttle(job.bwlimit_bps, clock), self._meter, self._between_steps)
         self._replica = Replica(source, destination, transfer, self._meter, fsync=job.fsync)
-        self._show_at_s = self._began_s = clock.monotonic()
+        self._next_progress_s = self._began_s = clock.monotonic()
         self._counts = CopyCounts()
 
     def report(self) -> Report | None:
-        """This moment as a report; called in the reporter's thread."""
+        """The current progress as a report; None before the first subtask. Called in the reporter's thread."""
         progress = self._meter.progress()
         return None if progress is None else to_report(progress, self._usage, self._clock.time())
 
     def run(self, reporter: Reporter) -> CopyResult:
-        """All subtasks, whatever happens in them."""
+        """Run the subtasks, send the final reports, and return the result."""
         stopped, deliver_within_s = "", self._job.deliver_within_s
         try:
-            listing = self._look(reporter)
+            listing = self._attach(reporter)
             self._migrate(listing, reporter)
-            listing = self._catch_up(reporter)
+            listing = self._sync(reporter)
             self._configure(listing, reporter)
         except CopyStopped:
-            stopped, deliver_within_s = ON_REQUEST, min(_SAY_GOODBYE_WITHIN_S, deliver_within_s)
-        except _NoRoom as error:
+            stopped, deliver_within_s = ON_REQUEST, min(_DELIVER_AFTER_STOP_S, deliver_within_s)
+        except _DestinationFull as error:
             stopped = str(error)
         if stopped:
-            self._end(reporter, f"stopped: {stopped}; {self._counts.summary()}", whole=False)
+            self._end_subtask(reporter, f"stopped: {stopped}; {self._counts.summary()}", complete=False)
         seconds = self._clock.monotonic() - self._began_s
         reports = reporter.close(within_s=deliver_within_s)
         return self._counts.result(
-            seconds=seconds, bytes_moved=self._meter.moved_ever, reports=reports, stopped=stopped
+            seconds=seconds, bytes_moved=self._meter.total_moved, reports=reports, stopped=stopped
         )
 
-    def _look(self, reporter: Reporter) -> Listing:
-        self._begin(ATTACH, doing="looking through the source")
-        listing = scan(self._source, self._look_into)
+    def _attach(self, reporter: Reporter) -> Listing:
+        self._begin_subtask(ATTACH, activity="scanning the source")
+        listing = scan(self._source, self._on_directory)
         found = f"{len(listing.of_kind(EntryKind.FILE)):,} files of {listing.bytes:,} bytes"
-        self._end(reporter, f"{found} in {readable(self._source)}", whole=True)
+        self._end_subtask(reporter, f"{found} in {printable(self._source)}", complete=True)
         return listing
 
     def _migrate(self, listing: Listing, reporter: Reporter) -> None:
         entries = listing.copiable()
-        self._begin(MIGRATE, items=len(entries), bytes_total=listing.bytes)
-        self._note_unreadable(listing)
+        self._begin_subtask(MIGRATE, items=len(entries), bytes_total=listing.bytes)
+        self._add_unreadable(listing)
         for number, entry in enumerate(entries, 1):
-            self._go_on(f"{readable(entry.path)} ({number:,} of {len(entries):,})")
-            if entry.kind is EntryKind.DIRECTORY or not self._replica.holds(entry):
-                self._attempt(entry, self._replica.make)
-            elif self._attempt(entry, self._replica.mend):
-                self._meter.found(entry.size)
-                self._counts.found.add(entry, entry.size)
-        self._end(reporter, self._counts.summary(), whole=not self._counts.undone)
+            self._between_steps(f"{printable(entry.path)} ({number:,} of {len(entries):,})")
+            if entry.kind is EntryKind.DIRECTORY or not self._replica.is_current(entry):
+                self._apply(self._replica.copy_entry, entry)
+            elif self._apply(self._replica.update_metadata, entry):
+                self._meter.add_present(entry.size)
+                self._counts.already_there.add(entry, entry.size)
+        self._end_subtask(reporter, self._counts.summary(), complete=not self._counts.failures)
 
-    def _catch_up(self, reporter: Reporter) -> Listing:
-        self._begin(SYNC, doing="looking through the source for changes")
-        listing = scan(self._source, self._look_into)
+    def _sync(self, reporter: Reporter) -> Listing:
+        self._begin_subtask(SYNC, activity="scanning the source for changes")
+        listing = scan(self._source, self._on_directory)
         entries = listing.copiable()
         changed = []
         for entry in entries:
-            self._go_on()
-            if not self._replica.holds(entry):
+            self._between_steps()
+            if not self._replica.is_current(entry):
                 changed.append(entry)
-        self._meter.expect(len(entries), sum(entry.size for entry in changed))
+        self._meter.add_expected(len(entries), sum(entry.size for entry in changed))
         self._counts.specials = len(listing.entries) - len(entries)
-        self._counts.there = CopyCount()
-        self._counts.retry(entries)
-        self._note_unreadable(listing)
-        missing = set(changed)
+        self._counts.at_destination = CopyCount()
+        self._counts.clear_problems(entries)
+        self._add_unreadable(listing)
+        outdated = set(changed)
         for entry in entries:
-            self._go_on(f"{readable(entry.path)}, changed" if entry in missing else None)
-            self._attempt(entry, self._replica.make if entry in missing else self._replica.mend)
-        self._end(reporter, f"{len(changed):,} changes; {self._counts.summary()}", whole=not self._counts.undone)
+            self._between_steps(f"{printable(entry.path)}, changed" if entry in outdated else None)
+            self._apply(self._replica.copy_entry if entry in outdated else self._replica.update_metadata, entry)
+        summary = f"{len(changed):,} changes; {self._counts.summary()}"
+        self._end_subtask(reporter, summary, complete=not self._counts.failures)
         return listing
 
     def _configure(self, listing: Listing, reporter: Reporter) -> None:
-        folders = listing.of_kind(EntryKind.DIRECTORY)
-        self._begin(CONFIGURE, items=len(folders))
-        for folder in reversed(folders):  # a folder's time is kept only once all within it is done
-            self._go_on(f"modes and times of {readable(folder.path)}")
-            self._attempt(folder, self._replica.finish, count=False)
-        self._end(reporter, f"{len(folders):,} folders have their modes and times", whole=not self._counts.undone)
+        directories = listing.of_kind(EntryKind.DIRECTORY)
+        self._begin_subtask(CONFIGURE, items=len(directories))
+        for directory in reversed(directories):  # children first: writing in a directory changes its time
+            self._between_steps(f"modes and times of {printable(directory.path)}")
+            self._apply(self._replica.finish_directory, directory, count=False)
+        summary = f"{len(directories):,} folders have their modes and times"
+        self._end_subtask(reporter, summary, complete=not self._counts.failures)
 
-    def _attempt(self, entry: Entry, bring: Callable[[Entry], int], *, count: bool = True) -> bool:
-        """Bring one entry to the destination; a failure is noted, and stops the copy only if all would fail."""
+    def _apply(self, step: Callable[[Entry], int], entry: Entry, *, count: bool = True) -> bool:
+        """Run one step of the replica for one entry; record a failure, and return whether it succeeded.
+
+        Raises:
+            _DestinationFull: the destination is full or read-only.
+        """
         try:
-            size = bring(entry)
+            size = step(entry)
         except OSError as error:
-            if error.errno in _NO_ROOM:
-                raise _NoRoom(f"{error.strerror} at the destination") from error
+            if error.errno in _NOTHING_CAN_BE_WRITTEN:
+                raise _DestinationFull(f"{error.strerror} at the destination") from error
             if os.path.lexists(self._source / entry.path):
-                self._counts.failed(entry.path, error.strerror or str(error))
+                self._counts.add_failure(entry.path, error.strerror or str(error))
             else:
-                self._counts.gone(entry.path)
-                self._meter.expect(-1, -entry.size)
+                self._counts.add_vanished(entry.path)
+                self._meter.add_expected(-1, -entry.size)
             return False
         if count:
-            self._counts.there.add(entry, size)
-        self._meter.item_done()
+            self._counts.at_destination.add(entry, size)
+        self._meter.add_item()
         return True
 
-    def _note_unreadable(self, listing: Listing) -> None:
+    def _add_unreadable(self, listing: Listing) -> None:
         for path, error in listing.unreadable:
-            self._counts.failed(path, error.strerror or str(error))
+            self._counts.add_failure(path, error.strerror or str(error))
 
-    def _look_into(self, folder: str) -> None:
-        self._go_on(f"looking through {readable(folder)}")
+    def _on_directory(self, path: str) -> None:
+        self._between_steps(f"scanning {printable(path)}")
 
-    def _begin(self, subtask: str, *, items: int = 0, bytes_total: int = 0, doing: str = "") -> None:
-        self._counts.undone = 0
-        self._meter.begin(subtask, items=items, bytes_total=bytes_total, doing=doing)
+    def _begin_subtask(self, subtask: str, *, items: int = 0, bytes_total: int = 0, activity: str = "") -> None:
+        self._counts.failures = 0
+        self._meter.begin_subtask(subtask, items=items, bytes_total=bytes_total, activity=activity)
 
-    def _go_on(self, doing: str | None = None) -> None:
-        """Between two steps: stop if asked to, and let the caller see."""
+    def _between_steps(self, activity: str | None = None) -> None:
+        """Raise CopyStopped if `stop` is set; else update the activity and call `on_progress` if it is due."""
         if self._stop.is_set():
             raise CopyStopped
-        if doing is not None:
-            self._meter.at(doing)
-        if self._clock.monotonic() >= self._show_at_s:
-            self._show_at_s = self._clock.monotonic() + _SHOW_EVERY_S
+        if activity is not None:
+            self._meter.set_activity(activity)
+        if self._clock.monotonic() >= self._next_progress_s:
+            self._next_progress_s = self._clock.monotonic() + _ON_PROGRESS_EVERY_S
             progress = self._meter.progress()
             if progress is not None:
                 self._on_progress(progress)
 
-    def _end(self, reporter: Reporter, doing: str, *, whole: bool) -> None:
-        last, ended = self._meter.end(doing, whole=whole)
-        self._counts.subtasks.append(ended)
-        reporter.deliver(to_report(last, self._usage, self._clock.time()))
+    def _end_subtask(self, reporter: Reporter, activity: str, *, complete: bool) -> None:
+        last, subtask = self._meter.end_subtask(activity, complete=complete)
+        self._counts.subtasks.append(subtask)
+        reporter.queue_final(to_report(last, self._usage, self._clock.time()))
         self._on_progress(last)

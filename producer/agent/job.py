@@ -1,4 +1,4 @@
-"""What the agent is asked to do and what it knows when it is done: facts only."""
+"""The input and the result of a copy, as data."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ from pathlib import Path
 class CopyJob:
     """Copy `source` to `destination`, and report it as the task `task_id`.
 
-    `bwlimit_bps` is bytes a second over the whole copy, None for no limit. A report is sent every `interval_s`
-    beside the copy; the last one of each subtask is tried until `deliver_within_s` after the copy has ended.
-    `fsync` has each file on the disk before its name appears.
+    `bwlimit_bps` limits the copy to that many bytes per second, None for no limit. A report is sent every
+    `interval_s` seconds; the final report of each subtask is retried until `deliver_within_s` after the end of the
+    copy. With `fsync`, each file is flushed to disk before it is renamed to its name.
     """
 
     source: Path
@@ -24,7 +24,7 @@ class CopyJob:
 
 @dataclass(frozen=True, slots=True)
 class Subtask:
-    """One subtask as it ended, in the API's units: what its last report said."""
+    """The final figures of one subtask, as in its final report; sizes in bytes, progress in percent."""
 
     name: str
     progress: int
@@ -35,9 +35,9 @@ class Subtask:
 
 @dataclass(frozen=True, slots=True)
 class ReportCounts:
-    """Reports that the edge acknowledged, requests beyond each one's first, reports that were given up.
+    """Reports that the edge acknowledged, requests beyond the first of each report, and reports that failed.
 
-    `undelivered` names the subtasks whose last report was among those given up.
+    `undelivered` lists the subtasks whose final report failed.
     """
 
     acknowledged: int = 0
@@ -48,7 +48,7 @@ class ReportCounts:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the source that is not at the destination, and why; the path is fit for a terminal."""
+    """An entry of the source that is not at the destination, and why. The path is escaped for a terminal."""
 
     path: str
     reason: str
@@ -56,12 +56,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """What the agent knows that it copied.
+    """The result of a copy.
 
-    `files` and `bytes` are the regular files that are at the destination now, of which
-    `files_already_there` and `bytes_already_there` were found there and only `bytes_moved` were written.
-    `specials` (sockets, pipes, devices) are left out on purpose and are no problem. `stopped` says why the
-    copy ended early, "" when it did not.
+    `files` and `bytes` count the regular files that are at the destination now. Of these, `files_already_there` and
+    `bytes_already_there` were there before the copy; `bytes_moved` were written by it. `specials` counts sockets,
+    pipes and devices, which are never copied. `stopped` is the reason for an early end, "" if there was none.
     """
 
     files: int
@@ -80,5 +79,5 @@ class CopyResult:
 
     @property
     def complete(self) -> bool:
-        """Everything that could be copied is, and the edge knows the end of every subtask."""
+        """Whether every entry was copied and the edge acknowledged the final report of every subtask."""
         return not (self.problems or self.stopped or self.reports.undelivered)

@@ -1,4 +1,4 @@
-"""How far the current subtask has come, written by the copy and read by whoever reports; it does no I/O."""
+"""The progress of the current subtask: updated by the copy, read by the reporter's thread. It does no I/O."""
 
 import threading
 from collections import deque
@@ -13,9 +13,10 @@ _SAMPLE_EVERY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class CopyProgress:
-    """One moment of a subtask. `bytes_done` are at the destination; `speed_bps` is bytes a second, really moved.
+    """The progress of a subtask at one moment.
 
-    `doing` is one clean line. `ended` marks the last moment of the subtask, `whole` that nothing is left to do.
+    `bytes_done` are at the destination. `speed_bps` is in bytes per second and counts only bytes that were moved.
+    `activity` is one printable line. `ended` marks the end of the subtask, `complete` that every entry succeeded.
     """
 
     subtask: str
@@ -24,14 +25,14 @@ class CopyProgress:
     bytes_done: int
     bytes_total: int
     speed_bps: float
-    doing: str
+    activity: str
     ended: bool = False
-    whole: bool = False
+    complete: bool = False
 
     @property
     def percent(self) -> int:
-        """0 to 100, by bytes, or by items where there are no bytes; 100 only when whole."""
-        if self.whole:
+        """0 to 100, by bytes, or by items if there are no bytes to copy; 100 only if `complete`."""
+        if self.complete:
             return 100
         done, total = self.bytes_done, self.bytes_total
         if not total:
@@ -40,7 +41,7 @@ class CopyProgress:
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds to go at this speed; None when nothing moves."""
+        """Remaining bytes divided by the speed, in seconds; None if the speed is 0."""
         left = self.bytes_total - self.bytes_done
         if left <= 0:
             return 0.0
@@ -48,7 +49,7 @@ class CopyProgress:
 
 
 class ProgressMeter:
-    """The counts of one subtask after the other. Any thread may call any method."""
+    """Measures one subtask after another. It is thread-safe."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -60,18 +61,18 @@ class ProgressMeter:
         self._items_done = self._items_total = 0
         self._bytes_done = self._bytes_total = self._bytes_moved = 0
         self._moved_before = 0
-        self._doing = ""
+        self._activity = ""
 
     @property
-    def moved_ever(self) -> int:
-        """Bytes written in all subtasks together."""
+    def total_moved(self) -> int:
+        """Bytes written by all subtasks so far."""
         with self._lock:
             return self._moved_before + self._bytes_moved
 
-    def begin(self, subtask: str, *, items: int = 0, bytes_total: int = 0, doing: str = "") -> None:
-        """Start counting a subtask from nothing."""
+    def begin_subtask(self, subtask: str, *, items: int = 0, bytes_total: int = 0, activity: str = "") -> None:
+        """Start measuring a subtask from zero."""
         with self._lock:
-            self._subtask, self._doing = subtask, doing
+            self._subtask, self._activity = subtask, activity
             self._items_done, self._items_total = 0, items
             self._moved_before += self._bytes_moved
             self._bytes_done, self._bytes_total, self._bytes_moved = 0, bytes_total, 0
@@ -80,66 +81,65 @@ class ProgressMeter:
             self._samples.append((self._began_s, 0))
             self._began = True
 
-    def expect(self, items: int, bytes_: int) -> None:
-        """There is more to do, or (negative) less, than was said at the beginning."""
+    def add_expected(self, items: int, bytes_: int) -> None:
+        """Change the totals of the subtask by these amounts, which may be negative."""
         with self._lock:
             self._items_total += items
             self._bytes_total += bytes_
 
-    def at(self, doing: str) -> None:
-        """What is being done now, in one clean line."""
+    def set_activity(self, activity: str) -> None:
+        """Set the description of the current step, one printable line."""
         with self._lock:
-            self._doing = doing
+            self._activity = activity
 
-    def moved(self, count: int) -> None:
-        """Bytes were written at the destination just now."""
+    def add_moved(self, count: int) -> None:
+        """Count bytes that were just written to the destination."""
         with self._lock:
             self._bytes_done += count
             self._bytes_moved += count
             now_s = self._clock.monotonic()
             if now_s - self._samples[-1][0] >= _SAMPLE_EVERY_S:
                 self._samples.append((now_s, self._bytes_moved))
-                self._forget(now_s)
+                self._drop_samples(now_s)
 
-    def found(self, count: int) -> None:
-        """Bytes need not be moved: they are there already, or are a hole."""
+    def add_present(self, count: int) -> None:
+        """Count bytes as done that need not be moved: they are at the destination already, or are a hole."""
         with self._lock:
             self._bytes_done += count
 
-    def mark(self) -> tuple[int, int]:
-        """Bytes done and in all, to come `back_to` when what follows turns out not to count."""
+    def savepoint(self) -> tuple[int, int]:
+        """Bytes done and bytes in total, for `roll_back`."""
         with self._lock:
             return self._bytes_done, self._bytes_total
 
-    def back_to(self, mark: tuple[int, int]) -> None:
-        """Count from the mark again; what was moved since stays moved."""
+    def roll_back(self, savepoint: tuple[int, int]) -> None:
+        """Restore bytes done and bytes in total, after a file failed. The bytes moved since still count as moved."""
         with self._lock:
-            self._bytes_done, self._bytes_total = mark
+            self._bytes_done, self._bytes_total = savepoint
 
-    def item_done(self) -> None:
-        """One more entry is as it should be."""
+    def add_item(self) -> None:
+        """Count one entry as done."""
         with self._lock:
             self._items_done += 1
 
     def progress(self) -> CopyProgress | None:
-        """This moment; None before the first subtask."""
+        """The progress now; None before the first subtask."""
         with self._lock:
             return self._progress() if self._began else None
 
-    def end(self, doing: str, *, whole: bool) -> tuple[CopyProgress, Subtask]:
-        """The last moment of the subtask, and the subtask as it ended. Its speed is that of all of it."""
+    def end_subtask(self, activity: str, *, complete: bool) -> tuple[CopyProgress, Subtask]:
+        """End the subtask: its final progress, whose speed is the average of the subtask, and its figures."""
         with self._lock:
-            self._doing = doing
+            self._activity = activity
             seconds = self._clock.monotonic() - self._began_s
             self._samples.clear()
             self._samples.append((self._began_s, 0))
-            last = replace(self._progress(), ended=True, whole=whole)
-        ended = Subtask(last.subtask, last.percent, last.bytes_done, last.bytes_total, seconds)
-        return last, ended
+            last = replace(self._progress(), ended=True, complete=complete)
+        return last, Subtask(last.subtask, last.percent, last.bytes_done, last.bytes_total, seconds)
 
     def _progress(self) -> CopyProgress:
         now_s = self._clock.monotonic()
-        self._forget(now_s)
+        self._drop_samples(now_s)
         since_s, before = self._samples[0]
         span_s = now_s - since_s
         return CopyProgress(
@@ -149,10 +149,10 @@ class ProgressMeter:
             bytes_done=self._bytes_done,
             bytes_total=self._bytes_total,
             speed_bps=(self._bytes_moved - before) / span_s if span_s > 0 else 0.0,
-            doing=self._doing,
+            activity=self._activity,
         )
 
-    def _forget(self, now_s: float) -> None:
-        # The sample at or before the window's beginning stays: the speed is measured from it.
+    def _drop_samples(self, now_s: float) -> None:
+        # The last sample at or before the start of the window stays: the speed is measured from it.
         while len(self._samples) > 1 and self._samples[1][0] <= now_s - SPEED_WINDOW_S:
             self._samples.popleft()

@@ -1,8 +1,9 @@
-"""The destination: makes it hold what the source holds, one entry at a time, and tells what it holds already.
+"""The destination tree: copies one entry at a time, and compares an entry with what is there. It reports nothing.
 
-A file is written beside its place under a hidden name and renamed when it is whole, so a name never shows half a
-file. Such a part outlives an interruption; the next run compares it with the source byte by byte and goes on where
-they part. Nothing that the source does not have is removed, but a file or link in a folder's way is.
+A file is written to a hidden part file in the same folder and renamed when it is complete, so no file is ever partial
+under its own name. A part file survives an interruption; the next run compares it with the source and resumes at the
+first chunk that differs. Entries that the source does not have are never removed, except a file or link where the
+source has a folder.
 """
 
 import errno
@@ -18,7 +19,7 @@ from taskstream.producer.agent.progress_meter import ProgressMeter
 from taskstream.producer.agent.transfer import CopyStopped, Transfer
 from taskstream.producer.agent.tree import Entry, EntryKind
 
-# Clocks that file systems round down to: none, NTFS and SMB, some NFS, ext3 and tar.
+# The units that file systems round times down to: none, NTFS and SMB, some NFS, ext3 and tar.
 _ROUNDED_TO_NS = (1, 100, 1_000, 1_000_000_000)
 _PART = re.compile(r"\.taskstream-[0-9a-f]{16}\.part")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -26,7 +27,7 @@ _WRITE = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Replica:
-    """One destination of one source; both are absolute paths of folders that exist."""
+    """The copy of `source` at `destination`; both are absolute paths of existing folders."""
 
     def __init__(
         self, source: Path, destination: Path, transfer: Transfer, meter: ProgressMeter, *, fsync: bool
@@ -37,8 +38,8 @@ class Replica:
         self._meter = meter
         self._fsync = fsync
 
-    def holds(self, entry: Entry) -> bool:
-        """Whether the destination has it: a folder, a link with the same target, a file of equal size and time."""
+    def is_current(self, entry: Entry) -> bool:
+        """Whether the destination has the entry: a folder, a link to the same target, a file of equal size and time."""
         try:
             there = self._there(entry).lstat()
             if entry.kind is EntryKind.DIRECTORY:
@@ -50,25 +51,25 @@ class Replica:
         same_time = any(there.st_mtime_ns == entry.mtime_ns - entry.mtime_ns % unit for unit in _ROUNDED_TO_NS)
         return stat.S_ISREG(there.st_mode) and there.st_size == entry.size and same_time
 
-    def make(self, entry: Entry) -> int:
-        """Bring the entry as it is now; returns a file's bytes, 0 for the rest.
+    def copy_entry(self, entry: Entry) -> int:
+        """Copy the entry in its current state; return a file's size in bytes, 0 for other kinds.
 
         Raises:
-            Stopped: on request; the part that was written stays.
-            OSError: it could not be brought; nothing of it was counted.
+            CopyStopped: the copy was stopped; the part file stays.
+            OSError: the entry could not be copied; the meter's byte counts are as before.
         """
         if entry.kind is EntryKind.DIRECTORY:
-            self._make_folder(entry)
+            self._copy_folder(entry)
         elif entry.kind is EntryKind.LINK:
-            self._make_link(entry)
+            self._copy_link(entry)
         else:
-            return self._make_file(entry)
+            return self._copy_file(entry)
         return 0
 
-    def mend(self, entry: Entry) -> int:
-        """Give what the destination holds already the source's mode and owner; returns a file's bytes.
+    def update_metadata(self, entry: Entry) -> int:
+        """Set mode and owner of an entry that is current; return a file's size in bytes, 0 for other kinds.
 
-        A folder is left as it is until `finish`.
+        A folder is left as it is until `finish_directory`.
         """
         if entry.kind is EntryKind.DIRECTORY:
             return 0
@@ -76,27 +77,27 @@ class Replica:
         if (there.st_uid, there.st_gid, stat.S_IMODE(there.st_mode)) == (entry.uid, entry.gid, entry.mode):
             return entry.size
         if entry.kind is EntryKind.LINK:
-            _give_owner(self._there(entry), entry)
+            _set_owner(self._there(entry), entry)
         else:
-            _give_mode(self._there(entry), entry)
+            _set_mode(self._there(entry), entry)
         return entry.size
 
-    def finish(self, entry: Entry) -> int:
-        """Give a folder its owner, mode and times, when nothing more will be written in it.
+    def finish_directory(self, entry: Entry) -> int:
+        """Set a folder's owner, mode and times after everything in it is written; return 0.
 
-        Parts that an earlier run has left, whose file has gone from the source since, are removed.
+        Also removes part files that an earlier run left and whose source file no longer exists.
         """
         path = self._there(entry)
         for left in path.iterdir():
             if _PART.fullmatch(left.name) and not os.path.lexists(self._here(entry) / left.name):
                 left.unlink()
         with _opened(path, _READ | os.O_DIRECTORY) as folder:
-            _give_mode(folder, entry)
+            _set_mode(folder, entry)
             os.utime(folder, ns=(entry.mtime_ns, entry.mtime_ns))
         return 0
 
-    def _make_folder(self, entry: Entry) -> None:
-        """Make the folder, writable for us; its own mode and times come with `finish`."""
+    def _copy_folder(self, entry: Entry) -> None:
+        """Create the folder, writable by its owner; `finish_directory` sets its mode and times."""
         path = self._there(entry)
         try:
             path.mkdir(0o700)
@@ -108,23 +109,23 @@ class Replica:
             elif there.st_mode & 0o700 != 0o700:
                 path.chmod(stat.S_IMODE(there.st_mode) | 0o700)
 
-    def _make_link(self, entry: Entry) -> None:
-        """Make the symbolic link, with the target that the source's has now."""
+    def _copy_link(self, entry: Entry) -> None:
+        """Create the symbolic link with the current target of the source's link."""
         path, part = self._there(entry), self._part(entry)
         part.unlink(missing_ok=True)
         part.symlink_to(self._here(entry).readlink())
         try:
-            _give_owner(part, entry)
+            _set_owner(part, entry)
             os.utime(part, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
             part.replace(path)
         except OSError:
             part.unlink()
             raise
 
-    def _make_file(self, entry: Entry) -> int:
-        """Copy the file as it is now, with mode and times (and owner, where we may); returns its bytes.
+    def _copy_file(self, entry: Entry) -> int:
+        """Copy a file's content, mode, times and, if permitted, owner; return its size in bytes.
 
-        A file that changes while it is read gets the time from before, so that a later pass sees a difference.
+        A file that changes during the copy gets the time from before, so that the next pass copies it again.
         """
         part = self._part(entry)
         with _opened(self._here(entry), _READ) as source:
@@ -132,13 +133,13 @@ class Replica:
             if not stat.S_ISREG(before.st_mode):
                 raise OSError(errno.EINVAL, "no longer a regular file")
             now = Entry.of(entry.path, before)
-            mark = self._meter.mark()
-            self._meter.expect(0, now.size - entry.size)
+            savepoint = self._meter.savepoint()
+            self._meter.add_expected(0, now.size - entry.size)
             try:
                 with _opened(part, _WRITE) as target:
                     count = self._transfer.copy(source, target, now.size)
-                    self._meter.expect(0, count - now.size)
-                    _give_mode(target, now)
+                    self._meter.add_expected(0, count - now.size)
+                    _set_mode(target, now)
                     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
                     if self._fsync:
                         os.fsync(target)
@@ -146,7 +147,7 @@ class Replica:
             except CopyStopped:
                 raise
             except OSError:
-                self._meter.back_to(mark)
+                self._meter.roll_back(savepoint)
                 with suppress(OSError):
                     part.unlink()
                 raise
@@ -173,18 +174,18 @@ def _opened(path: Path, flags: int) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _give_mode(target: int | Path, entry: Entry) -> None:
+def _set_mode(target: int | Path, entry: Entry) -> None:
     mode = entry.mode
-    if not _give_owner(target, entry):
-        mode &= ~(stat.S_ISUID | stat.S_ISGID)  # these would lend our rights instead of the owner's
+    if not _set_owner(target, entry):
+        mode &= ~(stat.S_ISUID | stat.S_ISGID)  # with another owner they would grant the wrong user's rights
     if isinstance(target, int):
         os.fchmod(target, mode)
     else:
         target.chmod(mode)
 
 
-def _give_owner(target: int | Path, entry: Entry) -> bool:
-    """Whether the owner and group are now the source's."""
+def _set_owner(target: int | Path, entry: Entry) -> bool:
+    """Set owner and group; False if this user may not."""
     there = os.fstat(target) if isinstance(target, int) else target.lstat()
     if (there.st_uid, there.st_gid) == (entry.uid, entry.gid):
         return True

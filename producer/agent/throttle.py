@@ -1,19 +1,23 @@
-"""A token bucket that holds a stream of bytes to an average rate; it knows nothing of files."""
+"""A token bucket that limits a stream of bytes to an average rate. It knows no files."""
 
 from taskstream.producer.clock import Clock
 
 
 class Throttle:
-    """Lets `rate_bps` bytes a second pass, with bursts of up to a tenth of a second's worth.
+    """Limits a stream to `rate_bps` bytes per second, with bursts of up to rate_bps / 10 bytes.
 
-    Bytes are taken after the fact: a chunk larger than what the bucket holds passes, and is waited for. So over
-    any span of s seconds no more than rate x (s + 0.1) bytes and one chunk pass.
+    Bytes are counted after they are moved: a chunk that overdraws the bucket is followed by a sleep. So in any s
+    seconds at most rate_bps * (s + 0.1) bytes and one chunk pass.
     """
 
     def __init__(self, rate_bps: int | None, clock: Clock) -> None:
-        """None lets everything pass."""
+        """`rate_bps` None means no limit.
+
+        Raises:
+            ValueError: the rate is less than 1.
+        """
         if rate_bps is not None and rate_bps < 1:
-            raise ValueError(f"a limit of {rate_bps} bytes a second would never end: give 1 or more, or none")
+            raise ValueError(f"the limit is {rate_bps} bytes per second: give 1 or more, or None for no limit")
         self._rate_bps = rate_bps
         self._clock = clock
         self._burst = (rate_bps or 0) / 10
@@ -22,13 +26,13 @@ class Throttle:
 
     @property
     def chunk(self) -> int:
-        """How many bytes to move at a time: about a tenth of a second's worth, 4 KiB to 1 MiB."""
+        """The number of bytes to move at a time: a tenth of a second's, within 4 KiB and 1 MiB."""
         if self._rate_bps is None:
             return 1024 * 1024
         return max(4096, min(1024 * 1024, self._rate_bps // 10))
 
-    def passed(self, count: int) -> None:
-        """Account for bytes that have just passed; returns when the next ones may."""
+    def count_and_wait(self, count: int) -> None:
+        """Count bytes that were just moved, and sleep until the next may be."""
         if self._rate_bps is None:
             return
         now_s = self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""Moves the bytes of one open file into another: continues what was begun, keeps holes, obeys the limit."""
+"""Copies the bytes of one open file to another: resumes a partial copy, keeps holes, obeys the rate limit."""
 
 import errno
 import os
@@ -15,46 +15,46 @@ class CopyStopped(Exception):
 
 
 class Transfer:
-    """Moves bytes between file descriptors, counts them, and can be stopped between two chunks."""
+    """Copies bytes between file descriptors, counts them, and can be stopped between two chunks."""
 
-    def __init__(self, throttle: Throttle, meter: ProgressMeter, go_on: Callable[[], None]) -> None:
-        """`go_on` is called before every chunk, and raises Stopped to end it."""
+    def __init__(self, throttle: Throttle, meter: ProgressMeter, before_chunk: Callable[[], None]) -> None:
+        """`before_chunk` is called before every chunk, and raises CopyStopped to end the copy."""
         self._throttle = throttle
         self._meter = meter
-        self._go_on = go_on
+        self._before_chunk = before_chunk
         self._buffer = memoryview(bytearray(throttle.chunk))
 
     def copy(self, source: int, target: int, size: int) -> int:
-        """Make the target the first `size` bytes of the source and return how many there were (fewer if it shrank).
+        """Copy the first `size` bytes of the source; return the number copied, which is less if the source shrank.
 
-        What the target begins with and the source too is kept; the rest of the target is overwritten.
+        The leading chunks of the target that equal the source are kept; the rest of the target is overwritten.
 
         Raises:
-            Stopped: between two chunks; what is in the target then is right as far as it goes.
+            CopyStopped: the copy was stopped; the target then equals the beginning of the source.
             OSError: reading or writing failed.
         """
-        kept = self._kept(source, target, min(size, os.fstat(target).st_size))
+        kept = self._equal_prefix(source, target, min(size, os.fstat(target).st_size))
         os.ftruncate(target, kept)
-        self._meter.found(kept)
+        self._meter.add_present(kept)
         at = kept
-        for begin, end in _with_data(source, kept, size):
-            self._meter.found(begin - at)
+        for begin, end in _data_ranges(source, kept, size):
+            self._meter.add_present(begin - at)
             at = self._move(source, target, begin, end)
             if at < end:
                 size = at
                 break
-        self._meter.found(size - at)
+        self._meter.add_present(size - at)
         os.ftruncate(target, size)
         return size
 
-    def _kept(self, source: int, target: int, longest: int) -> int:
+    def _equal_prefix(self, source: int, target: int, longest: int) -> int:
+        """The length of the leading chunks, of at most `longest` bytes, that are equal in both files."""
         at = 0
         while at < longest:
-            self._go_on()
+            self._before_chunk()
             count = min(_COMPARE_CHUNK, longest - at)
             ours, theirs = os.pread(source, count, at), os.pread(target, count, at)
             if ours != theirs or not ours:
-                # The byte where they part is not looked for: from this chunk on it is copied again.
                 return at
             at += len(ours)
         return at
@@ -62,14 +62,14 @@ class Transfer:
     def _move(self, source: int, target: int, begin: int, end: int) -> int:
         at = begin
         while at < end:
-            self._go_on()
+            self._before_chunk()
             count = os.preadv(source, [self._buffer[: min(len(self._buffer), end - at)]], at)
             if not count:
                 break
             _write(target, self._buffer[:count], at)
             at += count
-            self._meter.moved(count)
-            self._throttle.passed(count)
+            self._meter.add_moved(count)
+            self._throttle.count_and_wait(count)
         return at
 
 
@@ -79,8 +79,8 @@ def _write(target: int, chunk: memoryview, at: int) -> None:
         chunk, at = chunk[count:], at + count
 
 
-def _with_data(source: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """The stretches between holes; one stretch for a file without any."""
+def _data_ranges(source: int, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """The ranges between the file's holes; one range for a file without holes."""
     status = os.fstat(source)
     if status.st_blocks * 512 >= status.st_size:
         if begin < end:

@@ -1,4 +1,4 @@
-"""What lies in a folder, without following links or opening files. Paths are relative; names may be any bytes."""
+"""Lists a directory tree without following links or opening files. Paths are relative; names may be any bytes."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class EntryKind(Enum):
-    """What an entry is, as far as copying goes."""
+    """The kinds of entries that the copy distinguishes."""
 
     DIRECTORY = "directory"
     FILE = "file"
@@ -19,9 +19,9 @@ class EntryKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in the tree and what lstat said of it.
+    """One entry of the tree, from lstat. `size` is in bytes, 0 for all but files.
 
-    The path is relative, "" for the root; bytes in it that are no UTF-8 are escaped as `os.fsdecode` does.
+    The path is relative, "" for the root. Bytes that are not UTF-8 are surrogate escapes, as `os.fsdecode` makes them.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Entry:
 
     @classmethod
     def of(cls, path: str, status: os.stat_result) -> "Entry":
-        """The entry that such a status makes; the size is 0 for all but files."""
+        """The entry for the result of an lstat."""
         kind = _kind(status.st_mode)
         size = status.st_size if kind is EntryKind.FILE else 0
         mode = stat.S_IMODE(status.st_mode)
@@ -43,7 +43,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Listing:
-    """All entries, each folder before what is in it, and what could not be looked at: path and error."""
+    """The entries, each folder before its content, and the paths that could not be read, each with its error."""
 
     entries: list[Entry] = field(default_factory=list)
     unreadable: list[tuple[str, OSError]] = field(default_factory=list)
@@ -58,23 +58,23 @@ class Listing:
 
     @property
     def bytes(self) -> int:
-        """The sizes of all files."""
+        """The total size of the files in bytes."""
         return sum(entry.size for entry in self.entries)
 
 
-def scan(root: Path, at: Callable[[str], None] = lambda _: None) -> Listing:
-    """List the tree, by name within each folder; about 300 bytes of memory an entry.
+def scan(root: Path, on_directory: Callable[[str], None] = lambda _: None) -> Listing:
+    """List the tree, sorted by name within each folder. A listing takes about 300 bytes of memory per entry.
 
-    `at` is called with the path of each folder as it is opened, and may raise to stop.
+    `on_directory` is called with the path of each folder before it is read, and may raise to stop the scan.
 
     Raises:
-        OSError: the root itself cannot be looked at.
+        OSError: the root itself cannot be read.
     """
     listing = Listing(entries=[Entry.of("", root.lstat())])
     folders = [""]
     while folders:
         folder = folders.pop()
-        at(folder)
+        on_directory(folder)
         inside = []
         for name in _names(root, folder, listing):
             path = f"{folder}/{name}" if folder else name
@@ -90,8 +90,8 @@ def scan(root: Path, at: Callable[[str], None] = lambda _: None) -> Listing:
     return listing
 
 
-def readable(path: str | Path) -> str:
-    """The path as one line of clean text, for people and for JSON: odd bytes and controls are escaped."""
+def printable(path: str | Path) -> str:
+    """The path as one printable line: control characters and bytes that are not UTF-8 are escaped; "." for ""."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) or "."
 

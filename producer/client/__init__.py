@@ -1,1 +1,1 @@
-"""The other side of the wire: a blocking client of the edge's API."""
+"""A blocking client of the edge's HTTP API."""

@@ -1,4 +1,4 @@
-"""The caller's token: where it comes from and what may be sent as one. It never shows the token itself."""
+"""The client's token: its source, and the check that it is usable as a header. It never shows the token."""
 
 import re
 from collections.abc import Callable
@@ -10,33 +10,33 @@ _SENDABLE = re.compile(r"[\x21-\x7e]{1,16384}")
 
 
 class AuthToken:
-    """A token for the X-Auth-Token header, read anew for each request so that a rotated file is noticed."""
+    """A token for the X-Auth-Token header. It is read before each request, so that a rotated file takes effect."""
 
     def __init__(self, origin: str, text: Callable[[], str]) -> None:
-        """`origin` is what may be shown in place of the token."""
+        """`origin` describes the source of the token in messages; `text` returns the token."""
         self._origin = origin
         self._text = text
 
     @classmethod
     def of(cls, value: str) -> "AuthToken":
-        """The token itself."""
+        """A token with this value."""
         return cls("given as a value", lambda: value)
 
     @classmethod
     def in_file(cls, path: Path) -> "AuthToken":
-        """The token that the file holds, without the white space around it."""
+        """The token in a file, without surrounding white space."""
         return cls(f"in {path}", lambda: _read(path))
 
     def read(self) -> str:
-        """The token, fit for a header.
+        """The token.
 
         Raises:
-            TokenUnusable: the file cannot be read, or its content cannot be a token.
+            TokenUnusable: the file cannot be read, or the token is not 1 to 16,384 printable ASCII characters.
         """
         token = self._text().strip()
         if not _SENDABLE.fullmatch(token):
             raise TokenUnusable(
-                f"the token {self._origin} is {_what_is_wrong(token)}: "
+                f"the token {self._origin} is {_defect(token)}: "
                 "a token is 1 to 16,384 printable ASCII characters without spaces"
             )
         return token
@@ -53,13 +53,13 @@ def _read(path: Path) -> str:
             f"the token file {path} cannot be read ({error.strerror}): give the path of a readable file"
         ) from error
     except UnicodeDecodeError:
-        # The decoding error holds the bytes of the file, so it does not travel on.
+        # `from None`: the decoding error would show the file's bytes in the traceback.
         raise TokenUnusable(f"the token file {path} is not text: give a file that holds the token") from None
 
 
-def _what_is_wrong(token: str) -> str:
+def _defect(token: str) -> str:
     if not token:
         return "empty"
     if len(token) > 16_384:
         return f"{len(token):,} characters long"
-    return "not sendable as a header"
+    return "not usable as a header"

@@ -1,19 +1,19 @@
-"""An HTTP address that a client of ours may be given: what is accepted as one. It asks nobody."""
+"""Validates the base URL that a client is given. It makes no request."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
 
-def checked(endpoint: str) -> str:
-    """The address without a slash at its end.
+def validated_endpoint(endpoint: str) -> str:
+    """The base URL without a trailing slash.
 
     Raises:
-        ValueError: it is not http(s)://host[:port][/prefix]; what it shows holds no secret.
+        ValueError: it is not http(s)://host[:port][/prefix]. The message shows no user name or password.
     """
     parts = urlsplit(endpoint)
     if parts.username is not None:
-        raise ValueError(f"the endpoint at {parts.hostname} holds a user name: give the token apart from it")
+        raise ValueError(f"the endpoint at {parts.hostname} contains a user name: remove it, and pass a token instead")
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"the endpoint {endpoint!r} is not http(s)://host[:port][/prefix]")
     return endpoint.rstrip("/")

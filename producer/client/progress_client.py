@@ -1,6 +1,6 @@
-"""The other side of the wire: a blocking client that reports progress and reads a task back.
+"""A blocking HTTP client that reports progress to an edge and reads a task from a view, with retries and a deadline.
 
-It knows the API's requests, answers and errors; it must not know what is being migrated, nor show the token.
+It knows the API's requests, responses and errors. It must not know what is being migrated, nor show the token.
 """
 
 import itertools
@@ -20,22 +20,22 @@ from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
 from urllib3.exceptions import TimeoutError as HTTPTimeout
 
 from taskstream.producer.client.auth_token import AuthToken
-from taskstream.producer.client.endpoint import checked
-from taskstream.producer.client.response import ClientResponse, exhaustion, plain, refusal
+from taskstream.producer.client.endpoint import validated_endpoint
+from taskstream.producer.client.response import ClientResponse, describe_error, refused_error, unavailable_error
 from taskstream.producer.client.retry_policy import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
 from taskstream.producer.clock import Clock
 from taskstream.producer.errors import AnswerUnreadable, EdgeUnavailable
 
-_WORTH_ANOTHER_TRY = (NewConnectionError, HTTPTimeout, ProtocolError)
-_LONGEST_ANSWER = 4 * 1024 * 1024
+_RETRIABLE_ERRORS = (NewConnectionError, HTTPTimeout, ProtocolError)
+_MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How far one subtask has come, in the API's own names and units.
+    """The progress of one subtask, in the names and units of the API.
 
-    Sizes are bytes, `progress` and the cpu usages percent, `migrate_speed` and the disk figures Mbit/s,
-    `remain_time` seconds, the memory usages MB. What is None is not sent.
+    Sizes are in bytes, `progress` and the CPU usages in percent, `migrate_speed` and the disk figures in Mbit/s,
+    `remain_time` in seconds, the memory usages in MB. Fields that are None are not sent.
     """
 
     subtask_name: str
@@ -57,8 +57,8 @@ class Report:
 
     def body(self) -> bytes:
         """The request body: JSON without the fields that are None."""
-        said = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
-        return json.dumps(said, separators=(",", ":")).encode()
+        present = {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
+        return json.dumps(present, separators=(",", ":")).encode()
 
 
 _FIELDS = tuple(field.name for field in fields(Report))
@@ -66,7 +66,7 @@ _FIELDS = tuple(field.name for field in fields(Report))
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """The edge has it: 200 came back, on the given attempt (the first is 1)."""
+    """The edge has recorded the report: it answered 200 to the request number `attempts` (the first is 1)."""
 
     event_id: str
     attempts: int
@@ -74,20 +74,24 @@ class Acknowledgement:
 
 
 class ProgressClient:
-    """Speaks to one endpoint over kept connections; `with` closes them. Safe to share between threads."""
+    """A client of one endpoint with a pool of connections, which `with` closes. It is thread-safe."""
 
     def __init__(
         self,
         endpoint: str,
         token: AuthToken,
         *,
-        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 -- frozen, so sharing it is harmless
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008 -- frozen, so a shared default is harmless
         ca_file: Path | None = None,
         clock: Clock = time,
         random: Callable[[], float] = random.random,
     ) -> None:
-        """`endpoint` is http(s)://host[:port][/prefix]; anything else is a ValueError."""
-        self._endpoint = checked(endpoint)
+        """`endpoint` is http(s)://host[:port][/prefix]; `random` returns numbers in [0, 1).
+
+        Raises:
+            ValueError: the endpoint has another form.
+        """
+        self._endpoint = validated_endpoint(endpoint)
         self._token = token
         self._policy = policy
         self._clock = clock
@@ -103,43 +107,45 @@ class ProgressClient:
         event_id: str | None = None,
         pause: Callable[[float], bool] | None = None,
     ) -> Acknowledgement:
-        """Report progress; every retry carries the same event id, as Idempotency-Key.
+        """Send a report and wait until the edge has recorded it.
 
-        The deadline defaults to the policy's; `event_id` to a new one: give it to go on with a report whose
-        deadline has passed. `pause` waits that many seconds before a retry, and says whether to go on at all.
+        Every retry sends the same event id as Idempotency-Key, so the edge records the report once. `event_id`
+        defaults to a new UUID; pass the previous one to resume a report whose deadline has passed. `deadline_s`
+        defaults to the policy's. `pause` is called before each retry with the wait in seconds; it waits, and returns
+        False to give up.
 
         Raises:
-            RequestRefused: the edge will not take this report; CallerRefused when it is about the token.
-            EdgeUnavailable: no final answer within the deadline.
-            TokenUnusable: the token cannot be sent.
+            RequestRefused: the edge refuses the report for good; CallerRefused if it refuses the token.
+            EdgeUnavailable: no final response within the deadline, or `pause` gave up.
+            TokenUnusable: the token is not usable as a header, or its file cannot be read.
         """
         event_id = event_id or str(uuid.uuid4())
         headers = {"Content-Type": "application/json", "Idempotency-Key": event_id}
         path = f"/v3/tasks/{_segment(task_id)}/progress"
-        answer, attempts = self._exchange("PUT", path, headers, report.body(), deadline_s, pause)
-        return Acknowledgement(event_id, attempts, answer.request_id)
+        response, attempts = self._exchange("PUT", path, headers, report.body(), deadline_s, pause)
+        return Acknowledgement(event_id, attempts, response.request_id)
 
     def show_task(self, task_id: str, *, deadline_s: float | None = None) -> dict[str, Any]:
-        """The task as the view answers it.
+        """The task as a JSON object, as the view returns it. The endpoint must be a view's.
 
         Raises:
-            AnswerUnreadable: 200 with something that is not a JSON object; else what `report` raises.
+            AnswerUnreadable: the response is 200 and not a JSON object. Other errors as for `report`.
         """
         path = f"/v3/tasks/{_segment(task_id)}"
-        answer, attempts = self._exchange("GET", path, {"Accept": "application/json"}, deadline_s=deadline_s)
-        task = answer.json_object()
+        response, attempts = self._exchange("GET", path, {"Accept": "application/json"}, deadline_s=deadline_s)
+        task = response.json_object()
         if task is None:
             raise AnswerUnreadable(
-                f"GET {self._endpoint}{path}: 200 with {len(answer.body):,} bytes that are not a JSON object; "
+                f"GET {self._endpoint}{path}: 200 with {len(response.body):,} bytes that are not a JSON object; "
                 "is this the view's address?",
                 attempts=attempts,
-                status=answer.status,
-                request_id=answer.request_id,
+                status=response.status,
+                request_id=response.request_id,
             )
         return task
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the pooled connections."""
         self._pool.clear()
 
     def __enter__(self) -> Self:
@@ -162,7 +168,7 @@ class ProgressClient:
         deadline_s: float | None = None,
         pause: Callable[[float], bool] | None = None,
     ) -> tuple[ClientResponse, int]:
-        """Send until a final answer or the deadline; an answer of 200 to 299 is returned with its attempt."""
+        """Send the request until a final response or the deadline; return a 2xx response and the attempt's number."""
         began_s = self._clock.monotonic()
         deadline = began_s + (self._policy.deadline_s if deadline_s is None else deadline_s)
         what = f"{method} {self._endpoint}{path}"
@@ -171,27 +177,27 @@ class ProgressClient:
             token = self._token.read()
             asked_s = None
             try:
-                last = answer = self._send(
+                last = response = self._send(
                     method, path, {**headers, "X-Auth-Token": token}, body, deadline - self._clock.monotonic()
                 )
-            except _WORTH_ANOTHER_TRY as error:
+            except _RETRIABLE_ERRORS as error:
                 last = error
             except (HTTPError, OSError) as error:
-                raise EdgeUnavailable(f"{what}: {plain(error, token)}", attempts=attempt) from error
+                raise EdgeUnavailable(f"{what}: {describe_error(error, token)}", attempts=attempt) from error
             else:
-                if 200 <= answer.status < 300:
-                    return answer, attempt
-                if answer.status not in RETRIABLE_STATUSES:
-                    raise refusal(what, answer, attempts=attempt, token=token)
-                asked_s = retry_after_s(answer.retry_after, self._clock.time())
+                if 200 <= response.status < 300:
+                    return response, attempt
+                if response.status not in RETRIABLE_STATUSES:
+                    raise refused_error(what, response, attempts=attempt, token=token)
+                asked_s = retry_after_s(response.retry_after, self._clock.time())
             wait_s = self._policy.wait_s(attempt, asked_s, self._random)
             if self._clock.monotonic() + wait_s >= deadline or not (pause or self._sleep)(wait_s):
                 waited_s = self._clock.monotonic() - began_s
                 cause = last if isinstance(last, HTTPError) else None
-                raise exhaustion(
-                    what, last, attempts=attempt, waited_s=waited_s, asked_s=asked_s, token=token
+                raise unavailable_error(
+                    what, last, attempts=attempt, waited_s=waited_s, retry_after_s=asked_s, token=token
                 ) from cause
-        raise AssertionError("counting never ends")
+        raise AssertionError("unreachable: itertools.count is infinite")
 
     def _sleep(self, seconds: float) -> bool:
         self._clock.sleep(seconds)
@@ -215,12 +221,12 @@ class ProgressClient:
             preload_content=False,
         )
         try:
-            body_read = response.read(_LONGEST_ANSWER)
+            body_read = response.read(_MAX_RESPONSE_BYTES)
         except BaseException:
             response.close()
             raise
-        if len(body_read) == _LONGEST_ANSWER:
-            response.close()  # there may be more, which nobody will read: the connection is spent
+        if len(body_read) == _MAX_RESPONSE_BYTES:
+            response.close()  # unread bytes may follow, so the connection cannot be reused
         response.release_conn()
         return ClientResponse(
             status=response.status,
@@ -231,5 +237,5 @@ class ProgressClient:
 
 
 def _segment(task_id: str) -> str:
-    # "." and ".." would be taken for path steps on the way.
+    # URL parsers and proxies remove the path segments "." and ".." (RFC 3986, 5.2.4).
     return task_id.replace(".", "%2E") if task_id in {".", ".."} else quote(task_id, safe="")

@@ -1,4 +1,4 @@
-"""What a server of the API answered, and which error of this room it amounts to. It sends nothing."""
+"""A response of the API, and the conversion of responses and exceptions to this room's errors. It sends nothing."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from taskstream.producer.errors import CallerRefused, EdgeUnavailable, RequestRe
 
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
-    """One answer: its status, body, and the two headers that matter."""
+    """One response: its status, body, and the headers X-Request-Id ("" if absent) and Retry-After."""
 
     status: int
     body: bytes
@@ -17,65 +17,71 @@ class ClientResponse:
     retry_after: str | None
 
     def json_object(self) -> dict[str, Any] | None:
-        """The body, if it is a JSON object."""
+        """The body as a JSON object; None if it is anything else."""
         try:
             value = json.loads(self.body)
         except ValueError:
             return None
         return value if isinstance(value, dict) else None
 
-    def words(self, token: str) -> tuple[str, str]:
-        """The API's error_code and error_msg without the token; empty where the answer has none."""
-        said = self.json_object() or {}
-        return without(token, str(said.get("error_code", ""))), without(token, str(said.get("error_msg", "")))
+    def error_fields(self, token: str) -> tuple[str, str]:
+        """The API's error_code and error_msg, with the token redacted; "" if the body has none."""
+        body = self.json_object() or {}
+        return redacted(token, str(body.get("error_code", ""))), redacted(token, str(body.get("error_msg", "")))
 
 
-def refusal(what: str, answer: ClientResponse, *, attempts: int, token: str) -> RequestRefused:
-    """The error for an answer that is final; `what` is the method and address."""
-    code, message = answer.words(token)
-    kind = CallerRefused if answer.status in {401, 403} else RequestRefused
+def refused_error(what: str, response: ClientResponse, *, attempts: int, token: str) -> RequestRefused:
+    """The error for a final response; `what` is the method and URL."""
+    code, message = response.error_fields(token)
+    kind = CallerRefused if response.status in {401, 403} else RequestRefused
     return kind(
-        f"{what}: refused with {_described(answer, code, message)}",
+        f"{what}: refused with {_description(response, code, message)}",
         attempts=attempts,
-        status=answer.status,
+        status=response.status,
         error_code=code,
         error_msg=message,
-        request_id=answer.request_id,
+        request_id=response.request_id,
     )
 
 
-def exhaustion(
-    what: str, last: ClientResponse | Exception, *, attempts: int, waited_s: float, asked_s: float | None, token: str
+def unavailable_error(
+    what: str,
+    last: ClientResponse | Exception,
+    *,
+    attempts: int,
+    waited_s: float,
+    retry_after_s: float | None,
+    token: str,
 ) -> EdgeUnavailable:
-    """The error for a deadline that passed; `last` is the last answer, or why there was none."""
-    said = f"{what}: no final answer after {attempts} attempt{'s' * (attempts > 1)} in {waited_s:.1f} s"
+    """The error for a passed deadline; `last` is the last response, or the exception of the last attempt."""
+    summary = f"{what}: no final response after {attempts} attempt{'s' * (attempts > 1)} in {waited_s:.1f} s"
     if isinstance(last, Exception):
-        return EdgeUnavailable(f"{said}; at last {plain(last, token)}", attempts=attempts)
-    code, message = last.words(token)
-    asked = "" if asked_s is None else f"; it asks to be left alone for {asked_s:.0f} s"
+        return EdgeUnavailable(f"{summary}; the last error: {describe_error(last, token)}", attempts=attempts)
+    code, message = last.error_fields(token)
+    wait = "" if retry_after_s is None else f"; it asks for no retry within {retry_after_s:.0f} s"
     return EdgeUnavailable(
-        f"{said}; at last {_described(last, code, message)}{asked}",
+        f"{summary}; the last response: {_description(last, code, message)}{wait}",
         attempts=attempts,
         status=last.status,
         error_code=code,
         error_msg=message,
         request_id=last.request_id,
-        retry_after_s=asked_s,
+        retry_after_s=retry_after_s,
     )
 
 
-def plain(error: Exception, token: str) -> str:
-    """The error in one line, without the token and without object addresses."""
+def describe_error(error: Exception, token: str) -> str:
+    """The error's type and message, without object addresses and with the token redacted."""
     # urllib3 puts the connection object before some messages: "<...HTTPConnection object at 0x...>: text".
     text = str(error).rpartition("object at 0x")[2].partition(": ")[2] or str(error)
-    return without(token, f"{type(error).__name__}: {text}")
+    return redacted(token, f"{type(error).__name__}: {text}")
 
 
-def without(token: str, text: str) -> str:
-    """The text with the token blotted out: a server may say it back."""
+def redacted(token: str, text: str) -> str:
+    """The text with *** in place of the token: a server may echo it."""
     return text.replace(token, "***")
 
 
-def _described(answer: ClientResponse, code: str, message: str) -> str:
-    request = f" (request {answer.request_id})" if answer.request_id else ""
-    return " ".join(part for part in (str(answer.status), code, message) if part) + request
+def _description(response: ClientResponse, code: str, message: str) -> str:
+    request = f" (request {response.request_id})" if response.request_id else ""
+    return " ".join(part for part in (str(response.status), code, message) if part) + request

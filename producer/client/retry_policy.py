@@ -1,7 +1,7 @@
-"""When a request is worth sending again, and how long to wait first. It decides only: it neither waits nor sends.
+"""Decides which responses are retried and how long to wait before a retry. It neither waits nor sends.
 
-urllib3's own Retry is not used for this: it sleeps by itself, knows no deadline, does not wait before the first
-retry, and reads the wall clock, so nothing about it could be tested without waiting.
+urllib3's Retry is not used: it sleeps itself, has no deadline, does not wait before the first retry, and reads the
+wall clock, so it could not be tested without waiting.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ RETRIABLE_STATUSES = frozenset({408, 429, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient a client is. All of it in seconds."""
+    """The timeouts and the backoff of a client, in seconds. `deadline_s` bounds all attempts of one call."""
 
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 10.0
@@ -23,10 +23,10 @@ class RetryPolicy:
     backoff_most_s: float = 10.0
 
     def wait_s(self, attempt: int, retry_after_s: float | None, random: Callable[[], float]) -> float:
-        """How long to wait after the given attempt (the first is 1); `random` gives numbers in [0, 1).
+        """Seconds to wait after an attempt (the first is 1); `random` returns numbers in [0, 1).
 
-        What the server asked for is never cut short, only spread by up to a tenth of it and the first backoff;
-        else it is exponential backoff with full jitter
+        With a Retry-After r: r + random * (r / 10 + backoff_first_s), so never less than r. Without: exponential
+        backoff with full jitter, random * min(backoff_most_s, backoff_first_s * 2 ** (attempt - 1))
         (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
         """
         if retry_after_s is not None:
@@ -36,9 +36,9 @@ class RetryPolicy:
 
 
 def retry_after_s(header: str | None, now: float) -> float | None:
-    """The seconds that a Retry-After header asks for, from a number or an HTTP-date (RFC 9110, 10.2.3).
+    """The seconds in a Retry-After header: a number, or an HTTP-date minus `now` (RFC 9110, 10.2.3).
 
-    `now` is seconds since 1970. None when there is no header or it cannot be read; never negative.
+    `now` is in seconds since 1970 UTC. None if the header is absent or invalid; never negative.
     """
     if header is None:
         return None

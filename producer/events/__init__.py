@@ -1,1 +1,1 @@
-"""A report: validated, then made the Avro event that is recorded."""
+"""Progress reports: validation, and the Avro event that is built from a valid report."""

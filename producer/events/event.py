@@ -1,4 +1,4 @@
-"""What is recorded of a report: the event with its key, its bytes and its headers. It produces nothing."""
+"""Builds the Kafka event of a report: key, value, headers and timestamp. It sends nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _FIXED_HEADERS: Final = (
 )
 
 
-class Receipt(NamedTuple):  # a tuple and no dataclass, as the other facts made once a request: they cost a third
-    """Who reported what task, and when that was taken."""
+class Receipt(NamedTuple):  # made once per request: a tuple costs a third of a frozen dataclass
+    """What the edge adds to a report: project, task, event id and time of receipt."""
 
     project_id: str
     task_id: str
@@ -30,7 +30,7 @@ class Receipt(NamedTuple):  # a tuple and no dataclass, as the other facts made 
     received_at_us: int
     """Microseconds since 1970 UTC."""
     traceparent: bytes | None = None
-    """The caller's W3C trace context, as it came."""
+    """The caller's W3C trace context, unchanged."""
 
 
 class Event(NamedTuple):
@@ -42,16 +42,19 @@ class Event(NamedTuple):
     timestamp_ms: int
 
 
-class EventWriter:
-    """Makes events of reports, in the newest version of the record."""
+class EventBuilder:
+    """Builds events of the newest version of ProgressReported."""
 
     def __init__(self, ids: SchemaIds) -> None:
-        self._writer = ProgressEncoder(ids)
+        self._encoder = ProgressEncoder(ids)
         self._second = -1
         self._second_text = ""
 
-    def write(self, report: ProgressReport, receipt: Receipt) -> Event:
-        """The event: keyed by project and task, its headers CloudEvents' in binary mode."""
+    def build(self, report: ProgressReport, receipt: Receipt) -> Event:
+        """The event, keyed by project and task, with the headers of CloudEvents' binary content mode.
+
+        https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+        """
         received_at_us = receipt.received_at_us
         headers: list[tuple[str, str | bytes | None]] = [
             ("ce_id", receipt.event_id.encode()),
@@ -61,20 +64,20 @@ class EventWriter:
         if receipt.traceparent is not None:
             headers.append(("traceparent", receipt.traceparent))
         key = task_key(receipt.project_id, receipt.task_id)
-        value = self._writer.write(
+        value = self._encoder.encode(
             report.__dict__, receipt.event_id, receipt.project_id, receipt.task_id, received_at_us
         )
         return Event(key, value, headers, received_at_us // 1000)
 
     def _rfc3339(self, at_us: int) -> bytes:
         second, fraction_us = divmod(at_us, 1_000_000)
-        if second != self._second:  # the text of a second serves every event in it
+        if second != self._second:  # all events within one second share the formatted text
             self._second, self._second_text = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._second_text}.{fraction_us:06d}Z".encode()
 
 
-def recorded(report: ProgressReport, receipt: Receipt) -> dict[str, Any]:
-    """The event's fields, to be shown."""
+def event_fields(report: ProgressReport, receipt: Receipt) -> dict[str, Any]:
+    """The fields of the event as JSON-compatible values, in the order of the schema."""
     fields = {name: report.__dict__[name] for name in ProgressReport.model_fields}
     return {
         "event_id": receipt.event_id,
@@ -85,14 +88,14 @@ def recorded(report: ProgressReport, receipt: Receipt) -> dict[str, Any]:
     }
 
 
-def fresh_event_id(received_at_us: int) -> str:
-    """A name that never was: UUID version 7 (RFC 9562), so that names sort as their times do."""
+def new_event_id(received_at_us: int) -> str:
+    """A new UUID of version 7 (RFC 9562, 5.7), so that event ids sort by time of receipt."""
     millis, micros = divmod(received_at_us, 1000)
-    low = random.getrandbits(62)  # a name and no secret; a forked worker's generator is seeded anew
+    low = random.getrandbits(62)  # not a secret; Python reseeds the generator in a forked process
     third, fourth, fifth = 0x7000 | micros * 4096 // 1000, low >> 48 | 0x8000, low & 0xFFFF_FFFF_FFFF
     return f"{millis >> 16:08x}-{millis & 0xFFFF:04x}-{third:04x}-{fourth:04x}-{fifth:012x}"
 
 
-def same_event_id(project_id: str, task_id: str, idempotency_key: str) -> str:
-    """The same name for the same key of the same task, whenever it is asked for."""
+def idempotent_event_id(project_id: str, task_id: str, idempotency_key: str) -> str:
+    """The event id for an Idempotency-Key: a UUID of version 5 of project, task and key, equal for every retry."""
     return str(uuid.uuid5(_EVENT_NAMESPACE, f"{project_id}\0{task_id}\0{idempotency_key}"))

@@ -1,6 +1,7 @@
-"""The one hot record, ProgressReported.v2, to Avro bytes: written out by hand, for the edge writes one a request.
+"""A hand-written Avro encoder of ProgressReported.v2, because the edge encodes one per request.
 
-It knows the field order and nothing else; `schemas.codec.RecordWriter` writes the same bytes at three times the cost.
+`schemas.codec.record_codec.RecordWriter` writes the same bytes at three times the CPU cost; a test compares the two.
+It knows the field order of this one schema and must not validate anything.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from taskstream.schemas.codec import wire_format
 from taskstream.schemas.ids import SchemaIds
 
 TITLE: Final = "ProgressReported.v2"
-_NONE: Final = b"\0"
-_SECOND_VERSION: Final = (
+_NULL: Final = b"\0"
+_V2_NUMBERS: Final = (
     "total_cpu_usage",
     "agent_cpu_usage",
     "total_mem_usage",
@@ -23,9 +24,9 @@ _SECOND_VERSION: Final = (
     "total_disk_io",
     "agent_disk_io",
 )
-_REST: Final = ("need_migration_test", "agent_time")
-_NO_SECOND_VERSION: Final = (None,) * (len(_SECOND_VERSION) + len(_REST))
-_second_version: Final = operator.itemgetter(*_SECOND_VERSION, *_REST)
+_V2_OTHERS: Final = ("need_migration_test", "agent_time")
+_ALL_NULL: Final = (None,) * (len(_V2_NUMBERS) + len(_V2_OTHERS))
+_v2_fields: Final = operator.itemgetter(*_V2_NUMBERS, *_V2_OTHERS)
 _ONE_BYTE: Final = [bytes([value]) for value in range(128)]
 _TWO_BYTES: Final = [bytes([value & 127 | 128, value >> 7]) for value in range(1 << 14)]
 _TWO_AND_MORE: Final = [bytes([value & 127 | 128, value >> 7 | 128]) for value in range(1 << 14)]
@@ -33,13 +34,15 @@ _double: Final = struct.Struct("<Bd").pack
 
 
 class ProgressEncoder:
-    """Writes records of ProgressReported.v2."""
+    """Encodes records of ProgressReported.v2."""
 
     def __init__(self, ids: SchemaIds) -> None:
         self._header = wire_format.header(ids.id_of(named(TITLE)))
 
-    def write(self, fields: dict[str, Any], event_id: str, project_id: str, task_id: str, received_at_us: int) -> bytes:
-        """The wire bytes of one event; `fields` holds every field of a valid report, None where it has none."""
+    def encode(
+        self, fields: dict[str, Any], event_id: str, project_id: str, task_id: str, received_at_us: int
+    ) -> bytes:
+        """The Kafka value of one event. `fields` has every field of a valid report; an absent field is None."""
         parts = [
             self._header,
             _string(event_id),
@@ -51,18 +54,18 @@ class ProgressEncoder:
             _long(fields["replicatesize"]),
             _long(fields["totalsize"]),
             _string(fields["process_trace"]),
-            _NONE if (value := fields["migrate_speed"]) is None else _double(2, value),
-            _NONE if (value := fields["compress_rate"]) is None else _double(2, value),
-            _NONE if (value := fields["remain_time"]) is None else b"\2" + _long(value),
+            _NULL if (value := fields["migrate_speed"]) is None else _double(2, value),
+            _NULL if (value := fields["compress_rate"]) is None else _double(2, value),
+            _NULL if (value := fields["remain_time"]) is None else b"\2" + _long(value),
         ]
-        second = _second_version(fields)
-        if second == _NO_SECOND_VERSION:
-            parts.append(_NONE * len(second))
+        v2 = _v2_fields(fields)
+        if v2 == _ALL_NULL:
+            parts.append(_NULL * len(v2))
             return b"".join(parts)
-        *numbers, wants_test, agent_time = second
-        parts += [_NONE if value is None else _double(2, value) for value in numbers]
-        parts.append(_NONE if wants_test is None else (b"\2\1" if wants_test else b"\2\0"))
-        parts.append(_NONE if agent_time is None else b"\2" + _string(agent_time))
+        *numbers, wants_test, agent_time = v2
+        parts += [_NULL if value is None else _double(2, value) for value in numbers]
+        parts.append(_NULL if wants_test is None else (b"\2\1" if wants_test else b"\2\0"))
+        parts.append(_NULL if agent_time is None else b"\2" + _string(agent_time))
         return b"".join(parts)
 
 
@@ -72,7 +75,7 @@ def _string(text: str) -> bytes:
 
 
 def _long(value: int) -> bytes:
-    """A long that is not negative, zigzag and seven bits a byte; two bytes a step, out of tables."""
+    """The zigzag varint of a non-negative long; each step takes two bytes from a table."""
     rest = value << 1
     if rest < 128:
         return _ONE_BYTE[rest]

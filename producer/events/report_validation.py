@@ -1,6 +1,6 @@
-"""What an agent says: the fields of a progress report, their bounds, and what is told to one that breaks them.
+"""Validates the JSON body of a progress report: its fields, their bounds, and the error for a body that breaks them.
 
-It knows no HTTP and no Kafka, and nothing of who is speaking.
+It knows no HTTP server, no Kafka and no caller.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Rate = Annotated[float, Field(ge=0, le=10_000)]
 
 
 class ProgressReport(BaseModel):
-    """The body of one report, bound by bound as the API has it.
+    """The body of one report, with the bounds of the API.
 
-    Strict: 5.0 and "5" are no integers. A field that is not known here is kept apart in `model_extra`: agents may be
-    newer than we are. The fields from `total_cpu_usage` on came with the second version of the API, which publishes no
-    bounds for them: any finite number is taken.
+    Validation is strict: 5.0 and "5" are not integers. Unknown fields are accepted and kept in `model_extra`, because
+    an agent may be newer than the edge. The fields from `total_cpu_usage` on came with version 2 of the API, which
+    publishes no bounds for them: any finite number is accepted.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
@@ -57,44 +57,46 @@ class ProgressReport(BaseModel):
 
     @property
     def unknown_fields(self) -> int:
-        """How many fields were sent that are not known here."""
+        """The number of unknown fields in the body."""
         return len(self.__pydantic_extra__ or ())
 
 
 _validate_json = ProgressReport.__pydantic_validator__.validate_json
 
 
-def read_report(body: bytes) -> ProgressReport:
-    """The report in a request's body.
+def parse_report(body: bytes) -> ProgressReport:
+    """Parse and validate a request body.
 
     Raises:
-        ApiError: MALFORMED if the body is no JSON object, else INVALID_FIELD naming every wrong field with its rule.
+        ApiError: MALFORMED if the body is not a JSON object, else INVALID_FIELD with the rule of every invalid field.
     """
     try:
         report: ProgressReport = _validate_json(body)
     except ValidationError as error:
-        raise refusal(error.errors(include_url=False, include_input=False), body) from error
+        raise validation_error(error.errors(include_url=False, include_input=False), body) from error
     return report
 
 
-def refusal(problems: list[ErrorDetails], body: bytes, model: type[ProgressReport] = ProgressReport) -> ApiError:
-    """What the sender of a body with these problems is told."""
+def validation_error(
+    problems: list[ErrorDetails], body: bytes, model: type[ProgressReport] = ProgressReport
+) -> ApiError:
+    """The API error for a body in which pydantic found these problems."""
     first = problems[0]
     if not body.strip():
         return ApiError(MALFORMED, "the body is empty; send a JSON object")
     if first["type"] == "json_invalid":
-        return ApiError(MALFORMED, f"the body is no JSON in UTF-8: {first['ctx']['error']}")
+        return ApiError(MALFORMED, f"the body is not valid UTF-8 JSON: {first['ctx']['error']}")
     if not first["loc"]:
-        return ApiError(MALFORMED, "the body is JSON and no object; send a JSON object")
-    rules = rules_of(model)
+        return ApiError(MALFORMED, "the body is JSON but not an object; send a JSON object")
+    rules = field_rules(model)
     fields = tuple(_field_error(problem, rules) for problem in problems)
-    told = "; ".join(f"{each.field}: {each.rule}" for each in fields)
-    return ApiError(INVALID_FIELD, told, fields=fields)
+    message = "; ".join(f"{each.field}: {each.rule}" for each in fields)
+    return ApiError(INVALID_FIELD, message, fields=fields)
 
 
 @functools.cache
-def rules_of(model: type[ProgressReport]) -> dict[str, str]:
-    """The rule of each field, in words."""
+def field_rules(model: type[ProgressReport]) -> dict[str, str]:
+    """[field] Its rule as a phrase, such as "an integer from 0 to 100"."""
     return {name: _rule(schema) for name, schema in model.model_json_schema()["properties"].items()}
 
 
@@ -105,7 +107,7 @@ def _field_error(problem: ErrorDetails, rules: dict[str, str]) -> FieldError:
 
 
 def _rule(schema: dict[str, Any]) -> str:
-    """A field's rule in words, from its JSON schema: what is checked is what is told."""
+    """A field's rule as a phrase, derived from its JSON schema, so that the message matches the validation."""
     branches = [branch for branch in schema.get("anyOf", [schema]) if branch.get("type") != "null"]
     branch = branches[0]
     optional = " or null" if "anyOf" in schema else ""

@@ -1,4 +1,4 @@
-"""What kind of a migration a simulated one is: the kinds, how many of each, and what each does to rate and voice."""
+"""The kinds of simulated migrations: how many of each there are, and what each does to the rate and the reporting."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import math
 
 
 class Behaviour(enum.StrEnum):
-    """What is special about a migration. Most of it happens at its turn, a moment well inside the simulation."""
+    """The kind of a simulated migration. Most kinds take effect at the onset, a moment well within the simulation."""
 
     STEADY = "steady"
     NOISY = "noisy"
     SLOWING = "slowing"
-    """Fades to a fifth of its rate."""
+    """Slows down to a fifth of its rate."""
     STUCK = "stuck"
-    """Goes on reporting, and nothing moves any more."""
+    """Keeps reporting, but moves no more bytes."""
     PAUSING = "pausing"
-    """The same for a while."""
+    """Moves no bytes for a while."""
     SILENT = "silent"
-    """Is not heard any more."""
+    """Stops reporting."""
     RETURNING = "returning"
-    """The same for a while."""
+    """Stops reporting for a while."""
     RESTARTING = "restarting"
-    """Begins its copy again from nothing."""
+    """Restarts its copy from zero."""
     GROWING = "growing"
-    """Finds more and more to copy."""
+    """Its total size grows again and again."""
     STUTTERING = "stuttering"
-    """Says things twice, and old things again."""
+    """Repeats its last report, and sometimes an older one."""
 
 
 _MIX = (
@@ -35,34 +35,36 @@ _MIX = (
     *(Behaviour.STEADY, Behaviour.PAUSING, Behaviour.STEADY, Behaviour.RETURNING, Behaviour.NOISY),
     *(Behaviour.STEADY, Behaviour.STEADY, Behaviour.NOISY, Behaviour.STEADY, Behaviour.STEADY),
 )
-_FADE_PART = 0.1
-_PAUSE_PART = 0.15
-_FADED = 0.2
+_SLOWDOWN_FRACTION = 0.1
+"""How long a slowdown takes, as a fraction of the simulation."""
+_PAUSE_FRACTION = 0.15
+"""How long a pause or a silence lasts, as a fraction of the simulation."""
+_SLOWED_FACTOR = 0.2
 
 
 def behaviour_of(number: int) -> Behaviour:
-    """The kind of the migration of this number: each twenty have the same mix, and the first four are all unlike."""
+    """The kind of the migration with this number. Every twenty have the same mix; the first four all differ."""
     return _MIX[number % len(_MIX)]
 
 
-def rate_part(behaviour: Behaviour, since_turn_s: float, horizon_s: float) -> float:
-    """What part of its usual rate a migration has, so long after its turn (before it: negative)."""
-    if since_turn_s < 0:
+def rate_factor(behaviour: Behaviour, since_onset_s: float, horizon_s: float) -> float:
+    """The factor, 0 to 1, on a migration's usual rate, this long after its onset (negative: before it)."""
+    if since_onset_s < 0:
         return 1.0
     if behaviour is Behaviour.SLOWING:
-        return max(_FADED, 1.0 - (1.0 - _FADED) * since_turn_s / (_FADE_PART * horizon_s))
-    if behaviour is Behaviour.STUCK or (behaviour is Behaviour.PAUSING and since_turn_s < _PAUSE_PART * horizon_s):
+        return max(_SLOWED_FACTOR, 1.0 - (1.0 - _SLOWED_FACTOR) * since_onset_s / (_SLOWDOWN_FRACTION * horizon_s))
+    if behaviour is Behaviour.STUCK or (behaviour is Behaviour.PAUSING and since_onset_s < _PAUSE_FRACTION * horizon_s):
         return 0.0
     return 1.0
 
 
-def quiet_s(behaviour: Behaviour, horizon_s: float) -> float:
-    """For how long after its turn nothing is heard of a migration."""
+def silence_s(behaviour: Behaviour, horizon_s: float) -> float:
+    """For how many seconds after its onset a migration sends no reports."""
     if behaviour is Behaviour.SILENT:
         return math.inf
-    return _PAUSE_PART * horizon_s if behaviour is Behaviour.RETURNING else 0.0
+    return _PAUSE_FRACTION * horizon_s if behaviour is Behaviour.RETURNING else 0.0
 
 
 def rate_deviation(behaviour: Behaviour) -> float:
-    """How far the logarithm of the rate wanders: its standard deviation."""
+    """The standard deviation of the natural logarithm of the rate."""
     return 0.5 if behaviour is Behaviour.NOISY else 0.15

@@ -1,4 +1,4 @@
-"""The account of what was sent, by task and subtask: what was acknowledged, refused, or never answered."""
+"""Counts the reports of a fleet by task and subtask: sent, acknowledged, refused, unanswered. It sends nothing."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from taskstream.producer.fleet.fleet import FleetReport
 
 @dataclass(slots=True)
 class SubtaskDeliveryCounts:
-    """What became of the reports of one subtask."""
+    """The reports of one subtask."""
 
     acknowledged: int = 0
     refused: int = 0
-    """Certainly not taken."""
+    """Reports that were certainly not recorded."""
     unanswered: int = 0
-    """Sent, and never acknowledged: each may have been taken, and not more than `retried` of the others twice."""
+    """Reports without a final response; each may have been recorded."""
     retried: int = 0
-    """Attempts beyond each report's first."""
+    """Requests beyond the first of each report; at most so many reports can have been recorded twice."""
     last: Report | None = None
-    """The last report that was acknowledged."""
+    """The acknowledged report with the highest number."""
     last_number: int = 0
 
 
 @dataclass(slots=True)
 class TaskDeliveryCounts:
-    """What became of the reports of one task."""
+    """The reports of one task."""
 
     task_id: str
     subtasks: dict[str, SubtaskDeliveryCounts] = field(default_factory=dict)
 
     @property
     def current(self) -> str:
-        """The subtask of the last report that was acknowledged; "" before the first."""
+        """The subtask of the last acknowledged report; "" before the first."""
         return max(self.subtasks, key=lambda name: self.subtasks[name].last_number, default="")
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySums:
-    """All of it together, at one moment."""
+    """The counts of the whole fleet at one moment."""
 
     sent: int
     acknowledged: int
@@ -49,73 +49,73 @@ class DeliverySums:
     unanswered: int
     retried: int
     skipped: int
-    """Due, and not sent, because too much was on its way already or the time was over."""
+    """Reports that were due and not sent, because too many were in flight or the time was over."""
 
 
 class DeliveryCounts:
-    """Any thread may tell it. Its size is that of the fleet, however much is sent."""
+    """The counts of a fleet's reports. It is thread-safe; its memory depends only on the size of the fleet."""
 
     def __init__(self) -> None:
         self.tasks: dict[int, TaskDeliveryCounts] = {}
         self._lock = threading.Lock()
         self._sent = self._skipped = 0
         self._acknowledged = self._refused = self._unanswered = self._retried = 0
-        self.trouble = ""
-        """What went wrong last, in words."""
+        self.last_error = ""
+        """The message of the last failure."""
 
-    def taken(self) -> None:
-        """A report is on its way."""
+    def add_sent(self) -> None:
+        """Count a report that a sender accepted."""
         with self._lock:
             self._sent += 1
 
-    def skipped(self, count: int = 1, *, taken: bool = False) -> None:
-        """Reports were due and are not sent; `taken`: they were on their way before."""
+    def add_skipped(self, count: int = 1, *, accepted: bool = False) -> None:
+        """Count reports that were due and are not sent; `accepted`: they were counted as sent before."""
         with self._lock:
             self._skipped += count
-            self._sent -= count * taken
+            self._sent -= count * accepted
 
-    def acknowledged(self, order: FleetReport, attempts: int) -> None:
-        """Whoever answers for it says that Kafka has the report."""
+    def add_acknowledged(self, sent: FleetReport, attempts: int) -> None:
+        """Count a report that is recorded on the topic."""
         with self._lock:
-            subtask = self._subtask(order)
+            subtask = self._subtask(sent)
             subtask.acknowledged += 1
             subtask.retried += attempts - 1
             self._acknowledged += 1
             self._retried += attempts - 1
-            if order.number > subtask.last_number:
-                subtask.last, subtask.last_number = order.report, order.number
+            if sent.number > subtask.last_number:
+                subtask.last, subtask.last_number = sent.report, sent.number
 
-    def refused(self, order: FleetReport, attempts: int, why: str) -> None:
-        """The report was not taken and never will be."""
+    def add_refused(self, sent: FleetReport, attempts: int, error: str) -> None:
+        """Count a report that was refused for good; `error` is the message."""
         with self._lock:
-            self._subtask(order).refused += 1
+            self._subtask(sent).refused += 1
             self._refused += 1
-            self._note(order, attempts, why)
+            self._add_failure(sent, attempts, error)
 
-    def unanswered(self, order: FleetReport, attempts: int, why: str) -> None:
-        """Nobody said what became of the report."""
+    def add_unanswered(self, sent: FleetReport, attempts: int, error: str) -> None:
+        """Count a report without a final response; `error` is the message."""
         with self._lock:
-            self._subtask(order).unanswered += 1
+            self._subtask(sent).unanswered += 1
             self._unanswered += 1
-            self._note(order, attempts, why)
+            self._add_failure(sent, attempts, error)
 
     def sums(self) -> DeliverySums:
-        """So far."""
+        """The counts of the whole fleet so far."""
         with self._lock:
             return DeliverySums(
                 self._sent, self._acknowledged, self._refused, self._unanswered, self._retried, self._skipped
             )
 
-    def in_order(self, task_id: Callable[[int], str], count: int) -> list[TaskDeliveryCounts]:
-        """Every task of the fleet, those of which nothing was sent with it."""
+    def by_task(self, task_id: Callable[[int], str], count: int) -> list[TaskDeliveryCounts]:
+        """The counts of the tasks 0 to `count` - 1, in this order, including tasks without reports."""
         with self._lock:
             return [self.tasks.get(number) or TaskDeliveryCounts(task_id(number)) for number in range(count)]
 
-    def _subtask(self, order: FleetReport) -> SubtaskDeliveryCounts:
-        task = self.tasks.setdefault(order.task, TaskDeliveryCounts(order.task_id))
-        return task.subtasks.setdefault(order.report.subtask_name, SubtaskDeliveryCounts())
+    def _subtask(self, sent: FleetReport) -> SubtaskDeliveryCounts:
+        task = self.tasks.setdefault(sent.task, TaskDeliveryCounts(sent.task_id))
+        return task.subtasks.setdefault(sent.report.subtask_name, SubtaskDeliveryCounts())
 
-    def _note(self, order: FleetReport, attempts: int, why: str) -> None:
-        self._subtask(order).retried += attempts - 1
+    def _add_failure(self, sent: FleetReport, attempts: int, error: str) -> None:
+        self._subtask(sent).retried += attempts - 1
         self._retried += attempts - 1
-        self.trouble = why
+        self.last_error = error

@@ -1,4 +1,7 @@
-"""All simulated migrations, and whose turn it is. The same seed gives the same reports at the same moments."""
+"""The simulated migrations of a fleet, and which of them reports next. The same seed gives the same reports.
+
+It reads no clock and sends nothing.
+"""
 
 from __future__ import annotations
 
@@ -15,59 +18,62 @@ _JITTER = 0.15
 
 
 class FleetReport(NamedTuple):
-    """One report that is to be sent."""
+    """One report to be sent."""
 
     number: int
-    """Counts the orders; those of one task are to be sent in this order."""
+    """The report's number in the fleet. The reports of one task must be sent in the order of their numbers."""
     task: int
+    """The task's number in the fleet."""
     task_id: str
     report: Report
     at_s: float
-    """The moment that it tells of, in seconds since 1970."""
+    """The simulated time of the report, in seconds since 1970 UTC."""
 
 
 class Fleet:
-    """`tasks` migrations over `horizon_s` seconds. `rate` is how many reports a second all of them make together."""
+    """`tasks` migrations over `horizon_s` seconds, which send `rate` reports per second in total."""
 
     def __init__(self, tasks: int, seed: int, rate: float, horizon_s: float, began_s: float) -> None:
-        """`began_s`: what the moment 0 is on the agents' clocks, in seconds since 1970."""
-        self._dice = random.Random(seed)  # noqa: S311 (a simulation, and no secret)
-        self._migrations = [SimulatedMigration(behaviour_of(number), horizon_s, self._dice) for number in range(tasks)]
+        """`began_s`: the start of the simulation on the agents' clocks, in seconds since 1970 UTC."""
+        self._rng = random.Random(seed)  # noqa: S311 (a simulation; nothing here is secret)
+        self._migrations = [SimulatedMigration(behaviour_of(number), horizon_s, self._rng) for number in range(tasks)]
         self._name = f"sim-{seed}"
         self._rate = rate
         self._began_s = began_s
-        self._due = [(self._dice.uniform(0.0, tasks / rate), number) for number in range(tasks)]
+        self._due = [(self._rng.uniform(0.0, tasks / rate), number) for number in range(tasks)]
+        """A heap of (when the task is due, task number)."""
         heapq.heapify(self._due)
-        self._quiet: list[tuple[float, int]] = []
-        self._orders = 0
+        self._silent: list[tuple[float, int]] = []
+        """A heap of (when the silence ends, task number)."""
+        self._reports = 0
 
     def task_id(self, number: int) -> str:
-        """The name of a task."""
+        """The id of the task with this number."""
         return f"{self._name}-{number:05d}"
 
     def behaviour(self, number: int) -> Behaviour:
-        """What is special about a task."""
+        """The kind of the task with this number."""
         return self._migrations[number].behaviour
 
-    def next_order(self, now_s: float) -> FleetReport | None:
-        """What is said at this moment, `now_s` after the begin; None when all are silent.
+    def next_report(self, now_s: float) -> FleetReport | None:
+        """The report of the task that is due first, `now_s` seconds after the start; None if all tasks are silent.
 
-        Whoever has waited longest speaks. Where some are silent the others speak more often.
+        The total rate is constant: while some tasks are silent, the others report more often.
         """
-        while self._quiet and self._quiet[0][0] <= now_s:
-            _, number = heapq.heappop(self._quiet)
+        while self._silent and self._silent[0][0] <= now_s:
+            _, number = heapq.heappop(self._silent)
             heapq.heappush(self._due, (now_s, number))
         while self._due:
             _, number = heapq.heappop(self._due)
             migration = self._migrations[number]
-            again_s = migration.heard_again_s(now_s)
-            if again_s > now_s:
-                if again_s < math.inf:
-                    heapq.heappush(self._quiet, (again_s, number))
+            reports_again_s = migration.reports_again_s(now_s)
+            if reports_again_s > now_s:
+                if reports_again_s < math.inf:
+                    heapq.heappush(self._silent, (reports_again_s, number))
                 continue
             gap_s = (len(self._due) + 1) / self._rate
-            heapq.heappush(self._due, (now_s + gap_s * self._dice.uniform(1 - _JITTER, 1 + _JITTER), number))
-            self._orders += 1
+            heapq.heappush(self._due, (now_s + gap_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER), number))
+            self._reports += 1
             at_s = self._began_s + now_s
-            return FleetReport(self._orders, number, self.task_id(number), migration.report_at(now_s, at_s), at_s)
+            return FleetReport(self._reports, number, self.task_id(number), migration.report_at(now_s, at_s), at_s)
         return None

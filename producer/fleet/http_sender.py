@@ -1,4 +1,8 @@
-"""A simulated fleet's reports over HTTP: lanes, each with a connection of its own; a task keeps to its lane."""
+"""Sends a fleet's reports to an edge over HTTP, on several lanes. It knows no Kafka.
+
+A lane is a queue, a thread and a client with one connection. All reports of a task use the same lane, so they stay in
+order.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +17,33 @@ from taskstream.producer.errors import CallerRefused, EdgeError, EdgeUnavailable
 from taskstream.producer.fleet.delivery_counts import DeliveryCounts
 from taskstream.producer.fleet.fleet import FleetReport
 
-TRY_FOR_S = 10.0
-"""How long a report is tried; meanwhile its lane stands."""
-WAITING = 8
-"""Reports that may wait in one lane."""
-_LOOK_S = 0.2
+REPORT_DEADLINE_S = 10.0
+"""How long one report is retried; the reports behind it in its lane wait."""
+LANE_QUEUE_SIZE = 8
+_POLL_S = 0.2
 
 
 class HttpSender:
-    """`with HttpWay(...) as way:`; see `taskstream.producer.fleet.sender.Way`.
+    """A `taskstream.producer.fleet.sender.Sender`; use it as a context manager.
 
-    At the end it waits until all is answered. Once `hurry` is set, what waits is not sent and nothing is tried again.
+    Its exit waits for the responses of all accepted reports. Once `abort` is set, queued reports are skipped and
+    nothing is retried.
     """
 
     def __init__(
-        self, make_client: Callable[[], ProgressClient], counts: DeliveryCounts, lanes: int, hurry: threading.Event
+        self, make_client: Callable[[], ProgressClient], counts: DeliveryCounts, lanes: int, abort: threading.Event
     ) -> None:
         self._make_client = make_client
         self._counts = counts
-        self._queues: list[queue.Queue[FleetReport]] = [queue.Queue(WAITING) for _ in range(lanes)]
+        self._queues: list[queue.Queue[FleetReport]] = [queue.Queue(LANE_QUEUE_SIZE) for _ in range(lanes)]
         self._threads = [
             threading.Thread(target=self._run, args=(each,), name=f"lane-{number}", daemon=True)
             for number, each in enumerate(self._queues)
         ]
         self._closing = threading.Event()
-        self._hurry = hurry
-        self.rejected: ProducerError | None = None
-        """Why nothing will ever be taken: the token is not."""
+        self._abort = abort
+        self.token_error: ProducerError | None = None
+        """Set once the edge refuses the token, or the token is unusable: every further report would fail too."""
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -50,49 +54,49 @@ class HttpSender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._hurry.set()
+            self._abort.set()
         self._closing.set()
         for thread in self._threads:
             thread.join()
 
-    def send(self, order: FleetReport) -> bool:
-        """See `Way`."""
+    def send(self, fleet_report: FleetReport) -> bool:
+        """See `Sender`."""
         try:
-            self._queues[order.task % len(self._queues)].put_nowait(order)
+            self._queues[fleet_report.task % len(self._queues)].put_nowait(fleet_report)
         except queue.Full:
             return False
         return True
 
     def wait_for_room(self) -> None:
-        """See `Way`."""
+        """See `Sender`."""
         self._closing.wait(0.01)
 
-    def _run(self, orders: queue.Queue[FleetReport]) -> None:
+    def _run(self, lane: queue.Queue[FleetReport]) -> None:
         with self._make_client() as client:
             while True:
                 try:
-                    order = orders.get(timeout=_LOOK_S)
+                    fleet_report = lane.get(timeout=_POLL_S)
                 except queue.Empty:
                     if self._closing.is_set():
                         return
                     continue
-                if self._hurry.is_set() or self.rejected is not None:
-                    self._counts.skipped(taken=True)
+                if self._abort.is_set() or self.token_error is not None:
+                    self._counts.add_skipped(accepted=True)
                 else:
-                    self._report(client, order)
+                    self._report(client, fleet_report)
 
-    def _report(self, client: ProgressClient, order: FleetReport) -> None:
+    def _report(self, client: ProgressClient, sent: FleetReport) -> None:
         try:
-            done = client.report(order.task_id, order.report, deadline_s=TRY_FOR_S, pause=self._pause)
+            done = client.report(sent.task_id, sent.report, deadline_s=REPORT_DEADLINE_S, pause=self._pause)
         except (CallerRefused, TokenUnusable) as error:
-            self.rejected = error
-            self._counts.refused(order, 1, str(error))
+            self.token_error = error
+            self._counts.add_refused(sent, 1, str(error))
         except EdgeUnavailable as error:
-            self._counts.unanswered(order, error.attempts, str(error))
+            self._counts.add_unanswered(sent, error.attempts, str(error))
         except ProducerError as error:
-            self._counts.refused(order, error.attempts if isinstance(error, EdgeError) else 1, str(error))
+            self._counts.add_refused(sent, error.attempts if isinstance(error, EdgeError) else 1, str(error))
         else:
-            self._counts.acknowledged(order, done.attempts)
+            self._counts.add_acknowledged(sent, done.attempts)
 
     def _pause(self, seconds: float) -> bool:
-        return not self._hurry.wait(seconds)
+        return not self._abort.wait(seconds)

@@ -1,4 +1,7 @@
-"""Has a fleet report at its rate, whatever becomes of the reports: open loop, in bounded memory. It knows no way."""
+"""Sends a fleet's reports at a fixed rate, regardless of how fast they are acknowledged: an open loop.
+
+It knows only the `Sender` protocol, neither HTTP nor Kafka. Its memory is bounded.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +14,30 @@ from taskstream.producer.fleet.fleet import Fleet
 from taskstream.producer.fleet.sender import Sender
 
 ON_TIME_S = 0.5
-"""A report that leaves later than so much after its moment is late."""
-_WORTH_SLEEPING_S = 0.002
-_STEP_S = 0.2
+"""A run is on time if no report is sent later than this after its due time."""
+_MIN_SLEEP_S = 0.002
+_TICK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class FleetRun:
-    """How it went. All in seconds; `late_s` is the latest that a report left after its moment."""
+    """The timing of one run."""
 
     seconds: float
     late_s: float
+    """The longest delay of a report after its due time, in seconds."""
     due: int
-    """Reports that were due in that time."""
+    """The number of reports that were due."""
     stopped: bool
+    """Whether `should_stop` ended the run."""
 
     @property
     def on_time(self) -> bool:
-        """Whether the sender itself kept up the rate."""
+        """Whether this process could send at the given rate."""
         return self.late_s <= ON_TIME_S
 
 
-def drive(
+def run_open_loop(
     fleet: Fleet,
     sender: Sender,
     counts: DeliveryCounts,
@@ -41,50 +46,51 @@ def drive(
     for_s: float,
     past_s: float,
     clock: Clock,
-    stopped: Callable[[], bool],
-    tell: Callable[[float], None] = lambda _elapsed_s: None,
+    should_stop: Callable[[], bool],
+    on_tick: Callable[[float], None] = lambda _elapsed_s: None,
 ) -> FleetRun:
-    """Send the fleet's first `past_s` seconds as fast as they go, then `for_s` seconds as they pass.
+    """Send the reports of the fleet's first `past_s` seconds at once, then those of `for_s` seconds in real time.
 
-    The past waits for room. The present does not: a report that finds none is skipped and counted, as an agent's
-    next one says more. `tell` is called about every fifth of a second with the seconds since the begin.
+    `rate` is in reports per second. If the sender is full, a report of the past waits; a report of the present is
+    skipped and counted, because the agent's next report supersedes it. `should_stop` is polled; True ends the run.
+    `on_tick` is called about every 0.2 s with the elapsed seconds.
     """
     began_s = clock.monotonic()
-    late_s, told_s, caught_up = 0.0, 0.0, past_s == 0.0
-    slack_s = 0.0
+    late_s, tick_s, caught_up = 0.0, 0.0, past_s == 0.0
+    past_took_s = 0.0
     count = max(1, round(rate * (past_s + for_s)))
-    for place in range(count):
-        moment_s = place / rate
-        due_s = began_s + moment_s - past_s
-        while (ahead_s := due_s - clock.monotonic()) > _WORTH_SLEEPING_S and not stopped():
-            clock.sleep(min(ahead_s, _STEP_S))
-            tell(clock.monotonic() - began_s)
+    for number in range(count):
+        offset_s = number / rate
+        due_s = began_s + offset_s - past_s
+        while (ahead_s := due_s - clock.monotonic()) > _MIN_SLEEP_S and not should_stop():
+            clock.sleep(min(ahead_s, _TICK_S))
+            on_tick(clock.monotonic() - began_s)
         now_s = clock.monotonic()
-        if stopped():
-            return FleetRun(now_s - began_s, late_s, place, stopped=True)
-        if now_s - began_s - told_s > _STEP_S:
-            told_s = now_s - began_s
-            tell(told_s)
-        if moment_s < past_s:
-            slack_s = now_s - began_s
+        if should_stop():
+            return FleetRun(now_s - began_s, late_s, number, stopped=True)
+        if now_s - began_s - tick_s > _TICK_S:
+            tick_s = now_s - began_s
+            on_tick(tick_s)
+        if offset_s < past_s:
+            past_took_s = now_s - began_s
         elif now_s - due_s <= ON_TIME_S:
             caught_up = True
         if caught_up:
             late_s = max(late_s, now_s - due_s)
-        if now_s - began_s > for_s + slack_s + ON_TIME_S:
-            counts.skipped(count - place)
+        if now_s - began_s > for_s + past_took_s + ON_TIME_S:
+            counts.add_skipped(count - number)
             return FleetRun(now_s - began_s, now_s - due_s, count, stopped=False)
-        order = fleet.next_order(moment_s)
-        if order is None:
+        fleet_report = fleet.next_report(offset_s)
+        if fleet_report is None:
             continue
-        if sender.send(order):
-            counts.taken()
+        if sender.send(fleet_report):
+            counts.add_sent()
             continue
-        while moment_s < past_s and not stopped():
+        while offset_s < past_s and not should_stop():
             sender.wait_for_room()
-            if sender.send(order):
-                counts.taken()
+            if sender.send(fleet_report):
+                counts.add_sent()
                 break
         else:
-            counts.skipped()
+            counts.add_skipped()
     return FleetRun(clock.monotonic() - began_s, late_s, count, stopped=False)

@@ -1,4 +1,4 @@
-"""How a simulated fleet's reports get away: the protocol that the driver uses, and a way to nowhere for tests."""
+"""The protocol by which the open loop sends reports, and a sender for tests that sends nothing."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from taskstream.producer.fleet.fleet import FleetReport
 
 
 class Sender(Protocol):
-    """Takes reports without waiting, and tells a Tally what became of each."""
+    """Sends reports asynchronously, and counts the outcome of each in a DeliveryCounts."""
 
-    def send(self, order: FleetReport) -> bool:
-        """Take the report on its way; False when too much is on its way already: then it is not sent."""
+    def send(self, fleet_report: FleetReport) -> bool:
+        """Accept the report and return at once; False, without sending it, if too many reports are in flight."""
         ...
 
     def wait_for_room(self) -> None:
-        """Return when something has got away, or after a moment."""
+        """Wait until a report has left, or for a short time at most."""
         ...
 
 
 @dataclass
 class NullSender:
-    """Acknowledges everything at once, and refuses what `room` has no place for."""
+    """Counts every report as acknowledged at once, and accepts at most `room` of them."""
 
     counts: DeliveryCounts
     room: int = 2**62
-    orders: list[FleetReport] = field(default_factory=list)
+    accepted: list[FleetReport] = field(default_factory=list)
 
-    def send(self, order: FleetReport) -> bool:
+    def send(self, fleet_report: FleetReport) -> bool:
         """See `Sender`."""
-        if len(self.orders) >= self.room:
+        if len(self.accepted) >= self.room:
             return False
-        self.orders.append(order)
-        self.counts.acknowledged(order, attempts=1)
+        self.accepted.append(fleet_report)
+        self.counts.add_acknowledged(fleet_report, attempts=1)
         return True
 
     def wait_for_room(self) -> None:

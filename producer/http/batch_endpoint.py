@@ -20,8 +20,8 @@ from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, requir
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
-from taskstream.producer.events.event import EventWriter, Receipt, fresh_event_id, recorded, same_event_id
-from taskstream.producer.events.report_validation import ProgressReport, refusal
+from taskstream.producer.events.event import EventBuilder, Receipt, event_fields, idempotent_event_id, new_event_id
+from taskstream.producer.events.report_validation import ProgressReport, validation_error
 from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent, wants_validation
 from taskstream.schemas.http.api_error import (
     MALFORMED,
@@ -56,9 +56,9 @@ ParsedReport = RelayedReport | ProblemDetails
 class BatchEndpoint:
     """POST /v3/progress."""
 
-    def __init__(self, admission: Admission, writer: EventWriter, acks: AckedProducer, limits: Limits) -> None:
+    def __init__(self, admission: Admission, event_builder: EventBuilder, acks: AckedProducer, limits: Limits) -> None:
         self._admission = admission
-        self._writer = writer
+        self._event_builder = event_builder
         self._acks = acks
         self._limits = limits
 
@@ -112,7 +112,7 @@ class BatchEndpoint:
     ) -> tuple[asyncio.Future[Ack] | ProblemDetails, str]:
         receipt = self._receipt(report, project_id, number, request)
         try:
-            return self._acks.send(self._writer.write(report, receipt)), receipt.event_id
+            return self._acks.send(self._event_builder.build(report, receipt)), receipt.event_id
         except NotAcked as error:
             return self._admission.not_acked(error).problem, ""
 
@@ -121,7 +121,7 @@ class BatchEndpoint:
         key = report.idempotency_key
         if key is None and (signed := signed_key(request.headers)) is not None:
             key = f"{signed} {number}"
-        event_id = same_event_id(project_id, report.task_id, key) if key else fresh_event_id(received_at_us)
+        event_id = idempotent_event_id(project_id, report.task_id, key) if key else new_event_id(received_at_us)
         return Receipt(project_id, report.task_id, event_id, received_at_us, traceparent(request))
 
     def _result(
@@ -140,7 +140,7 @@ class BatchEndpoint:
     ) -> dict[str, Any]:
         if isinstance(report, ProblemDetails):
             return _problem_document(report, request)
-        return {"status": 200, "event": recorded(report, self._receipt(report, project_id, number, request))}
+        return {"status": 200, "event": event_fields(report, self._receipt(report, project_id, number, request))}
 
 
 def read_array(body: bytes) -> list[Any]:
@@ -176,7 +176,7 @@ def _parse(element: Any) -> ParsedReport:
     try:
         report: RelayedReport = _validate(element, strict=True)
     except ValidationError as error:
-        return refusal(error.errors(include_url=False, include_input=False), b"line", RelayedReport).problem
+        return validation_error(error.errors(include_url=False, include_input=False), b"line", RelayedReport).problem
     if problem := task_id_problem(report.task_id):
         return invalid_field("task_id", problem).problem
     return report

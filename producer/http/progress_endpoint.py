@@ -16,8 +16,15 @@ from taskstream.producer.admission.body_encoding import JSON, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
-from taskstream.producer.events.event import Event, EventWriter, Receipt, fresh_event_id, recorded, same_event_id
-from taskstream.producer.events.report_validation import ProgressReport, read_report
+from taskstream.producer.events.event import (
+    Event,
+    EventBuilder,
+    Receipt,
+    event_fields,
+    idempotent_event_id,
+    new_event_id,
+)
+from taskstream.producer.events.report_validation import ProgressReport, parse_report
 from taskstream.schemas.http.api_error import MALFORMED, ApiError
 from taskstream.schemas.http.request import HttpRequest
 from taskstream.schemas.http.response import HttpResponse, content_response, header_lines
@@ -49,13 +56,13 @@ class ProgressEndpoint:
     def __init__(
         self,
         admission: Admission,
-        writer: EventWriter,
+        event_builder: EventBuilder,
         acks: AckedProducer,
         limits: Limits,
         clock_us: Callable[[], int] = now_us,
     ) -> None:
         self._admission = admission
-        self._writer = writer
+        self._event_builder = event_builder
         self._acks = acks
         self._limits = limits
         self._clock_us = clock_us
@@ -91,13 +98,13 @@ class ProgressEndpoint:
         """
         require_media_type(request, JSON)
         task_id = read_task_id(task_segment)
-        report = read_report(body)
+        report = parse_report(body)
         self._admission.counts.unknown_fields += report.unknown_fields
         received_at_us = self._clock_us()
         key = idempotency_key(request)
-        event_id = same_event_id(project_id, task_id, key) if key else fresh_event_id(received_at_us)
+        event_id = idempotent_event_id(project_id, task_id, key) if key else new_event_id(received_at_us)
         receipt = Receipt(project_id, task_id, event_id, received_at_us, traceparent(request))
-        return report, receipt, self._writer.write(report, receipt)
+        return report, receipt, self._event_builder.build(report, receipt)
 
 
 def wants_validation(query: bytes) -> bool:
@@ -115,7 +122,7 @@ def wants_validation(query: bytes) -> bool:
 def validation_response(report: ProgressReport, receipt: Receipt, event: Event, request: HttpRequest) -> HttpResponse:
     """The response to `?validate=true`: the event that the report would become."""
     document = {
-        "event": recorded(report, receipt),
+        "event": event_fields(report, receipt),
         "key": event.key,
         "headers": {name: value.decode() for name, value in event.headers if isinstance(value, bytes)},
         "timestamp": event.timestamp_ms,

@@ -1,1 +1,1 @@
-"""Avro on the wire: Confluent's framing, one record or a whole batch of them to bytes and back."""
+"""Avro on the wire: Confluent's framing, and the encoding and decoding of single records and of Arrow batches."""

@@ -1,7 +1,8 @@
-"""Many records at once: a list of wire bytes to an Arrow RecordBatch, and a RecordBatch to a list of wire bytes.
+"""Decodes a list of Kafka values into an Arrow RecordBatch, and encodes a RecordBatch into a list of Kafka values.
 
-It reads any mix of schema versions as the newest one. A record that cannot be read becomes a reason and never an
-exception, and leaves its neighbours alone. `codec` says the same of one record, and is what this is tested against.
+A list may mix schema versions: every record is decoded as the newest version. A record that cannot be decoded yields a
+reason instead of an exception and does not affect the other records. `record_codec` decodes one record at a time; the
+tests compare the two. This file knows no topics.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 LARGEST_BATCH = (1 << 31) - 1
-"""Bytes in one call of `read`: Arrow's offsets have 32 bits."""
+"""The most bytes that one call of `read` accepts: Arrow's string offsets have 32 bits."""
 _STATUS_REASONS = {
-    column_loops.TRUNCATED: (Reason.TRUNCATED, "the bytes end before the record does"),
+    column_loops.TRUNCATED: (Reason.TRUNCATED, "the value ends before the record does"),
     column_loops.TRAILING: (Reason.TRAILING, "bytes follow the record"),
-    column_loops.UTF8: (Reason.UTF8, "a string is not UTF-8"),
-    column_loops.INVALID: (Reason.INVALID, "a union branch, boolean, length or number is not what the schema allows"),
+    column_loops.UTF8: (Reason.UTF8, "a string is not valid UTF-8"),
+    column_loops.INVALID: (Reason.INVALID, "a union branch, boolean, length or integer is outside the schema's range"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record that could not be read: its place in the list, and why."""
+    """One value that could not be decoded: its index in the input list, and why."""
 
     index: int
     reason: Reason
@@ -55,16 +56,22 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a list of wire bytes holds: the readable records as columns, and the others."""
+    """The result of decoding a list of values: the records as columns, and the values that were rejected."""
 
     batch: pa.RecordBatch
     kept: Ints
-    """For each row of `batch` its place in the list."""
+    """[rows of `batch`] The index of each row in the input list."""
     rejected: list[Rejected]
+    """In the order of the input list."""
 
 
 class ColumnReader:
-    """Reads lists of wire bytes of one record name, as its newest version or only `wanted` fields of it."""
+    """Decodes values of the record `name` as its newest version: all fields, or only those in `wanted`.
+
+    Raises:
+        UnknownSchema: no released record has this name.
+        Unresolvable: `wanted` names a field that the record does not have.
+    """
 
     def __init__(self, ids: SchemaIds, name: str, wanted: frozenset[str] | None = None) -> None:
         self._ids = ids
@@ -79,18 +86,18 @@ class ColumnReader:
         return self._schema
 
     def read(self, values: Sequence[bytes | None]) -> Decoded:
-        """The records in their order, and the unreadable ones with their reasons. None is read as no bytes.
+        """Decode the values, keeping their order. None (a tombstone) counts as an empty value and is rejected.
 
         Raises:
-            RegistryFailed: a schema id had to be looked up and the registry did not answer; nothing was read.
-            BatchTooLarge: the values have 2 GiB or more together.
+            RegistryFailed: a schema id is unknown here and the registry did not answer; nothing was decoded.
+            BatchTooLarge: the values have 2 GiB or more in total.
         """
         framed = [value or b"" for value in values]
         count = len(framed)
         sizes = np.fromiter(map(len, framed), np.int64, count)
         ends = np.cumsum(sizes)
         if count and ends[-1] > LARGEST_BATCH:
-            raise BatchTooLarge(f"{ends[-1]} bytes in one call: read fewer of the {count} records at once")
+            raise BatchTooLarge(f"{count} records have {ends[-1]} bytes, more than one call accepts: split the list")
         data = np.frombuffer(b"".join(framed), np.uint8)
         starts = ends - sizes
         cells = _Cells.empty(len(self._columns), count)
@@ -99,10 +106,10 @@ class ColumnReader:
         schema_ids = np.empty(count, np.int64)
         column_loops.read_headers(data, starts, ends, schema_ids)
         rejected.extend(_misframed(int(index), framed[index]) for index in np.flatnonzero(schema_ids < 0))
-        for number in np.unique(schema_ids[schema_ids >= 0]):
-            rows = np.flatnonzero(schema_ids == number)
+        for schema_id in np.unique(schema_ids[schema_ids >= 0]):
+            rows = np.flatnonzero(schema_ids == schema_id)
             try:
-                plan = self._plan(int(number))
+                plan = self._plan(int(schema_id))
             except Undecodable as error:
                 rejected.extend(Rejected(int(index), Reason(error.reason), error.detail) for index in rows)
             else:
@@ -120,24 +127,29 @@ class ColumnReader:
                     cells.valid,
                     status,
                 )
-                bad = rows[status[rows] != column_loops.GOOD]
-                rejected.extend(Rejected(int(index), *_STATUS_REASONS[int(status[index])]) for index in bad)
+                invalid = rows[status[rows] != column_loops.GOOD]
+                rejected.extend(Rejected(int(index), *_STATUS_REASONS[int(status[index])]) for index in invalid)
         rejected.sort(key=lambda each: each.index)
         kept = np.arange(count)
         if rejected:
             kept = np.delete(kept, [each.index for each in rejected])
-            cells = cells.take(kept)
-        arrays = [_to_arrow(column, cells, place, data) for place, column in enumerate(self._columns)]
+            cells = cells.select_rows(kept)
+        arrays = [_to_arrow(column, cells, index, data) for index, column in enumerate(self._columns)]
         return Decoded(pa.RecordBatch.from_arrays(arrays, schema=self._schema), kept, rejected)
 
-    def _plan(self, number: int) -> ReadPlan:
-        if number not in self._plans:
-            _, self._plans[number] = plan_for(self._ids, number, self._name, self._columns)
-        return self._plans[number]
+    def _plan(self, schema_id: int) -> ReadPlan:
+        if schema_id not in self._plans:
+            _, self._plans[schema_id] = plan_for(self._ids, schema_id, self._name, self._columns)
+        return self._plans[schema_id]
 
 
 class ColumnWriter:
-    """Writes RecordBatches as wire bytes of one schema."""
+    """Encodes RecordBatches as Kafka values of one schema.
+
+    Raises:
+        UnknownSchema: the schema has no id.
+        RegistryFailed: the schema's id had to be looked up and the registry did not answer.
+    """
 
     def __init__(self, ids: SchemaIds, schema: Schema) -> None:
         self._title = schema.title
@@ -151,17 +163,17 @@ class ColumnWriter:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema that batches must have."""
+        """The Arrow schema that every batch must have."""
         return self._schema
 
     def write(self, batch: pa.RecordBatch) -> list[bytes]:
-        """One wire value a row.
+        """Encode the batch: one value per row, in the order of the rows.
 
         Raises:
-            Unencodable: the batch has another schema, or a null where none may be.
+            Unencodable: the batch's Arrow schema is not `schema`, or a field that is not nullable holds a null.
         """
         if not batch.schema.equals(self._schema, check_metadata=False):
-            raise Unencodable(f"{self._title} is written from {self._schema}, not from {batch.schema}")
+            raise Unencodable(f"{self._title} is written from a batch of {self._schema}, not of {batch.schema}")
         count = batch.num_rows
         if count == 0:
             return []
@@ -169,27 +181,29 @@ class ColumnWriter:
         strings: list[npt.NDArray[np.uint8]] = []
         longs: list[Ints] = []
         string_base = long_base = 0
-        for place, (column, array) in enumerate(zip(self._columns, batch.columns, strict=True)):
+        for index, (column, array) in enumerate(zip(self._columns, batch.columns, strict=True)):
             if array.null_count and not column.nullable:
-                raise Unencodable(f"{self._title}: {column.name} has {array.null_count} nulls and may have none")
-            cells.valid[place] = _valid(array)
+                raise Unencodable(f"{self._title}: {column.name} has {array.null_count} nulls and is not nullable")
+            cells.valid[index] = _valid(array)
             if column.kind == STRING:
                 offsets, data = _string_buffers(array)
-                cells.values[place] = offsets[:-1] + string_base
-                cells.lengths[place] = np.diff(offsets)
+                cells.values[index] = offsets[:-1] + string_base
+                cells.lengths[index] = np.diff(offsets)
                 strings.append(data)
                 string_base += data.shape[0]
             elif column.kind == LONGS:
                 if array.values.null_count and array.flatten().null_count:
-                    raise Unencodable(f"{self._title}: {column.name} has a null among its items and may have none")
+                    raise Unencodable(
+                        f"{self._title}: {column.name} has a null among its items, which Avro's long forbids"
+                    )
                 offsets = np.asarray(array.offsets).astype(np.int64)
                 items = np.asarray(array.values.fill_null(0), np.int64)
-                cells.values[place] = offsets[:-1] + long_base
-                cells.lengths[place] = np.diff(offsets)
+                cells.values[index] = offsets[:-1] + long_base
+                cells.lengths[index] = np.diff(offsets)
                 longs.append(items)
                 long_base += items.shape[0]
             else:
-                cells.values[place] = _bits(column, array)
+                cells.values[index] = _bits(column, array)
         sizes = np.empty(count, np.int64)
         all_longs = np.concatenate(longs) if longs else np.empty(0, np.int64)
         all_strings = np.concatenate(strings) if strings else np.empty(0, np.uint8)
@@ -201,43 +215,46 @@ class ColumnWriter:
         column_loops.write_records(
             self._kinds, self._nullable, self._null_branches, *args, all_strings, all_longs, self._head, ends, out
         )
-        whole = out.tobytes()
+        encoded = out.tobytes()
         bounds = ends.tolist()
-        return [whole[start:end] for start, end in itertools.pairwise(bounds)]
+        return [encoded[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """What the loops read into and write from: three matrices, [columns, records]."""
+    """The matrices that the compiled loops fill and read. Each has the shape [columns, records]."""
 
     values: Ints
+    """A number's 64 bits, or where a string or an array begins."""
     lengths: Ints
+    """Bytes of a string, items of an array."""
     valid: Bools
+    """False for null."""
 
     @staticmethod
     def empty(columns: int, records: int) -> _Cells:
         shape = (columns, records)
         return _Cells(np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.bool_))
 
-    def take(self, rows: Ints) -> _Cells:
+    def select_rows(self, rows: Ints) -> _Cells:
         return _Cells(self.values[:, rows], self.lengths[:, rows], self.valid[:, rows])
 
 
 def _misframed(index: int, value: bytes) -> Rejected:
     if not value:
-        return Rejected(index, Reason.EMPTY, "the value has no bytes")
+        return Rejected(index, Reason.EMPTY, "the value is empty")
     if value[0] != wire_format.MAGIC:
-        return Rejected(index, Reason.MAGIC, f"the first byte is 0x{value[0]:02x} and should be 0x00")
-    return Rejected(index, Reason.TRUNCATED, f"{len(value)} bytes cannot hold the header of {HEADER_SIZE}")
+        return Rejected(index, Reason.MAGIC, f"the first byte is 0x{value[0]:02x}, not 0x00")
+    return Rejected(index, Reason.TRUNCATED, f"{len(value)} bytes are fewer than the header's {HEADER_SIZE}")
 
 
-def _to_arrow(column: Column, cells: _Cells, place: int, data: npt.NDArray[np.uint8]) -> pa.Array:
-    values, valid = cells.values[place], cells.valid[place]
+def _to_arrow(column: Column, cells: _Cells, index: int, data: npt.NDArray[np.uint8]) -> pa.Array:
+    values, valid = cells.values[index], cells.valid[index]
     count = values.shape[0]
     nulls = 0 if valid.all() else count - int(np.count_nonzero(valid))
     validity = pa.py_buffer(np.packbits(valid, bitorder="little")) if nulls else None
     if column.kind in (STRING, LONGS):
-        lengths = np.where(valid, cells.lengths[place], 0) if nulls else cells.lengths[place]
+        lengths = np.where(valid, cells.lengths[index], 0) if nulls else cells.lengths[index]
         offsets = np.zeros(count + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
         if column.kind == STRING:
@@ -262,15 +279,16 @@ def _valid(array: pa.Array) -> Bools | bool:
 
 
 def _bits(column: Column, array: pa.Array) -> Ints:
-    """The values as 64 bits each; anything where it is null."""
+    """[rows] Each value as 64 bits; arbitrary bits where the value is null."""
     if column.kind == BOOLEAN:
         return np.asarray(array.cast(pa.int8()).fill_null(0)).astype(np.int64)
     width = np.dtype(np.int32) if column.kind == INT else np.dtype(np.int64)
-    whole = np.frombuffer(array.buffers()[1], width)
-    return whole[array.offset : array.offset + len(array)].astype(np.int64, copy=False)
+    buffer = np.frombuffer(array.buffers()[1], width)
+    return buffer[array.offset : array.offset + len(array)].astype(np.int64, copy=False)
 
 
 def _string_buffers(array: pa.Array) -> tuple[Ints, npt.NDArray[np.uint8]]:
+    """The offsets, [rows + 1], and the bytes that they index."""
     _, offsets, data = array.buffers()
     if offsets is None or len(array) == 0:
         return np.zeros(len(array) + 1, np.int64), np.empty(0, np.uint8)

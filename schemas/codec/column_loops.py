@@ -1,6 +1,7 @@
-"""The loops of the columnar codec over raw bytes, compiled. One record a turn; a bad one gets its reason and no more.
+"""The compiled loops of the columnar codec over raw bytes. An invalid record gets a status code; no loop raises.
 
-Avro's encoding: https://avro.apache.org/docs/1.12.0/specification/#data-serialization-and-deserialization
+Avro's binary encoding: https://avro.apache.org/docs/1.12.0/specification/#data-serialization-and-deserialization
+The loops know no schema: `read_plan` gives them arrays of field kinds and columns.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ UTF8 = 3
 INVALID = 4
 
 INT, LONG, DOUBLE, BOOLEAN, STRING, LONGS, FLOAT = 0, 1, 2, 3, 4, 5, 6
-"""As in `plan`; here as literals that the compiler folds."""
+"""The same numbers as in `read_plan`; repeated here as literals, which the compiler folds."""
 
 
 @compiled
 def read_headers(data: Bytes, starts: Ints, ends: Ints, schema_ids: Ints) -> None:
-    """Each framed record's schema id; -1 where there is no header."""
+    """Write the schema id of each value `data[starts[row]:ends[row]]` to schema_ids[row]; -1 without a valid header."""
     for row in range(starts.shape[0]):
         at = np.uint64(starts[row])
         schema_ids[row] = -1
@@ -54,11 +55,13 @@ def read_records(
     valid: Bools,
     status: Ints,
 ) -> None:
-    """Read the records `rows`, whose Avro bytes are `data[starts[row]:ends[row]]`, into columns.
+    """Decode the records with the indexes `rows`, whose Avro bytes are `data[starts[row]:ends[row]]`, into columns.
 
+    kinds, null_branches, columns, to_double: [written fields]; see `ReadPlan`.
     values: [columns, records]; a number's 64 bits, or where a string or an array begins in data.
     lengths: [columns, records]; bytes of a string, items of an array.
-    valid: [columns, records]; False for null. status: [records]; GOOD or why not.
+    valid: [columns, records]; False for null.
+    status: [records]; GOOD, or the code of the first error.
     """
     halves = np.empty(1, np.uint32)
     for row in rows:
@@ -146,7 +149,7 @@ def read_records(
 
 @compiled
 def _varint(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
-    """A zigzag number and where it ends; minus the reason in place of the end when there is none."""
+    """A zigzag varint and the index after it; on an error the second value is the negative status code."""
     bits = np.uint64(0)
     shift = 0
     while True:
@@ -180,7 +183,7 @@ def _double_bits(number: float) -> Any:
 
 @compiled
 def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
-    """How many longs an array holds and where it ends; minus the reason when it is none."""
+    """The item count of an array of longs and the index after it; on an error the second is the negative status."""
     items = np.int64(0)
     while True:
         count, at = _varint(data, at, end)
@@ -192,7 +195,7 @@ def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
             if at < 0:
                 return items, at
             count = -count
-            if size < 0 or count < 0:  # the lowest number has no positive twin
+            if size < 0 or count < 0:  # -(-2**63) overflows to itself
                 return items, -INVALID
         if count > end - at:
             return items, -TRUNCATED
@@ -208,7 +211,7 @@ def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
 
 @compiled
 def _is_utf8(data: Bytes, at: int, end: int) -> bool:
-    """Whether these bytes are UTF-8 as RFC 3629 has it: shortest form, no surrogates, nothing above U+10FFFF."""
+    """Whether data[at:end] is UTF-8 as RFC 3629 defines it: shortest form, no surrogates, nothing above U+10FFFF."""
     high = np.uint8(0)
     for place in range(np.uint64(at), np.uint64(end)):
         high |= data[place]
@@ -245,7 +248,7 @@ def _is_utf8(data: Bytes, at: int, end: int) -> bool:
 
 @compiled
 def gather_strings(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[np.int32], out: Bytes) -> None:
-    """Lay the strings one after another: out[offsets[i]:offsets[i + 1]] is string i."""
+    """Copy the strings one after another: out[offsets[i]:offsets[i + 1]] is string i."""
     for row in range(starts.shape[0]):
         start = np.uint64(starts[row])
         base = np.uint64(offsets[row])
@@ -255,7 +258,7 @@ def gather_strings(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArra
 
 @compiled
 def gather_longs(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[np.int32], out: Ints) -> None:
-    """Decode arrays of longs that `read_records` has measured: out[offsets[i]:offsets[i + 1]] is array i."""
+    """Decode arrays of longs that `read_records` has validated: out[offsets[i]:offsets[i + 1]] is array i."""
     end = data.shape[0]
     for row in range(starts.shape[0]):
         at = starts[row]
@@ -276,7 +279,10 @@ def gather_longs(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[
 def measure_records(
     kinds: Ints, nullable: Bools, values: Ints, lengths: Ints, valid: Bools, longs: Ints, head: int, sizes: Ints
 ) -> None:
-    """How many bytes each record takes, `head` bytes of header included. Shapes as in `write_records`."""
+    """Write the encoded size of each record in bytes to sizes, `head` bytes of header included.
+
+    Shapes as in `write_records`.
+    """
     for row in range(sizes.shape[0]):
         size = head
         for column in range(kinds.shape[0]):
@@ -317,10 +323,12 @@ def write_records(
     offsets: Ints,
     out: Bytes,
 ) -> None:
-    """Write records one after another: out[offsets[row]:offsets[row + 1]] is record `row` with its header.
+    """Encode records one after another: out[offsets[row]:offsets[row + 1]] is record `row` with its header.
 
-    values: [columns, records]; a number's 64 bits, or where its string begins in strings, or its array in longs.
-    lengths: [columns, records]; bytes of a string, items of an array. valid: [columns, records].
+    kinds, nullable, null_branches: [columns].
+    values: [columns, records]; a number's 64 bits, or the start of the string in strings or of the array in longs.
+    lengths: [columns, records]; bytes of a string, items of an array.
+    valid: [columns, records]; False for null.
     """
     for row in range(offsets.shape[0] - 1):
         at = offsets[row]

@@ -1,6 +1,6 @@
-"""How to read one written schema as the newest one: for each written field its kind on the wire and its column.
+"""Resolves a writer's schema to the newest schema of the record: the wire type and the column of each written field.
 
-It decides once a schema what the loops in `loops` then do once a record. It touches no bytes.
+It is computed once per schema; the loops in `column_loops` apply it to each record. It touches no bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SKIP: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of the schema that is read to: its name, kind, whether it may be null, and its Arrow type."""
+    """One field of a schema: its name, kind (INT to FLOAT), whether it is nullable, and its Arrow type."""
 
     name: str
     kind: int
@@ -52,22 +52,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ReadPlan:
-    """Arrays of one entry a written field, in the order of the wire."""
+    """How to decode one writer's schema. Every array has one entry per written field, in the order of the schema."""
 
     kinds: npt.NDArray[np.int64]
     null_branches: npt.NDArray[np.int64]
-    """Which branch of the union is null (0 or 1), or NOT_NULLABLE."""
+    """The index of null in the field's union (0 or 1), or NOT_NULLABLE."""
     columns: npt.NDArray[np.int64]
-    """Which column it goes to, or SKIP."""
+    """The index of the column that receives the field, or SKIP."""
     to_double: npt.NDArray[np.bool_]
-    """Whether an integer on the wire is read as a double."""
+    """Whether an int or long on the wire is promoted to double."""
 
 
 def columns_of(schema: Schema, wanted: frozenset[str] | None = None) -> tuple[Column, ...]:
-    """The columns of a schema, in its order; only the wanted ones when they are named.
+    """The columns of a schema, in the order of its fields; only the fields in `wanted` if it is given.
 
     Raises:
-        Unresolvable: the schema has a type that no column holds, or a wanted name is none of its fields.
+        Unresolvable: a field has a type without a column type, or `wanted` names a field that does not exist.
     """
     found = tuple(_column(schema, each) for each in schema.definition["fields"])
     if wanted is None:
@@ -78,16 +78,16 @@ def columns_of(schema: Schema, wanted: frozenset[str] | None = None) -> tuple[Co
 
 
 def plan_for(ids: SchemaIds, schema_id: int, name: str, columns: tuple[Column, ...]) -> tuple[Schema, ReadPlan]:
-    """The schema that an id on the wire means, and how its records become columns of the newest schema of `name`.
+    """The schema with this id, and the plan that decodes its records into `columns`.
 
     Raises:
-        Undecodable: no schema has this id, or it is one of another record, or it cannot be read as these columns.
-        RegistryFailed: the id could not be looked up.
+        Undecodable: no schema has this id, or the schema is of another record, or it cannot be read as `columns`.
+        RegistryFailed: the id had to be looked up and the registry did not answer.
     """
     try:
         written = ids.schema_of(schema_id)
         if written.name != name:
-            raise Undecodable(Reason.OTHER_RECORD, f"{written.name} where {name} is expected")
+            raise Undecodable(Reason.OTHER_RECORD, f"schema id {schema_id} is {written.name}, not {name}")
         return written, read_plan(written, columns)
     except UnknownSchema as error:
         raise Undecodable(Reason.UNKNOWN_SCHEMA, str(error)) from error
@@ -96,28 +96,31 @@ def plan_for(ids: SchemaIds, schema_id: int, name: str, columns: tuple[Column, .
 
 
 def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
-    """How records of `written` become `columns`. A column that it does not write must be nullable, and is null.
+    """The plan that decodes records of `written` into `columns`. A column that `written` lacks is null in every row.
+
+    The rules are those of Avro's schema resolution, without default values other than null:
+    https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
 
     Raises:
-        Unresolvable: the written schema cannot be read so.
+        Unresolvable: a column that is not nullable is missing in `written`, or a type cannot be promoted.
     """
-    places = {column.name: place for place, column in enumerate(columns)}
+    indexes = {column.name: index for index, column in enumerate(columns)}
     fields = [_column(written, each, reading=True) for each in written.definition["fields"]]
     branches = [_null_branch(each["type"]) for each in written.definition["fields"]]
     names = {each.name for each in fields}
     for column in columns:
         if column.name not in names and not column.nullable:
-            raise Unresolvable(f"{written.title} (as written) has no {column.name}, which has no default")
+            raise Unresolvable(f"{written.title} (as written) has no field {column.name}, which has no default")
     for each in fields:
-        if each.name in places:
-            _check_readable(written, each, columns[places[each.name]])
+        if each.name in indexes:
+            _check_readable(written, each, columns[indexes[each.name]])
     return ReadPlan(
         kinds=np.array([each.kind for each in fields], np.int64),
         null_branches=np.array(branches, np.int64),
-        columns=np.array([places.get(each.name, SKIP) for each in fields], np.int64),
+        columns=np.array([indexes.get(each.name, SKIP) for each in fields], np.int64),
         to_double=np.array(
             [
-                each.kind in (INT, LONG) and each.name in places and columns[places[each.name]].kind == DOUBLE
+                each.kind in (INT, LONG) and each.name in indexes and columns[indexes[each.name]].kind == DOUBLE
                 for each in fields
             ],
             np.bool_,
@@ -130,7 +133,7 @@ def _check_readable(written: Schema, field: Column, column: Column) -> None:
     if field.kind != column.kind and (field.kind, column.kind) not in promoted:
         raise Unresolvable(f"{written.title} (as written) has another type for {field.name}")
     if field.nullable and not column.nullable:
-        raise Unresolvable(f"{written.title} (as written) may have null for {field.name}, which cannot be null")
+        raise Unresolvable(f"{written.title} (as written) allows null for {field.name}, which is not nullable here")
 
 
 def _column(schema: Schema, field: dict[str, Any], *, reading: bool = False) -> Column:
@@ -144,12 +147,12 @@ def _column(schema: Schema, field: dict[str, Any], *, reading: bool = False) -> 
     else:
         name = avro_type["type"] if isinstance(avro_type, dict) else avro_type
         if not isinstance(name, str) or name not in _KINDS or (nullable and isinstance(avro_type, list)):
-            raise Unresolvable(f"{schema.title}: no column holds the type of {field['name']}: {field['type']}")
+            raise Unresolvable(f"{schema.title}: {field['name']} has a type that no column supports: {field['type']}")
         kind = _KINDS[name]
     if nullable and kind == LONGS:
-        raise Unresolvable(f"{schema.title}: {field['name']} is an array that may be null, which no column holds")
+        raise Unresolvable(f"{schema.title}: {field['name']} is a nullable array, which no column supports")
     if kind == FLOAT and not reading:
-        raise Unresolvable(f"{schema.title}: {field['name']} is a float; write double")
+        raise Unresolvable(f"{schema.title}: {field['name']} is a float: declare it as double")
     timestamp = kind == LONG and logical == "timestamp-micros"
     return Column(field["name"], kind, nullable, pa.timestamp("us", "UTC") if timestamp else _ARROW[kind])
 

@@ -1,6 +1,6 @@
-"""One record to wire bytes and back, by fastavro: the reference that the columnar codec is tested against.
+"""Encodes and decodes one record at a time with fastavro: the reference for the tests of the columnar codec.
 
-Timestamps are integers here, microseconds since 1970 UTC, as in the columns.
+Timestamps are integers, microseconds since 1970 UTC, as in the columns. It knows no topics.
 """
 
 from __future__ import annotations
@@ -15,13 +15,18 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from taskstream.schemas.catalog import Schema, newest
 from taskstream.schemas.codec import wire_format
 from taskstream.schemas.codec.read_plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, Column, ReadPlan, columns_of, plan_for
-from taskstream.schemas.codec.record_walk import INT_BOUND, LONG_BOUND, walk
+from taskstream.schemas.codec.record_validation import INT_BOUND, LONG_BOUND, validate_record
 from taskstream.schemas.errors import Unencodable
 from taskstream.schemas.ids import SchemaIds
 
 
 class RecordWriter:
-    """Writes records of one schema."""
+    """Encodes records of one schema as Kafka values.
+
+    Raises:
+        UnknownSchema: the schema has no id.
+        RegistryFailed: the schema's id had to be looked up and the registry did not answer.
+    """
 
     def __init__(self, ids: SchemaIds, schema: Schema) -> None:
         self._header = wire_format.header(ids.id_of(schema))
@@ -31,28 +36,32 @@ class RecordWriter:
         self._names = frozenset(column.name for column in self._columns)
 
     def write(self, record: Mapping[str, Any]) -> bytes:
-        """The record's wire bytes; a field that may be null may be left out.
+        """Encode the record with its header. A nullable field may be absent.
 
         Raises:
-            Unencodable: a field is missing, one is none of the schema's, or a value does not fit.
+            Unencodable: a field is missing or unknown, or a value does not fit its type.
         """
-        if strange := record.keys() - self._names:
-            raise Unencodable(f"{self._title} has no field {', '.join(sorted(map(str, strange)))}")
+        if unknown := record.keys() - self._names:
+            raise Unencodable(f"{self._title} has no field {', '.join(sorted(map(str, unknown)))}")
         for column in self._columns:
             value = record.get(column.name)
             if not (column.nullable if value is None else _fits(column.kind, value)):
-                raise Unencodable(f"{self._title}: {column.name} is {value!r}, and should be {_wanted(column)}")
+                raise Unencodable(f"{self._title}: {column.name} is {value!r}, and should be {_type_name(column)}")
         out = io.BytesIO()
         out.write(self._header)
         try:
             schemaless_writer(out, self._schema, record)
-        except (ValueError, OverflowError) as error:  # half a surrogate pair; an integer that no double holds
-            raise Unencodable(f"this record does not fit {self._title}: {error}") from error
+        except (ValueError, OverflowError) as error:  # a lone surrogate; an integer too large for a double
+            raise Unencodable(f"the record does not fit {self._title}: {error}") from error
         return out.getvalue()
 
 
 class RecordReader:
-    """Reads records of one name, whatever the version they were written in, as its newest version."""
+    """Decodes values of any version of the record `name` as its newest version.
+
+    Raises:
+        UnknownSchema: no released record has this name.
+    """
 
     def __init__(self, ids: SchemaIds, name: str) -> None:
         self._ids = ids
@@ -60,35 +69,35 @@ class RecordReader:
         self._columns = columns_of(newest(name))
         self._definition = plain(newest(name).definition, defaults=False)
         self._reader = parse_schema(plain(newest(name).definition))
-        self._written: dict[int, _Written] = {}
+        self._written: dict[int, _WriterSchema] = {}
 
     def read(self, framed: bytes | None) -> dict[str, Any]:
-        """The record. None is read as no bytes.
+        """Decode one value. None (a tombstone) counts as an empty value.
 
         Raises:
-            Undecodable: these bytes are no record of this name; the reason says why.
+            Undecodable: the value is not a record of this name; `reason` names the defect.
             RegistryFailed: the schema id had to be looked up and the registry did not answer.
         """
         framed = framed or b""
-        written = self._written_in(wire_format.split(framed))
-        walk(framed, written.plan)
+        written = self._writer_schema(wire_format.split(framed))
+        validate_record(framed, written.plan)
         body = io.BytesIO(framed)
         body.seek(wire_format.HEADER_SIZE)
         record = schemaless_reader(body, written.schema, None if written.is_newest else self._reader)
-        assert isinstance(record, dict), "what was walked is a record"
+        assert isinstance(record, dict), "validated bytes decode to a record"
         return record
 
-    def _written_in(self, schema_id: int) -> _Written:
+    def _writer_schema(self, schema_id: int) -> _WriterSchema:
         if schema_id not in self._written:
             schema, plan = plan_for(self._ids, schema_id, self._name, self._columns)
             definition = plain(schema.definition, defaults=False)
-            self._written[schema_id] = _Written(plan, parse_schema(definition), definition == self._definition)
+            self._written[schema_id] = _WriterSchema(plan, parse_schema(definition), definition == self._definition)
         return self._written[schema_id]
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """What is kept of a schema that records were written in."""
+class _WriterSchema:
+    """A schema that records were written in, prepared for decoding."""
 
     plan: ReadPlan
     schema: Any
@@ -96,10 +105,11 @@ class _Written:
 
 
 def plain(definition: dict[str, Any], *, defaults: bool = True) -> dict[str, Any]:
-    """What of a schema decides the bytes: without logical types, so that fastavro gives and takes integers.
+    """The schema without logical types, names and docs, so that fastavro reads and writes timestamps as integers.
 
-    The name goes too: of which record a schema is has been looked at before, and its namespace is nobody's concern.
-    The defaults are only needed for what we write and read to; a stranger's may be anything.
+    The record's name is replaced: callers compare it before, and namespaces may differ between versions. Defaults
+    matter only for the schema that is written or resolved to; `defaults=False` drops those of a foreign schema, which
+    may be invalid.
     """
     fields = []
     for each in definition["fields"]:
@@ -117,7 +127,7 @@ def _plain_type(avro_type: Any) -> Any:
 
 
 def _fits(kind: int, value: Any) -> bool:
-    """Whether fastavro would write this value as it is, and not as what it makes of it."""
+    """Whether fastavro encodes this value without converting it."""
     if kind == BOOLEAN:
         return isinstance(value, bool)
     if kind in (INT, LONG):
@@ -130,7 +140,7 @@ def _fits(kind: int, value: Any) -> bool:
     return isinstance(value, str)
 
 
-_NOUNS = {
+_TYPE_NAMES = {
     INT: "a 32-bit integer",
     LONG: "a 64-bit integer",
     BOOLEAN: "true or false",
@@ -139,6 +149,6 @@ _NOUNS = {
 }
 
 
-def _wanted(column: Column) -> str:
-    noun = _NOUNS.get(column.kind, "a string")
-    return f"{noun} or null" if column.nullable else noun
+def _type_name(column: Column) -> str:
+    name = _TYPE_NAMES.get(column.kind, "a string")
+    return f"{name} or null" if column.nullable else name

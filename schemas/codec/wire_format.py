@@ -1,4 +1,7 @@
-"""Confluent's framing: a zero byte, the schema id in four bytes (big-endian), then Avro. It knows no schema."""
+"""Confluent's wire format: a zero byte, the schema id in four bytes (big-endian), then Avro. It knows no schema.
+
+https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format
+"""
 
 from __future__ import annotations
 
@@ -13,38 +16,38 @@ _HEADER = struct.Struct(">BI")
 
 
 class Reason(enum.StrEnum):
-    """Why bytes are no record of ours: the words in the rejected topic's headers and in the metrics."""
+    """Why a value cannot be decoded. The strings appear in the rejected topic's headers and in the metrics."""
 
     EMPTY = "empty"
     MAGIC = "wrong_magic_byte"
     UNKNOWN_SCHEMA = "unknown_schema_id"
     UNRESOLVABLE = "unresolvable_schema"
-    """A schema of this record that cannot be read as the newest one known here."""
+    """The writer's schema cannot be resolved to the newest schema of the record."""
     TRUNCATED = "truncated"
     TRAILING = "trailing_bytes"
     UTF8 = "invalid_utf8"
     INVALID = "invalid_avro"
-    """A union branch, a boolean, a number or a length that the schema does not allow."""
+    """A union branch, boolean, integer or length is outside the range that the schema allows."""
     OTHER_RECORD = "other_record"
-    """A schema that we know, of another record than this topic holds."""
+    """The schema id belongs to another record than the topic holds."""
 
 
 def header(schema_id: int) -> bytes:
-    """The five bytes that stand before a record of this schema."""
+    """The five bytes before a record of this schema."""
     return _HEADER.pack(MAGIC, schema_id)
 
 
 def split(wire: bytes) -> int:
-    """The schema id of a framed record.
+    """The schema id in the header of a framed record.
 
     Raises:
-        Undecodable: nothing there, shorter than a header, or another magic byte.
+        Undecodable: the value is empty, shorter than a header, or begins with another byte than zero.
     """
     if not wire:
-        raise Undecodable(Reason.EMPTY, "the value has no bytes")
+        raise Undecodable(Reason.EMPTY, "the value is empty")
     if wire[0] != MAGIC:
-        raise Undecodable(Reason.MAGIC, f"the first byte is 0x{wire[0]:02x} and should be 0x00")
+        raise Undecodable(Reason.MAGIC, f"the first byte is 0x{wire[0]:02x}, not 0x00")
     if len(wire) < HEADER_SIZE:
-        raise Undecodable(Reason.TRUNCATED, f"{len(wire)} bytes cannot hold the header of {HEADER_SIZE}")
+        raise Undecodable(Reason.TRUNCATED, f"{len(wire)} bytes are fewer than the header's {HEADER_SIZE}")
     schema_id: int = _HEADER.unpack_from(wire)[1]
     return schema_id

@@ -1,1 +1,1 @@
-"""A Confluent-compatible schema registry: the client, the ids that it gives, how schemas get into it."""
+"""A Confluent-compatible schema registry: its client, its schema ids, and the registration of our schemas."""

@@ -1,4 +1,7 @@
-"""How the released schemas stand with a registry, and the one way in which they get into it."""
+"""Registers the released schemas in a registry, and reports which are registered or compatible.
+
+No other file writes to a registry.
+"""
 
 from __future__ import annotations
 
@@ -11,51 +14,54 @@ from taskstream.schemas.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one released schema stands with a registry."""
+class RegistrationStatus:
+    """Whether one released schema is registered in a registry, or can be."""
 
     title: str
     subject: str
     id: int | None
     """None: not registered."""
     level: str | None
-    """The compatibility that the registry asks of the subject, such as BACKWARD."""
+    """The subject's compatibility level, such as BACKWARD."""
     incompatible_with: tuple[int, ...]
-    """The registered versions that the registry holds it incompatible with; not asked when it is registered."""
+    """The registered versions that are incompatible with the schema; empty for a schema that is registered."""
 
     @property
     def accepted(self) -> bool:
-        """Whether it is registered, or may be without breaking any version that is."""
+        """Whether the schema is registered, or compatible with every registered version of its subject."""
         return not self.incompatible_with
 
 
-def standings(registry: Registry, topics: Topics) -> list[Standing]:
-    """How each released schema stands, held against every registered version of its subject and not only the last.
+def registration_statuses(registry: Registry, topics: Topics) -> list[RegistrationStatus]:
+    """The status of each released schema, compared with every registered version of its subject.
 
     Raises:
-        RegistryFailed: the registry did not answer, or refused to.
+        RegistryFailed: the registry did not answer, or refused the request.
     """
-    return [_standing(registry, subject_of(topics, schema), schema) for schema in _held(topics)]
+    return [_status(registry, subject_of(topics, schema), schema) for schema in _topic_schemas(topics)]
 
 
-def register(registry: Registry, topics: Topics) -> list[Standing]:
-    """Register every released schema that is not registered, oldest first; how each stands afterwards.
+def register(registry: Registry, topics: Topics) -> list[RegistrationStatus]:
+    """Register every released schema, oldest first, and return the status of each afterwards.
+
+    A schema that is registered already keeps its id.
 
     Raises:
-        RegistryFailed: the registry did not answer, or refused one; those before it are registered.
+        RegistryFailed: the registry did not answer, or refused a schema; the schemas before it are registered.
     """
-    for schema in _held(topics):
+    for schema in _topic_schemas(topics):
         registry.register(subject_of(topics, schema), schema)
-    return standings(registry, topics)
+    return registration_statuses(registry, topics)
 
 
-def _standing(registry: Registry, subject: str, schema: Schema) -> Standing:
-    number = registry.find(subject, schema)
-    versions = registry.versions(subject) if number is None else []
-    refused = tuple(version for version in versions if not registry.accepts(subject, schema, version))
-    return Standing(schema.title, subject, number, registry.level(subject), refused)
+def _status(registry: Registry, subject: str, schema: Schema) -> RegistrationStatus:
+    schema_id = registry.find_id(subject, schema)
+    versions = registry.versions(subject) if schema_id is None else []
+    refused = tuple(version for version in versions if not registry.is_compatible(subject, schema, version))
+    return RegistrationStatus(schema.title, subject, schema_id, registry.compatibility_level(subject), refused)
 
 
-def _held(topics: Topics) -> list[Schema]:
+def _topic_schemas(topics: Topics) -> list[Schema]:
+    """The released schemas whose record is the value of one of the topics."""
     names = {topic.value for topic in topics.all}
     return [schema for schema in released() if schema.name in names]

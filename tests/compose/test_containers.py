@@ -1,8 +1,8 @@
-"""The container files, as far as they can be checked without an engine: against the Compose specification, our own
-command line, the files that they mount, and each other.
+"""Checks the container files without a container engine: against the Compose specification, the command line, the
+mounted files, and each other.
 
-compose-spec.json is the specification's JSON schema as compose-go 2.16.2 carries it, unchanged: Copyright 2020 The
-Compose Specification Authors, Apache License 2.0.
+compose-spec.json is the specification's JSON schema from compose-go 2.16.2, unchanged: Copyright 2020 The Compose
+Specification Authors, Apache License 2.0.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DOCKERFILE = (FOLDER / "Dockerfile").read_text("utf-8")
 
 
 def interpolated(value: Any) -> Any:
-    """With each ${NAME:-default} at its default."""
+    """The value with each ${NAME:-default} replaced by its default."""
     if isinstance(value, dict):
         return {key: interpolated(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -48,39 +48,39 @@ SERVED = {name: each for name, each in OURS.items() if "READY_URL" in each.get("
 
 
 def settings(name: str) -> click.Context:
-    """The service's command and environment, read by our own command line; what it does is not done."""
+    """The service's command and environment, parsed by the command line without running the command."""
     service = SERVICES[name]
     words, command = [*service["command"]], cli
     environment = {key: str(value) for key, value in service.get("environment", {}).items()}
     with CliRunner().isolation(env=environment):
         context = cli.make_context("taskstream", [*words])
         while isinstance(command, click.Group):
-            noun, command, words = command.resolve_command(context, words)
-            context = command.make_context(noun, [*words], parent=context)
+            name, command, words = command.resolve_command(context, words)
+            context = command.make_context(name, [*words], parent=context)
     return context
 
 
 def port(name: str) -> int:
-    """Where the service listens."""
-    told = settings(name).params
-    return told["port"] if "port" in told else told["metrics_port"]
+    """The port that the service listens on."""
+    params = settings(name).params
+    return params["port"] if "port" in params else params["metrics_port"]
 
 
 def seconds(length: str) -> float:
     return float(length.removesuffix("s"))
 
 
-def test_it_is_what_the_compose_specification_describes():
+def test_the_file_is_valid_by_the_compose_specification():
     jsonschema.validate(STACK, SPECIFICATION)
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_our_command_line_understands_each_command(name):
+def test_the_command_line_accepts_each_command(name):
     assert settings(name).command is not None
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_each_of_our_variables_is_one_that_the_command_reads(name):
+def test_each_taskstream_variable_is_read_by_the_command(name):
     context = settings(name)
     read = {context.command.name}
     for option in context.command.params:
@@ -91,45 +91,45 @@ def test_each_of_our_variables_is_one_that_the_command_reads(name):
     assert {key for key in OURS[name].get("environment", {}) if key.startswith("TASKSTREAM_")} <= read
 
 
-def test_all_that_speak_to_kafka_mean_the_listener_for_the_inside():
+def test_all_clients_of_kafka_use_the_internal_listener():
     inside = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")[0].partition("://")[2]
 
     assert {settings(name).params["bootstrap_servers"] for name in (*SERVED, "topics")} == {inside}
     assert SERVICES["registry"]["environment"]["SCHEMA_REGISTRY_KAFKASTORE_BOOTSTRAP_SERVERS"].endswith(inside)
 
 
-def test_worker_and_view_agree_on_the_minute():
+def test_worker_and_view_have_the_same_rate_window():
     assert len({settings(name).params["bucket_s"] for name in OURS if name.startswith("worker")}) == 1
     assert settings("view").params["bucket"] == settings("worker-a").params["bucket_s"]
 
 
-def test_each_worker_has_a_name_of_its_own():
+def test_each_worker_has_its_own_instance_name():
     names = [settings(name).params["instance"] for name in OURS if name.startswith("worker")]
 
     assert len(names) == len({*names}) == 2
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_a_process_is_asked_whether_it_is_ready_where_it_listens(name):
+def test_the_readiness_url_has_the_port_that_the_process_listens_on(name):
     assert SERVED[name]["environment"]["READY_URL"] == f"http://127.0.0.1:{port(name)}/readyz"
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_a_process_listens_on_more_than_its_own_loopback(name):
-    told = settings(name).params
+def test_a_process_listens_on_all_interfaces_of_its_container(name):
+    params = settings(name).params
 
-    assert told.get("host", told.get("metrics_host")) == "0.0.0.0"
+    assert params.get("host", params.get("metrics_host")) == "0.0.0.0"
 
 
 @pytest.mark.parametrize("name", ["edge", "view"])
-def test_a_stop_has_longer_than_the_process_takes_to_finish_what_is_in_flight(name):
-    told = settings(name).params
+def test_the_stop_grace_period_is_longer_than_the_drain(name):
+    params = settings(name).params
 
-    assert seconds(SERVICES[name]["stop_grace_period"]) > told.get("drain_delay", 0) + told["drain_timeout"] + 5
+    assert seconds(SERVICES[name]["stop_grace_period"]) > params.get("drain_delay", 0) + params["drain_timeout"] + 5
 
 
 @pytest.mark.parametrize("name", [name for name, each in SERVICES.items() if "ports" in each])
-def test_what_is_published_is_published_on_the_loopback_only(name):
+def test_ports_are_published_only_on_the_loopback(name):
     published = [each.split(":") for each in SERVICES[name]["ports"]]
 
     assert {host for host, _, _ in published} == {"127.0.0.1"}
@@ -137,21 +137,21 @@ def test_what_is_published_is_published_on_the_loopback_only(name):
         assert [int(inside) for _, _, inside in published] == [port(name)]
 
 
-def test_no_two_services_want_the_same_port():
+def test_no_two_services_publish_the_same_port():
     published = [each.split(":")[1] for service in SERVICES.values() for each in service.get("ports", [])]
 
     assert len(published) == len({*published})
 
 
-def test_prometheus_asks_every_process_of_ours_where_it_listens():
-    told = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yaml").read_text("utf-8"))
-    targets = {each for job in told["scrape_configs"] for part in job["static_configs"] for each in part["targets"]}
+def test_prometheus_scrapes_every_process_on_its_port():
+    config = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yaml").read_text("utf-8"))
+    targets = {each for job in config["scrape_configs"] for part in job["static_configs"] for each in part["targets"]}
 
     assert targets == {f"{name}:{port(name)}" for name in SERVED}
-    assert all((FOLDER / "prometheus" / name).is_file() for name in told["rule_files"])
+    assert all((FOLDER / "prometheus" / name).is_file() for name in config["rule_files"])
 
 
-def test_every_file_that_is_mounted_is_there():
+def test_every_mounted_file_exists():
     mounted = [each.split(":")[0] for service in SERVICES.values() for each in service.get("volumes", [])]
 
     assert [each for each in mounted if each.startswith(".") and not (FOLDER / each).exists()] == []
@@ -174,7 +174,7 @@ def test_grafana_finds_prometheus_and_the_dashboards_where_they_are_mounted():
     assert (FOLDER / "grafana" / "dashboards" / home.strip("/")).is_file()
 
 
-def test_what_edge_and_view_read_is_what_a_token_is_added_to():
+def test_edge_and_view_read_the_file_that_tokens_are_added_to():
     file = settings("token").params["path"]
 
     assert {settings(name).params["tokens"] for name in ("edge", "view")} == {file}
@@ -188,21 +188,23 @@ def test_every_image_is_pinned_by_a_tag(name):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_no_service_may_more_than_it_needs(name):
+def test_every_service_is_hardened(name):
     assert SERVICES[name]["cap_drop"] == ["ALL"]
     assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
-    assert SERVICES[name].get("read_only") or name in ("kafka", "registry"), "those write their settings at the start"
+    assert SERVICES[name].get("read_only") or name in ("kafka", "registry"), (
+        "those write their configuration at the start"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name not in ("topics", "schemas", "token")])
-def test_what_ends_is_started_again_and_its_health_is_known(name):
+def test_every_process_is_restarted_and_has_a_health_check(name):
     assert SERVICES[name]["restart"] == "unless-stopped"
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A server whose every answer is this one."""
+    """A server that answers every request with this status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -210,7 +212,7 @@ def answering(status: int) -> Iterator[str]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -224,7 +226,7 @@ def answering(status: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_check_of_health_tells_ready_from_not(status, healthy):
+def test_the_health_check_passes_only_if_the_process_is_ready(status, healthy):
     (check,) = {json.dumps(each["healthcheck"]["test"]) for each in SERVED.values()}
     _, python, *arguments = json.loads(check)
     with answering(status) as url:
@@ -233,20 +235,20 @@ def test_the_check_of_health_tells_ready_from_not(status, healthy):
     assert (python, done.returncode == 0) == ("python", healthy)
 
 
-def test_the_image_checks_its_health_as_the_stack_does():
-    told = re.search(r"HEALTHCHECK.*\\\n\s+CMD (\[.*\])", DOCKERFILE)
+def test_the_image_has_the_same_health_check_as_the_stack():
+    check = re.search(r"HEALTHCHECK.*\\\n\s+CMD (\[.*\])", DOCKERFILE)
 
-    assert told is not None
-    assert ["CMD", *json.loads(told[1])] == SERVICES["edge"]["healthcheck"]["test"]
+    assert check is not None
+    assert ["CMD", *json.loads(check[1])] == SERVICES["edge"]["healthcheck"]["test"]
 
 
-def test_the_image_runs_as_nobody_special_from_a_pinned_base():
+def test_the_image_runs_as_an_unprivileged_user_from_a_pinned_base():
     assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["10001"]
     assert re.findall(r"^ARG PYTHON=(\S+)", DOCKERFILE, re.MULTILINE)[0].count(".") == 2
     assert {*re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)} == {"python:${PYTHON}"}
 
 
-def test_the_builder_is_given_what_the_image_is_made_of():
+def test_the_build_context_has_every_file_that_the_image_needs():
     given = re.findall(r"^!(\S+)", (FOLDER / "Dockerfile.dockerignore").read_text("utf-8"), re.MULTILINE)
     copied = re.findall(r"requirements/\S+\.txt", DOCKERFILE)
 

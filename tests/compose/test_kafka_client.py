@@ -1,4 +1,4 @@
-"""The settings of Kafka clients: read as they were meant, and their secrets shown nowhere."""
+"""The properties of Kafka clients: how they are parsed, and that no output shows a secret."""
 
 from __future__ import annotations
 
@@ -38,42 +38,42 @@ SECRETS = [
 ]
 
 
-def test_assignments_are_read_and_the_last_of_a_name_wins():
-    read = parse_assignments(["acks=1", "client.id = me ", "acks=all", "sasl.password=a=b"])
-    assert read == {"acks": "all", "client.id": "me", "sasl.password": "a=b"}
+def test_assignments_are_parsed_and_the_last_of_a_name_wins():
+    parsed = parse_assignments(["acks=1", "client.id = me ", "acks=all", "sasl.password=a=b"])
+    assert parsed == {"acks": "all", "client.id": "me", "sasl.password": "a=b"}
 
 
 @pytest.mark.parametrize("assignment", ["acks", "=all", "", "  =x"])
-def test_what_is_no_assignment_is_named_with_its_place(assignment):
+def test_a_malformed_assignment_is_named_with_its_number(assignment):
     with pytest.raises(KafkaPropertyError, match=r"-X, setting 2: .* is not of the form key=value"):
         parse_assignments(["acks=all", assignment])
 
 
-def test_a_secret_that_lost_its_equals_sign_is_not_shown():
+def test_a_secret_without_an_equals_sign_is_not_shown():
     with pytest.raises(KafkaPropertyError) as refused:
         parse_assignments(["sasl.password:hunter2"])
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_file_is_read_line_by_line_as_it_stands(tmp_path):
+def test_a_file_is_parsed_line_by_line_without_escapes(tmp_path):
     path = tmp_path / "kafka.properties"
     path.write_text("# ours\n\nacks = all\n! old\nsasl.password=a\\nb#c\nssl.key.pem=BEGIN\\nEND\n", encoding="utf-8")
     assert read_properties(path) == {"acks": "all", "sasl.password": "a\\nb#c", "ssl.key.pem": "BEGIN\nEND"}
 
 
-def test_a_bad_line_of_a_file_is_named_with_its_number(tmp_path):
+def test_a_malformed_line_of_a_file_is_named_with_its_number(tmp_path):
     path = tmp_path / "kafka.properties"
     path.write_text("acks=all\nnonsense\n", encoding="utf-8")
     with pytest.raises(KafkaPropertyError, match=r"kafka\.properties:2"):
         read_properties(path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(KafkaPropertyError, match=r"absent\.properties"):
         read_properties(tmp_path / "absent.properties")
 
 
-def test_what_was_written_is_read_back_and_nobody_else_may_read_it(tmp_path):
+def test_written_properties_are_read_back_and_only_the_owner_can_read_them(tmp_path):
     path = tmp_path / "kafka.properties"
     properties = {"sasl.password": "a=b\\n #", "ssl.key.pem": "BEGIN\nxyz\nEND"}
     path.write_text("open to all", encoding="utf-8")
@@ -91,24 +91,24 @@ def test_a_secret_is_not_shown(name):
     assert "acks" in shown
 
 
-def test_an_address_with_a_password_in_it_is_not_shown():
+def test_a_url_with_a_password_is_not_shown():
     assert redacted({"https.proxy": "http://me:hunter2@proxy:80"}) == {"https.proxy": HIDDEN}
 
 
-def test_the_caller_s_needs_go_above_the_operator_s_settings():
+def test_the_caller_s_properties_override_the_operator_s():
     client = KafkaClient("b:1", {"acks": "0", "client.id": "me"})
     config = client.config(**{"acks": "all", "enable.idempotence": True})
     assert config == {"bootstrap.servers": "b:1", "acks": "all", "client.id": "me", "enable.idempotence": True}
 
 
-def test_a_client_keeps_its_settings_to_itself():
+def test_changing_a_returned_config_does_not_change_the_client():
     client = KafkaClient("b:1", {"acks": "0"})
     client.config()["acks"] = "all"
     assert client.config()["acks"] == "0"
 
 
 @pytest.mark.parametrize(
-    "properties, said",
+    "properties, message",
     [
         ({"liner.ms": "5"}, 'No such configuration property: "liner.ms"'),
         ({"compression.codec": "brotli"}, 'Invalid value "brotli"'),
@@ -116,17 +116,17 @@ def test_a_client_keeps_its_settings_to_itself():
         ({"sasl.jaas.config": "x"}, "JAAS"),
     ],
 )
-def test_what_librdkafka_does_not_take_is_refused_in_its_words(properties, said):
-    with pytest.raises(KafkaPropertyError, match="librdkafka says") as refused:
+def test_properties_that_librdkafka_rejects_are_refused_with_its_message(properties, message):
+    with pytest.raises(KafkaPropertyError, match="librdkafka rejects the settings") as refused:
         check_properties(properties)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_settings_of_consumers_and_of_producers_are_both_taken():
+def test_properties_of_consumers_and_of_producers_are_both_accepted():
     check_properties({"acks": "all", "fetch.min.bytes": "1", "group.id": "g"})
 
 
-def test_brokers_named_in_the_file_count_when_the_option_is_not_given():
+def test_brokers_in_the_properties_are_used_without_the_option():
     named = {"bootstrap.servers": "file:1", "acks": "all"}
     assert kafka_client(None, named) == KafkaClient("file:1", {"acks": "all"})
     assert kafka_client("option:1", named).bootstrap_servers == "option:1"
@@ -155,7 +155,7 @@ def show_optional(kafka: KafkaClient) -> None:
     click.echo(repr(kafka))
 
 
-def test_the_command_line_goes_before_the_file(tmp_path):
+def test_the_command_line_overrides_the_file(tmp_path):
     path = tmp_path / "kafka.properties"
     path.write_text("client.id=file\nacks=1\nsasl.password=hunter2\n", encoding="utf-8")
     done = CliRunner().invoke(
@@ -167,7 +167,7 @@ def test_the_command_line_goes_before_the_file(tmp_path):
     )
 
 
-def test_the_environment_gives_what_the_command_line_does_not():
+def test_the_environment_is_used_without_the_options():
     environment = {"TASKSTREAM_BOOTSTRAP_SERVERS": "env:1", "TASKSTREAM_KAFKA_PROPERTIES": "acks=1 client.id=me"}
     done = CliRunner().invoke(show, [], env=environment)
     assert done.output == "KafkaClient('env:1', {'acks': '1', 'client.id': 'me'})\n"
@@ -180,6 +180,6 @@ def test_wrong_settings_are_wrong_usage(arguments):
     assert "Error: " in done.output
 
 
-def test_a_command_may_do_without_brokers():
+def test_brokers_can_be_optional():
     done = CliRunner().invoke(show_optional, ["-X", "acks=1"])
     assert done.output == "KafkaClient('', {'acks': '1'})\n"

@@ -1,4 +1,4 @@
-"""Tasks kept true by the stream; and the words in which a terminal is told of them."""
+"""A list of tasks that the stream keeps current; and the text in which a terminal shows tasks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def task(task_id: str, progress: int = 0) -> dict[str, object]:
     return {"project_id": "p", "task_id": task_id, "progress": progress}
 
 
-class Shelf:
-    """What a fetch brings, how often one was made, and the time."""
+class FakeView:
+    """The tasks or the error that a fetch returns, the number of fetches, and the time."""
 
     def __init__(self, *names: str) -> None:
         self.tasks = [task(name) for name in names]
@@ -40,56 +40,56 @@ def shown(watched: WatchedTasks) -> list[tuple[str, int]]:
     return [(each["task_id"], each["progress"]) for each in watched.tasks]
 
 
-def test_a_change_of_a_shown_task_takes_its_place_and_others_are_passed_over():
-    watched = Shelf("a", "b").watched()
-    watched.take(StreamEvent("task", task("b", 7)))
-    watched.take(StreamEvent("task", task("c", 9)))
+def test_a_change_of_a_listed_task_is_applied_and_other_tasks_are_ignored():
+    watched = FakeView("a", "b").watched()
+    watched.apply(StreamEvent("task", task("b", 7)))
+    watched.apply(StreamEvent("task", task("c", 9)))
     assert shown(watched) == [("a", 0), ("b", 7)]
 
 
-def test_a_task_that_left_is_gone():
-    watched = Shelf("a", "b").watched()
-    watched.take(StreamEvent("left", task("a")))
+def test_a_task_that_left_is_removed():
+    watched = FakeView("a", "b").watched()
+    watched.apply(StreamEvent("left", task("a")))
     assert shown(watched) == [("b", 0)]
 
 
-def test_the_order_is_fetched_anew_after_a_while_and_not_before():
-    shelf = Shelf("a")
-    watched = shelf.watched()
-    watched.take(StreamEvent("beat"))
-    assert shelf.fetched == 1
-    shelf.now_s += 4
-    watched.take(StreamEvent("beat"))
-    assert shelf.fetched == 2
+def test_the_list_is_fetched_again_after_the_refresh_interval():
+    view = FakeView("a")
+    watched = view.watched()
+    watched.apply(StreamEvent("beat"))
+    assert view.fetched == 1
+    view.now_s += 4
+    watched.apply(StreamEvent("beat"))
+    assert view.fetched == 2
 
 
-@pytest.mark.parametrize("happening", [StreamEvent("reset"), StreamEvent("beat", {"lag_s": 3.5})])
-def test_what_was_missed_while_the_stream_was_lost_is_fetched_when_it_is_back(happening):
-    shelf = Shelf("a")
-    watched = shelf.watched()
-    watched.take(StreamLost("broke off", 2.0))
+@pytest.mark.parametrize("event", [StreamEvent("reset"), StreamEvent("beat", {"lag_s": 3.5})])
+def test_the_list_is_fetched_again_when_a_lost_stream_is_back(event):
+    view = FakeView("a")
+    watched = view.watched()
+    watched.apply(StreamLost("broke off", 2.0))
     assert watched.lost == "broke off; next try in 2 s"
-    watched.take(happening)
-    assert (watched.lost, shelf.fetched) == (None, 2)
+    watched.apply(event)
+    assert (watched.lost, view.fetched) == (None, 2)
 
 
-def test_a_view_that_is_away_when_it_is_asked_is_told_and_asked_again():
-    shelf = Shelf("a")
-    watched = shelf.watched()
-    shelf.error = ViewUnreachable("cannot be reached")
-    watched.take(StreamEvent("reset"))
+def test_a_transient_error_of_a_fetch_is_kept_and_the_fetch_retried():
+    view = FakeView("a")
+    watched = view.watched()
+    view.error = ViewUnreachable("cannot be reached")
+    watched.apply(StreamEvent("reset"))
     assert watched.lost == "cannot be reached"
-    shelf.error = None
-    watched.take(StreamEvent("beat"))
+    view.error = None
+    watched.apply(StreamEvent("beat"))
     assert watched.lost is None
 
 
-def test_what_no_other_attempt_mends_is_raised():
-    shelf = Shelf("a")
-    watched = shelf.watched()
-    shelf.error = ViewRefused("no valid credentials", 401)
+def test_a_final_error_of_a_fetch_is_raised():
+    view = FakeView("a")
+    watched = view.watched()
+    view.error = ViewRefused("no valid credentials", 401)
     with pytest.raises(ViewRefused):
-        watched.take(StreamEvent("reset"))
+        watched.apply(StreamEvent("reset"))
 
 
 def test_nothing_that_a_terminal_obeys_gets_through():

@@ -1,4 +1,4 @@
-"""What is installed elsewhere is all of it: the wheel, built as the image builds it, and run away from the sources."""
+"""The wheel, built as the image builds it and run away from the sources: it is complete and works."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROOMS = ("schemas", "producer", "consumer", "compose")
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel holds."""
+    """A folder with the unpacked wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
@@ -42,7 +42,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Python in an empty place, to which the wheel comes before the sources."""
+    """Run Python in an empty folder, with the wheel before the sources on its path."""
     away = installed.parent / "away"
     away.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(installed)}

@@ -32,7 +32,7 @@ REPORT: dict[str, Any] = {
 
 @dataclass(slots=True)
 class RunningEdge:
-    """An edge process and how to speak to it."""
+    """An edge process, and a client of it."""
 
     url: str
     token: str
@@ -75,7 +75,7 @@ def running_edge(
     properties: dict[str, str] | None = None,
     tls: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[RunningEdge]:
-    """`tls` is how the connections to it are secured, as urllib3 takes it."""
+    """`tls` has urllib3's options for TLS connections to the edge."""
     token = secrets.token_urlsafe(16)
     tokens = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
     tokens.write_text(token_line(token, "project-1", [Role.REPORT]) + "\n")
@@ -111,11 +111,11 @@ def running_edge(
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     found: list[str] = []
 
-    def told() -> bool:
+    def listens() -> bool:
         text = log.read_text()
         assert process.poll() is None, text
         found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
         return bool(found)
 
-    wait_until(told)
+    wait_until(listens)
     return found[0]

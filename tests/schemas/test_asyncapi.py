@@ -1,4 +1,4 @@
-"""The AsyncAPI document: valid by the official schema, and saying what the topics and schemas say."""
+"""The AsyncAPI document: it is valid by the official JSON schema and agrees with the topics and schemas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fastavro import parse_schema
 
 from taskstream.compose.cli import cli
-from taskstream.producer.events.event import EventWriter, Receipt
+from taskstream.producer.events.event import EventBuilder, Receipt
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.asyncapi import AVRO, document
 from taskstream.schemas.catalog import named, newest, released
@@ -31,8 +31,8 @@ def official() -> jsonschema.Draft7Validator:
     return jsonschema.Draft7Validator(json.loads(text))
 
 
-def problems(told: dict[str, Any]) -> list[str]:
-    return [f"{error.json_path}: {error.message[:200]}" for error in official().iter_errors(told)]
+def problems(spec: dict[str, Any]) -> list[str]:
+    return [f"{error.json_path}: {error.message[:200]}" for error in official().iter_errors(spec)]
 
 
 @pytest.mark.parametrize("topics", [Topics(), OTHER])
@@ -41,34 +41,34 @@ def test_it_is_valid_by_the_official_schema(topics):
 
 
 def test_the_official_schema_finds_what_is_wrong():
-    told = document(Topics())
-    told["operations"]["recordReport"]["action"] = "sing"
-    told["channels"]["state"]["bindings"]["kafka"]["partitions"] = "many"
-    assert len(problems(told)) == 2
+    spec = document(Topics())
+    spec["operations"]["recordReport"]["action"] = "sing"
+    spec["channels"]["state"]["bindings"]["kafka"]["partitions"] = "many"
+    assert len(problems(spec)) == 2
 
 
-def refs(told: Any) -> Iterator[str]:
-    if isinstance(told, dict):
-        if "$ref" in told:
-            yield told["$ref"]
-        for each in told.values():
+def refs(spec: Any) -> Iterator[str]:
+    if isinstance(spec, dict):
+        if "$ref" in spec:
+            yield spec["$ref"]
+        for each in spec.values():
             yield from refs(each)
-    elif isinstance(told, list):
-        for each in told:
+    elif isinstance(spec, list):
+        for each in spec:
             yield from refs(each)
 
 
 def test_every_reference_leads_somewhere():
-    told = document(Topics())
-    for reference in refs(told):
-        place = told
+    spec = document(Topics())
+    for reference in refs(spec):
+        place = spec
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
 
 
 def test_every_topic_is_a_channel_with_its_partitions_and_configuration():
-    told = document(OTHER)
-    by_address = {each["address"]: each["bindings"]["kafka"] for each in told["channels"].values()}
+    spec = document(OTHER)
+    by_address = {each["address"]: each["bindings"]["kafka"] for each in spec["channels"].values()}
     assert by_address.keys() == {topic.name for topic in OTHER.all}
     for topic in OTHER.all:
         binding = by_address[topic.name]
@@ -81,15 +81,15 @@ def test_every_topic_is_a_channel_with_its_partitions_and_configuration():
 
 
 def test_every_released_schema_is_a_message_of_its_topic_word_for_word():
-    told = document(Topics())
+    spec = document(Topics())
     ids = TableIds()
     for schema in released():
-        message = told["components"]["messages"][schema.title]
+        message = spec["components"]["messages"][schema.title]
         assert message["payload"] == {"schemaFormat": AVRO, "schema": schema.definition}
         assert message["x-schema-id"] == ids.id_of(schema)
         parse_schema(message["payload"]["schema"])
         topic = next(each for each in Topics().all if each.value == schema.name)
-        channel = next(each for each in told["channels"].values() if each["address"] == topic.name)
+        channel = next(each for each in spec["channels"].values() if each["address"] == topic.name)
         assert schema.title in channel["messages"]
         assert message["bindings"]["kafka"]["key"]["title"] == topic.key
 
@@ -103,21 +103,21 @@ def test_every_example_can_be_written_in_its_schema():
 def test_the_edge_writes_the_newest_version_and_the_worker_reads_all():
     operations = document(Topics())["operations"]
 
-    def meant(name: str) -> list[str]:
+    def message_names(name: str) -> list[str]:
         return [each["$ref"].rpartition("/")[2] for each in operations[name]["messages"]]
 
     versions = [schema.title for schema in released() if schema.name == "ProgressReported"]
-    assert meant("recordReport") == [newest("ProgressReported").title]
-    assert meant("foldReports") == versions
+    assert message_names("recordReport") == [newest("ProgressReported").title]
+    assert message_names("foldReports") == versions
     assert operations["foldReports"]["bindings"]["kafka"]["groupId"]["const"] == "taskstream.worker"
 
 
 @pytest.mark.parametrize("traceparent", [None, b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
-def test_the_headers_of_an_event_are_as_told(traceparent):
-    said = ProgressReport(
+def test_the_headers_of_an_event_are_as_documented(traceparent):
+    report = ProgressReport(
         subtask_name="SSL_CONFIG", progress=1, replicatesize=1, totalsize=1, process_trace="", agent_time=None
     )
-    event = EventWriter(TableIds()).write(said, Receipt("p", "t", "e", 1_795_421_400_000_000, traceparent))
+    event = EventBuilder(TableIds()).build(report, Receipt("p", "t", "e", 1_795_421_400_000_000, traceparent))
     headers = {name: value.decode() for name, value in event.headers if isinstance(value, bytes)}
     schema = document(Topics())["components"]["messages"]["ProgressReported.v2"]["headers"]
     jsonschema.validate(headers, schema)

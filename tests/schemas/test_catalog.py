@@ -1,4 +1,4 @@
-"""The released schemas: they never change, they follow the rules of evolution, each has its id for ever."""
+"""The released schemas: they never change, they follow the rules of schema evolution, and each keeps its id."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_released_schema_never_changes(schema):
     assert RELEASED[schema.title] == (IDS.id_of(schema), hashlib.sha256(schema.text.encode()).hexdigest())
 
 
-def test_no_released_schema_is_taken_back():
+def test_no_released_schema_is_removed():
     assert RELEASED.keys() == {schema.title for schema in released()}
 
 
@@ -71,17 +71,17 @@ def test_the_newest_is_the_highest_version():
     assert newest("ProgressReported") == named("ProgressReported.v2")
 
 
-def test_an_unknown_record_is_told_with_those_there_are():
+def test_the_error_for_an_unknown_record_lists_the_known_ones():
     with pytest.raises(UnknownSchema, match=r"'Nothing'.*ProgressReported, RateWindow"):
         newest("Nothing")
 
 
-def test_an_unknown_title_is_told_with_those_there_are():
+def test_the_error_for_an_unknown_title_lists_the_known_ones():
     with pytest.raises(UnknownSchema, match=r"'ProgressReported\.v9'.*ProgressReported\.v2"):
         named("ProgressReported.v9")
 
 
-def test_an_unknown_id_is_told_with_those_there_are():
+def test_the_error_for_an_unknown_id_lists_the_known_ones():
     with pytest.raises(UnknownSchema, match=r"no schema has id 99; .*1, 2, 3, 4, 5"):
         TableIds().schema_of(99)
 
@@ -91,6 +91,6 @@ def test_a_schema_that_is_not_released_has_no_id():
         TableIds().id_of(Schema("ProgressReported", 3, "{}"))
 
 
-def test_the_subtasks_are_the_apis_nineteen_in_its_spelling():
+def test_there_are_nineteen_subtasks_in_the_apis_spelling():
     assert len(set(SUBTASKS)) == 19
     assert "DETTACH_AGENT_IMAGE" in SUBTASKS

@@ -1,4 +1,4 @@
-"""Where machine code is kept, and that a changed source never runs with old machine code."""
+"""Where machine code is cached, and that a changed source never runs with stale machine code."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ ROOT = Path(taskstream.__file__).parent
 
 @pytest.fixture
 def copied(tmp_path) -> Path:
-    """A copy of the package, whose files may be changed."""
+    """A copy of the package whose files a test may change."""
     copy = tmp_path / "taskstream"
     shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
     return copy
 
 
 def digest(package: Path) -> str:
-    """Of the fold's loops, as a process with this package computes it."""
+    """The digest of the fold's loops, as a process that imports this package computes it."""
     ask = "import sys; from pathlib import Path; from taskstream.schemas.compiled import sources_digest as digest; "
     ask += f"import taskstream; print(digest(Path(taskstream.__file__).parent / {FOLD!r}))"
     environment = os.environ | {"PYTHONPATH": str(package.parent)}
@@ -36,13 +36,13 @@ def digest(package: Path) -> str:
     ).stdout
 
 
-def test_it_is_kept_beside_the_sources(monkeypatch):
+def test_the_cache_is_beside_the_sources(monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
 
     assert cache_folder(ROOT / FOLD).parent == ROOT / "schemas" / "__pycache__"
 
 
-def test_it_is_kept_where_the_compiler_was_told_to_keep_it(tmp_path, monkeypatch):
+def test_the_cache_is_in_numbas_cache_dir_if_that_is_set(tmp_path, monkeypatch):
     beside = cache_folder(ROOT / FOLD)
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
@@ -50,7 +50,7 @@ def test_it_is_kept_where_the_compiler_was_told_to_keep_it(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("nested", ["consumer/state/series.py", "schemas/compiled.py"])
-def test_a_change_of_a_file_that_a_loop_imports_gives_it_another_folder(copied, nested):
+def test_a_change_of_a_file_that_a_loop_imports_changes_the_digest(copied, nested):
     before = digest(copied)
     with (copied / nested).open("a") as source:
         source.write("\n# a change\n")
@@ -58,7 +58,7 @@ def test_a_change_of_a_file_that_a_loop_imports_gives_it_another_folder(copied, 
     assert digest(copied) != before
 
 
-def test_a_change_of_a_file_that_a_loop_has_nothing_to_do_with_compiles_nothing_again(copied):
+def test_a_change_of_a_file_that_no_loop_imports_keeps_the_digest(copied):
     before = digest(copied)
     with (copied / "compose/cli/topics/topics.py").open("a") as source:
         source.write("\n# a change\n")

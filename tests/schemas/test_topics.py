@@ -1,4 +1,4 @@
-"""The topics as data, and what is told when a cluster has them otherwise."""
+"""The declared topics, and the differences reported when a cluster's topics do not match."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TOPICS = Topics("p", partitions=4, retention_days=7)
 
 
 def as_declared(topics: Topics = TOPICS) -> dict[str, FoundTopic]:
-    """What a cluster answers when everything is as declared, with settings of its own beside."""
+    """What a cluster reports when every topic is as declared, with one more setting."""
     return {each.name: FoundTopic(each.partitions, {**each.config, "min.insync.replicas": "1"}) for each in topics.all}
 
 
-def test_six_topics_stand_under_the_prefix():
+def test_the_six_topics_have_the_prefix():
     assert [each.name for each in TOPICS.all] == [
         "p.progress",
         "p.state",
@@ -37,13 +37,13 @@ def test_only_the_state_is_compacted():
     assert [each.name for each in TOPICS.all if each.compacted] == ["p.state"]
 
 
-def test_the_others_are_kept_by_time():
+def test_the_other_topics_are_retained_by_time():
     assert {each.config["retention.ms"] for each in TOPICS.all[:-1] if not each.compacted} == {
         str(7 * 24 * 3600 * 1000)
     }
 
 
-def test_nothing_is_told_when_all_is_as_declared():
+def test_there_are_no_differences_when_every_topic_is_as_declared():
     assert differences(TOPICS, as_declared()) == []
 
 
@@ -58,7 +58,7 @@ def test_a_missing_topic_is_fatal():
     assert missing.kind is DifferenceKind.MISSING
 
 
-def test_another_partition_count_of_all_is_told_and_not_fatal():
+def test_another_partition_count_of_all_topics_is_a_difference_and_not_fatal():
     seen = differences(TOPICS, as_declared(dataclasses.replace(TOPICS, partitions=6)))
 
     assert len(seen) == 5
@@ -66,7 +66,7 @@ def test_another_partition_count_of_all_is_told_and_not_fatal():
     assert {(each.kind, each.declared, each.found) for each in seen} == {(DifferenceKind.PARTITIONS, "4", "6")}
 
 
-def test_progress_and_state_of_different_counts_are_fatal_and_told_first():
+def test_different_partition_counts_of_progress_and_state_are_fatal_and_come_first():
     found = as_declared()
     found["p.state"] = dataclasses.replace(found["p.state"], partitions=5)
 
@@ -80,7 +80,7 @@ def test_progress_and_state_of_different_counts_are_fatal_and_told_first():
 
 
 @pytest.mark.parametrize(("name", "value", "fatal"), [("cleanup.policy", "delete", True), ("segment.ms", "1", False)])
-def test_a_setting_that_differs_is_told_with_both_values(name, value, fatal):
+def test_a_setting_that_differs_comes_with_both_values(name, value, fatal):
     found = as_declared()
     found["p.state"] = FoundTopic(4, {**found["p.state"].config, name: value})
 
@@ -95,5 +95,5 @@ def test_a_task_keeps_the_slashes_of_its_id():
     assert task_key("project", "a/b").split("/", 1) == ["project", "a/b"]
 
 
-def test_a_series_is_read_back_from_its_key():
+def test_a_series_key_splits_into_task_key_and_subtask():
     assert series_key("project", "a/b", "CLONE_VM").rsplit("/", 1) == [task_key("project", "a/b"), "CLONE_VM"]

@@ -17,7 +17,7 @@ from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
 from taskstream.compose.remedies import message_of
 from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, copy_tree
 from taskstream.producer.client.progress_client import ProgressClient
-from taskstream.producer.errors import DestinationUnusable, SourceUnusable
+from taskstream.producer.errors import CopyJobError, DestinationUnusable
 
 _PROBLEMS_SHOWN = 20
 _TOKEN_VARIABLE = "TASKSTREAM_AGENT_COPY_TOKEN"  # noqa: S105 (the name of a variable)
@@ -111,7 +111,7 @@ def copy(
             result = copy_tree(job, client, on_progress=show, warn=_warn, stop=stop)
         except DestinationUnusable as error:
             raise click.ClickException(message_of(error)) from error
-        except SourceUnusable as error:
+        except CopyJobError as error:
             raise click.UsageError(message_of(error)) from error
     click.echo(json.dumps(_as_json(result)) if as_json else _as_text(result))
     _explain(result, interrupted=stop.is_set())
@@ -132,7 +132,7 @@ def _progress_bars() -> Iterator[Callable[[CopyProgress], None]]:
             if progress.subtask not in bars:
                 bars[progress.subtask] = display.add_task(progress.subtask)
             total = max(1, progress.bytes_total)
-            done = total if progress.whole else progress.bytes_done
+            done = total if progress.complete else progress.bytes_done
             display.update(bars[progress.subtask], total=total, completed=done)
 
         yield show

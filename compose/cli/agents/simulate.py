@@ -21,7 +21,7 @@ from taskstream.compose.errors import TopicsError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import found_topics
 from taskstream.producer.client.progress_client import ProgressClient
-from taskstream.producer.fleet import DeliveryCounts, Fleet, drive
+from taskstream.producer.fleet import DeliveryCounts, Fleet, run_open_loop
 from taskstream.producer.fleet.http_sender import HttpSender
 from taskstream.producer.fleet.topic_sender import TopicSender
 from taskstream.schemas.ids import SchemaIds
@@ -113,13 +113,13 @@ def simulate(
             sender = HttpSender(_clients(endpoint or "", token_file, token, ca_file), counts, lanes, stop)
 
         def stopped() -> bool:
-            return stop.is_set() or (isinstance(sender, HttpSender) and sender.rejected is not None)
+            return stop.is_set() or (isinstance(sender, HttpSender) and sender.token_error is not None)
 
         click.echo(
             f"seed {seed}: {tasks:,} tasks, {rate:g} reports per second for {for_s:g} s; Ctrl-C stops it", err=True
         )
         with sender:
-            run = drive(
+            run = run_open_loop(
                 fleet,
                 sender,
                 counts,
@@ -127,8 +127,8 @@ def simulate(
                 for_s=for_s,
                 past_s=past_s,
                 clock=clock,
-                stopped=stopped,
-                tell=_ProgressLines(counts),
+                should_stop=stopped,
+                on_tick=_ProgressLines(counts),
             )
     SimulationReport(fleet, counts, run, seed, tasks, rate).print(output)
     sums = counts.sums()

@@ -24,7 +24,7 @@ class SimulationReport:
 
     def print(self, output: str) -> None:
         """Print the result; `output` is table or json."""
-        in_order = self.counts.in_order(self.fleet.task_id, self.tasks)
+        in_order = self.counts.by_task(self.fleet.task_id, self.tasks)
         if output == "json":
             tasks = [self._document(number, task) for number, task in enumerate(in_order)]
             sums = {"seed": self.seed, **asdict(self.counts.sums()), **asdict(self.run), "on_time": self.run.on_time}
@@ -67,8 +67,8 @@ class SimulationReport:
                 f"was sent {run.late_s:.1f} s after its time; {achieved:,.0f} per second were acknowledged",
                 err=True,
             )
-        if self.counts.trouble:
-            click.echo(f"last failure: {self.counts.trouble}", err=True)
+        if self.counts.last_error:
+            click.echo(f"last failure: {self.counts.last_error}", err=True)
 
 
 def _subtask(name: str, counts: SubtaskDeliveryCounts) -> dict[str, object]:

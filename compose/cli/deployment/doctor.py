@@ -14,10 +14,10 @@ from taskstream.compose.cli.options.sizes_and_durations import seconds_of
 from taskstream.compose.cli.options.token_options import token_of
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.formats import output_option
-from taskstream.compose.doctor.examination import Examination, ExaminedDeployment
+from taskstream.compose.doctor.deployment_checks import Deployment, DeploymentChecks
 from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.producer.client.endpoint import checked
+from taskstream.producer.client.endpoint import validated_endpoint
 from taskstream.schemas.topics import Topics
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -27,7 +27,7 @@ def _url(_context: click.Context, _option: click.Parameter, text: str | None) ->
     if text is None:
         return None
     try:
-        return checked(text)
+        return validated_endpoint(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
 
@@ -90,7 +90,7 @@ def doctor(
 
     Exit codes: 0 no check is bad, 1 a check is bad (with --strict: or unknown), 2 wrong usage.
     """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
-    deployment = ExaminedDeployment(
+    deployment = Deployment(
         kafka=kafka,
         topics=topics,
         group=group or f"{topics.prefix}.worker",
@@ -104,7 +104,7 @@ def doctor(
         wait_s=wait,
     )
     found = []
-    for finding in Examination(deployment).findings():
+    for finding in DeploymentChecks(deployment).findings():
         found.append(finding)
         if output == "table":
             _print_finding(finding)

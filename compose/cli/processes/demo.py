@@ -65,7 +65,7 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
     console = Console()
     once = once or not console.is_terminal
     agreed = False
-    with tempfile.TemporaryDirectory(prefix="taskstream-") as folder, end_on_signals() as hurry:
+    with tempfile.TemporaryDirectory(prefix="taskstream-") as folder, end_on_signals() as kill_now:
         settings = StackSettings(
             data_dir=Path(folder) / "data",
             cache_dir=cache_dir,
@@ -76,15 +76,15 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
             worker_metrics_port=_port(9464, once=once),
         )
         with LocalStack(
-            settings, tell=print_process_event, notify=print_line, on_difference=print_difference, hurry=hurry
+            settings, on_event=print_process_event, notify=print_line, on_difference=print_difference, kill_now=kill_now
         ) as stack:
             assert stack.token is not None, "the demo's stack makes its own token"
             job = CopyJob(source, Path(folder) / "copy", "demo-migration", bwlimit_bps=bwlimit, interval_s=0.5)
             migration = DemoMigration(job, stack.edge_url, stack.view_url, stack.token)
             print_line(f"migrating {source} to {job.destination} at {bwlimit / 1e6:g} MB/s, as task {job.task_id}")
             with _progress_output(console) as show:
-                result = migrate(migration, show, stack.look)
-            figures = compare(migration, result, stack.look)
+                result = migrate(migration, show, stack.poll)
+            figures = compare(migration, result, stack.poll)
             agreed = all(figure.agrees for figure in figures) and result.complete
             _print_comparison(console, figures, result.bytes, bytes_of(job.destination), agreed=agreed)
             if not once:

@@ -9,8 +9,8 @@ import signal
 
 import click
 
-from taskstream.compose.local.kept_service import Happening, ServiceDied, ServiceReady
 from taskstream.compose.local.local_stack import LocalStack
+from taskstream.compose.local.supervised_service import ServiceDied, ServiceEvent, ServiceReady
 from taskstream.compose.remedies import difference_remedy
 from taskstream.schemas.topics import Difference
 
@@ -29,7 +29,7 @@ def print_line(message: str) -> None:
         click.echo(message, err=True)
 
 
-def print_process_event(event: Happening) -> None:
+def print_process_event(event: ServiceEvent) -> None:
     """Print what happened to a process, and the last lines of the log of one that died."""
     match event:
         case ServiceReady(name, pid, after_s):

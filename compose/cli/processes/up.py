@@ -98,9 +98,9 @@ def up(
         print_line(f"using Kafka at {kafka.bootstrap_servers}, as set by {source}; no local Kafka is started")
     began_s = time.monotonic()
     with (
-        end_on_signals() as hurry,
+        end_on_signals() as kill_now,
         LocalStack(
-            settings, tell=print_process_event, notify=print_line, on_difference=print_difference, hurry=hurry
+            settings, on_event=print_process_event, notify=print_line, on_difference=print_difference, kill_now=kill_now
         ) as stack,
     ):
         print_line(f"taskstream is up after {time.monotonic() - began_s:.1f} s; Ctrl-C stops it")

@@ -19,7 +19,7 @@ from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_
 from taskstream.compose.cli.tasks.task_text import row_of
 from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.remedies import message_of
-from taskstream.compose.task_watch import Snapshot, WatchedTasks, passes_by
+from taskstream.compose.task_watch import Snapshot, WatchedTasks, is_transient
 from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
 from taskstream.consumer.state.series import Health, Trend
 
@@ -176,7 +176,7 @@ def _watch_live(console: Console, watched: WatchedTasks, events: Iterator[Stream
         refresh_per_second=4,
     ):
         for event in events:
-            watched.take(event)
+            watched.apply(event)
 
 
 def _watch_lines(events: Iterator[StreamEvent | StreamLost], fetch: Callable[[], Snapshot]) -> None:
@@ -190,7 +190,7 @@ def _watch_lines(events: Iterator[StreamEvent | StreamLost], fetch: Callable[[],
                 for task in fetch().tasks:
                     _print_event("task", task)
             except ViewError as error:
-                if not passes_by(error):
+                if not is_transient(error):
                     raise
                 print_all = True
             else:

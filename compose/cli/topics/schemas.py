@@ -15,7 +15,7 @@ from taskstream.schemas.asyncapi import document
 from taskstream.schemas.catalog import named, released
 from taskstream.schemas.errors import UnknownSchema
 from taskstream.schemas.ids import TableIds
-from taskstream.schemas.registry.registration import Standing, standings
+from taskstream.schemas.registry.registration import RegistrationStatus, registration_statuses
 from taskstream.schemas.registry.registration import register as register_schemas
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
@@ -93,13 +93,13 @@ def check(schema_registry: str, prefix: str, output: str) -> None:
     2 wrong usage.
     """
     with Registry(schema_registry) as registry:
-        found = standings(registry, Topics(prefix))
+        found = registration_statuses(registry, Topics(prefix))
     print_rows(_rows(found), output)
     if not all(each.accepted for each in found):
         click.get_current_context().exit(1)
 
 
-def _rows(found: Sequence[Standing]) -> list[dict[str, object]]:
+def _rows(found: Sequence[RegistrationStatus]) -> list[dict[str, object]]:
     return [
         {
             "schema": each.title,
@@ -112,7 +112,7 @@ def _rows(found: Sequence[Standing]) -> list[dict[str, object]]:
     ]
 
 
-def _standing(each: Standing) -> str:
+def _standing(each: RegistrationStatus) -> str:
     if each.id is not None:
         return "registered"
     if each.accepted:

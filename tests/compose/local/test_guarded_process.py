@@ -1,4 +1,4 @@
-"""A guarded process: it is what was started, and it does not outlive its parent."""
+"""A guarded process runs the command itself, and does not outlive its parent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STUBBORN = (
 
 @pytest.fixture
 def guarded(tmp_path):
-    """Makes guarded Python processes that run a program; none is left after the test."""
+    """Starts guarded Python processes; kills them after the test."""
     started: list[GuardedProcess] = []
 
     def start(program: str, *arguments: str, **options) -> GuardedProcess:
@@ -34,63 +34,63 @@ def guarded(tmp_path):
         process.kill()
 
 
-def test_its_exit_code_and_its_output_are_its_own(guarded):
+def test_its_exit_code_and_output_are_those_of_the_command(guarded):
     process = guarded("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)")
     assert process.wait(20) == 7
     assert set(process.last_lines().splitlines()) == {"out", "err"}
 
 
-def test_the_pid_is_the_commands(guarded):
+def test_its_pid_is_that_of_the_command(guarded):
     process = guarded("import os; print(os.getpid())")
     process.wait(20)
     assert process.last_lines() == str(process.pid)
 
 
-def test_a_command_that_does_not_exist_says_so(tmp_path):
+def test_a_missing_command_is_named_in_the_output(tmp_path):
     process = GuardedProcess(["no-such-program"], tmp_path / "output")
     process.start()
     assert process.wait(20) == 1
     assert process.last_lines() == "no-such-program: No such file or directory"
 
 
-def test_it_has_a_session_of_its_own(guarded):
+def test_it_runs_in_its_own_session(guarded):
     process = guarded("import os; print(os.getsid(0) == os.getpid())")
     process.wait(20)
     assert process.last_lines() == "True"
 
 
-def test_signals_have_their_default_meaning(tmp_path):
+def test_signals_have_their_default_action(tmp_path):
     process = GuardedProcess(["sh", "-c", "kill -PIPE $$; echo survived"], tmp_path / "output")
     process.start()
     assert process.wait(20) == -signal.SIGPIPE
 
 
-def test_no_child_is_found_that_was_never_made(guarded):
+def test_the_command_inherits_no_child(guarded):
     process = guarded("import os; os.waitpid(-1, 0)")
     process.wait(20)
     assert "No child processes" in process.last_lines(1)
 
 
-def test_stop_is_polite(guarded):
+def test_stop_sends_sigterm(guarded):
     program = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); print('up', flush=True); time.sleep(600)"
     process = guarded(program)
     wait_until(lambda: process.last_lines() == "up")
     assert process.stop(20) == 5
 
 
-def test_stop_is_firm_after_the_deadline(guarded):
+def test_stop_kills_after_the_deadline(guarded):
     process = guarded(STUBBORN)
     wait_until(lambda: process.last_lines() == "up")
     assert process.stop(0.1) == -signal.SIGKILL
 
 
-def test_stopping_twice_gives_the_same_answer(guarded):
+def test_stopping_an_ended_process_returns_its_exit_code(guarded):
     process = guarded("raise SystemExit(3)")
     assert process.wait(20) == 3
     assert process.stop(1) == 3
 
 
-def test_what_the_command_started_itself_ends_with_it(guarded):
+def test_the_children_of_the_command_end_with_it(guarded):
     program = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]).pid, flush=True); input()"
     process = guarded(program)
     assert process.wait(20) == 1  # it reads the end of an empty input
@@ -99,7 +99,7 @@ def test_what_the_command_started_itself_ends_with_it(guarded):
 
 
 @pytest.mark.parametrize("program", ["import time; print('up', flush=True); time.sleep(600)", STUBBORN])
-def test_it_ends_with_a_parent_that_is_killed(tmp_path, program):
+def test_it_ends_when_its_parent_is_killed(tmp_path, program):
     parent_program = f"""
 import sys, time
 from pathlib import Path
@@ -120,7 +120,7 @@ time.sleep(600)
     wait_until(lambda: not is_alive(child))
 
 
-def test_two_with_one_lock_do_not_run_at_once(guarded, tmp_path):
+def test_two_commands_with_one_lock_do_not_run_at_once(guarded, tmp_path):
     lock = tmp_path / "lock"
     first = guarded("import time; print('first', flush=True); time.sleep(600)", lock=lock)
     wait_until(lambda: first.last_lines() == "first")
@@ -131,7 +131,7 @@ def test_two_with_one_lock_do_not_run_at_once(guarded, tmp_path):
     assert second.last_lines() == "second"
 
 
-def test_a_large_output_is_set_aside(tmp_path):
+def test_a_large_output_file_is_renamed(tmp_path):
     output = tmp_path / "output"
     with output.open("wb") as file:
         file.truncate(OUTPUT_LIMIT_BYTES + 1)

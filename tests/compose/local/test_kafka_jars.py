@@ -1,4 +1,4 @@
-"""How Kafka's jars come into the cache: once, whole or not at all, and with a clear word when they cannot."""
+"""The download of Kafka's jars into the cache: once, completely or not at all, with a clear error if it fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskstream.compose.errors import KafkaInstallError, MissingProgramError
-from taskstream.compose.local.kafka_jars import bring_jars, default_cache_dir, find_program
+from taskstream.compose.local.kafka_jars import default_cache_dir, find_program, install_jars
 
 GIVES_JARS = 'for last; do :; done; sleep 0.3; mkdir -p "${last#*=}"; touch "${last#*=}/kafka_2.13-4.3.1.jar"'
 
@@ -22,7 +22,7 @@ def programs(tmp_path):
 
 
 def install_mvn(programs: Path, script: str) -> str:
-    """A stand-in for Maven; gives the PATH to find it on. Its calls are counted in `calls` beside it."""
+    """Install a script in place of Maven; return its PATH. It appends a line to the file `calls` at each call."""
     mvn = programs / "mvn"
     mvn.write_text(f"#!/bin/sh\necho call >> {programs}/calls\n{script}\n")
     mvn.chmod(0o755)
@@ -33,63 +33,63 @@ def calls(programs: Path) -> int:
     return len((programs / "calls").read_text().splitlines())
 
 
-def test_the_cache_is_where_xdg_says():
+def test_the_cache_is_in_xdg_cache_home():
     assert default_cache_dir({"XDG_CACHE_HOME": "/x/cache"}) == Path("/x/cache/taskstream")
 
 
 @pytest.mark.parametrize("environment", [{}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}])
-def test_without_a_usable_xdg_the_cache_is_at_home(environment):
+def test_without_an_absolute_xdg_cache_home_the_cache_is_in_the_home_folder(environment):
     assert default_cache_dir(environment) == Path.home() / ".cache" / "taskstream"
 
 
 @pytest.mark.parametrize("program, package", [("java", "openjdk-17-jre-headless"), ("mvn", "maven")])
-def test_a_missing_program_is_named_and_how_to_get_it(programs, program, package):
+def test_a_missing_program_is_named_with_its_package(programs, program, package):
     with pytest.raises(MissingProgramError, match=rf"{program} is not on the PATH: .*{package}") as missing:
         find_program(program, str(programs))
     assert "\n" not in str(missing.value)
 
 
-def test_jars_are_brought_once(tmp_path, programs):
+def test_jars_are_downloaded_once(tmp_path, programs):
     path = install_mvn(programs, GIVES_JARS)
-    told: list[str] = []
-    jars = bring_jars(tmp_path / "cache", told.append, path)
-    assert bring_jars(tmp_path / "cache", told.append, path) == jars
+    notified: list[str] = []
+    jars = install_jars(tmp_path / "cache", notified.append, path)
+    assert install_jars(tmp_path / "cache", notified.append, path) == jars
     assert [jar.name for jar in jars.iterdir()] == ["kafka_2.13-4.3.1.jar"]
-    assert (calls(programs), len(told)) == (1, 1)
+    assert (calls(programs), len(notified)) == (1, 1)
 
 
-def test_jars_that_are_there_need_no_maven(tmp_path, programs):
-    jars = bring_jars(tmp_path / "cache", print, install_mvn(programs, GIVES_JARS))
-    assert bring_jars(tmp_path / "cache", print, str(tmp_path / "nothing")) == jars
+def test_cached_jars_need_no_maven(tmp_path, programs):
+    jars = install_jars(tmp_path / "cache", print, install_mvn(programs, GIVES_JARS))
+    assert install_jars(tmp_path / "cache", print, str(tmp_path / "nothing")) == jars
 
 
-def test_processes_that_race_bring_them_once(tmp_path, programs):
+def test_concurrent_processes_download_them_once(tmp_path, programs):
     path = install_mvn(programs, GIVES_JARS)
     program = (
-        "from pathlib import Path; from taskstream.compose.local.kafka_jars import bring_jars; "
-        f"print(bring_jars(Path({str(tmp_path / 'cache')!r}), len, {path!r}))"
+        "from pathlib import Path; from taskstream.compose.local.kafka_jars import install_jars; "
+        f"print(install_jars(Path({str(tmp_path / 'cache')!r}), len, {path!r}))"
     )
     racers = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) for _ in range(3)]
-    answers = {racer.communicate(timeout=300)[0] for racer in racers}
-    assert len(answers) == 1
+    printed = {racer.communicate(timeout=300)[0] for racer in racers}
+    assert len(printed) == 1
     assert [racer.returncode for racer in racers] == [0, 0, 0]
     assert calls(programs) == 1
 
 
-def test_maven_s_first_complaint_is_told(tmp_path, programs):
+def test_maven_s_first_error_is_in_the_message(tmp_path, programs):
     path = install_mvn(programs, "echo '[ERROR] Unknown host repo'; echo '[ERROR] more'; exit 3")
     with pytest.raises(KafkaInstallError, match=r"exit code 3\): \[ERROR\] Unknown host repo; ") as failed:
-        bring_jars(tmp_path / "cache", print, path)
+        install_jars(tmp_path / "cache", print, path)
     assert "\n" not in str(failed.value)
 
 
-def test_what_a_failed_maven_left_is_not_taken_for_jars(tmp_path, programs):
+def test_files_of_a_failed_download_are_not_used(tmp_path, programs):
     with pytest.raises(KafkaInstallError):
-        bring_jars(tmp_path / "cache", print, install_mvn(programs, f"{GIVES_JARS}; exit 1"))
-    jars = bring_jars(tmp_path / "cache", print, install_mvn(programs, GIVES_JARS))
+        install_jars(tmp_path / "cache", print, install_mvn(programs, f"{GIVES_JARS}; exit 1"))
+    jars = install_jars(tmp_path / "cache", print, install_mvn(programs, GIVES_JARS))
     assert list(jars.parent.iterdir()) == [jars]
 
 
-def test_jars_without_kafka_among_them_are_refused(tmp_path, programs):
-    with pytest.raises(KafkaInstallError, match=r"brought no kafka_2\.13-4\.3\.1\.jar"):
-        bring_jars(tmp_path / "cache", print, install_mvn(programs, "exit 0"))
+def test_a_download_without_kafka_is_refused(tmp_path, programs):
+    with pytest.raises(KafkaInstallError, match=r"downloaded no kafka_2\.13-4\.3\.1\.jar"):
+        install_jars(tmp_path / "cache", print, install_mvn(programs, "exit 0"))

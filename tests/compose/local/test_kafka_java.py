@@ -1,4 +1,4 @@
-"""The java command lines: a class archive is only ever used with what it was made with."""
+"""The java command lines: a class archive is used only with the java and the jars that created it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from taskstream.compose.local.kafka_jars import bring_jars, default_cache_dir, find_program
+from taskstream.compose.local.kafka_jars import default_cache_dir, find_program, install_jars
 from taskstream.compose.local.kafka_java import KafkaJava, explain
 
 
@@ -33,14 +33,14 @@ def test_other_jars_have_another_archive(kafka_java):
     assert kafka_java.class_archive != before
 
 
-def test_jars_that_moved_have_another_archive(kafka_java, tmp_path):
+def test_moved_jars_have_another_archive(kafka_java, tmp_path):
     before = kafka_java.class_archive
     kafka_java.jars.rename(tmp_path / "moved")
     assert KafkaJava(kafka_java.java, tmp_path / "moved").class_archive.name != before.name
 
 
-def test_java_maps_the_archive_that_was_recorded(private_kafka):
-    java = KafkaJava(find_program("java"), bring_jars(default_cache_dir(os.environ), print))
+def test_java_uses_the_archive(private_kafka):
+    java = KafkaJava(find_program("java"), install_jars(default_cache_dir(os.environ), print))
     archive = java.class_archive
     command = [java.java, "-XX:+UseSerialGC", "-Xshare:on", f"-XX:SharedArchiveFile={archive}", "-Xlog:class+load"]
     loaded = subprocess.run(
@@ -52,7 +52,9 @@ def test_java_maps_the_archive_that_was_recorded(private_kafka):
     assert "shared objects file (top)" in loaded.stdout
 
 
-def test_a_java_that_is_too_old_is_told_in_one_line():
-    told = explain("Kafka", 1, "Exception in thread main java.lang.UnsupportedClassVersionError: kafka/Kafka\n\tat x")
-    assert "install Java 17 or newer" in told
-    assert "\n" not in told
+def test_a_java_that_is_too_old_is_reported_in_one_line():
+    message = explain(
+        "Kafka", 1, "Exception in thread main java.lang.UnsupportedClassVersionError: kafka/Kafka\n\tat x"
+    )
+    assert "install Java 17 or newer" in message
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""The files of a Kafka node: what java reads back is what was meant, and storage is whole or absent."""
+"""The files of a Kafka node: java reads the written values, and storage is complete or absent."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def test_the_ports_are_in_the_properties(tmp_path):
     assert written["auto.create.topics.enable"] == "false"
 
 
-def test_a_folder_of_any_name_is_written_as_java_reads_it(tmp_path):
+def test_the_folder_is_escaped_for_java(tmp_path):
     node = KafkaNode(tmp_path / "Ünï \\ 😀", 1, 2)
     node.write()
     written = properties(node.properties_file)["log.dirs"]
     assert written == f"{tmp_path}/\\u00dcn\\u00ef\\u0020\\u005c\\u0020\\ud83d\\ude00/storage"
 
 
-def test_storage_is_there_only_when_a_format_was_finished(tmp_path):
+def test_storage_exists_only_after_a_complete_format(tmp_path):
     node = KafkaNode(tmp_path, 1, 2)
     node.write()
     node.begin_format()
@@ -35,7 +35,7 @@ def test_storage_is_there_only_when_a_format_was_finished(tmp_path):
     assert node.is_formatted
 
 
-def test_what_an_unfinished_format_left_is_removed(tmp_path):
+def test_files_of_an_unfinished_format_are_removed(tmp_path):
     node = KafkaNode(tmp_path, 1, 2)
     node.write()
     (tmp_path / "storage.new").mkdir()

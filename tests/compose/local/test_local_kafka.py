@@ -1,4 +1,4 @@
-"""The local Kafka: it starts, survives what a broker survives, and leaves nothing behind."""
+"""The local Kafka: it starts, keeps its data over stops and kills, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
         consumer.close()
 
 
-def test_what_is_written_can_be_read_through_a_group(broker, topic_prefix):
+def test_a_record_can_be_read_by_a_consumer_group(broker, topic_prefix):
     create_topic(broker, f"{topic_prefix}.t")
     write(broker, f"{topic_prefix}.t", b"here")
     assert read_one(broker, f"{topic_prefix}.t", topic_prefix) == b"here"
@@ -58,14 +58,14 @@ def test_a_transaction_can_be_committed(broker, topic_prefix):
     assert read_one(broker, f"{topic_prefix}.t", topic_prefix) == b"once"
 
 
-def test_a_topic_nobody_created_does_not_appear(private_kafka):
+def test_topics_are_not_created_automatically(private_kafka):
     write_to_nowhere = Producer(private_kafka.client.config(**{"message.timeout.ms": 1000}))
     write_to_nowhere.produce("nowhere", b"lost")
     write_to_nowhere.flush(10)
     assert "nowhere" not in AdminClient(private_kafka.client.config()).list_topics(timeout=60).topics
 
 
-def test_a_killed_broker_comes_back_with_its_port_and_its_data(private_kafka):
+def test_a_killed_broker_restarts_with_its_port_and_data(private_kafka):
     create_topic(private_kafka.client, "t")
     write(private_kafka.client, "t", b"kept")
     address = private_kafka.bootstrap_servers
@@ -75,14 +75,14 @@ def test_a_killed_broker_comes_back_with_its_port_and_its_data(private_kafka):
     assert read_one(private_kafka.client, "t", "g") == b"kept"
 
 
-def test_a_stopped_broker_comes_back_with_its_data(private_kafka):
+def test_a_stopped_broker_restarts_with_its_data(private_kafka):
     create_topic(private_kafka.client, "t")
     write(private_kafka.client, "t", b"kept")
     private_kafka.restart()
     assert read_one(private_kafka.client, "t", "g") == b"kept"
 
 
-def test_a_folder_can_be_used_again_with_other_ports(private_kafka):
+def test_a_folder_can_be_reused_with_other_ports(private_kafka):
     create_topic(private_kafka.client, "t")
     write(private_kafka.client, "t", b"kept")
     private_kafka.kill()
@@ -105,7 +105,7 @@ def test_a_taken_port_is_named(private_kafka, tmp_path):
         second.start()
 
 
-def test_a_broker_ends_with_a_parent_that_is_killed(tmp_path, kafka_cache_dir):
+def test_a_broker_ends_when_its_parent_is_killed(tmp_path, kafka_cache_dir):
     parent_program = f"""
 import sys, time
 from pathlib import Path
@@ -123,7 +123,7 @@ time.sleep(600)
     wait_until(lambda: not is_alive(broker_pid))
 
 
-def test_nothing_is_left_of_a_stopped_broker(tmp_path, kafka_cache_dir):
+def test_a_stopped_broker_leaves_no_process(tmp_path, kafka_cache_dir):
     with LocalKafka(tmp_path, cache_dir=kafka_cache_dir) as kafka:
         session = kafka.pid
     wait_until(lambda: not processes_of_session(session))

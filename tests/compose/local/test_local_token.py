@@ -1,4 +1,4 @@
-"""The token of a local stack: the same after a restart, and its owner's alone."""
+"""The token of a local stack: it survives a restart, and only its owner can read it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def callers(path):
     return parse_tokens(path.read_text().splitlines(), str(path))
 
 
-def test_a_token_is_made_once(tmp_path):
+def test_a_token_is_generated_once(tmp_path):
     assert local_token(tmp_path) == local_token(tmp_path)
 
 
@@ -26,13 +26,13 @@ def test_two_folders_have_different_tokens(tmp_path):
     assert local_token(tmp_path / "a").token != local_token(tmp_path / "b").token
 
 
-def test_it_may_report_and_read_and_sees_all_projects(tmp_path):
+def test_it_has_the_roles_report_read_and_operate(tmp_path):
     made = local_token(tmp_path)
     caller = callers(made.tokens_file)[hashed(made.token)]
     assert (caller.project_id, caller.roles) == (PROJECT, {Role.REPORT, Role.READ, Role.OPERATE})
 
 
-def test_only_the_owner_may_read_it_and_the_other_file_does_not_hold_it(tmp_path):
+def test_only_the_owner_can_read_it_and_the_file_of_hashes_does_not_contain_it(tmp_path):
     made = local_token(tmp_path)
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
     assert made.token not in made.tokens_file.read_text()
@@ -46,7 +46,7 @@ def test_tokens_that_were_added_stay(tmp_path):
     assert set(callers(made.tokens_file)) == {"0" * 64, hashed(made.token)}
 
 
-def test_a_file_that_holds_something_else_is_an_error(tmp_path):
+def test_an_invalid_file_of_hashes_is_an_error(tmp_path):
     (tmp_path / "tokens.jsonl").write_text("nonsense\n")
     with pytest.raises(CredentialsUnusable, match=r"tokens\.jsonl, line 1"):
         local_token(tmp_path)

@@ -1,4 +1,4 @@
-"""Several processes under one supervisor: in order up, kept up, in the opposite order down, and none left over."""
+"""A supervisor starts processes in order, restarts them, stops them in the opposite order, and leaves none behind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from taskstream.compose.errors import ProcessStartError
-from taskstream.compose.local.kept_service import Backoff, Service, ServiceDied, ServiceReady, ServiceStopped
 from taskstream.compose.local.readiness import http_answers
+from taskstream.compose.local.supervised_service import Backoff, Service, ServiceDied, ServiceReady, ServiceStopped
 from taskstream.compose.local.supervisor import Supervisor
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
-# Says in a file when it comes up and when it goes down.
+# Writes a line to a file when it starts, when it is interrupted and when it ends.
 CHILD = """
 import signal, sys, time
 name, diary = sys.argv[1:]
@@ -38,7 +38,7 @@ time.sleep(600)
 
 
 class Diary:
-    """What the children wrote, in order."""
+    """The lines that the children wrote, in order."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -57,23 +57,23 @@ def diary(tmp_path):
 
 
 @pytest.fixture
-def told():
+def events():
     return []
 
 
 @pytest.fixture
-def supervisor(tmp_path, told):
-    with Supervisor(tmp_path / "logs", told.append, backoff=Backoff(first_s=0.05)) as supervisor:
+def supervisor(tmp_path, events):
+    with Supervisor(tmp_path / "logs", events.append, backoff=Backoff(first_s=0.05)) as supervisor:
         yield supervisor
 
 
-def test_services_come_up_in_order_and_go_down_in_the_opposite_one(supervisor, diary, told):
+def test_services_start_in_order_and_stop_in_the_opposite_order(supervisor, diary, events):
     supervisor.start(diary.child("kafka"))
     supervisor.start(diary.child("worker"))
     supervisor.start(diary.child("edge"))
     supervisor.stop()
     assert diary.lines() == ["kafka up", "worker up", "edge up", "edge down", "worker down", "kafka down"]
-    assert [(type(each), each.service) for each in told] == [
+    assert [(type(each), each.service) for each in events] == [
         (ServiceReady, "kafka"),
         (ServiceReady, "worker"),
         (ServiceReady, "edge"),
@@ -83,29 +83,29 @@ def test_services_come_up_in_order_and_go_down_in_the_opposite_one(supervisor, d
     ]
 
 
-def test_services_that_are_started_together_need_not_wait_for_each_other(supervisor, diary):
+def test_services_that_are_started_together_start_at_the_same_time(supervisor, diary):
     first, second = diary.child("first"), diary.child("second")
     waits_for_second = Service("first", first.command, second.is_ready)
     supervisor.start(waits_for_second, second)
     assert set(supervisor.pids()) == {"first", "second"}
 
 
-def test_one_that_dies_comes_back_and_the_others_do_not_notice(supervisor, diary, told):
+def test_a_service_that_dies_is_restarted_and_the_others_keep_running(supervisor, diary, events):
     supervisor.start(diary.child("one"), diary.child("other"))
     before = supervisor.pids()
     os.kill(before["one"], signal.SIGKILL)
 
     def is_back() -> bool:
-        supervisor.look(time.monotonic())
-        return isinstance(told[-1], ServiceReady) and supervisor.pids().get("one") not in (None, before["one"])
+        supervisor.poll(time.monotonic())
+        return isinstance(events[-1], ServiceReady) and supervisor.pids().get("one") not in (None, before["one"])
 
     wait_until(is_back)
-    (death,) = [each for each in told if isinstance(each, ServiceDied)]
+    (death,) = [each for each in events if isinstance(each, ServiceDied)]
     assert (death.service, death.code, death.was_ready) == ("one", -signal.SIGKILL, True)
     assert supervisor.pids()["other"] == before["other"]
 
 
-def test_one_that_fails_at_its_first_start_is_reported_with_its_last_words(supervisor, tmp_path):
+def test_a_service_that_fails_at_its_first_start_is_an_error_with_its_last_lines(supervisor, tmp_path):
     command = (sys.executable, "-c", "import sys; print('port 8080 is taken'); sys.exit(1)")
     with pytest.raises(
         ProcessStartError, match=r"edge ended with exit code 1 before it was ready .*edge\.log"
@@ -114,13 +114,13 @@ def test_one_that_fails_at_its_first_start_is_reported_with_its_last_words(super
     assert "port 8080 is taken" in str(failed.value)
 
 
-def test_one_that_is_never_ready_is_reported_with_what_it_said(supervisor):
+def test_a_service_that_is_never_ready_is_an_error_with_its_last_lines(supervisor):
     command = (sys.executable, "-c", "import time; print('waiting', flush=True); time.sleep(600)")
     with pytest.raises(ProcessStartError, match=r"view was not ready after 1 s .*view\.log"):
         supervisor.start(Service("view", command, lambda: False, ready_timeout_s=1.0))
 
 
-def test_a_failed_start_leaves_nothing_running(tmp_path, diary):
+def test_a_failed_start_leaves_no_process(tmp_path, diary):
     bad = Service("bad", (sys.executable, "-c", "raise SystemExit(1)"), lambda: False)
     with Supervisor(tmp_path / "logs", lambda _: None) as supervisor:
         supervisor.start(diary.child("good"))
@@ -130,7 +130,7 @@ def test_a_failed_start_leaves_nothing_running(tmp_path, diary):
     assert not is_alive(pid)
 
 
-def test_each_one_s_output_is_kept_in_its_own_file(supervisor):
+def test_each_service_has_its_own_log_file(supervisor):
     for name in ("a", "b"):
         supervisor.start(
             Service(
@@ -150,7 +150,7 @@ sys.path.insert(0, sys.argv[3])
 from test_supervisor import Diary
 from taskstream.compose.local.supervisor import Supervisor
 diary = Diary(Path(sys.argv[1]))
-with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambda happening: None) as supervisor:
+with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambda event: None) as supervisor:
     supervisor.start(diary.child("kafka"), diary.child("edge"))
     print(*supervisor.pids().values(), flush=True)
     supervisor.run()
@@ -159,7 +159,7 @@ with contextlib.suppress(KeyboardInterrupt), Supervisor(Path(sys.argv[2]), lambd
 
 @pytest.fixture
 def supervising(tmp_path, diary):
-    """A whole process that supervises two children; gives it and their process ids."""
+    """A process that supervises two children; yields it and the children's process ids."""
     command = [sys.executable, "-c", SUPERVISING, str(diary.path), str(tmp_path / "logs"), str(Path(__file__).parent)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
@@ -168,7 +168,7 @@ def supervising(tmp_path, diary):
         process.kill()
 
 
-def test_an_interrupt_from_the_terminal_reaches_the_supervisor_alone(supervising, diary):
+def test_an_interrupt_from_the_terminal_reaches_only_the_supervisor(supervising, diary):
     process, pids = supervising
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 0
@@ -191,10 +191,10 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
 
-def test_a_server_is_ready_when_it_answers_200_and_not_before():
+def test_a_server_is_ready_only_if_it_answers_200():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answer)
     address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)

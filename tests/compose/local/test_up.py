@@ -1,4 +1,4 @@
-"""`taskstream up`: what it brings up, what it prints, how it ends."""
+"""`taskstream up`: what it starts, what it prints, how it ends."""
 
 from __future__ import annotations
 
@@ -24,14 +24,18 @@ ANY_PORTS = ["--kafka-port", "0", "--edge-port", "0", "--view-port", "0", "--wor
 
 
 class Running:
-    """A `taskstream up` in a process of its own, up already; ended by force if a test did not end it."""
+    """A `taskstream up` in its own process, started and ready; killed at the end if it still runs."""
 
     def __init__(self, data_dir: Path, *options: str) -> None:
-        self.told = data_dir.with_name("told")
+        self.stderr_file = data_dir.with_name("stderr")
         command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(data_dir)]
-        with self.told.open("a") as told:
+        with self.stderr_file.open("a") as stderr:
             self.process = subprocess.Popen(
-                [*command, *ANY_PORTS, *options], stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
+                [*command, *ANY_PORTS, *options],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                start_new_session=True,
             )
         assert self.process.stdout is not None
         self.printed = []
@@ -40,7 +44,7 @@ class Running:
             if self.printed[-2:-1] == ["read it back:"]:
                 break
         else:
-            raise AssertionError(self.told.read_text())
+            raise AssertionError(self.stderr_file.read_text())
 
     def __enter__(self):
         return self
@@ -61,16 +65,16 @@ class Running:
         return self.command("read it back:").partition("X-Auth-Token: ")[2].rstrip("'")
 
     def all_pids(self) -> list[int]:
-        """Of every process that was ever ready."""
+        """The process ids of all processes that were ever ready."""
         return [
             int(line.rpartition("pid ")[2].rstrip(")"))
-            for line in self.told.read_text().splitlines()
+            for line in self.stderr_file.read_text().splitlines()
             if "(pid " in line
         ]
 
     def pid(self, name: str) -> int:
-        """Of the last one of that name that was ready."""
-        lines = [line for line in self.told.read_text().splitlines() if line.startswith(f"{name}: ready")]
+        """The process id of the last process of that name that was ready."""
+        lines = [line for line in self.stderr_file.read_text().splitlines() if line.startswith(f"{name}: ready")]
         return int(lines[-1].rpartition("pid ")[2].rstrip(")"))
 
     def report(self, size: int) -> int:
@@ -103,7 +107,7 @@ def given_kafka(broker, topic_prefix):
 
 
 def paste(command: str) -> urllib3.BaseHTTPResponse:
-    """What curl does with the options that we print."""
+    """Send the request that a printed curl command sends."""
     curl = argparse.ArgumentParser()
     curl.add_argument("curl")
     curl.add_argument("-i", "-s", action="store_true")
@@ -127,7 +131,7 @@ def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_t
         token = running.token()
         os.killpg(running.process.pid, signal.SIGINT)
         assert running.process.wait(30) == 0
-        stopped = [line for line in running.told.read_text().splitlines() if line.endswith(": stopped")]
+        stopped = [line for line in running.stderr_file.read_text().splitlines() if line.endswith(": stopped")]
         assert stopped == ["edge: stopped", "worker-2: stopped", "worker-1: stopped", "view: stopped"]
         assert not any(map(is_alive, running.all_pids()))
     with Running(tmp_path / "data", *given_kafka) as again:
@@ -136,7 +140,7 @@ def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_t
         assert again.process.wait(30) == 0
 
 
-def test_signals_that_come_together_are_one_wish_and_a_later_one_hurries(tmp_path):
+def test_simultaneous_signals_stop_once_and_a_later_one_kills(tmp_path):
     program = """
 import os, signal, time
 from taskstream.compose.cli.stop_signals import SAME_REQUEST_S, end_on_signals
@@ -154,7 +158,7 @@ with end_on_signals() as is_in_hurry:
     assert (done.returncode, done.stdout) == (0, "False\nTrue\n")
 
 
-def test_every_process_comes_back_from_a_kill(tmp_path, kafka_cache_dir):
+def test_every_killed_process_is_restarted(tmp_path, kafka_cache_dir):
     with Running(tmp_path / "data", "--partitions", "2", "--cache-dir", str(kafka_cache_dir)) as running:
         assert running.report(1) == 200
         for size, name in enumerate(("edge", "worker-1", "view", "kafka"), 2):
@@ -162,14 +166,14 @@ def test_every_process_comes_back_from_a_kill(tmp_path, kafka_cache_dir):
             os.kill(dead, signal.SIGKILL)
             wait_until(lambda name=name, dead=dead: running.pid(name) != dead)
             wait_until(lambda size=size: running.report(size) == 200)
-        # A worker whose call into librdkafka hung is ended by its own watchdog after a minute.
+        # If a worker's call into librdkafka hangs, its watchdog ends it after a minute.
         wait_until(lambda: running.read().get("id") == "t-1")
-        assert running.told.read_text().count("killed by SIGKILL, starting it again in 0.5 s") >= 4
+        assert running.stderr_file.read_text().count("killed by SIGKILL, starting it again in 0.5 s") >= 4
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(60) == 0
 
 
-def test_a_taken_port_is_one_line_that_names_it_and_its_option(tmp_path):
+def test_a_taken_port_is_an_error_of_one_line_with_the_port_and_the_option(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for option in ("--kafka-port", "--edge-port", "--view-port", "--worker-metrics-port"):
@@ -180,7 +184,7 @@ def test_a_taken_port_is_one_line_that_names_it_and_its_option(tmp_path):
             assert done.stderr.count("\n") == 1
 
 
-def test_one_port_for_two_is_refused(tmp_path):
+def test_one_port_for_two_processes_is_refused(tmp_path):
     done = CliRunner().invoke(
         cli, ["up", "--data-dir", str(tmp_path), *ANY_PORTS, "--edge-port", "18080", "--view-port", "18080"]
     )
@@ -188,7 +192,7 @@ def test_one_port_for_two_is_refused(tmp_path):
     assert "given to edge and to view; choose another one with --view-port" in done.stderr
 
 
-def test_topics_that_must_not_be_used_are_told_before_anything_runs_on_them(tmp_path, broker, topic_prefix):
+def test_unusable_topics_are_reported_before_any_process_uses_them(tmp_path, broker, topic_prefix):
     admin = AdminClient(broker.config())
     for topic in admin.create_topics(
         [NewTopic(f"{topic_prefix}.progress", 2), NewTopic(f"{topic_prefix}.state", 3)]
@@ -211,10 +215,10 @@ def test_wrong_usage_is_exit_code_2(tmp_path, options):
     assert CliRunner().invoke(cli, ["up", "--data-dir", str(tmp_path), *options]).exit_code == 2
 
 
-def test_secrets_reach_the_processes_in_a_file_and_not_on_their_command_lines(tmp_path, given_kafka):
+def test_secrets_are_passed_to_the_processes_in_a_file_and_not_on_command_lines(tmp_path, given_kafka):
     with Running(tmp_path / "data", *given_kafka, "-X", "sasl.password=hunter2") as running:
         for pid in running.all_pids():
             assert b"hunter2" not in Path(f"/proc/{pid}/cmdline").read_bytes()
         assert "hunter2" in (tmp_path / "data" / "kafka.properties").read_text()
         logs = [log.read_text() for log in (tmp_path / "data" / "logs").iterdir()]
-        assert not any("hunter2" in text for text in (*logs, *running.printed, running.told.read_text()))
+        assert not any("hunter2" in text for text in (*logs, *running.printed, running.stderr_file.read_text()))

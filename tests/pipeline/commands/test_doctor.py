@@ -142,7 +142,7 @@ def test_schemas_that_are_not_registered_or_do_not_fit_are_bad():
         server.add(altered(named("SeriesState.v1"), 0, reports="string").text, "taskstream.state-value")
         broken = doctor("--schema-registry", server.url)
     assert "taskstream schemas register" in finding(missing, "schemas")["remedy"]
-    assert any("does not fit version 1" in each["what"] for each in json.loads(broken.stdout))
+    assert any("is incompatible with version 1" in each["what"] for each in json.loads(broken.stdout))
 
 
 def test_a_token_that_is_not_taken_and_one_that_may_not_read_are_told_apart(broker, topics, tmp_path):

@@ -130,7 +130,7 @@ def test_an_edge_that_is_away_is_told_and_nothing_counts_as_acknowledged():
     assert account["acknowledged"] == 0
     assert account["unanswered"] == account["sent"] > 0
     assert account["skipped"] == 200 - account["sent"]
-    assert "no final answer" in result.stderr
+    assert "no final response" in result.stderr
 
 
 def test_a_token_that_is_not_taken_ends_it_at_once(edge):

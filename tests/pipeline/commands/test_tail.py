@@ -94,7 +94,7 @@ def test_a_broken_record_is_shown_and_what_follows_too(broker, topics):
     broken, none, empty, good = documents(tail(broker, topics, "progress", "-o", "ndjson"))
     assert broken["unreadable"] == {
         "reason": "wrong_magic_byte",
-        "detail": "the first byte is 0x07 and should be 0x00",
+        "detail": "the first byte is 0x07, not 0x00",
         "bytes": b"\x07 none".hex(),
     }
     assert none["unreadable"]["reason"] == empty["unreadable"]["reason"] == "empty"

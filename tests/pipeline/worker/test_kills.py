@@ -13,7 +13,7 @@ import urllib3
 
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient, Report
-from taskstream.producer.events.event import same_event_id
+from taskstream.producer.events.event import idempotent_event_id
 from taskstream.schemas.topics import Topics
 from tests.compose.local.test_up import Running
 from tests.pipeline.streams import newest_by_key, read_all, records
@@ -68,7 +68,7 @@ def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: 
         events = records(read_all(kafka, topics.progress.name), "ProgressReported")
         copies = Counter(event["event_id"] for event in events)
         project_id = events[0]["project_id"]
-        assert set(copies) == {same_event_id(project_id, TASK, key) for key in agent.acknowledged}
+        assert set(copies) == {idempotent_event_id(project_id, TASK, key) for key in agent.acknowledged}
         assert len(events) - len(copies) <= agent.retried, "more copies of reports than there were retries"
 
         def folded() -> int:

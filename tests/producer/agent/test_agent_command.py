@@ -1,4 +1,4 @@
-"""`taskstream agent copy` as a command: what it takes, prints and exits with, and what survives its being killed."""
+"""`taskstream agent copy`: its options, output and exit codes, and that a killed copy resumes."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from click.testing import CliRunner, Result
 from taskstream.compose.cli import cli
 from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
 from tests.producer.agent.trees import contents, plant, size_of
-from tests.producer.client.moody_edge import MoodyEdge, error
+from tests.producer.client.scripted_edge import ScriptedEdge, error
 
 COMMAND = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "agent", "copy"]
 
 
 @pytest.fixture
 def edge():
-    with MoodyEdge() as edge:
+    with ScriptedEdge() as edge:
         yield edge
 
 
@@ -43,7 +43,7 @@ def invoke(*arguments: object, **environment: str) -> Result:
     return CliRunner().invoke(cli, ["agent", "copy", *map(str, arguments)], env=environment)
 
 
-def test_a_copy_is_done_and_told_in_words(tmp_path, edge, source, token_file):
+def test_the_result_is_printed_as_text(tmp_path, edge, source, token_file):
     result = invoke(source, tmp_path / "dst", "--task-id", "t", "--endpoint", edge.url, "--token-file", token_file)
     assert result.exit_code == 0, result.output
     assert f"copied 20 files, {size_of(source):,} bytes" in result.stdout
@@ -51,17 +51,17 @@ def test_a_copy_is_done_and_told_in_words(tmp_path, edge, source, token_file):
     assert f"reports: {len(edge.acknowledged)} acknowledged, 0 retried, 0 failed" in result.stdout
     assert result.stderr == ""
     assert contents(tmp_path / "dst") == contents(source)
-    assert {heard.headers["X-Auth-Token"] for heard in edge.heard} == {"secret-token"}
+    assert {request.headers["X-Auth-Token"] for request in edge.requests} == {"secret-token"}
 
 
-def test_json_says_the_same_for_machines(tmp_path, edge, source, token_file):
+def test_the_result_is_printed_as_json(tmp_path, edge, source, token_file):
     (source / os.fsdecode(b"\xff")).mkdir()
     options = ["--task-id", "t", "--endpoint", edge.url, "--token-file", token_file, "--json"]
-    said = json.loads(invoke(source, tmp_path / "dst", *options).stdout)
-    assert (said["files"], said["bytes"], said["complete"]) == (20, size_of(source), True)
-    assert said["reports"]["acknowledged"] == len(edge.acknowledged)
+    printed = json.loads(invoke(source, tmp_path / "dst", *options).stdout)
+    assert (printed["files"], printed["bytes"], printed["complete"]) == (20, size_of(source), True)
+    assert printed["reports"]["acknowledged"] == len(edge.acknowledged)
     last = edge.last("MIGRATE_LINUX_FILE")
-    migrate = next(subtask for subtask in said["subtasks"] if subtask["name"] == "MIGRATE_LINUX_FILE")
+    migrate = next(subtask for subtask in printed["subtasks"] if subtask["name"] == "MIGRATE_LINUX_FILE")
     assert (migrate["replicatesize"], migrate["totalsize"]) == (last["replicatesize"], last["totalsize"])
 
 
@@ -76,11 +76,11 @@ def test_every_option_can_come_from_the_environment(tmp_path, edge, source):
         TASKSTREAM_AGENT_COPY_BWLIMIT="1G",
     )
     assert result.exit_code == 0, result.output
-    assert edge.heard[0].path == "/v3/tasks/t-env/progress"
-    assert edge.heard[0].headers["X-Auth-Token"] == "env-token"
+    assert edge.requests[0].path == "/v3/tasks/t-env/progress"
+    assert edge.requests[0].headers["X-Auth-Token"] == "env-token"
 
 
-def test_what_is_not_copied_is_named_and_the_exit_code_is_1(tmp_path, edge, source, token_file):
+def test_an_entry_that_is_not_copied_is_named_and_the_exit_code_is_1(tmp_path, edge, source, token_file):
     plant(tmp_path / "dst", {"folder/03/in the way": b""})
     result = invoke(source, tmp_path / "dst", "--task-id", "t", "--endpoint", edge.url, "--token-file", token_file)
     assert result.exit_code == 1
@@ -88,8 +88,8 @@ def test_what_is_not_copied_is_named_and_the_exit_code_is_1(tmp_path, edge, sour
     assert "1 not copied" in result.stdout
 
 
-def test_reports_that_are_refused_are_told_without_the_token_and_the_exit_code_is_1(tmp_path, source, token_file):
-    with MoodyEdge(always=error(401, "APIGW.0301", "secret-token is no good")) as edge:
+def test_refused_reports_are_printed_without_the_token_and_the_exit_code_is_1(tmp_path, source, token_file):
+    with ScriptedEdge(always=error(401, "APIGW.0301", "secret-token is no good")) as edge:
         result = invoke(source, tmp_path / "dst", "--task-id", "t", "--endpoint", edge.url, "--token-file", token_file)
     assert result.exit_code == 1
     assert "401 APIGW.0301 *** is no good" in result.stderr
@@ -132,7 +132,7 @@ def test_a_destination_that_cannot_be_made_is_a_failure(tmp_path, source, token_
     assert "cannot be used" in result.stderr
 
 
-def test_help_teaches_with_an_example():
+def test_the_help_has_an_example():
     result = invoke("--help")
     assert result.exit_code == 0
     for word in ("--bwlimit 20M", "resume", "Exit codes", "Hard links"):
@@ -151,17 +151,17 @@ def test_help_teaches_with_an_example():
         ("1KB", 1000),
     ],
 )
-def test_sizes_are_read(text, size):
+def test_sizes_are_parsed(text, size):
     assert bytes_of(None, None, text) == size
 
 
 @pytest.mark.parametrize("text, seconds", [("500ms", 0.5), ("1s", 1), ("2m", 120), ("1h", 3600), ("2.5", 2.5)])
-def test_times_are_read(text, seconds):
+def test_durations_are_parsed(text, seconds):
     assert seconds_of(None, None, text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1", "1e3", "1 2", "٣"])
-def test_what_is_neither_is_refused(text):
+def test_invalid_sizes_and_durations_are_refused(text):
     for read in (bytes_of, seconds_of):
         with pytest.raises(click.BadParameter):
             read(None, None, text)
@@ -175,15 +175,15 @@ def start(source: Path, destination: Path, url: str, token_file: Path, *more: st
 def wait_for_bytes(process: subprocess.Popen, folder: Path, at_least: int) -> None:
     for _ in range(2000):
         assert process.poll() is None, process.communicate()
-        with suppress(FileNotFoundError):  # a part was renamed while we looked
+        with suppress(FileNotFoundError):  # a part file was renamed meanwhile
             if size_of(folder) >= at_least:
                 return
         time.sleep(0.01)
-    raise AssertionError(f"{at_least} bytes did not come in twenty seconds")
+    raise AssertionError(f"there are fewer than {at_least} bytes after twenty seconds")
 
 
-def test_a_copy_killed_at_any_moment_resumes_without_copying_it_all_again(tmp_path, edge, token_file):
-    # One file is large, so that some of the kills fall into the middle of it.
+def test_a_copy_killed_at_any_moment_resumes_without_copying_everything_again(tmp_path, edge, token_file):
+    # One file is large, so that some kills happen in the middle of it.
     source = plant(
         tmp_path / "src", {"a/large": os.urandom(6_000_000)} | {f"b/{n}": os.urandom(150_000) for n in range(10)}
     )
@@ -199,15 +199,15 @@ def test_a_copy_killed_at_any_moment_resumes_without_copying_it_all_again(tmp_pa
     process = start(source, destination, edge.url, token_file, "--json")
     stdout, stderr = process.communicate(timeout=300)
     assert (process.returncode, stderr) == (0, b"")
-    said = json.loads(stdout)
-    assert said["bytes"] == size_of(source)
-    assert said["bytes_moved"] <= size_of(source) - 6_000_000
+    printed = json.loads(stdout)
+    assert printed["bytes"] == size_of(source)
+    assert printed["bytes_moved"] <= size_of(source) - 6_000_000
     assert contents(destination) == contents(source)
     assert edge.last("MIGRATE_LINUX_FILE")["replicatesize"] == size_of(source)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_stops_cleanly_and_says_how_to_resume(tmp_path, edge, source, token_file, number):
+def test_a_signal_stops_the_copy_cleanly_and_the_output_tells_how_to_resume(tmp_path, edge, source, token_file, number):
     process = start(source, tmp_path / "dst", edge.url, token_file, "--bwlimit", "2M")
     wait_for_bytes(process, tmp_path / "dst", 1_000_000)
     process.send_signal(number)

@@ -1,4 +1,4 @@
-"""What the agent leaves at the destination, compared by other means than its own."""
+"""What the agent leaves at the destination, checked without the agent's own code."""
 
 import codecs
 import os
@@ -18,20 +18,20 @@ from taskstream.producer.agent.copying import ON_REQUEST
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient
 from taskstream.producer.clock import SteppedClock
-from taskstream.producer.errors import DestinationUnusable, SourceUnusable
+from taskstream.producer.errors import CopyJobError, DestinationUnusable
 from tests.producer.agent.trees import contents, names_in, plant, size_of
-from tests.producer.client.moody_edge import MoodyEdge
+from tests.producer.client.scripted_edge import ScriptedEdge
 
 
 @pytest.fixture(scope="module")
 def client():
-    with MoodyEdge() as edge, ProgressClient(edge.url, AuthToken.of("t")) as client:
+    with ScriptedEdge() as edge, ProgressClient(edge.url, AuthToken.of("t")) as client:
         yield client
 
 
 @pytest.fixture
 def ordinary_user():
-    """Folders of somebody whom permissions bind, also when the tests run as root."""
+    """A folder of an ordinary user, whom permissions restrict, even if the tests run as root."""
     with tempfile.TemporaryDirectory() as folder:
         if os.geteuid() != 0:
             yield Path(folder)
@@ -95,7 +95,7 @@ def test_a_second_run_moves_nothing_and_counts_everything(tmp_path, client):
     assert {path: path.lstat().st_ino for path in (tmp_path / "dst").rglob("*")} == inodes
 
 
-def test_a_later_run_brings_what_has_changed_and_nothing_else(tmp_path, client):
+def test_a_later_run_copies_only_what_has_changed(tmp_path, client):
     source = plant(tmp_path / "src", {"same": b"s" * 1000, "longer": b"l", "touched": b"old", "mode": b"m"})
     (source / "link").symlink_to("same")
     run(client, source, tmp_path / "dst")
@@ -110,14 +110,14 @@ def test_a_later_run_brings_what_has_changed_and_nothing_else(tmp_path, client):
     assert result.bytes_moved == len("longer" + "new" + "added")
 
 
-def test_what_the_source_has_not_stays(tmp_path, client):
+def test_entries_that_only_the_destination_has_stay(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"a"})
     plant(tmp_path / "dst", {"mine": b"mine", "folder/mine": b"mine"})
     assert run(client, source, tmp_path / "dst").complete
     assert (tmp_path / "dst/mine").read_bytes() == (tmp_path / "dst/folder/mine").read_bytes() == b"mine"
 
 
-def test_a_link_in_a_folders_way_is_replaced_and_never_followed(tmp_path, client):
+def test_a_link_where_the_source_has_a_folder_is_replaced_and_never_followed(tmp_path, client):
     source = plant(tmp_path / "src", {"folder/file": b"x", "other/file": b"y"})
     outside = plant(tmp_path / "outside", {"precious": b"p"})
     (tmp_path / "dst").mkdir()
@@ -128,7 +128,7 @@ def test_a_link_in_a_folders_way_is_replaced_and_never_followed(tmp_path, client
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_a_folder_in_a_files_way_is_a_problem_and_stays(tmp_path, client):
+def test_a_folder_where_the_source_has_a_file_is_a_problem_and_stays(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"file", "b": b"file"})
     plant(tmp_path / "dst", {"a/precious": b"p"})
     result = run(client, source, tmp_path / "dst")
@@ -138,7 +138,7 @@ def test_a_folder_in_a_files_way_is_a_problem_and_stays(tmp_path, client):
     assert not result.complete
 
 
-def test_names_that_are_no_utf8_no_words_and_too_long_for_a_suffix_arrive(tmp_path, client):
+def test_names_that_are_not_utf8_or_hold_controls_or_have_the_maximal_length_are_copied(tmp_path, client):
     names = [b"\xff\xfe.bin", b"new\nline", b"-rf", b" ", b"a" * 255, "ä€𝄞".encode(), b"\x1b[31mred", b"\xe4/in\xe4"]
     source = tmp_path / "src"
     for name in names:
@@ -151,7 +151,7 @@ def test_names_that_are_no_utf8_no_words_and_too_long_for_a_suffix_arrive(tmp_pa
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_links_that_lead_in_a_circle_are_copied_as_links(tmp_path, client):
+def test_cyclic_links_are_copied_as_links(tmp_path, client):
     source = plant(tmp_path / "src", {"folder/file": b"x"})
     (source / "folder/up").symlink_to("..")
     (source / "self").symlink_to("self")
@@ -160,7 +160,7 @@ def test_links_that_lead_in_a_circle_are_copied_as_links(tmp_path, client):
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_hard_links_become_files_of_their_own(tmp_path, client):
+def test_hard_links_become_separate_files(tmp_path, client):
     source = plant(tmp_path / "src", {"one": b"shared"})
     os.link(source / "one", source / "two")
     assert run(client, source, tmp_path / "dst").bytes == 12
@@ -168,7 +168,7 @@ def test_hard_links_become_files_of_their_own(tmp_path, client):
     assert (tmp_path / "dst/one").stat().st_nlink == 1
 
 
-def test_a_sparse_file_arrives_whole_and_stays_sparse(tmp_path, client):
+def test_a_sparse_file_is_copied_and_stays_sparse(tmp_path, client):
     source = plant(tmp_path / "src", {})
     with (source / "sparse").open("wb") as file:
         file.write(b"begin")
@@ -186,7 +186,7 @@ def test_a_sparse_file_arrives_whole_and_stays_sparse(tmp_path, client):
         assert file.read(8) == b"\0middle\0"
 
 
-def test_sockets_and_pipes_are_left_out_and_counted(tmp_path, client):
+def test_sockets_and_pipes_are_skipped_and_counted(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"a"})
     os.mkfifo(source / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
@@ -197,7 +197,7 @@ def test_sockets_and_pipes_are_left_out_and_counted(tmp_path, client):
     assert names_in(tmp_path / "dst") == ["a"]
 
 
-def test_what_may_not_be_read_is_named_and_the_rest_arrives(ordinary_user, client):
+def test_unreadable_entries_are_named_and_the_rest_is_copied(ordinary_user, client):
     source = plant(ordinary_user / "src", {"a": b"alpha", "closed": b"secret", "z": b"zeta", "folder/file": b"x"})
     (source / "closed").chmod(0)
     (source / "folder").chmod(0)
@@ -214,7 +214,7 @@ def test_what_may_not_be_read_is_named_and_the_rest_arrives(ordinary_user, clien
     assert not result.complete
 
 
-def test_read_only_folders_are_no_obstacle_to_an_ordinary_user_nor_to_a_second_run(ordinary_user, client):
+def test_read_only_folders_are_copied_and_updated_by_an_ordinary_user(ordinary_user, client):
     source = plant(ordinary_user / "src", {"closed/file": b"x", "closed/second": b"y"})
     (source / "closed/file").chmod(0o400)
     (source / "closed").chmod(0o500)
@@ -240,7 +240,7 @@ def test_a_set_user_id_bit_is_not_kept_for_another_owner(ordinary_user, client):
     assert (ordinary_user / "dst/tool").stat().st_mode & 0o7777 == 0o755
 
 
-def test_owners_are_kept_where_the_user_may_give_files_away(tmp_path, client):
+def test_root_keeps_the_owners(tmp_path, client):
     if os.geteuid() != 0:
         pytest.skip("only root may give files away")
     source = plant(tmp_path / "src", {"folder/file": b"x"})
@@ -256,7 +256,7 @@ def test_owners_are_kept_where_the_user_may_give_files_away(tmp_path, client):
 
 
 def after(subtask: str, act) -> Callable[[CopyProgress], None]:
-    """Do something to the tree when that subtask has ended."""
+    """Call `act` when the subtask has ended."""
 
     def on_progress(progress: CopyProgress) -> None:
         if progress.subtask == subtask and progress.ended:
@@ -266,7 +266,7 @@ def after(subtask: str, act) -> Callable[[CopyProgress], None]:
 
 
 def halfway(act, at: int) -> Callable[[CopyProgress], None]:
-    """Do something to the tree, once, when so many bytes have been migrated."""
+    """Call `act` once when `at` bytes have been migrated."""
     acts = [act]
 
     def on_progress(progress: CopyProgress) -> None:
@@ -280,7 +280,7 @@ def subtask_of(result: CopyResult, name: str) -> Subtask:
     return next(subtask for subtask in result.subtasks if subtask.name == name)
 
 
-def test_a_file_that_vanishes_is_named_and_the_totals_are_of_what_there_is(tmp_path, client):
+def test_a_file_that_vanishes_is_named_and_not_in_the_totals(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"alpha", "b": b"beta", "c": b"gamma"})
     result = run(client, source, tmp_path / "dst", on_progress=after("ATTACH_AGENT_IMAGE", (source / "b").unlink))
     assert [(problem.path, problem.reason) for problem in result.problems] == [("b", "gone before it could be copied")]
@@ -290,7 +290,7 @@ def test_a_file_that_vanishes_is_named_and_the_totals_are_of_what_there_is(tmp_p
     assert not result.complete
 
 
-def test_a_folder_that_vanishes_is_named_with_all_that_was_in_it(tmp_path, client):
+def test_every_file_of_a_folder_that_vanishes_is_named(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"alpha", "gone/b": b"beta", "gone/c": b"gamma"})
     vanish = after("ATTACH_AGENT_IMAGE", lambda: shutil.rmtree(source / "gone"))
     result = run(client, source, tmp_path / "dst", on_progress=vanish)
@@ -298,14 +298,14 @@ def test_a_folder_that_vanishes_is_named_with_all_that_was_in_it(tmp_path, clien
     assert (result.files, result.bytes) == (1, 5)
 
 
-def test_what_changes_meanwhile_is_caught_up_with(tmp_path, client):
+def test_changes_during_the_copy_are_synced(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"alpha", "b": b"beta"})
 
-    def work_goes_on():
+    def change():
         (source / "a").write_bytes(b"ALPHA!")
         plant(source / "new", {"folder/file": b"new"})
 
-    result = run(client, source, tmp_path / "dst", on_progress=after("MIGRATE_LINUX_FILE", work_goes_on))
+    result = run(client, source, tmp_path / "dst", on_progress=after("MIGRATE_LINUX_FILE", change))
     assert contents(tmp_path / "dst") == contents(source)
     assert (subtask_of(result, "MIGRATE_LINUX_FILE").replicatesize, result.bytes) == (9, 13)
     sync = subtask_of(result, "SYNC_LINUX_FILE")
@@ -313,16 +313,16 @@ def test_what_changes_meanwhile_is_caught_up_with(tmp_path, client):
     assert result.complete
 
 
-def test_what_could_not_be_read_at_first_is_tried_again_in_the_second_pass(ordinary_user, client):
+def test_entries_that_were_unreadable_at_first_are_copied_by_the_sync(ordinary_user, client):
     source = plant(ordinary_user / "src", {"a": b"alpha", "b": b"beta", "closed/c": b"gamma"})
     (source / "a").chmod(0)
     (source / "closed").chmod(0)
 
-    def open_up():
+    def make_readable():
         (source / "a").chmod(0o600)
         (source / "closed").chmod(0o700)
 
-    result = run(client, source, ordinary_user / "dst", on_progress=after("MIGRATE_LINUX_FILE", open_up))
+    result = run(client, source, ordinary_user / "dst", on_progress=after("MIGRATE_LINUX_FILE", make_readable))
     assert contents(ordinary_user / "dst") == contents(source)
     assert result.problems == ()
     assert subtask_of(result, "MIGRATE_LINUX_FILE").progress < 100
@@ -330,7 +330,7 @@ def test_what_could_not_be_read_at_first_is_tried_again_in_the_second_pass(ordin
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks", "is replaced", "is emptied"])
-def test_a_file_that_changes_while_it_is_read_is_right_in_the_end_and_counted_to_the_byte(tmp_path, client, change):
+def test_a_file_that_changes_during_the_copy_ends_up_equal_and_counted_to_the_byte(tmp_path, client, change):
     source = plant(tmp_path / "src", {"big": os.urandom(5_000_000), "small": b"s"})
     big = source / "big"
     grown = big.read_bytes() + b"more"
@@ -366,7 +366,7 @@ def test_a_file_that_fails_halfway_is_named_and_not_counted(tmp_path, client):
         assert ended.totalsize - ended.replicatesize == 5_000_000
 
 
-def test_the_limit_holds_the_average(tmp_path, client):
+def test_the_average_rate_keeps_the_limit(tmp_path, client):
     source = plant(tmp_path / "src", {f"{n}": os.urandom(300_000) for n in range(40)})
     for limit in (500_000, 20_000_000):
         clock = SteppedClock()
@@ -376,13 +376,13 @@ def test_the_limit_holds_the_average(tmp_path, client):
         assert (12_000_000 - chunk_and_burst) / limit <= result.seconds <= 12_000_000 / limit + 0.001
 
 
-def test_without_a_limit_nothing_waits(tmp_path, client):
+def test_without_a_limit_the_copy_never_sleeps(tmp_path, client):
     clock = SteppedClock()
     run(client, plant(tmp_path / "src", {"a": os.urandom(3_000_000)}), tmp_path / "dst", clock=clock)
     assert clock.slept_s == []
 
 
-def test_what_is_there_already_does_not_use_up_the_limit(tmp_path, client):
+def test_bytes_that_are_already_there_do_not_count_towards_the_limit(tmp_path, client):
     source = plant(tmp_path / "src", {"a": os.urandom(3_000_000)})
     run(client, source, tmp_path / "dst")
     clock = SteppedClock()
@@ -395,28 +395,28 @@ def test_a_destination_in_the_source_is_refused(tmp_path, client, destination):
     source = plant(tmp_path / "src", {"a": b"a"})
     (tmp_path / "link").symlink_to(source)
     before = contents(source)
-    with pytest.raises(SourceUnusable, match="lies in the source"):
+    with pytest.raises(CopyJobError, match="lies in the source"):
         run(client, source, tmp_path / destination)
     assert contents(source) == before
 
 
 def test_a_destination_that_would_overwrite_the_source_is_refused(tmp_path, client):
     source = plant(tmp_path / "name", {"name/file": b"a"})
-    with pytest.raises(SourceUnusable, match="overwrite what it copies"):
+    with pytest.raises(CopyJobError, match="overwrite what it copies"):
         run(client, source, tmp_path)
 
 
-def test_a_source_within_the_destination_is_fine_otherwise(tmp_path, client):
+def test_a_source_in_the_destination_is_otherwise_allowed(tmp_path, client):
     source = plant(tmp_path / "image", {"etc/hosts": b"a"})
     assert run(client, source, tmp_path).complete
     assert (tmp_path / "etc/hosts").read_bytes() == b"a"
 
 
-def test_a_source_that_is_no_folder_is_refused(tmp_path, client):
+def test_a_source_that_is_not_a_folder_is_refused(tmp_path, client):
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "circle").symlink_to("circle")
     for name in ("file", "missing", "circle"):
-        with pytest.raises(SourceUnusable, match=name):
+        with pytest.raises(CopyJobError, match=name):
             run(client, tmp_path / name, tmp_path / "dst")
 
 
@@ -440,7 +440,7 @@ def test_two_agents_never_write_to_one_destination(tmp_path, client):
     assert refused
 
 
-def test_a_full_destination_ends_the_copy_and_says_so(client, tmp_path):
+def test_a_full_destination_ends_the_copy_with_that_reason(client, tmp_path):
     if not os.access("/dev/full", os.W_OK) or os.geteuid() != 0:
         pytest.skip("needs a small file system, which only root can mount")
     full = tmp_path / "full"
@@ -448,7 +448,7 @@ def test_a_full_destination_ends_the_copy_and_says_so(client, tmp_path):
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", full], check=False, capture_output=True
     ).returncode:
-        pytest.skip("this root may not mount")
+        pytest.skip("mounting is not permitted here")
     try:
         source = plant(tmp_path / "src", {f"{n}": os.urandom(400_000) for n in range(10)})
         result = run(client, source, full)
@@ -480,12 +480,12 @@ def test_a_stop_ends_the_copy_between_two_chunks_and_a_second_run_continues_the_
     second = run(client, source, tmp_path / "dst")
     assert second.complete
     assert contents(tmp_path / "dst") == contents(source)
-    # Less than a chunk of the limited run may have been on its way.
+    # At most one chunk of the limited run was not written yet.
     assert second.bytes_moved <= 5_000_000 - 3_000_000 + len(b"zeta") + 1024 * 1024
     assert subtask_of(second, "MIGRATE_LINUX_FILE").replicatesize == 5_000_009
 
 
-def test_a_part_that_differs_from_the_source_is_not_believed(tmp_path, client):
+def test_a_part_file_that_differs_from_the_source_is_not_kept(tmp_path, client):
     source = plant(tmp_path / "src", {"big": os.urandom(5_000_000)})
     stop = threading.Event()
     options = {"clock": SteppedClock(), "bwlimit_bps": 5_000_000}
@@ -498,7 +498,7 @@ def test_a_part_that_differs_from_the_source_is_not_believed(tmp_path, client):
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_a_part_longer_than_the_source_is_cut(tmp_path, client):
+def test_a_part_file_longer_than_the_source_is_truncated(tmp_path, client):
     source = plant(tmp_path / "src", {"big": os.urandom(5_000_000)})
     stop = threading.Event()
     options = {"clock": SteppedClock(), "bwlimit_bps": 5_000_000}
@@ -508,7 +508,7 @@ def test_a_part_longer_than_the_source_is_cut(tmp_path, client):
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_a_part_whose_file_has_gone_is_removed_by_the_next_run(tmp_path, client):
+def test_a_part_file_whose_source_is_gone_is_removed_by_the_next_run(tmp_path, client):
     source = plant(tmp_path / "src", {"big": os.urandom(5_000_000), "deep/file": b"x"})
     stop = threading.Event()
     options = {"clock": SteppedClock(), "bwlimit_bps": 5_000_000}
@@ -518,7 +518,7 @@ def test_a_part_whose_file_has_gone_is_removed_by_the_next_run(tmp_path, client)
     assert contents(tmp_path / "dst") == contents(source)
 
 
-def test_a_destination_with_coarser_times_is_recognised(tmp_path, client):
+def test_a_file_with_a_rounded_time_counts_as_current(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"alpha"})
     run(client, source, tmp_path / "dst")
     mtime = (source / "a").stat().st_mtime_ns
@@ -526,7 +526,7 @@ def test_a_destination_with_coarser_times_is_recognised(tmp_path, client):
     assert run(client, source, tmp_path / "dst").bytes_moved == 0
 
 
-def test_an_empty_tree_is_a_tree(tmp_path, client):
+def test_an_empty_tree_is_copied(tmp_path, client):
     (tmp_path / "src").mkdir()
     result = run(client, tmp_path / "src", tmp_path / "new/dst")
     assert (result.files, result.bytes, result.directories) == (0, 0, 1)
@@ -534,7 +534,7 @@ def test_an_empty_tree_is_a_tree(tmp_path, client):
     assert result.complete
 
 
-def test_fsync_changes_nothing_but_the_wait(tmp_path, client):
+def test_a_copy_with_fsync_has_the_same_result(tmp_path, client):
     source = plant(tmp_path / "src", {"a": b"alpha"})
     assert run(client, source, tmp_path / "dst", fsync=True).complete
     assert contents(tmp_path / "dst") == contents(source)

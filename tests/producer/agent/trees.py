@@ -1,4 +1,4 @@
-"""Trees to copy, and a look at what lies in a folder that shares no code with the agent."""
+"""Creates trees to copy, and reads back what is in a folder without using the agent's code."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def plant(root: Path, files: dict[str, bytes]) -> Path:
-    """Write these files, with times of their own."""
+    """Write these files, each with another modification time."""
     root.mkdir(parents=True, exist_ok=True)
     for number, (name, content) in enumerate(files.items()):
         path = root / name

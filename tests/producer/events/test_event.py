@@ -1,48 +1,48 @@
-"""The event's name, key and headers."""
+"""The event's id, key and headers."""
 
 from __future__ import annotations
 
 import uuid
 
-from taskstream.producer.events.event import EventWriter, Receipt, fresh_event_id, same_event_id
+from taskstream.producer.events.event import EventBuilder, Receipt, idempotent_event_id, new_event_id
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.ids import TableIds
 
 REPORT = ProgressReport(subtask_name="CLONE_VM", progress=5, replicatesize=1, totalsize=2, process_trace="")
 
 
-def test_fresh_names_are_uuids_of_version_7_that_sort_as_their_times_do():
-    names = [fresh_event_id(1_795_425_396_907_123 + step) for step in range(0, 10_000, 100)]
-    assert names == sorted(names)
-    assert {(uuid.UUID(name).version, uuid.UUID(name).variant) for name in names} == {(7, uuid.RFC_4122)}
+def test_new_ids_are_uuids_of_version_7_that_sort_by_time():
+    ids = [new_event_id(1_795_425_396_907_123 + step) for step in range(0, 10_000, 100)]
+    assert ids == sorted(ids)
+    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids} == {(7, uuid.RFC_4122)}
 
 
-def test_two_fresh_names_of_one_microsecond_differ():
-    assert fresh_event_id(1) != fresh_event_id(1)
+def test_two_new_ids_of_one_microsecond_differ():
+    assert new_event_id(1) != new_event_id(1)
 
 
-def test_the_same_key_names_the_same_event_only_within_its_task_and_project():
-    assert same_event_id("p", "t", "k") == same_event_id("p", "t", "k")
+def test_an_idempotency_key_gives_the_same_id_only_within_its_task_and_project():
+    assert idempotent_event_id("p", "t", "k") == idempotent_event_id("p", "t", "k")
     others = {
-        same_event_id("p", "t", "k"),
-        same_event_id("p", "u", "k"),
-        same_event_id("q", "t", "k"),
-        same_event_id("p", "t", "l"),
+        idempotent_event_id("p", "t", "k"),
+        idempotent_event_id("p", "u", "k"),
+        idempotent_event_id("q", "t", "k"),
+        idempotent_event_id("p", "t", "l"),
     }
     assert len(others) == 4
 
 
-def test_the_parts_of_a_name_cannot_be_shifted_into_each_other():
-    assert same_event_id("p", "a/b", "c") != same_event_id("p", "a", "b/c")
+def test_task_id_and_key_are_separated_unambiguously():
+    assert idempotent_event_id("p", "a/b", "c") != idempotent_event_id("p", "a", "b/c")
 
 
-def test_the_key_begins_with_the_project_of_the_credentials():
-    event = EventWriter(TableIds()).write(REPORT, Receipt("project", "task/1", "id", 0))
+def test_the_record_key_begins_with_the_project():
+    event = EventBuilder(TableIds()).build(REPORT, Receipt("project", "task/1", "id", 0))
     assert event.key == "project/task/1"
 
 
 def test_the_headers_are_those_of_cloudevents():
-    event = EventWriter(TableIds()).write(REPORT, Receipt("p", "t", "id", 1_795_425_396_907_123, b"00-trace"))
+    event = EventBuilder(TableIds()).build(REPORT, Receipt("p", "t", "id", 1_795_425_396_907_123, b"00-trace"))
     assert event.timestamp_ms == 1_795_425_396_907
     assert dict(event.headers) == {
         "ce_id": b"id",

@@ -1,4 +1,4 @@
-"""The event's bytes, written by hand, against fastavro."""
+"""The hand-written encoder, compared with fastavro."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def test_the_bytes_are_those_of_fastavro(fields, event_id, project_id, task_id, 
         "task_id": task_id,
         "received_at": received_at_us,
     }
-    by_hand = ProgressEncoder(ids).write(fields, event_id, project_id, task_id, received_at_us)
-    assert by_hand == RecordWriter(ids, named(TITLE)).write(record)
+    encoded = ProgressEncoder(ids).encode(fields, event_id, project_id, task_id, received_at_us)
+    assert encoded == RecordWriter(ids, named(TITLE)).write(record)
 
 
-def test_it_is_the_newest_version_that_is_written():
+def test_it_encodes_the_newest_version():
     assert newest("ProgressReported").title == TITLE

@@ -1,4 +1,4 @@
-"""What is taken as a report and what is not: the decision table, row by row."""
+"""Which bodies are valid reports, and which error an invalid one gets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from taskstream.producer.events.report_validation import LONG_MAX, read_report
+from taskstream.producer.events.report_validation import LONG_MAX, parse_report
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.subtasks import SUBTASKS
 
@@ -28,8 +28,8 @@ def raw(old: str, new: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", SUBTASKS)
-def test_every_subtask_of_the_specification_is_taken(name):
-    assert read_report(body(subtask_name=name)).subtask_name == name
+def test_every_subtask_of_the_specification_is_accepted(name):
+    assert parse_report(body(subtask_name=name)).subtask_name == name
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_every_subtask_of_the_specification_is_taken(name):
         ("agent_time", "x" * 255),
     ],
 )
-def test_what_is_within_its_bounds_survives(field, value):
-    assert getattr(read_report(body(**{field: value})), field) == value
+def test_a_value_within_its_bounds_is_accepted(field, value):
+    assert getattr(parse_report(body(**{field: value})), field) == value
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_what_is_within_its_bounds_survives(field, value):
         ("agent_time", "x" * 256),
     ],
 )
-def test_what_breaks_its_rule_is_named_with_the_rule(field, value):
+def test_an_invalid_value_is_named_with_its_rule(field, value):
     with pytest.raises(ApiError) as refused:
-        read_report(body(**{field: value}))
+        parse_report(body(**{field: value}))
     answer = refused.value.problem
     assert answer.kind.code == "TASKSTREAM.0400"
     assert [each.field for each in answer.fields] == [field]
@@ -107,21 +107,21 @@ def test_what_breaks_its_rule_is_named_with_the_rule(field, value):
 
 
 @pytest.mark.parametrize("field", list(GOOD))
-def test_each_mandatory_field_is_missed_by_name(field):
+def test_a_missing_mandatory_field_is_named(field):
     with pytest.raises(ApiError) as refused:
-        read_report(json.dumps({name: value for name, value in GOOD.items() if name != field}).encode())
+        parse_report(json.dumps({name: value for name, value in GOOD.items() if name != field}).encode())
     assert f"{field}: is mandatory" in str(refused.value)
 
 
-def test_all_wrong_fields_are_told_at_once():
+def test_the_error_names_all_invalid_fields():
     with pytest.raises(ApiError) as refused:
-        read_report(body(progress=101, totalsize=-1, migrate_speed="fast"))
+        parse_report(body(progress=101, totalsize=-1, migrate_speed="fast"))
     assert [each.field for each in refused.value.problem.fields] == ["progress", "totalsize", "migrate_speed"]
 
 
-def test_a_bound_is_told_in_digits():
+def test_a_bound_is_written_in_digits():
     with pytest.raises(ApiError, match="an integer from 0 to 9223372036854775807"):
-        read_report(body(totalsize=-1))
+        parse_report(body(totalsize=-1))
 
 
 @pytest.mark.parametrize(
@@ -148,22 +148,22 @@ def test_a_bound_is_told_in_digits():
     ],
     ids=range(18),
 )
-def test_what_is_no_json_object_in_utf8_is_malformed(malformed):
+def test_a_body_that_is_not_a_utf8_json_object_is_malformed(malformed):
     with pytest.raises(ApiError) as refused:
-        read_report(malformed)
+        parse_report(malformed)
     assert refused.value.problem.kind.code == "APIGW.0201"
 
 
-def test_of_a_repeated_name_the_last_one_counts():
-    assert read_report(raw('"progress": 5', '"progress": 5, "progress": 6')).progress == 6
+def test_the_last_of_duplicate_fields_wins():
+    assert parse_report(raw('"progress": 5', '"progress": 5, "progress": 6')).progress == 6
 
 
-def test_unknown_fields_are_taken_and_counted():
-    report = read_report(body(new_field={"deep": [1]}, other=1))
+def test_unknown_fields_are_accepted_and_counted():
+    report = parse_report(body(new_field={"deep": [1]}, other=1))
     assert report.unknown_fields == 2
     assert report.progress == 5
 
 
 def test_a_number_too_large_for_a_double_is_refused():
     with pytest.raises(ApiError, match="migrate_speed: must be a finite number"):
-        read_report(raw('"progress": 5', '"progress": 5, "migrate_speed": 1e999'))
+        parse_report(raw('"progress": 5', '"progress": 5, "migrate_speed": 1e999'))

@@ -13,7 +13,7 @@ from taskstream.producer.admission.readiness import Readiness
 from taskstream.producer.callers.allow_any import AllowAny
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.errors import NotAcked, RecordTooLarge
-from taskstream.producer.events.event import EventWriter
+from taskstream.producer.events.event import EventBuilder
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.schemas.http.request import HttpRequest
 from taskstream.schemas.ids import TableIds
@@ -41,7 +41,7 @@ class Outcomes:
 def post(*outcomes: Ack | NotAcked):
     acks, limits = Outcomes(*outcomes), Limits()
     admission = Admission(AuthenticatorChain([AllowAny()]), acks, Readiness(kafka=None), limits, EdgeCounts())
-    endpoint = BatchEndpoint(admission, EventWriter(TableIds()), acks, limits)
+    endpoint = BatchEndpoint(admission, EventBuilder(TableIds()), acks, limits)
     body = json.dumps([{"task_id": f"t-{number}", **REPORT} for number in range(len(outcomes))]).encode()
 
     async def receive():

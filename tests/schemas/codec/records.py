@@ -1,7 +1,7 @@
-"""Records of any schema, drawn by hypothesis; Avro written by hand; and rows of a batch in the codec's own terms.
+"""Records of any schema, drawn by hypothesis; a hand-written Avro encoder; and conversions between rows and batches.
 
-The encoder here is a third opinion: it shares nothing with fastavro or with the loops, and takes the liberties that
-Avro gives a writer (an array in several blocks, with and without their sizes).
+The encoder shares no code with fastavro or the compiled loops, and can write an array in several blocks, with or
+without their sizes, as Avro allows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PLAIN = {
 
 
 class Ids:
-    """Ids of schemas that tests make up, beside the released ones: what a registry would answer."""
+    """The released schemas' ids plus ids for test schemas, as a registry would return them."""
 
     def __init__(self, more: Mapping[int, Schema]) -> None:
         self._more = more
@@ -69,7 +69,7 @@ def values(avro_type: Any) -> st.SearchStrategy[Any]:
 
 
 def minimal(schema: Schema) -> dict[str, Any]:
-    """The least record: empty, zero, false, null."""
+    """A record of empty, zero, false and null values."""
     least = {"string": "", "boolean": False, "array": [], "double": 0.0, "float": 0.0}
     record: dict[str, Any] = {}
     for each in schema.definition["fields"]:
@@ -80,9 +80,9 @@ def minimal(schema: Schema) -> dict[str, Any]:
 
 
 def encode(schema: Schema, schema_id: int, record: Mapping[str, Any], block: int = 0, **raw: bytes) -> bytes:
-    """A framed record, written by hand; arrays in blocks of abs(block) items, with their sizes if it is negative.
+    """A framed record; arrays in blocks of abs(block) items, with block sizes if `block` is negative.
 
-    A field in `raw` gets these very bytes.
+    A field in `raw` is replaced by the given bytes.
     """
     out = header(schema_id)
     for each in schema.definition["fields"]:
@@ -92,7 +92,7 @@ def encode(schema: Schema, schema_id: int, record: Mapping[str, Any], block: int
 
 
 def varint(value: int) -> bytes:
-    """Avro's zigzag number."""
+    """Avro's zigzag varint."""
     bits = value * 2 if value >= 0 else -value * 2 - 1
     out = bytearray()
     while bits > 127:
@@ -129,7 +129,7 @@ def _encode_array(items: list[int], block: int) -> bytes:
 
 
 def batch_of(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    """The rows as a batch; timestamps are given as integers."""
+    """The rows as a batch; timestamps are integers in the rows."""
     columns = []
     for field in schema:
         kind = pa.int64() if pa.types.is_timestamp(field.type) else field.type
@@ -138,7 +138,7 @@ def batch_of(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The batch as rows, timestamps as integers; fit to be compared."""
+    """The batch as comparable rows; timestamps as integers."""
     batch.validate(full=True)
     columns = [each.cast(pa.int64()) if pa.types.is_timestamp(each.type) else each for each in batch.columns]
     lists = [column.to_pylist() for column in columns]
@@ -146,10 +146,10 @@ def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with its doubles as their bits: NaN is itself, and -0.0 is not 0.0."""
+    """The record with its doubles as bytes, so that NaN equals itself and -0.0 differs from 0.0."""
     return {name: struct.pack("<d", value) if isinstance(value, float) else value for name, value in record.items()}
 
 
 def as_newest(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a reader of the newest version makes of a record of any version."""
+    """The record as a reader of the newest version decodes it."""
     return comparable({each["name"]: record.get(each["name"]) for each in newest(name).definition["fields"]})

@@ -1,4 +1,4 @@
-"""One record to bytes and back: what fits is written, what does not is told by field and value."""
+"""Encoding and decoding one record: a value that does not fit is refused with its field and value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_v1_record_is_read_as_v2_with_nulls():
     assert read == minimal(V2)
 
 
-def test_a_field_that_may_be_null_may_be_left_out():
+def test_a_nullable_field_may_be_absent():
     record = {name: value for name, value in minimal(V2).items() if value is not None}
 
     assert RecordWriter(IDS, V2).write(record) == RecordWriter(IDS, V2).write(minimal(V2))
@@ -44,7 +44,7 @@ def test_the_body_is_avro_that_fastavro_reads_with_the_released_schema():
 
 
 @pytest.mark.parametrize(
-    ("schema", "field", "value", "said"),
+    ("schema", "field", "value", "expected"),
     [
         (V2, "progress", 1 << 31, "a 32-bit integer"),
         (V2, "progress", -(1 << 31) - 1, "a 32-bit integer"),
@@ -66,12 +66,12 @@ def test_the_body_is_avro_that_fastavro_reads_with_the_released_schema():
         (STATE, "minute_bytes", 3, "a list of 64-bit integers"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_name(schema, field, value, said):
-    with pytest.raises(Unencodable, match=rf"{schema.title}: {field} is .*, and should be {said}"):
+def test_a_value_that_does_not_fit_is_refused_with_its_field(schema, field, value, expected):
+    with pytest.raises(Unencodable, match=rf"{schema.title}: {field} is .*, and should be {expected}"):
         RecordWriter(IDS, schema).write(minimal(schema) | {field: value})
 
 
-def test_half_a_surrogate_pair_is_refused():
+def test_a_lone_surrogate_is_refused():
     with pytest.raises(Unencodable, match="surrogates"):
         RecordWriter(IDS, V2).write(minimal(V2) | {"task_id": "\ud800"})
 
@@ -89,7 +89,7 @@ def test_a_field_that_is_missing_is_refused():
         RecordWriter(IDS, V2).write(record)
 
 
-def test_a_field_that_the_schema_has_not_is_refused():
+def test_an_unknown_field_is_refused():
     with pytest.raises(Unencodable, match="no field colour"):
         RecordWriter(IDS, V2).write(minimal(V2) | {"colour": "red"})
 
@@ -101,16 +101,16 @@ def test_every_double_is_written(speed):
     assert str(read["migrate_speed"]) == str(float(speed))
 
 
-def test_the_ids_are_asked_once_a_schema():
+def test_each_schema_id_is_looked_up_once():
     class Counting(TableIds):
-        asked = 0
+        lookups = 0
 
         def schema_of(self, schema_id):
-            Counting.asked += 1
+            Counting.lookups += 1
             return super().schema_of(schema_id)
 
     reader = RecordReader(Counting(), V2.name)
     wire = RecordWriter(IDS, V2).write(minimal(V2))
 
     assert [reader.read(wire) for _ in range(3)] == [minimal(V2)] * 3
-    assert Counting.asked == 1
+    assert Counting.lookups == 1

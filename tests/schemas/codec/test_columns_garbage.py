@@ -1,4 +1,4 @@
-"""Bytes that are no records: each gets its reason, the same from both codecs, and its neighbours stand."""
+"""Invalid values: both codecs give each the same reason, and the other values of the list are decoded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ V1, V2, STATE = named("ProgressReported.v1"), named("ProgressReported.v2"), newe
 
 
 def verdict(name: str, wire: bytes | None) -> dict | str:
-    """What the codec for one record says: the record, or the reason why it is none."""
+    """What the single-record codec returns: the record, or the reason of its error."""
     try:
         return comparable(READERS[name][1].read(wire))
     except Undecodable as error:
@@ -27,7 +27,7 @@ def verdict(name: str, wire: bytes | None) -> dict | str:
 
 
 def both_verdicts(name: str, wires: list[bytes | None]) -> list[dict | str]:
-    """What both codecs say of each; they must say the same."""
+    """The verdict of both codecs on each value; asserts that they agree."""
     decoded = READERS[name][0].read(wires)
     rows = dict(zip(decoded.kept.tolist(), rows_of(decoded.batch), strict=True))
     reasons = {each.index: str(each.reason) for each in decoded.rejected}
@@ -39,26 +39,28 @@ def both_verdicts(name: str, wires: list[bytes | None]) -> list[dict | str]:
 
 @st.composite
 def damaged(draw: st.DrawFn, wire: bytes) -> bytes | None:
-    """A wire value to which something happened, perhaps nothing."""
+    """A value with at most one random defect."""
     at = draw(st.integers(0, len(wire)))
-    blow = draw(st.sampled_from(["none", "cut", "append", "flip", "insert", "magic", "id", "gone", "noise", "varint"]))
-    if blow == "cut":
+    defect = draw(
+        st.sampled_from(["none", "cut", "append", "flip", "insert", "magic", "id", "gone", "noise", "varint"])
+    )
+    if defect == "cut":
         return wire[:at]
-    if blow == "append":
+    if defect == "append":
         return wire + draw(st.binary(min_size=1, max_size=9))
-    if blow == "flip" and at < len(wire):
+    if defect == "flip" and at < len(wire):
         return wire[:at] + bytes([wire[at] ^ (1 << draw(st.integers(0, 7)))]) + wire[at + 1 :]
-    if blow == "insert":
+    if defect == "insert":
         return wire[:at] + draw(st.binary(min_size=1, max_size=12)) + wire[at:]
-    if blow == "magic":
+    if defect == "magic":
         return bytes([draw(st.integers(1, 255))]) + wire[1:]
-    if blow == "id":
+    if defect == "id":
         return header(draw(st.integers(0, 7) | st.integers(0, (1 << 32) - 1))) + wire[HEADER_SIZE:]
-    if blow == "gone":
+    if defect == "gone":
         return draw(st.sampled_from([None, b"", b"\0", wire[:4], wire[:HEADER_SIZE]]))
-    if blow == "noise":
+    if defect == "noise":
         return wire[:HEADER_SIZE] + draw(st.binary(max_size=60))
-    if blow == "varint":
+    if defect == "varint":
         number = draw(st.sampled_from([1 << 62, (1 << 63) - 1, -(1 << 63), -1, 1 << 31, -(1 << 31) - 1, 2]))
         return wire[:at] + varint(number) + wire[at:]
     return wire
@@ -114,7 +116,7 @@ WRONG_FIELDS = [
 @pytest.mark.parametrize(
     ("schema", "field", "raw", "reason"), [each[1:] for each in WRONG_FIELDS], ids=[each[0] for each in WRONG_FIELDS]
 )
-def test_a_field_that_cannot_be_read_has_its_reason(schema, field, raw, reason):
+def test_an_invalid_field_has_its_reason(schema, field, raw, reason):
     good = WRITERS[schema].write(minimal(schema))
     bad = encode(schema, IDS.id_of(schema), minimal(schema), **{field: raw})
 
@@ -127,10 +129,10 @@ def test_a_field_that_cannot_be_read_has_its_reason(schema, field, raw, reason):
 
 GOOD = WRITERS[V2].write(minimal(V2))
 WRONG_FRAMES = [
-    ("nothing", None, Reason.EMPTY),
-    ("no bytes", b"", Reason.EMPTY),
+    ("a tombstone", None, Reason.EMPTY),
+    ("an empty value", b"", Reason.EMPTY),
     ("JSON", b'{"progress": 3}', Reason.MAGIC),
-    ("one byte of another magic", b"\x01", Reason.MAGIC),
+    ("one byte, not zero", b"\x01", Reason.MAGIC),
     ("half a header", GOOD[:3], Reason.TRUNCATED),
     ("a header alone", GOOD[:HEADER_SIZE], Reason.TRUNCATED),
     ("all but the last byte", GOOD[:-1], Reason.TRUNCATED),
@@ -145,11 +147,11 @@ WRONG_FRAMES = [
 @pytest.mark.parametrize(
     ("wire", "reason"), [each[1:] for each in WRONG_FRAMES], ids=[each[0] for each in WRONG_FRAMES]
 )
-def test_a_value_that_is_no_record_has_its_reason(wire, reason):
+def test_a_value_that_is_not_a_record_has_its_reason(wire, reason):
     assert both_verdicts(V2.name, [GOOD, wire, GOOD]) == [verdict(V2.name, GOOD), reason, verdict(V2.name, GOOD)]
 
 
-def test_a_number_in_more_bytes_than_it_needs_is_read():
+def test_a_varint_with_redundant_bytes_is_decoded():
     wire = encode(V2, 2, minimal(V2), progress=b"\x82\x80\x80\x80\x00")
 
     assert [each["progress"] for each in both_verdicts(V2.name, [wire])] == [1]
@@ -165,9 +167,9 @@ def test_a_number_in_more_bytes_than_it_needs_is_read():
         altered(V2, 3, {"name": "tags", "type": {"type": "map", "values": "string"}}),
         altered(V2, 3, {"name": "many", "type": ["null", "int", "string"]}),
     ],
-    ids=["a field is missing", "another type", "may be null", "a type we have not", "a map", "a union of three"],
+    ids=["a missing field", "another type", "nullable", "an unsupported type", "a map", "a union of three"],
 )
-def test_a_schema_that_cannot_be_read_as_ours_is_a_reason_too(schema):
+def test_a_schema_that_cannot_be_resolved_is_a_reason(schema):
     ids = Ids({77: schema})
     wire = header(77) + GOOD[HEADER_SIZE:]
 
@@ -179,7 +181,7 @@ def test_a_schema_that_cannot_be_read_as_ours_is_a_reason_too(schema):
         RecordReader(ids, V2.name).read(wire)
 
 
-def test_an_id_that_was_unknown_is_asked_for_again():
+def test_an_unknown_id_is_looked_up_again():
     more = {}
     reader = ColumnReader(Ids(more), V2.name)
     wire = header(77) + GOOD[HEADER_SIZE:]
@@ -190,7 +192,7 @@ def test_an_id_that_was_unknown_is_asked_for_again():
     assert reader.read([wire]).rejected == []
 
 
-def test_every_record_may_be_bad():
+def test_all_values_of_a_list_may_be_invalid():
     decoded = READERS[V2.name][0].read([b"", b"x", None])
 
     assert decoded.batch.num_rows == 0

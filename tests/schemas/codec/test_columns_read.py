@@ -1,4 +1,4 @@
-"""Lists of wire bytes read as columns: always what fastavro reads one by one, whatever versions are mixed."""
+"""Decoding lists of values into columns gives what fastavro decodes one by one, for any mix of versions."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_every_batch_has_the_declared_schema_with_its_nulls_and_times():
     assert schema.field("agent_time").nullable
 
 
-def test_a_subtask_that_nobody_knows_yet_is_read():
+def test_an_unknown_subtask_name_is_decoded():
     record = minimal(V2) | {"subtask_name": "DEFROST_QUANTUM_DISK"}
     wire = RecordWriter(IDS, V2).write(record)
     columns, one = READERS["ProgressReported"]
@@ -135,7 +135,7 @@ FUTURE_FIELDS = [
 @pytest.mark.parametrize("field", FUTURE_FIELDS, ids=lambda field: field["name"])
 @given(data=st.data())
 @settings(deadline=None, max_examples=30)
-def test_a_version_newer_than_this_program_is_read_without_what_it_added(field, data):
+def test_a_version_newer_than_this_program_is_decoded_without_its_new_field(field, data):
     v3 = altered(V2, 3, field)
     ids = Ids({77: v3})
     new = data.draw(records(v3))
@@ -182,8 +182,8 @@ def test_a_version_without_an_optional_field_is_read_with_null():
     assert decoded.batch["remain_time"].to_pylist() == [None]
 
 
-def test_the_same_schema_under_another_namespace_and_with_other_words_is_read():
-    definition = {"doc": "as a registry gives it back", **V2.definition, "namespace": "elsewhere"}
+def test_the_same_schema_with_another_namespace_and_doc_is_decoded():
+    definition = {"doc": "another doc", **V2.definition, "namespace": "elsewhere"}
     written = type(V2)(V2.name, 9, json.dumps(definition))
     ids = Ids({77: written})
     wire = encode(written, 77, minimal(V2))
@@ -192,7 +192,7 @@ def test_the_same_schema_under_another_namespace_and_with_other_words_is_read():
     assert comparable(RecordReader(ids, V2.name).read(wire)) == comparable(minimal(V2))
 
 
-def test_none_is_read_as_no_bytes_and_the_others_stand():
+def test_none_is_rejected_as_empty_and_the_other_values_are_decoded():
     wire = RecordWriter(IDS, V2).write(minimal(V2))
 
     decoded = READERS["ProgressReported"][0].read([wire, None, wire])
@@ -201,7 +201,7 @@ def test_none_is_read_as_no_bytes_and_the_others_stand():
     assert [(each.index, each.reason) for each in decoded.rejected] == [(1, "empty")]
 
 
-def test_a_wanted_column_that_no_record_has_is_told_at_once():
+def test_an_unknown_wanted_column_is_refused_by_the_constructor():
     with pytest.raises(Unresolvable, match="no field colour"):
         ColumnReader(IDS, "ProgressReported", frozenset({"colour"}))
 
@@ -209,5 +209,5 @@ def test_a_wanted_column_that_no_record_has_is_told_at_once():
 def test_more_than_arrow_can_index_is_refused_and_not_garbled():
     piece = np.zeros(1 << 26, np.uint8).tobytes()
 
-    with pytest.raises(BatchTooLarge, match="fewer"):
+    with pytest.raises(BatchTooLarge, match="split the list"):
         READERS["ProgressReported"][0].read([piece] * (LARGEST_BATCH // len(piece) + 1))

@@ -1,4 +1,4 @@
-"""Batches written as wire bytes: byte for byte what fastavro writes one by one."""
+"""Encoding batches gives byte for byte what fastavro encodes one by one."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_batch_that_was_read_can_be_sliced_filtered_and_written(data):
 
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
-def test_an_empty_batch_is_no_bytes_at_all(schema):
+def test_an_empty_batch_is_an_empty_list(schema):
     assert COLUMNS[schema].write(batch_of(COLUMNS[schema].schema, [])) == []
 
 
@@ -97,7 +97,7 @@ def test_columns_that_are_wholly_null_are_written():
     )
 
 
-def test_a_union_with_null_last_is_written_so():
+def test_a_union_with_null_last_is_encoded():
     schema = altered(newest("SignalRaised"), 9, eta=["long", "null"], limit_s=["double", "null"])
     ids = Ids({88: schema})
     writer = ColumnWriter(ids, schema)
@@ -106,7 +106,7 @@ def test_a_union_with_null_last_is_written_so():
     assert writer.write(batch_of(writer.schema, [row])) == [encode(schema, 88, row)]
 
 
-def test_a_null_where_none_may_be_is_refused():
+def test_a_null_in_a_field_that_is_not_nullable_is_refused():
     writer = COLUMNS[STATE]
     batch = batch_of(writer.schema, [minimal(STATE) | {"task_id": None}])
 
@@ -122,7 +122,7 @@ def test_a_null_among_an_arrays_items_is_refused():
         writer.write(batch)
 
 
-def test_a_null_among_the_items_of_a_row_that_is_not_written_does_no_harm():
+def test_a_null_among_the_items_of_a_row_outside_the_slice_is_ignored():
     writer = COLUMNS[STATE]
     good = minimal(STATE) | {"minute_bytes": [3]}
     batch = batch_of(writer.schema, [minimal(STATE) | {"minute_bytes": [None]}, good])

@@ -1,6 +1,6 @@
-"""Golden bytes: what a released version has once written is read for ever, and written the same way.
+"""Golden bytes: every record that a released version wrote stays readable, and is still written byte for byte.
 
-The files under golden/ are never made anew: if this test fails, the code is wrong.
+The files under golden/ are never regenerated: if a test here fails, the code is wrong.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def test_many_records_are_read_as_ever(title):
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_every_field_stands_in_the_examples_in_the_schemas_order(title):
+def test_the_examples_have_every_field_in_the_schemas_order(title):
     fields = [each["name"] for each in named(title).definition["fields"]]
 
     assert all(list(record) == fields for record in examples(title).values())
@@ -73,6 +73,6 @@ def test_every_version_has_examples_and_golden_bytes():
         assert sorted(path.stem for path in folder.iterdir()) == sorted(TITLES)
 
 
-def test_the_newest_version_of_every_record_is_written_with_the_id_it_has():
+def test_the_newest_version_of_every_record_is_written_with_its_id():
     for title in {newest(named(title).name).title for title in TITLES}:
         assert {int.from_bytes(wire[1:5]) for wire in golden(title).values()} == {IDS.id_of(named(title))}

@@ -21,7 +21,7 @@ def test_the_id_is_found_again(schema_id):
     ("wire", "reason"),
     [(b"", Reason.EMPTY), (b"\x01abcd", Reason.MAGIC), (b"{}", Reason.MAGIC), (b"\x00\x00\x00\x01", Reason.TRUNCATED)],
 )
-def test_what_has_no_header_has_its_reason(wire, reason):
+def test_a_value_without_a_header_has_its_reason(wire, reason):
     with pytest.raises(Undecodable) as caught:
         split(wire)
 

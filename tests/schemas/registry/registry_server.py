@@ -1,7 +1,7 @@
-"""A schema registry for tests: the endpoints that confluent-kafka's client calls, over real HTTP, kept in memory.
+"""An in-memory schema registry for tests: the endpoints that confluent-kafka's client calls, over real HTTP.
 
-Paths, codes and bodies as in Confluent's API reference. Its compatibility is BACKWARD by field names, types and
-defaults: enough to tell a good change from a bad one.
+Paths, codes and bodies follow Confluent's API reference. The compatibility check is BACKWARD by field names, types and
+defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Answer = tuple[int, Any]
 
 
 class RegistryServer:
-    """What it holds, what was asked, and how it is to misbehave."""
+    """Its schemas, the requests it received, and optionally the credentials it requires or a fixed response."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -29,12 +29,12 @@ class RegistryServer:
         self.levels: dict[str, str] = {}
         self.asked: list[tuple[str, str]] = []
         self.user: str | None = None
-        """`USER:PASSWORD` that must be given."""
+        """The `USER:PASSWORD` that requests must have."""
         self.always: tuple[int, str] | None = None
-        """Status and body of every answer, when it is to be something else than a registry."""
+        """The status and body of every response, to imitate a server that is not a registry."""
 
     def add(self, text: str, subject: str = "elsewhere-value", schema_type: str = "AVRO") -> int:
-        """Hold a schema; the same one under another subject has the same id, as in Confluent's."""
+        """Store a schema and return its id; an equal schema under another subject has the same id."""
         same = (number for number, held in self.schemas.items() if canonical(held["schema"]) == canonical(text))
         number = next(same, 101 + len(self.schemas))
         self.schemas.setdefault(number, {"schema": text, "schemaType": schema_type})
@@ -84,7 +84,7 @@ class RegistryServer:
         held = self.schemas.get(int(number))
         if held is None:
             return 404, {"error_code": 40403, "message": f"Schema {number} not found"}
-        if held["schemaType"] == "AVRO":  # laid out anew, and without the type, as the real one does
+        if held["schemaType"] == "AVRO":  # reformatted, and without the type, as in the real registry
             return 200, {"schema": json.dumps(json.loads(held["schema"]), separators=(",", ":"))}
         return 200, held
 
@@ -129,7 +129,7 @@ def canonical(text: str) -> str:
 
 @contextmanager
 def serving() -> Iterator[RegistryServer]:
-    """A registry that listens while the context lasts."""
+    """Run a registry for the duration of the context."""
     registry = RegistryServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,7 +158,7 @@ def serving() -> Iterator[RegistryServer]:
             self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

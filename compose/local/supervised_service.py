@@ -1,6 +1,6 @@
-"""One process that is kept up: started, asked whether it is ready, started again when it dies, stopped.
+"""One supervised process: it is started, polled for readiness, restarted with a backoff when it dies, and stopped.
 
-It is told the time and what to run; it must not know the others.
+Its decisions take the time as an argument. It must not know the other processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STOP_POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Service:
-    """What is to be kept up. `is_ready` is asked again and again, and must answer within about a second."""
+    """The description of a supervised process. `is_ready` is polled, and must return within about a second."""
 
     name: str
     command: tuple[str, ...]
@@ -30,7 +30,7 @@ class Service:
 
 @dataclass(frozen=True)
 class ServiceReady:
-    """A service answers, `after_s` seconds after its start."""
+    """A service became ready, `after_s` seconds after its start."""
 
     service: str
     pid: int
@@ -39,7 +39,7 @@ class ServiceReady:
 
 @dataclass(frozen=True)
 class ServiceDied:
-    """A service ended by itself (a negative code: the signal), and is started again `restart_in_s` from now."""
+    """A service ended by itself and will be restarted in `restart_in_s` seconds. A negative code is a signal."""
 
     service: str
     code: int
@@ -50,31 +50,34 @@ class ServiceDied:
 
 @dataclass(frozen=True)
 class ServiceStopped:
-    """A service was stopped by us; `forced`: it had to be killed."""
+    """A service was stopped by its supervisor; `forced`: with SIGKILL."""
 
     service: str
     code: int
     forced: bool
 
 
-Happening = ServiceReady | ServiceDied | ServiceStopped
+ServiceEvent = ServiceReady | ServiceDied | ServiceStopped
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long a dead service waits for its next start. One that had lived for `forgiven_after_s` starts anew."""
+    """The delay before a restart: first_s, doubled with each consecutive death, at most limit_s.
+
+    A service that ran for at least `reset_after_s` starts again with first_s.
+    """
 
     first_s: float = 0.5
     limit_s: float = 30.0
-    forgiven_after_s: float = 30.0
+    reset_after_s: float = 30.0
 
     def delay_s(self, deaths: int) -> float:
-        """The wait after this many deaths in a row."""
+        """The delay in seconds after this many consecutive deaths."""
         return float(min(self.limit_s, self.first_s * 2 ** min(deaths - 1, 30)))
 
 
-class KeptService:
-    """A service and the process that it is at the moment."""
+class SupervisedService:
+    """A service and its current process."""
 
     def __init__(self, service: Service, output: Path, backoff: Backoff) -> None:
         self.service = service
@@ -89,40 +92,40 @@ class KeptService:
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it lives."""
+        """The process id; None while no process runs."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
-    def look(self, now_s: float) -> Happening | None:
-        """Do what is due, and tell what happened since the last look."""
+    def poll(self, now_s: float) -> ServiceEvent | None:
+        """Start or restart the process if it is due; return what happened since the last call, if anything."""
         if self._process is None:
             if now_s >= self._restart_at_s:
                 self._start(now_s)
             return None
         code = self._process.poll()
         if code is not None:
-            return self._bury(self._process, code, now_s)
+            return self._schedule_restart(self._process, code, now_s)
         if not self.is_ready and self.service.is_ready():
             self.is_ready = self.was_ready = True
             return ServiceReady(self.service.name, self._process.pid, time.monotonic() - self._started_at_s)
         return None
 
     def is_late(self, now_s: float) -> bool:
-        """Whether its first start takes longer than it may."""
+        """Whether the first start has exceeded `ready_timeout_s`."""
         return not self.was_ready and now_s - self._started_at_s > self.service.ready_timeout_s
 
     def last_lines(self) -> str:
-        """The end of its output."""
+        """The end of the current process's output."""
         return self._process.last_lines() if self._process is not None else ""
 
-    def stop(self, hurry: Callable[[], bool]) -> ServiceStopped | None:
-        """SIGTERM, and SIGKILL past its deadline or when `hurry` says so; None when it does not run."""
+    def stop(self, kill_now: Callable[[], bool]) -> ServiceStopped | None:
+        """Send SIGTERM, and SIGKILL after `stop_timeout_s` or once `kill_now` returns True; None if it does not run."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return None
         deadline_s = time.monotonic() + self.service.stop_timeout_s
         process.signal(signal.SIGTERM)
         while (code := process.wait(STOP_POLL_S)) is None:
-            if hurry() or time.monotonic() > deadline_s:
+            if kill_now() or time.monotonic() > deadline_s:
                 return ServiceStopped(self.service.name, process.kill(), forced=True)
         return ServiceStopped(self.service.name, code, forced=False)
 
@@ -131,9 +134,9 @@ class KeptService:
         self._process.start()
         self._started_at_s = now_s
 
-    def _bury(self, process: GuardedProcess, code: int, now_s: float) -> ServiceDied:
+    def _schedule_restart(self, process: GuardedProcess, code: int, now_s: float) -> ServiceDied:
         lived_s = now_s - self._started_at_s
-        self._deaths = 1 if lived_s >= self._backoff.forgiven_after_s else self._deaths + 1
+        self._deaths = 1 if lived_s >= self._backoff.reset_after_s else self._deaths + 1
         delay_s = self._backoff.delay_s(self._deaths)
         self._process, self.is_ready, self._restart_at_s = None, False, now_s + delay_s
         return ServiceDied(self.service.name, code, process.last_lines(), self.was_ready, delay_s)

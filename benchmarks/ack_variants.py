@@ -1,6 +1,6 @@
-"""Other ways to bring Kafka's acks to the waiting requests, and the servers that the edge could run in.
+"""Alternative ways to deliver Kafka's acks to the waiting requests, and alternative servers to run the edge in.
 
-`python -m benchmarks.ack_ways SERVER WAY PORT BOOTSTRAP_SERVERS PREFIX TOKENS` serves the edge with one of each.
+`python -m benchmarks.ack_variants SERVER ACKS PORT BOOTSTRAP_SERVERS PREFIX TOKENS` runs the edge with one of each.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ AIO_POLL_S = 0.005
 
 
 class ThreadAcks(AckedProducer):
-    """A thread polls; the event loop is woken once for all the reports that lie there."""
+    """A thread polls the producer, and wakes the event loop once for all delivery reports that are queued."""
 
     async def __aenter__(self):
         await super().__aenter__()
-        self._polling = True  # so the loop never does
+        self._polling = True  # so that the event loop never polls
         self._reports: collections.deque = collections.deque()
-        self._woken = False
+        self._wakeup_pending = False
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._poll_on)
+        self._thread = threading.Thread(target=self._poll_forever)
         self._thread.start()
         return self
 
@@ -50,30 +50,30 @@ class ThreadAcks(AckedProducer):
         self._end.set()
         await asyncio.to_thread(self._thread.join)
 
-    def _poll_on(self) -> None:
+    def _poll_forever(self) -> None:
         while not self._end.is_set():
             self._producer.poll(THREAD_POLL_S)
 
     def _delivered(self, *report) -> None:
         self._reports.append(report)
-        if not self._woken:
-            self._woken = True
-            self._loop.call_soon_threadsafe(self._serve)
+        if not self._wakeup_pending:
+            self._wakeup_pending = True
+            self._loop.call_soon_threadsafe(self._handle_reports)
 
-    def _serve(self) -> None:
-        self._woken = False
+    def _handle_reports(self) -> None:
+        self._wakeup_pending = False
         while self._reports:
             super()._delivered(*self._reports.popleft())
 
 
 class AioAcks(AckedProducer):
-    """The asyncio producer of confluent_kafka, in batches that suit it; it sends no headers and no timestamps."""
+    """confluent_kafka's asyncio producer, with tuned batches. It supports neither headers nor timestamps."""
 
     async def __aenter__(self):
         self._loop = asyncio.get_running_loop()
         self._aio = AIOProducer(dict(self._config), batch_size=50, buffer_timeout=0.005)
         self._tasks: set[asyncio.Task] = set()
-        self._poller = self._loop.create_task(self._poll_on())
+        self._poller = self._loop.create_task(self._poll_forever())
         return self
 
     async def __aexit__(self, *_) -> None:
@@ -82,8 +82,8 @@ class AioAcks(AckedProducer):
         self._poller.cancel()
         await self._aio.close()
 
-    async def _poll_on(self) -> None:
-        """It polls after it has produced, and never again: the last acks would lie there until the next report."""
+    async def _poll_forever(self) -> None:
+        """AIOProducer polls only after it has produced; without this, the last acks would wait for the next report."""
         while True:
             await self._aio.poll(0)
             await asyncio.sleep(AIO_POLL_S)
@@ -95,11 +95,11 @@ class AioAcks(AckedProducer):
     def produce(self, event, waiter, topic=None) -> None:
         delivery = Delivery(self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
         self._waiting[delivery] = None
-        task = self._loop.create_task(self._one(event, delivery, topic or self._topic))
+        task = self._loop.create_task(self._produce_one(event, delivery, topic or self._topic))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _one(self, event, delivery: Delivery, topic: str) -> None:
+    async def _produce_one(self, event, delivery: Delivery, topic: str) -> None:
         try:
             message = await (await self._aio.produce(topic, event.value, event.key))
         except KafkaException as error:
@@ -109,10 +109,10 @@ class AioAcks(AckedProducer):
             self._delivered(delivery, None, message)
 
 
-WAYS = {"loop": AckedProducer, "thread": ThreadAcks, "aio": AioAcks}
+ACKS = {"loop": AckedProducer, "thread": ThreadAcks, "aio": AioAcks}
 
 
-def edge_of(sender: str, servers: str, prefix: str, tokens: str) -> Edge:
+def make_edge(acks: str, servers: str, prefix: str, tokens: str) -> Edge:
     settings = EdgeSettings(
         kafka=KafkaClient(servers),
         topics=Topics(prefix),
@@ -120,26 +120,27 @@ def edge_of(sender: str, servers: str, prefix: str, tokens: str) -> Edge:
         callers=CallerSettings(tokens=Path(tokens)),
         limits=Limits(reports_per_s=0),
     )
-    return build_edge(settings, make_acks=WAYS[sender])
+    return build_edge(settings, make_acks=ACKS[acks])
 
 
-def in_granian() -> Edge:
-    """Called by granian in its worker."""
-    return edge_of(*os.environ[ARGUMENTS].split("\n"))
+def make_edge_for_granian() -> Edge:
+    """The factory that granian calls in its worker process."""
+    return make_edge(*os.environ[ARGUMENTS].split("\n"))
 
 
-def main(server: str, sender: str, port: str, *edge: str) -> int:
+def main(server: str, acks: str, port: str, *edge: str) -> int:
     if server == "granian":
         from granian import Granian
         from granian.constants import HTTPModes, Interfaces, Loops
 
-        os.environ[ARGUMENTS] = "\n".join([sender, *edge])
+        os.environ[ARGUMENTS] = "\n".join([acks, *edge])
         Granian(
-            "benchmarks.ack_ways:in_granian", port=int(port), interface=Interfaces.ASGI, loop=Loops.uvloop,
-            http=HTTPModes.http1, websockets=False, backlog=2048, factory=True, workers_kill_timeout=20,
+            "benchmarks.ack_variants:make_edge_for_granian", port=int(port), interface=Interfaces.ASGI,
+            loop=Loops.uvloop, http=HTTPModes.http1, websockets=False, backlog=2048, factory=True,
+            workers_kill_timeout=20,
         ).serve()  # fmt: skip
         return 0
-    app = edge_of(sender, *edge)
+    app = make_edge(acks, *edge)
     serving = Serving(port=int(port))
     return serve(app, bind(serving), serving, app.drain, app.express if server == "short" else None)
 

@@ -1,4 +1,4 @@
-"""A real HTTP server on a free port that answers as it is told: late, badly, not at all. It remembers what it heard."""
+"""A real HTTP server that plays a script of responses: late, malformed, or none. It records every request."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ from typing import Any, Self
 
 
 @dataclass(frozen=True)
-class Says:
-    """One answer; `hang_up` closes the connection without one, `wait` is an event that must be set first."""
+class ScriptedResponse:
+    """One scripted response; `hang_up` closes the connection instead, `wait` is an event that delays the response."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -19,13 +19,13 @@ class Says:
     wait: threading.Event | None = None
 
 
-def error(status: int, code: str, message: str, **headers: str) -> Says:
+def error(status: int, code: str, message: str, **headers: str) -> ScriptedResponse:
     body = json.dumps({"error_code": code, "error_msg": message}).encode()
-    return Says(status, {"X-Request-Id": "req-7", **headers}, body)
+    return ScriptedResponse(status, {"X-Request-Id": "req-7", **headers}, body)
 
 
 @dataclass(frozen=True)
-class Heard:
+class ReceivedRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -33,15 +33,15 @@ class Heard:
     connection: int
 
 
-class MoodyEdge:
-    """`with MoodyEdge(first, second, ...) as edge`: these answers in this order, and 200 (or `always`) from then on."""
+class ScriptedEdge:
+    """`with ScriptedEdge(first, second, ...) as edge`: these responses in this order, then 200 (or `always`)."""
 
-    def __init__(self, *answers: Says, always: Says = Says()) -> None:
-        self._answers = deque(answers)
+    def __init__(self, *script: ScriptedResponse, always: ScriptedResponse = ScriptedResponse()) -> None:
+        self._script = deque(script)
         self.always = always
         self._lock = threading.Lock()
-        self.heard: list[Heard] = []
-        self.acknowledged: list[Heard] = []
+        self.requests: list[ReceivedRequest] = []
+        self.acknowledged: list[ReceivedRequest] = []
 
     def __enter__(self) -> Self:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -60,39 +60,41 @@ class MoodyEdge:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def bodies(self, subtask: str) -> list[dict[str, Any]]:
-        """What was acknowledged of one subtask, in order."""
-        return [heard.body for heard in self.acknowledged if heard.body["subtask_name"] == subtask]
+        """The acknowledged bodies of one subtask, in order."""
+        return [request.body for request in self.acknowledged if request.body["subtask_name"] == subtask]
 
     def last(self, subtask: str) -> dict[str, Any]:
         return self.bodies(subtask)[-1]
 
-    def _hear(self, heard: Heard) -> Says:
+    def _respond(self, request: ReceivedRequest) -> ScriptedResponse:
         with self._lock:
-            self.heard.append(heard)
-            says = self._answers.popleft() if self._answers else self.always
-        if says.wait is not None:
-            says.wait.wait(20)
-        if says.status == 200 and not says.hang_up:
-            self.acknowledged.append(heard)
-        return says
+            self.requests.append(request)
+            response = self._script.popleft() if self._script else self.always
+        if response.wait is not None:
+            response.wait.wait(20)
+        if response.status == 200 and not response.hang_up:
+            self.acknowledged.append(request)
+        return response
 
 
-def _handler(edge: MoodyEdge) -> type[BaseHTTPRequestHandler]:
+def _handler(edge: ScriptedEdge) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            said = json.loads(body) if body else {}
-            says = edge._hear(Heard(self.command, self.path, dict(self.headers), said, self.client_address[1]))
-            if says.hang_up:
+            document = json.loads(body) if body else {}
+            response = edge._respond(
+                ReceivedRequest(self.command, self.path, dict(self.headers), document, self.client_address[1])
+            )
+            if response.hang_up:
                 self.close_connection = True
                 return
-            self.send_response(says.status)
-            for name, value in {**says.headers, "Content-Length": str(len(says.body))}.items():
+            self.send_response(response.status)
+            for name, value in {**response.headers, "Content-Length": str(len(response.body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(says.body)
+            self.wfile.write(response.body)
 
         def do_GET(self) -> None:
             self.do_PUT()
