@@ -46,7 +46,7 @@ check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py tests/test_public_api.py
+	@$(BIN)/python -m pytest -q -p no:randomly tests/test_rooms.py tests/test_public_api.py tests/test_design_map.py
 
 check-lowest: $(LOWEST)/.ready ## the unit tests on the lowest versions that pyproject.toml allows
 	@NUMBA_CACHE_DIR=$(abspath $(LOWEST))/numba $(LOWEST)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \

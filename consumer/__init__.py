@@ -1,1 +1,1 @@
-"""Batches in, state and trends out: the worker, and the view and replay that read the same table."""
+"""Behind the topic: workers fold events into state; the view, replay and export read the same records."""

@@ -1,1 +1,1 @@
-"""Records that could not be read: what is on the rejected topic, looked through and driven back."""
+"""Records that could not be read: listed, inspected, and redriven to their origin."""

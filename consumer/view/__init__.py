@@ -1,1 +1,1 @@
-"""The view: the state topic in a table, told over HTTP. It reads; it writes nothing anywhere."""
+"""The view: the state topic in a table, served over HTTP. It writes to no topic."""

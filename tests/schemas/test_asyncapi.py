@@ -16,9 +16,9 @@ from fastavro import parse_schema
 from taskstream.compose.cli import cli
 from taskstream.producer.events.event import EventBuilder, Receipt
 from taskstream.producer.events.report_validation import ProgressReport
-from taskstream.schemas.asyncapi import AVRO, document
 from taskstream.schemas.catalog import named, newest, released
 from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.description.asyncapi import AVRO, document
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 

@@ -11,8 +11,8 @@ from taskstream.compose.cli.options.registry_options import required_registry_op
 from taskstream.compose.cli.options.topic_options import prefix_option, topics_options
 from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.remedies import message_of
-from taskstream.schemas.asyncapi import document
 from taskstream.schemas.catalog import named, released
+from taskstream.schemas.description.asyncapi import document
 from taskstream.schemas.errors import UnknownSchema
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.registry.registration import RegistrationStatus, registration_statuses

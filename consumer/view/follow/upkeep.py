@@ -16,7 +16,7 @@ import structlog
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
-from taskstream.consumer.view.http.sse_events import ChangeFeed
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog

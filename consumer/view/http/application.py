@@ -19,10 +19,10 @@ from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
-from taskstream.consumer.view.http.sse_events import ChangeFeed
 from taskstream.consumer.view.http.sse_response import SseResponse
 from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog

@@ -11,8 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
-from taskstream.consumer.view.http.sse_events import ChangeFeed
 from taskstream.consumer.view.json.fleet_json import fleet_json
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 

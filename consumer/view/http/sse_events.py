@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,62 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.view.json.task_json import task_summary
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, select_tasks
-from taskstream.schemas.http.api_error import invalid_field
 
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest follows in the next one."""
 BEAT_S: Final = 2.0
 SETTLE_S: Final = 0.05
 """The least time between two writes to a client: several changes of a task within it become one event."""
-
-
-class ChangeFeed:
-    """Wakes the streams when the model changes. `era` identifies this run of the view, whose versions it qualifies."""
-
-    def __init__(self) -> None:
-        self.era = secrets.token_hex(4)
-        self.listeners = 0
-        self.cut = 0
-        """Streams that were closed because their client did not read."""
-        self._event = asyncio.Event()
-        self.closed = False
-
-    def wake(self) -> None:
-        """Wake every stream."""
-        event, self._event = self._event, asyncio.Event()
-        event.set()
-
-    def close(self) -> None:
-        """End every stream."""
-        self.closed = True
-        self.wake()
-
-    async def wait(self, timeout_s: float) -> None:
-        """Wait until `wake` is called, at most for the timeout."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-    def event_id(self, version: int) -> str:
-        """The id of an event, which the client sends back as Last-Event-ID."""
-        return f"{self.era}-{version}"
-
-    def version_of(self, event_id: str | None, latest: int) -> int | None:
-        """The version that a client has: the latest when it sends no id, None when the id is from another run.
-
-        Raises:
-            ApiError: INVALID_FIELD for a malformed id.
-        """
-        if event_id is None:
-            return latest
-        era, _, number = event_id.partition("-")
-        if not (number.isascii() and number.isdigit() and len(number) < 19 and len(era) == len(self.era)):
-            raise invalid_field("Last-Event-ID", "must be the id of an event of this stream")
-        return int(number) if era == self.era and int(number) <= latest else None
 
 
 @dataclass(slots=True)

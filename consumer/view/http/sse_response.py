@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from taskstream.consumer.view.http.query_parameters import query_parameters
-from taskstream.consumer.view.http.sse_events import ChangeFeed, events
+from taskstream.consumer.view.http.sse_events import events
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import FILTERS, TaskNames, parse_filter
 from taskstream.schemas.http.api_error import UNAVAILABLE, ApiError

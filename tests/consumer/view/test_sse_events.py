@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, ChangeFeed, events
+from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, events
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, SseResponse
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import GONE_KEPT, ReadModel
 from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames
 from taskstream.schemas.http.api_error import ApiError

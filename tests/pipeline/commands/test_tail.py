@@ -19,9 +19,9 @@ from confluent_kafka.admin import AdminClient
 from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
-from taskstream.schemas.asyncapi import document
 from taskstream.schemas.catalog import named, newest
 from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.description.asyncapi import document
 from taskstream.schemas.topics import Topic, Topics
 from tests.pipeline.streams import IDS, committed, producer, report, worker
 from tests.waiting import wait_until

@@ -1,0 +1,1 @@
+"""The contract described for programs: an AsyncAPI document."""
