@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.schemas.ids import TableIds
+
+# On a busy machine every example may take long: no test fails for that.
+settings.register_profile("taskstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("taskstream")
 
 pytest_plugins = ["tests.run.guard", "tests.run.selection", "tests.brokers", "tests.chromium"]
 

@@ -17,7 +17,7 @@ from tests.consumer.oracle.streams import LARGEST, streams
 WIDTH = 60_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_every_byte_gained_is_in_one_window_or_in_the_open_minute(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -29,7 +29,7 @@ def test_every_byte_gained_is_in_one_window_or_in_the_open_minute(events: list[E
             assert closed + int(row["open_minute_bytes"]) + not_yet_timed == gained
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -41,7 +41,7 @@ def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> Non
         assert [later - start for start, later in itertools.pairwise(starts)] == lengths
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Event]) -> None:
     table = SeriesTable()
@@ -60,7 +60,7 @@ def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Ev
     assert all(window["bytes"] >= 0 for windows in recorded.windows.values() for window in windows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_each_signal_begins_where_the_last_one_left_off(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -69,7 +69,7 @@ def test_each_signal_begins_where_the_last_one_left_off(events: list[Event]) -> 
         assert [signal["before"] for signal in signals] == healths[:-1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams())
 def test_counts_and_times_only_grow(events: list[Event]) -> None:
     table = SeriesTable()

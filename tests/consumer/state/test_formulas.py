@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.rates import ewma
@@ -25,7 +25,6 @@ samples = st.lists(st.tuples(steps_us, st.floats(0.0, 1e12)), min_size=1, max_si
 minutes = st.lists(st.integers(1, 10**12), min_size=10, max_size=30)
 
 
-@settings(deadline=None)
 @given(samples, st.floats(1.0, 6000.0))
 def test_the_moving_mean_is_the_weighted_mean_of_all_samples(
     measured: list[tuple[int, float]], half_life_s: float
@@ -58,7 +57,6 @@ def test_typical_gaps_go_an_eighth_of_the_way_and_a_silence_counts_as_the_limit(
     assert typical_gap(8.0, 86_400.0, 60.0) == 8.0 + 52.0 / 8.0
 
 
-@settings(deadline=None)
 @given(minutes)
 def test_slope_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: list[int]) -> None:
     row = trend_row(minute_bytes)
@@ -101,7 +99,6 @@ def test_there_is_a_trend_from_eight_minutes_on(count: int, trend: Trend) -> Non
     assert trend_row([round(1e9 * 0.9**place) for place in range(count)])["trend"] == trend
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 59 * US), st.integers(1, 20 * 60 * US))
 def test_bytes_are_spread_evenly_over_the_time_between_two_reports(gained: int, offset_us: int, gap_us: int) -> None:
     begin = START // (60 * US) * 60 * US + offset_us

@@ -20,7 +20,7 @@ IDS = TableIds()
 STATE = newest("SeriesState")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(streams(), st.integers(0, 300), st.integers(0, 7200), st.sampled_from((60.0, 60.0, 1.0)))
 def test_a_restored_table_goes_on_as_if_it_had_never_been_away(
     events: list[Event], moved: int, later_s: int, bucket_s: float

@@ -26,7 +26,7 @@ def copying(gaps_s: list[int]) -> list[Event]:
     return [Event(KEY, START + time * US, 1, 10 * time, 10**9, {"process_trace": ""}) for time in times]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams(), moments)
 def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event], now: int) -> None:
     table = SeriesTable()
@@ -39,7 +39,7 @@ def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event
         assert (slot in found) == (expected and unheard_s > quiet_limit(row["typical_gap_s"], 60.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams(), moments, st.integers(0, 86_400))
 def test_judged_twice_it_is_told_once(events: list[Event], now: int, later_s: int) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)

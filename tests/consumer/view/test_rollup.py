@@ -96,7 +96,7 @@ def key(plain: Plain) -> str:
     return "/".join((*plain.task, plain.subtask))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(batches)
 def test_the_read_model_is_the_plain_roll_up_of_all_rows(steps):
     made, model = ReadModel(Settings(float(PERIOD_S))), Model()

@@ -68,7 +68,7 @@ def damaged(draw: st.DrawFn, wire: bytes) -> bytes | None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_both_codecs_give_the_same_verdict_on_damaged_records(name, data):
     schemas = [schema for schema in released() if schema.name == name]
     wires = []
@@ -80,7 +80,7 @@ def test_both_codecs_give_the_same_verdict_on_damaged_records(name, data):
 
 
 @given(noise=st.binary(max_size=120), schema=st.sampled_from(released()))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_both_codecs_give_the_same_verdict_on_noise(noise, schema):
     both_verdicts(schema.name, [noise, header(IDS.id_of(schema)) + noise])
 

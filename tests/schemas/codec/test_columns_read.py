@@ -33,7 +33,7 @@ V2 = newest("ProgressReported")
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_schema_is_read_as_fastavro_reads_it(schema, data):
     given_records = data.draw(st.lists(records(schema), max_size=6))
     writer = RecordWriter(IDS, schema)
@@ -49,7 +49,7 @@ def test_every_schema_is_read_as_fastavro_reads_it(schema, data):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_versions_mixed_in_one_list_keep_their_order(data):
     writers = {title: RecordWriter(IDS, named(title)) for title in ("ProgressReported.v1", "ProgressReported.v2")}
     titles = data.draw(st.lists(st.sampled_from(sorted(writers)), max_size=8))
@@ -64,7 +64,7 @@ def test_versions_mixed_in_one_list_keep_their_order(data):
 
 
 @given(data=st.data(), block=st.integers(-9, 9))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_arrays_are_read_in_whatever_blocks_they_were_written(data, block):
     schema = newest("SeriesState")
     given_records = data.draw(st.lists(records(schema), min_size=1, max_size=3))
@@ -78,7 +78,7 @@ def test_arrays_are_read_in_whatever_blocks_they_were_written(data, block):
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_only_the_wanted_columns_are_made_and_they_hold_the_same(data, name):
     schema = newest(name)
     wanted = data.draw(st.frozensets(st.sampled_from([each["name"] for each in schema.definition["fields"]])))
@@ -134,7 +134,7 @@ FUTURE_FIELDS = [
 
 @pytest.mark.parametrize("field", FUTURE_FIELDS, ids=lambda field: field["name"])
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_version_newer_than_this_program_is_decoded_without_its_new_field(field, data):
     v3 = altered(V2, 3, field)
     ids = Ids({77: v3})
@@ -162,7 +162,7 @@ def test_a_version_newer_than_this_program_is_decoded_without_its_new_field(fiel
     ],
 )
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_narrower_type_is_read_as_the_wider_one(field, written_as, data):
     written = altered(V2, 3, **{field: written_as})
     ids = Ids({77: written})

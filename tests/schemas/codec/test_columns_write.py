@@ -31,7 +31,7 @@ STATE = newest("SeriesState")
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_every_schema_is_written_as_fastavro_writes_it(schema, data):
     given_records = data.draw(st.lists(records(schema), max_size=6))
 
@@ -43,7 +43,7 @@ def test_every_schema_is_written_as_fastavro_writes_it(schema, data):
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_slice_of_a_batch_is_written_as_its_rows(schema, data):
     given_records = data.draw(st.lists(records(schema), min_size=1, max_size=6))
     start = data.draw(st.integers(0, len(given_records)))
@@ -57,7 +57,7 @@ def test_a_slice_of_a_batch_is_written_as_its_rows(schema, data):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_is_written_is_read_back_bit_for_bit(name, data):
     given_records = data.draw(st.lists(records(newest(name)), max_size=5))
     writer = COLUMNS[newest(name)]
@@ -68,7 +68,7 @@ def test_what_is_written_is_read_back_bit_for_bit(name, data):
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_a_batch_that_was_read_can_be_sliced_filtered_and_written(data):
     given_records = data.draw(st.lists(records(STATE), min_size=2, max_size=6))
     wires = [ONE[STATE].write(record) for record in given_records]
