@@ -20,7 +20,7 @@ class SubtaskDeliveryCounts:
     unanswered: int = 0
     """Reports without a final response; each may have been recorded."""
     retried: int = 0
-    """Requests beyond the first of each report; at most so many reports can have been recorded twice."""
+    """Requests beyond the first of each report; at most this many reports can have been recorded twice."""
     last: Report | None = None
     """The acknowledged report with the highest number."""
     last_number: int = 0
