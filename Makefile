@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 LOWEST := .venv-lowest
+MUTANTS := .venv-mutants
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 ONCE ?=
@@ -42,6 +43,9 @@ coverage: $(DEV_READY) ## lines and branches of the pure code that its tests rea
 		tests/producer/events tests/producer/callers $(ARGS)
 	@$(BIN)/coverage report
 
+mutants: $(DEV_READY) $(MUTANTS)/.ready ## small changes of the fold's rules that no test notices (ARGS="--minutes 30 --seed 7")
+	@$(BIN)/python -m tests.run.mutants $(MUTANTS)/bin/python $(ARGS)
+
 check: $(DEV_READY) ## format, lint, strict types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -60,7 +64,7 @@ fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what was built here (the Kafka cache stays: it is shared)
-	rm -rf $(VENV) $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(LOWEST) $(MUTANTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What running needs; build.txt is what pip needs to install this tree in place.
@@ -87,6 +91,11 @@ $(LOWEST)/.ready: requirements/lowest.txt pyproject.toml
 	@echo "installing the lowest versions into $(LOWEST) ..."
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/lowest.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(MUTANTS)/.ready: requirements/mutants.txt
+	@$(PYTHON) -m venv --clear $(MUTANTS)
+	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutants.txt
 	@touch $@
 
 $(VENV)/.bench: $(DEV_READY) requirements/bench.txt

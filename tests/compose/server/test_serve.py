@@ -89,8 +89,8 @@ def test_requests_follow_each_other_on_one_connection_until_the_client_closes_it
 def test_requests_that_come_at_once_are_answered_in_their_order(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
         wire.sendall(
-            b"PUT / HTTP/1.1\r\ncontent-length: 1\r\n\r\na"
-            b"PUT / HTTP/1.1\r\ncontent-length: 1\r\nconnection: close\r\n\r\nb"
+            b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\na"
+            b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\nconnection: close\r\n\r\nb"
         )
         answers = b"".join(iter(lambda: wire.recv(65536), b""))
     assert [part[-1:] for part in answers.split(b"HTTP/1.1 200")[1:]] == [b"a", b"b"]
@@ -106,7 +106,7 @@ def test_headers_beyond_the_bound_are_refused_and_the_connection_is_closed(serve
 
 def test_a_request_that_does_not_end_is_refused_in_time(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
-        wire.sendall(b"PUT / HTTP/1.1\r\ncontent-length: 5\r\n\r\nabc")
+        wire.sendall(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nabc")
         assert wire.recv(65536).startswith(b"HTTP/1.1 408")
 
 
