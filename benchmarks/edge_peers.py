@@ -30,7 +30,7 @@ async def empty(scope, receive, send):
 
 
 class Short:
-    """Answers 200 without ASGI, see `taskstream.compose.server.express_http`."""
+    """Answers 200 without ASGI, see `taskstream.compose.server.express_connection`."""
 
     def begin(self, _method, _url, _headers):
         return self

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from taskstream.compose.server.express_http import ExpressConnection, ExpressHandler, HeldRequest
+from taskstream.compose.server.express_connection import ExpressConnection, ExpressHandler, HeldRequest
 from taskstream.compose.server.lingering_close import LingeringClose
 from taskstream.schemas.http.api_error import (
     HEADERS_TOO_LARGE,

@@ -13,10 +13,10 @@ from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.limits import Limits
 from taskstream.producer.admission.readiness import Readiness, ReadinessWatch
-from taskstream.producer.events.event import EventBuilder
+from taskstream.producer.events.event_builder import EventBuilder
 from taskstream.producer.http.application import Edge
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
-from taskstream.producer.http.express import ExpressLane
+from taskstream.producer.http.express_report import ExpressLane
 from taskstream.producer.http.metrics import EdgeMetrics, LibrdkafkaStats
 from taskstream.producer.http.progress_endpoint import ProgressEndpoint
 from taskstream.producer.http.refusals import Refusals

@@ -20,7 +20,7 @@ import uvicorn
 
 from taskstream.compose.errors import ListenAddressUnusable, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
-from taskstream.compose.server.express_http import ExpressHandler
+from taskstream.compose.server.express_connection import ExpressHandler
 
 DRAIN_INTERVAL_S = 0.05
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import structlog
 
 from taskstream.consumer.errors import InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
-from taskstream.consumer.kafka.batch_source import SourceBatch
+from taskstream.consumer.kafka.rebalancing_source import SourceBatch
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import mark_silent
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import structlog
 
 from taskstream.consumer.errors import OffsetsGone, TooManyRejected
-from taskstream.consumer.kafka.batch_source import RebalanceListener, SourceBatch
+from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import EVENT_COLUMNS
 from taskstream.consumer.state.silence import silent

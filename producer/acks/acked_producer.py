@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from taskstream.producer.acks.delivery import Ack, AckCounts, Delivery, FutureWaiter, Waiter
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
-from taskstream.producer.events.event import Event
+from taskstream.producer.events.event_builder import Event
 
 POLL_INTERVAL_S: Final = 0.001
 """The interval of the polls, and so the longest delay of an ack, while events are in flight."""

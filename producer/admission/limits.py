@@ -1,4 +1,7 @@
-"""The limits of the edge, in one place, with defaults that suit one process on an ordinary machine."""
+"""The limits of the edge on reports: sizes, counts, quota, times.
+
+Those of connections are `compose.server.bounded_http.HttpBounds`.
+"""
 
 from __future__ import annotations
 

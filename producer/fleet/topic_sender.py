@@ -12,7 +12,7 @@ from typing import Any, Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from taskstream.producer.acks.acked_producer import producer_config
-from taskstream.producer.events.event import EventBuilder, Receipt, new_event_id
+from taskstream.producer.events.event_builder import EventBuilder, Receipt, new_event_id
 from taskstream.producer.events.report_validation import parse_report
 from taskstream.producer.fleet.delivery_counts import DeliveryCounts
 from taskstream.producer.fleet.fleet import FleetReport

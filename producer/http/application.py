@@ -10,7 +10,7 @@ from typing import Any, Final
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.readiness import Readiness, ReadinessWatch
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
-from taskstream.producer.http.express import ExpressLane
+from taskstream.producer.http.express_report import ExpressLane
 from taskstream.producer.http.metrics import CONTENT_TYPE, EdgeMetrics
 from taskstream.producer.http.openapi import openapi_document
 from taskstream.producer.http.progress_endpoint import ProgressEndpoint

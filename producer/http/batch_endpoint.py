@@ -20,7 +20,13 @@ from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, requir
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
-from taskstream.producer.events.event import EventBuilder, Receipt, event_fields, idempotent_event_id, new_event_id
+from taskstream.producer.events.event_builder import (
+    EventBuilder,
+    Receipt,
+    event_fields,
+    idempotent_event_id,
+    new_event_id,
+)
 from taskstream.producer.events.report_validation import ProgressReport, validation_error
 from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent, wants_validation
 from taskstream.schemas.http.api_error import (

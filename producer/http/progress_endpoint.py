@@ -16,7 +16,7 @@ from taskstream.producer.admission.body_encoding import JSON, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
-from taskstream.producer.events.event import (
+from taskstream.producer.events.event_builder import (
     Event,
     EventBuilder,
     Receipt,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from fastavro import parse_schema
 
 from taskstream.compose.cli import cli
-from taskstream.producer.events.event import EventBuilder, Receipt
+from taskstream.producer.events.event_builder import EventBuilder, Receipt
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.catalog import named, newest, released
 from taskstream.schemas.codec.record_codec import RecordWriter

@@ -17,8 +17,8 @@ from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.worker.kafka_worker import run_worker
 from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
+from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics

@@ -10,15 +10,15 @@ import numpy as np
 from confluent_kafka import KafkaException, Message
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced
-from taskstream.consumer.kafka.batch_source import RebalanceListener, SourceBatch
 from taskstream.consumer.kafka.committed_offsets import stream_gap
 from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker, InMemoryMembership
+from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 
 _GROUP = "in-memory"
 
 
 class InMemorySource:
-    """Behaves as `consumer.kafka.batch_source.BatchSource`; `read` never waits."""
+    """Behaves as `consumer.kafka.rebalancing_source.BatchSource`; `read` never waits."""
 
     def __init__(self, broker: InMemoryBroker, topic: str, instance: str | None = None) -> None:
         self.topic = topic

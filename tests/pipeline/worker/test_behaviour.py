@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from taskstream.consumer.kafka.transaction import Transaction
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.topics import Topics

@@ -13,7 +13,7 @@ import urllib3
 
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.client.progress_client import ProgressClient, Report
-from taskstream.producer.events.event import idempotent_event_id
+from taskstream.producer.events.event_builder import idempotent_event_id
 from taskstream.schemas.topics import Topics
 from tests.compose.local.test_up import Running
 from tests.pipeline.streams import newest_by_key, read_all, records

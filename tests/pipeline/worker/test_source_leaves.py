@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
-from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.topics import Topics
 from tests.waiting import wait_until

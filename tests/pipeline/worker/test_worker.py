@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
-from taskstream.consumer.worker.kafka_worker import run_worker
 from taskstream.consumer.worker.metrics import WorkerMetrics
+from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold

@@ -13,7 +13,7 @@ from taskstream.producer.admission.readiness import Readiness
 from taskstream.producer.callers.allow_any import AllowAny
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.errors import NotAcked, RecordTooLarge
-from taskstream.producer.events.event import EventBuilder
+from taskstream.producer.events.event_builder import EventBuilder
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.schemas.http.request import HttpRequest
 from taskstream.schemas.ids import TableIds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from taskstream.producer.events.event import EventBuilder, Receipt, idempotent_event_id, new_event_id
+from taskstream.producer.events.event_builder import EventBuilder, Receipt, idempotent_event_id, new_event_id
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.ids import TableIds
 

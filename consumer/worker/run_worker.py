@@ -11,8 +11,8 @@ from confluent_kafka import KafkaException
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.gc_control import manual_gc
-from taskstream.consumer.kafka.batch_source import BatchSource
 from taskstream.consumer.kafka.client_log import kafka_logger
+from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from taskstream.consumer.kafka.transaction import Transaction
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.worker.jit_warmup import warm_up_jit

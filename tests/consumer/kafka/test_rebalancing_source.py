@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from taskstream.consumer.errors import KafkaFailed
-from taskstream.consumer.kafka.batch_source import BatchSource
+from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from tests.consumer.kafka.fakes import Clock, FakeConsumer, end_of, failed
 
 UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
