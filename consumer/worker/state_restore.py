@@ -21,7 +21,7 @@ from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.schemas.ids import SchemaIds
 
 _BATCH = 20_000
-_STALLED_S = 60.0
+_STALLED_S = 180.0
 _LIMIT_S = 60.0
 """How long the question for the ends is repeated while Kafka does not answer."""
 _REMEDY = "start the program that wrote it, or rebuild the state under a new topic prefix"

@@ -148,7 +148,7 @@ def test_its_edge_takes_reports(installed, broker: KafkaClient, topic_prefix, tm
         wait_until(lambda: put(url) == 200)
     finally:
         edge.terminate()
-        assert edge.wait(60) == 0
+        assert edge.wait(300) == 0
 
 
 def put(url: str) -> int:

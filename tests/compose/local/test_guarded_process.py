@@ -36,38 +36,38 @@ def guarded(tmp_path):
 
 def test_its_exit_code_and_output_are_those_of_the_command(guarded):
     process = guarded("import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)")
-    assert process.wait(20) == 7
+    assert process.wait(300) == 7
     assert set(process.last_lines().splitlines()) == {"out", "err"}
 
 
 def test_its_pid_is_that_of_the_command(guarded):
     process = guarded("import os; print(os.getpid())")
-    process.wait(20)
+    process.wait(300)
     assert process.last_lines() == str(process.pid)
 
 
 def test_a_missing_command_is_named_in_the_output(tmp_path):
     process = GuardedProcess(["no-such-program"], tmp_path / "output")
     process.start()
-    assert process.wait(20) == 1
+    assert process.wait(300) == 1
     assert process.last_lines() == "no-such-program: No such file or directory"
 
 
 def test_it_runs_in_its_own_session(guarded):
     process = guarded("import os; print(os.getsid(0) == os.getpid())")
-    process.wait(20)
+    process.wait(300)
     assert process.last_lines() == "True"
 
 
 def test_signals_have_their_default_action(tmp_path):
     process = GuardedProcess(["sh", "-c", "kill -PIPE $$; echo survived"], tmp_path / "output")
     process.start()
-    assert process.wait(20) == -signal.SIGPIPE
+    assert process.wait(300) == -signal.SIGPIPE
 
 
 def test_the_command_inherits_no_child(guarded):
     process = guarded("import os; os.waitpid(-1, 0)")
-    process.wait(20)
+    process.wait(300)
     assert "No child processes" in process.last_lines(1)
 
 
@@ -86,14 +86,14 @@ def test_stop_kills_after_the_deadline(guarded):
 
 def test_stopping_an_ended_process_returns_its_exit_code(guarded):
     process = guarded("raise SystemExit(3)")
-    assert process.wait(20) == 3
+    assert process.wait(300) == 3
     assert process.stop(1) == 3
 
 
 def test_the_children_of_the_command_end_with_it(guarded):
     program = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]).pid, flush=True); input()"
     process = guarded(program)
-    assert process.wait(20) == 1  # it reads the end of an empty input
+    assert process.wait(300) == 1  # it reads the end of an empty input
     grandchild = int(next(line for line in process.last_lines().splitlines() if line.isdigit()))
     wait_until(lambda: not is_alive(grandchild))
 
@@ -127,7 +127,7 @@ def test_two_commands_with_one_lock_do_not_run_at_once(guarded, tmp_path):
     second = guarded("print('second')", lock=lock)
     assert second.wait(0.5) is None
     first.kill()
-    assert second.wait(20) == 0
+    assert second.wait(300) == 0
     assert second.last_lines() == "second"
 
 
@@ -137,6 +137,6 @@ def test_a_large_output_file_is_renamed(tmp_path):
         file.truncate(OUTPUT_LIMIT_BYTES + 1)
     process = GuardedProcess([sys.executable, "-c", "print('new')"], output)
     process.start()
-    process.wait(20)
+    process.wait(300)
     assert output.read_text() == "new\n"
     assert (tmp_path / "output.old").stat().st_size > OUTPUT_LIMIT_BYTES

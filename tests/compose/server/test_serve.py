@@ -121,6 +121,6 @@ def test_a_stop_answers_what_is_in_flight_and_ends_the_application(server, numbe
     assert server.line() == "drain"
     assert response(connection) == (200, b"in flight", "close")
     assert [server.line(), server.line()] == ["application ended", "exit code 0"]
-    assert server.process.wait(60) == 0
+    assert server.process.wait(300) == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port))

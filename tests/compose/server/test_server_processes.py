@@ -69,7 +69,7 @@ def test_a_worker_that_does_not_listen_is_ended_by_force(family):
 @pytest.mark.parametrize("family", [("deaf", 0.5)], indirect=True)
 def test_a_parent_ends_by_force_who_does_not_listen_and_says_so(family):
     family.parent.terminate()
-    assert family.parent.wait(20) == 1
+    assert family.parent.wait(300) == 1
     assert not family.workers()
 
 
@@ -82,5 +82,5 @@ def test_a_worker_that_dies_is_replaced(family):
 
 def test_a_parent_that_is_stopped_takes_its_workers_along_and_tells_the_worst_code(family):
     family.parent.terminate()
-    assert family.parent.wait(20) == 1  # the second worker ends with its number
+    assert family.parent.wait(300) == 1  # the second worker ends with its number
     assert not family.workers()

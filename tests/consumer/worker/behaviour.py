@@ -30,8 +30,8 @@ class KafkaUnderTest(Protocol):
     def truncate(self, partition: int, begin: int) -> None:
         """Delete the events before an offset."""
 
-    def source(self, instance: str | None = None) -> Any:
-        """A member of the group that reads the events; not opened."""
+    def source(self, instance: str | None = None, *, short_lived: bool = False) -> Any:
+        """A member of the group that reads the events; not opened. `short_lived`: `expire` may be called for it."""
 
     def expire(self, source: Any) -> None:
         """Let the group remove a member that does not read."""
@@ -81,9 +81,16 @@ def read_until(what: Callable[[], bool], *sources: Any) -> list[list[bytes]]:
     return values
 
 
-def joined(kafka: KafkaUnderTest, at_end: ExitStack, listener: Listener | None = None, instance: str | None = None):
+def joined(
+    kafka: KafkaUnderTest,
+    at_end: ExitStack,
+    listener: Listener | None = None,
+    instance: str | None = None,
+    *,
+    short_lived: bool = False,
+):
     """A member that has its first assignment."""
-    source = at_end.enter_context(kafka.source(instance))
+    source = at_end.enter_context(kafka.source(instance, short_lived=short_lived))
     heard = listener or Listener()
     source.subscribe(heard)
     read_until(lambda: bool(heard.calls), source)
@@ -213,7 +220,7 @@ class SourceBehaviour:
 
     def test_a_member_that_its_group_removed_has_lost_its_partitions_and_joins_again(self, kafka, at_end):
         listener = Listener()
-        source = joined(kafka, at_end, listener)
+        source = joined(kafka, at_end, listener, short_lived=True)
         kafka.expire(source)
         read_until(lambda: len(listener.calls) == 3, source)
         assert listener.calls == [("assigned", {0, 1}), ("lost", {0, 1}), ("assigned", {0, 1})]

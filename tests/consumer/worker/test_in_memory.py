@@ -26,7 +26,7 @@ class InMemoryKafka:
     def truncate(self, partition: int, begin: int) -> None:
         self._broker.truncate(self.events, partition, begin)
 
-    def source(self, instance: str | None = None) -> InMemorySource:
+    def source(self, instance: str | None = None, *, short_lived: bool = False) -> InMemorySource:  # noqa: ARG002
         return InMemorySource(self._broker, self.events, instance)
 
     def expire(self, source: InMemorySource) -> None:

@@ -44,13 +44,13 @@ def test_a_record_that_cannot_be_used_stops_it():
 
 
 def test_a_transaction_that_stays_open_ends_the_wait():
-    with pytest.raises(KafkaFailed, match="did not move for 60 s: a transaction on them stays open"):
+    with pytest.raises(KafkaFailed, match="did not move for 180 s: a transaction on them stays open"):
         restored([end_of(0, 3)])
 
 
 def test_an_error_that_passes_is_waited_out_and_named_when_it_does_not():
     assert restored([failed(KafkaError.LEADER_NOT_AVAILABLE)], [end_of(0, 5)])[0] == 0
-    with pytest.raises(KafkaFailed, match=r"did not move for 60 s: .*[Uu]nknown topic"):
+    with pytest.raises(KafkaFailed, match=r"did not move for 180 s: .*[Uu]nknown topic"):
         restored([failed(KafkaError.UNKNOWN_TOPIC_OR_PART)])
 
 

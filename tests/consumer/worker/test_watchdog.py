@@ -21,7 +21,7 @@ class Reports:
         self._reported.set()
 
     def await_first(self) -> bool:
-        return self._reported.wait(20)
+        return self._reported.wait(300)
 
 
 def test_a_call_that_does_not_return_is_reported_by_its_name():

@@ -44,9 +44,13 @@ class RealKafka:
         for answer in admin.delete_records(cut).values():
             answer.result()
 
-    def source(self, instance: str | None = None) -> BatchSource:
-        session_ms = round(SESSION_S * 1_000)
-        config = {"group.id": self._group, "session.timeout.ms": session_ms, "max.poll.interval.ms": session_ms}
+    def source(self, instance: str | None = None, *, short_lived: bool = False) -> BatchSource:
+        session_ms = round(SESSION_S * 1_000) if short_lived else 45_000
+        limits = {
+            "session.timeout.ms": session_ms,
+            "max.poll.interval.ms": max(session_ms, 300_000 * (not short_lived)),
+        }
+        config = {"group.id": self._group, **limits}
         if instance is not None:
             config["group.instance.id"] = instance
         return BatchSource(self._broker.config(**config), self.events, self._watchdog)
