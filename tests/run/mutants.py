@@ -79,6 +79,7 @@ class Copy:
             (self.folder / mutant.file).write_text(mutant.source, "utf-8")
         self._pid = os.fork()
         if self._pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             try:
                 os._exit(_run(self.folder))
             finally:
@@ -108,6 +109,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=CORES, help="mutants at the same time (default: one a core)")
     parser.add_argument("--file", action="append", choices=FILES, help="only of this file; can be repeated")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     mutants = made(options.python, options.file or FILES)
     random.Random(options.seed).shuffle(mutants)
     deadline = time.monotonic() + options.minutes * 60
@@ -118,6 +120,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="taskstream-mutants-") as folder:
         try:
             copies = [Copy(Path(folder) / str(number)) for number in range(options.processes)]
+            print("the tests run once without any change ...", flush=True)
             check_unchanged(copies[0])
             print(f"{len(mutants)} mutants, in the order of --seed {options.seed}", flush=True)
             waiting, running = list(copies), []
