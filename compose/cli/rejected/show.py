@@ -12,7 +12,8 @@ import click
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.formats import output_option, print_json, printable
+from taskstream.compose.cli.output.formats import output_option, print_json
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.rejected.partition_offset import PARTITION_OFFSET
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
@@ -22,6 +23,7 @@ from taskstream.consumer.rejects.rejects_reader import RejectsReader
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.terminal_text import terminal_text
 from taskstream.schemas.topics import Topics
 
 _LINE = 16
@@ -51,13 +53,13 @@ def show_rejected(
         return
     for name, value in fields.items():
         if name != "headers":
-            click.echo(f"{name.replace('_', ' '):<12} {printable(_text(value))}")
+            echo(f"{name.replace('_', ' '):<12} {terminal_text(_text(value))}")
     for each in fields["headers"]:
-        click.echo(f"{'header':<12} {printable(str(each['name']))}: {printable(str(each['value']))}")
+        echo(f"{'header':<12} {terminal_text(str(each['name']))}: {terminal_text(str(each['value']))}")
     for line in dump((record.value or b"")[:most]):
-        click.echo(line)
+        echo(line)
     if len(record.value or b"") > most:
-        click.echo(f"{len(record.value or b'') - most:,} more bytes: show them with --bytes", err=True)
+        echo(f"{len(record.value or b'') - most:,} more bytes: show them with --bytes", err=True)
 
 
 def dump(value: bytes) -> Iterator[str]:

@@ -276,12 +276,12 @@ def test_nothing_differs_while_workers_are_at_work(broker: KafkaClient, topics: 
 
 _SEND = """
 import sys, time
-from tests.pipeline.streams import Fleet, producer
+from tests.pipeline.streams import SENT_AT_MS, Fleet, producer
 sending, fleet = producer(sys.argv[1]), Fleet(20, 5)
 while True:
     for _ in range(20):
         key, value = fleet.event()
-        sending.produce(sys.argv[2], value, key)
+        sending.produce(sys.argv[2], value, key, timestamp=SENT_AT_MS)
     sending.poll(0)
     time.sleep(0.02)
 """
