@@ -40,5 +40,6 @@ def prepared(events: int, series: int) -> Iterator[tuple[str, ...]]:
 def token_file(folder: Path, token: str) -> Path:
     """A token file that gives this token the role report."""
     path = folder / "tokens"
+    path.touch(0o600)
     path.write_text(token_line(token, "p", [Role.REPORT]) + "\n")
     return path

@@ -228,7 +228,7 @@ def _problem_document(problem: ProblemDetails, request: HttpRequest) -> dict[str
 
 
 def _bounded(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results, with the problems beyond the first `FULL_PROBLEMS` shortened: a report of 2 bytes has 2 kB of them."""
+    """The results, with the problems beyond the first `FULL_PROBLEMS` shortened: a report of 2 bytes has 2 kB."""
     refused = [index for index, result in enumerate(results) if result["status"] != 200]
     shown = list(results)
     for index in refused[FULL_PROBLEMS:]:
