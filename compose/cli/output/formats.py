@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -78,6 +78,16 @@ def first_rows(rows: Sequence[Mapping[str, object]], limit: int) -> list[Mapping
 def counts_text(counts: Mapping[str, int]) -> str:
     """Counts as text: 1 truncated, 3 wrong_magic_byte."""
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()) if count)
+
+
+def time_text(moment_ms: int | None) -> str | None:
+    """A Kafka timestamp in ISO 8601, UTC; one that no calendar has as milliseconds, and None as None."""
+    if moment_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{moment_ms} ms"
 
 
 def _cell(value: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ from taskstream.compose.cli.output.formats import (
     parquet_output_option,
     print_json,
     print_rows,
+    time_text,
     write_parquet,
 )
 from taskstream.compose.cli.output.progress_bar import progress_bar
@@ -128,8 +128,7 @@ def _known(number: int | None) -> str:
 
 
 def _time(judged: JudgedReject) -> str:
-    at = datetime.fromtimestamp((judged.reject.record.timestamp_ms or 0) / 1000, UTC)
-    return at.isoformat(timespec="milliseconds")
+    return time_text(judged.reject.record.timestamp_ms) or "?"
 
 
 def _printable_row(row: Mapping[str, object]) -> dict[str, object]:

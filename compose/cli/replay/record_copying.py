@@ -6,13 +6,12 @@ import contextlib
 import signal
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import pyarrow as pa
 
-from taskstream.compose.cli.output.formats import print_json, print_rows, write_parquet
+from taskstream.compose.cli.output.formats import print_json, print_rows, time_text, write_parquet
 from taskstream.compose.cli.output.progress_bar import progress_bar
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import stop_event
@@ -105,15 +104,9 @@ def _row(number: int, span: OffsetRange, counts: PartitionCounts | None) -> dict
         "to": span.end,
         "records": counts.records,
         "bytes": counts.bytes,
-        "first": _time(counts.first_ms),
-        "last": _time(counts.last_ms),
+        "first": time_text(counts.first_ms),
+        "last": time_text(counts.last_ms),
     }
-
-
-def _time(timestamp_ms: int | None) -> str | None:
-    if timestamp_ms is None:
-        return None
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 _ROWS = pa.schema(
