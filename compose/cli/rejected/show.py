@@ -95,12 +95,12 @@ def _decoded(value: bytes | None, timestamp_ms: int, ids: SchemaIds) -> dict[str
     """What decoding the bytes of a record with this timestamp (-1: none) gives with this version."""
     try:
         record = RecordReader(ids, "ProgressReported").read(value)
-        rejected = EventDecoder(ids).decode([value], np.array([timestamp_ms], np.int64)).rejected
-        if rejected:
-            return {"readable_now": False, "now": f"{rejected[0].reason}: {rejected[0].detail}"}
-        return {"readable_now": True, "now": record}
     except Undecodable as error:
         return {"readable_now": False, "now": str(error)}
+    rejected = EventDecoder(ids).decode([value], np.array([timestamp_ms], np.int64)).rejected
+    if rejected:
+        return {"readable_now": False, "now": f"{rejected[0].reason}: {rejected[0].detail}"}
+    return {"readable_now": True, "now": record}
 
 
 def _note_fields(record: RawRecord) -> dict[str, Any]:
