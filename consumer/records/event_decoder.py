@@ -7,6 +7,7 @@ record's bytes and its Kafka timestamp alone, so a replay, a comparison and a re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter, methodcaller
 from typing import Final
 
 import numpy as np
@@ -36,6 +37,9 @@ _LENGTHS: Final = {
     "process_trace": MAX_TRACE_BYTES,
     "agent_time": MAX_AGENT_TIME_BYTES,
 }
+
+_timestamp = methodcaller("timestamp")
+_milliseconds = itemgetter(1)
 
 
 class EventDecoder:
@@ -73,4 +77,4 @@ class EventDecoder:
 
 def timestamps_of(messages: Sequence[Message]) -> Ints:
     """[messages] Kafka's timestamp in milliseconds; negative where a record has none."""
-    return np.fromiter((each.timestamp()[1] for each in messages), np.int64, len(messages))
+    return np.fromiter(map(_milliseconds, map(_timestamp, messages)), np.int64, len(messages))

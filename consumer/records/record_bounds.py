@@ -7,6 +7,7 @@ once; single records are looked at only when a column violates a bound. It decod
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -152,9 +153,22 @@ def bad_minutes(batch: pa.RecordBatch) -> dict[int, str]:
     return found
 
 
+def _all_inside(column: pa.Array, low: float, high: float) -> bool:
+    """Whether all values are certainly inside: a sum is finite only if every value is."""
+    total = pc.sum(column).as_py()
+    if total is None:  # all are null
+        return True
+    if not math.isfinite(total):
+        return False
+    extremes = pc.min_max(column).as_py()
+    return bool(low <= extremes["min"] and extremes["max"] <= high)
+
+
 def _outside(column: pa.Array, low: float, high: float) -> Bools:
     """[rows] Whether the value is outside; null is inside, and NaN is outside."""
     if pa.types.is_floating(column.type):
+        if _all_inside(column, low, high):
+            return np.zeros(len(column), np.bool_)
         values = column.to_numpy(zero_copy_only=False)  # null is NaN
         outside: Bools = ~((values >= low) & (values <= high))
         return outside & np.asarray(column.is_valid()) if column.null_count else outside
