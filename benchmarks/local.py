@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
 from benchmarks.worker_events import prepare
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
@@ -23,7 +25,20 @@ def local_kafka() -> Iterator[LocalKafka]:
         tempfile.TemporaryDirectory() as folder,
         LocalKafka(Path(folder) / "kafka", cache_dir=default_cache_dir(os.environ)) as kafka,
     ):
+        accept_later_timestamps(kafka)
         yield kafka
+
+
+def accept_later_timestamps(kafka: LocalKafka) -> None:
+    """Let records have timestamps after the broker's clock, as those of `prepare` have."""
+    admin = AdminClient(kafka.client.config())  # named: a client that is garbage collected does not answer
+    entry = ConfigEntry(
+        "log.message.timestamp.after.max.ms", str(2**63 - 1), incremental_operation=AlterConfigOpType.SET
+    )
+    for number in admin.list_topics(timeout=30).brokers:
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
+        for answer in admin.incremental_alter_configs([resource]).values():
+            answer.result(30)
 
 
 @contextlib.contextmanager
@@ -40,5 +55,6 @@ def prepared(events: int, series: int) -> Iterator[tuple[str, ...]]:
 def token_file(folder: Path, token: str) -> Path:
     """A token file that gives this token the role report."""
     path = folder / "tokens"
+    path.touch(0o600)
     path.write_text(token_line(token, "p", [Role.REPORT]) + "\n")
     return path

@@ -21,6 +21,9 @@ START_US = 4_000_000_000_000_000
 """Far in the future, so that no series counts as silent or expires."""
 PROJECT = "0123456789abcdef0123456789abcdef"
 TURN_US = 10_000_000
+_SENT = ("key", "value", "timestamp")
+SENT_AT_MS = 4_200_000_000_000
+"""Kafka's timestamp of the reports: after their times of receipt, or the worker rejects them."""
 
 
 class Reporter:
@@ -69,7 +72,7 @@ def prepare(bootstrap: str, topics: Topics, events: int, series: int) -> None:
         for partition in range(topics.partitions):
             part = chosen[chosen % topics.partitions == partition].tolist()
             keys = [f"{PROJECT}/{reporter.tasks[each]}" for each in part]
-            send(producer, topics.progress.name, partition, keys, [values[each] for each in part])
+            send(producer, topics.progress.name, partition, keys, [values[each] for each in part], SENT_AT_MS)
     assert producer.flush(300) == 0
 
 
@@ -97,11 +100,15 @@ def bulk_producer(bootstrap: str) -> Producer:
     return Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 2_000_000, "linger.ms": 50})
 
 
-def send(producer: Producer, topic: str, partition: int, keys: Sequence[str], values: Sequence[bytes]) -> None:
-    """Queue the records, waiting while the producer's queue is full."""
-    messages = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
+def send(
+    producer: Producer, topic: str, partition: int, keys: Sequence[str], values: Sequence[bytes], timestamp_ms: int = 0
+) -> None:
+    """Queue the records, waiting while the producer's queue is full; a timestamp of 0 is the present."""
+    messages = [
+        {"key": key, "value": value, "timestamp": timestamp_ms} for key, value in zip(keys, values, strict=True)
+    ]
     while messages:
         producer.produce_batch(topic, messages, partition)
-        messages = [{"key": each["key"], "value": each["value"]} for each in messages if "_error" in each]
+        messages = [{name: each[name] for name in _SENT} for each in messages if "_error" in each]
         if messages:
             producer.poll(0.05)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from docker.errors import DockerException
 
 from taskstream.compose.kafka_client import KafkaClient
@@ -34,12 +35,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
     """A Kafka shared by all tests; each uses only topics and groups with its own `topic_prefix`."""
     bootstrap_servers = os.environ.get(BOOTSTRAP_VARIABLE)
     if bootstrap_servers:
-        yield KafkaClient(bootstrap_servers)
+        client = KafkaClient(bootstrap_servers)
+        accept_later_timestamps(client)
+        yield client
     elif docker_answers():
         with _container() as client:
+            accept_later_timestamps(client)
             yield client
     else:
         with LocalKafka(tmp_path_factory.mktemp("kafka"), cache_dir=default_cache_dir(os.environ)) as kafka:
+            accept_later_timestamps(kafka.client)
             yield kafka.client
 
 
@@ -53,7 +58,22 @@ def topic_prefix() -> str:
 def private_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
     """A running Kafka for one test, which may stop, kill and restart it."""
     with LocalKafka(tmp_path / "kafka", cache_dir=default_cache_dir(os.environ), heap="512m") as kafka:
+        accept_later_timestamps(kafka.client)
         yield kafka
+
+
+def accept_later_timestamps(client: KafkaClient) -> None:
+    """Let records have timestamps after the broker's clock: the tests' reports are received in the year 2096."""
+    entry = ConfigEntry(
+        "log.message.timestamp.after.max.ms",
+        str(2**63 - 1),
+        incremental_operation=AlterConfigOpType.SET,
+    )
+    admin = AdminClient(client.config())  # named: a client that is garbage collected does not answer
+    for number in admin.list_topics(timeout=30).brokers:
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
+        for answer in admin.incremental_alter_configs([resource]).values():
+            answer.result(30)
 
 
 def docker_answers() -> bool:

@@ -16,6 +16,7 @@ from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import ConsumerError
 from taskstream.producer.errors import ProducerError
 from taskstream.schemas.errors import SchemasError
+from taskstream.schemas.terminal_text import terminal_lines
 
 FAILURES = (ComposeError, SchemasError, ProducerError, ConsumerError)
 """The errors that end a command with one sentence on standard error and exit code 1."""
@@ -41,7 +42,12 @@ class _CommandTable(click.Group):
         try:
             return super().invoke(ctx)
         except FAILURES as error:
-            raise click.ClickException(message_of(error)) from error
+            raise click.ClickException(terminal_lines(message_of(error))) from error
+        except click.ClickException as error:
+            shown = terminal_lines(error.message)
+            if shown == error.message:
+                raise
+            raise click.ClickException(shown) from error
 
 
 @click.group(

@@ -11,6 +11,8 @@ from types import FrameType
 
 import click
 
+from taskstream.compose.cli.output.terminal import echo
+
 INTERRUPTED = 130
 """The exit code of a command that was stopped before it was done."""
 SAME_REQUEST_S = 0.5
@@ -44,7 +46,7 @@ def exit_when_interrupted(message: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"interrupted: {message}", err=True)
+        echo(f"interrupted: {message}", err=True)
         click.get_current_context().exit(INTERRUPTED)
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from taskstream.consumer.export.text_columns import flat, json_lines
+from taskstream.consumer.export.text_columns import flat, json_lines, without_formulas
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -69,11 +69,20 @@ class Parquet:
 
 
 class Csv:
-    """RFC 4180 with a header. Times are ISO 8601, null is empty, an empty string is two quotes, lists are [1,2]."""
+    """RFC 4180 with a header. Times are ISO 8601, null is empty, an empty string is two quotes, lists are [1,2].
+
+    A text that begins with = + - @, a tab or a carriage return gets an apostrophe in front, unless `keep_formulas`: a
+    spreadsheet would run it as a formula.
+    """
+
+    def __init__(self, *, keep_formulas: bool = False) -> None:
+        self._keep_formulas = keep_formulas
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
         batches = [flat(batch) for batch in table.to_batches()] or [flat(_empty(table.schema))]
+        if not self._keep_formulas:
+            batches = [without_formulas(batch) for batch in batches]
         options = pa.csv.WriteOptions(include_header=file.tell() == 0)
         with pa.csv.CSVWriter(file, batches[0].schema, write_options=options) as writer:
             for batch in batches:

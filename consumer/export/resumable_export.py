@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExportUnusable
-from taskstream.consumer.export.file_formats import FORMATS
+from taskstream.consumer.export.file_formats import FORMATS, Format
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
 
@@ -57,11 +57,13 @@ class Export:
         piece_rows: int = PIECE_ROWS,
         overwrite: bool = False,
         restart: bool = False,
+        formats: Mapping[str, Format] = FORMATS,
     ) -> None:
-        if path.suffix not in FORMATS:
-            raise ExportUnusable(f"{path}: the suffix selects the format: give one of {', '.join(FORMATS)}")
+        """`formats`: [the file name's suffix]."""
+        if path.suffix not in formats:
+            raise ExportUnusable(f"{path}: the suffix selects the format: give one of {', '.join(formats)}")
         self._path = path
-        self._format = FORMATS[path.suffix]
+        self._format = formats[path.suffix]
         self._partial = path.with_name(path.name + ".partial")
         self._progress_path = path.with_name(path.name + ".partial.json")
         self._request = dict(request)

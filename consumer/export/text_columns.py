@@ -7,7 +7,12 @@ import json
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_CONTROL = "[\\x00-\\x1f]"
+from taskstream.schemas.terminal_text import terminal_json
+
+_CONTROL = "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]"
+"""Control and format characters, and the separators of lines and paragraphs."""
+_FORMULA = "^[=+\\-@\t\r]"
+"""What makes a spreadsheet read a cell as a formula."""
 
 
 def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
@@ -25,6 +30,19 @@ def flat(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The same batch with lists as text, such as [1,2,3]."""
     columns = [_items(each) if pa.types.is_list(each.type) else each for each in batch.columns]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same batch with an apostrophe before each text that a spreadsheet would read as a formula."""
+    columns = [_harmless(each) if pa.types.is_string(each.type) else each for each in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _harmless(column: pa.Array) -> pa.Array:
+    formulas = pc.match_substring_regex(column, _FORMULA)
+    if not pc.any(formulas).as_py():
+        return column
+    return pc.if_else(formulas, pc.binary_join_element_wise(pa.scalar("'"), column, pa.scalar("")), column)
 
 
 def _json(column: pa.Array) -> pa.Array:
@@ -48,7 +66,7 @@ def _quoted(column: pa.Array) -> pa.Array:
     text = pc.replace_substring(pc.replace_substring(column, "\\", "\\\\"), '"', '\\"')
     control = pc.match_substring_regex(column, _CONTROL)
     if pc.any(control).as_py():
-        rare = [json.dumps(each, ensure_ascii=False)[1:-1] for each in column.filter(control).to_pylist()]
+        rare = [terminal_json(each)[1:-1] for each in column.filter(control).to_pylist()]
         text = pc.replace_with_mask(text, control, pa.array(rare, pa.string()))
     return pc.binary_join_element_wise(pa.scalar('"'), text, pa.scalar('"'), pa.scalar(""))
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import StateUnreadable
+from taskstream.consumer.records.record_bounds import STATE_RANGES, ambiguous_names, bad_minutes, outside_ranges
 from taskstream.consumer.state.series import ROW, Rows
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.state_records import rows_of, strings_of
@@ -33,6 +34,8 @@ class UnreadableReason(enum.StrEnum):
     """Its value is not a SeriesState record."""
     KEY_DIFFERS = "key_differs"
     """Its key is not that of the series in its value."""
+    OUT_OF_BOUNDS = "out_of_bounds"
+    """It is a SeriesState record with a time, number or length that no series can have."""
     FOREIGN_TOMBSTONE = "foreign_tombstone"
     """It is a tombstone under a key that no series can have."""
 
@@ -105,14 +108,20 @@ class StateDecoder:
         ]
         batch, read = decoded.batch, [written[index] for index in decoded.kept.tolist()]
         contents = _keys_in(batch)
-        differ = [index for index, (key, _) in enumerate(read) if not self._is_key_of(key, contents[index])]
-        if differ:
-            for index in differ:
-                key, message = read[index]
-                detail = f"its key is {key!r}, and its series is {contents[index]!r}"
-                unreadable.append(UnreadableState(message, UnreadableReason.KEY_DIFFERS, detail))
-            kept = np.delete(np.arange(len(read)), differ)
-            batch, read = batch.take(pa.array(kept)), [read[index] for index in kept.tolist()]
+        bad = {
+            row: (UnreadableReason.OUT_OF_BOUNDS, detail)
+            for row, detail in (
+                bad_minutes(batch) | ambiguous_names(batch) | outside_ranges(batch, STATE_RANGES)
+            ).items()
+        }
+        for row, (key, _) in enumerate(read):
+            if not self._is_key_of(key, contents[row]):
+                detail = f"its key is {key!r}, and its series is {contents[row]!r}"
+                bad[row] = (UnreadableReason.KEY_DIFFERS, detail)
+        if bad:
+            unreadable += [UnreadableState(read[row][1], *bad[row]) for row in sorted(bad)]
+            kept = np.delete(np.arange(len(read)), list(bad))
+            batch, read = batch.take(pa.array(kept)), [read[row] for row in kept.tolist()]
         partitions = np.fromiter((message.partition() for _, message in read), np.int32, len(read))
         return StateChanges(
             [key for key, _ in read],
@@ -127,7 +136,7 @@ class StateDecoder:
 
 
 def require_readable(changes: StateChanges, remedy: str) -> None:
-    """Return when every record could be decoded and belongs to its key. A foreign tombstone ends no row, and passes.
+    """Return when every record is a row of its key, within bounds. A foreign tombstone ends no row, and passes.
 
     Raises:
         StateUnreadable: one could not; the message ends with `remedy`.

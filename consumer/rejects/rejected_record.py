@@ -124,4 +124,5 @@ def _shown(value: str | bytes | None) -> str | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdecimal() else None
+    """A number of at most 18 digits, which is a 64-bit integer."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) <= 18 else None

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from taskstream.consumer.errors import NoSuchRecord
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest
 from taskstream.consumer.kafka.raw_record import RawRecord, raw_record
+from taskstream.consumer.records.event_decoder import EventDecoder
 from taskstream.consumer.rejects.rejected_record import RejectedRecord, is_note, offsets_in_note, reject_of
-from taskstream.consumer.state.series_table import EVENT_COLUMNS
-from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -37,7 +38,7 @@ class RejectsReader:
     def __init__(self, config: Mapping[str, Any], topics: Topics, ids: SchemaIds) -> None:
         self._config = dict(config)
         self._topic = topics.rejected.name
-        self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
+        self._decoder = EventDecoder(ids)
 
     def ranges(self, start: Bound, end: Bound) -> dict[int, OffsetRange]:
         """[partition] The offsets from `start` to `end` at this moment.
@@ -71,7 +72,11 @@ class RejectsReader:
         """
         for records in self._read(ranges):
             rejects = [reject_of(each) for each in records if not is_note(each)]
-            bad = {each.index for each in self._reader.read([each.record.value for each in rejects]).rejected}
+            values = [each.record.value for each in rejects]
+            timestamps_ms = np.array(
+                [-1 if each.timestamp_ms is None else each.timestamp_ms for each in rejects], np.int64
+            )
+            bad = {each.index for each in self._decoder.decode(values, timestamps_ms).rejected}
             yield [
                 JudgedReject(each, each.record.offset in redriven.get(each.record.partition, ()), index not in bad)
                 for index, each in enumerate(rejects)

@@ -12,8 +12,8 @@ from confluent_kafka import Message
 
 from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
-from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable, Settings
-from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
+from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.schemas.ids import SchemaIds
 
 Numbers = npt.NDArray[np.int32]
@@ -30,7 +30,7 @@ class EventFold:
         """[reason] Events that were not folded: the worker puts these on `rejected`."""
         self.first_us: int | None = None
         """When the first folded event was received, microseconds since 1970."""
-        self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
+        self._decoder = EventDecoder(ids)
         self._selection = selection
 
     def fold(self, messages: Sequence[Any], partitions: Numbers) -> None:
@@ -38,7 +38,7 @@ class EventFold:
         if not self._selection.everything:
             wanted = [index for index, each in enumerate(messages) if self._selection.includes(each.key())]
             messages, partitions = [messages[index] for index in wanted], partitions[wanted]
-        decoded = self._reader.read([message.value() for message in messages])
+        decoded = self._decoder.decode([message.value() for message in messages], timestamps_of(messages))
         self.unreadable.update(str(each.reason) for each in decoded.rejected)
         if decoded.batch.num_rows == 0:
             return

@@ -20,6 +20,8 @@ Objects = npt.NDArray[np.object_]
 _STATE = columns_of(newest("SeriesState"))
 _WINDOW = columns_of(newest("RateWindow"))
 _SIGNAL = columns_of(newest("SignalRaised"))
+_MAX_INT = 2**31 - 1
+"""The most that `minutes` of a RateWindow can hold: a gap of 4,000 years, or of a month with buckets of 1 ms."""
 
 
 def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
@@ -38,6 +40,7 @@ def window_batch(table: SeriesTable, windows: npt.NDArray[np.void]) -> pa.Record
     """RateWindow records of [WINDOW]."""
     computed = _identity_columns(table, windows["slot"])
     width_s = windows["minutes"] * table.settings.bucket_s
+    computed["minutes"] = pa.array(np.minimum(windows["minutes"], _MAX_INT), pa.int32())
     computed["width_s"] = pa.array(width_s)
     computed["rate_bps"] = pa.array(windows["bytes"] / width_s)
     return _batch(_WINDOW, windows, computed)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from taskstream.consumer.tail.decoded_record import DecodedRecord
+from taskstream.schemas.terminal_text import terminal_json, terminal_text
 
 Record = Mapping[str, Any]
 _SHOWN_BYTES = 48
@@ -33,7 +33,7 @@ def json_line(decoded: DecodedRecord) -> str:
         document["tombstone"] = True
     else:
         document["record"] = decoded.record
-    return json.dumps(document, ensure_ascii=False, default=_exact)
+    return terminal_json(document, default=_exact)
 
 
 def line(decoded: DecodedRecord) -> str:
@@ -118,7 +118,7 @@ def _hex(value: bytes | None) -> str:
 def _plain(text: str) -> str:
     """Untrusted text, shortened, with control characters escaped."""
     shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
+    return terminal_text(shown)
 
 
 def _iso(at_ms: int) -> str:
@@ -128,7 +128,9 @@ def _iso(at_ms: int) -> str:
         return f"{at_ms} ms"
 
 
-def _exact(moment: datetime) -> str:
+def _exact(moment: object) -> str:
+    if not isinstance(moment, datetime):
+        raise TypeError(f"{type(moment).__name__} is not JSON")
     return f"{moment.replace(tzinfo=None).isoformat('T', 'microseconds')}Z"
 
 

@@ -16,15 +16,14 @@ import structlog
 
 from taskstream.consumer.errors import OffsetsGone, TooManyRejected
 from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
+from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
 from taskstream.consumer.state.expiry import expired
-from taskstream.consumer.state.series_table import EVENT_COLUMNS
 from taskstream.consumer.state.silence import silent
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.reject_breaker import RejectBreaker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
-from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
 _POLL_S = 0.05
@@ -86,7 +85,7 @@ class Worker:
         self._each_second = each_second
         self._clock = clock
         self._monotonic_s = monotonic_s
-        self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
+        self._decoder = EventDecoder(ids)
         self._breaker = RejectBreaker(settings.reject_share)
         self._checked_at_s = self._expired_at_s = monotonic_s()
 
@@ -153,7 +152,7 @@ class Worker:
             self._work.commit()
 
     def _fold(self, batch: SourceBatch) -> None:
-        decoded = self._reader.read(batch.values)
+        decoded = self._decoder.decode(batch.values, timestamps_of(batch.messages))
         if self._breaker.trips(len(batch.values), len(decoded.rejected)):
             last = decoded.rejected[0] if decoded.rejected else None
             raise TooManyRejected(

@@ -78,14 +78,39 @@ class Admission:
             ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE when Kafka does not acknowledge at
                 present, or too many reports await their acknowledgement.
         """
+        self.require_capacity(reports)
+        self.charge(project_id, reports)
+
+    def require_capacity(self, reports: int) -> None:
+        """Return when this many reports can be produced now.
+
+        Raises:
+            ApiError: UNAVAILABLE when Kafka does not acknowledge at present, or too many reports await their
+                acknowledgement.
+        """
         if self._readiness.kafka is not None:
             raise self.unavailable(f"Kafka does not acknowledge: {self._readiness.kafka}")
         if self._acks.in_flight + reports > self._limits.in_flight:
             raise self.unavailable("too many reports in flight")
+
+    def charge(self, project_id: str, reports: int) -> None:
+        """Consume this many reports of the project's quota.
+
+        Raises:
+            ApiError: THROTTLED when the project has exhausted its quota; nothing is consumed.
+        """
         wait_s = self._quotas.consume(project_id, reports, self._clock_s())
         if wait_s:
             detail = f"project {project_id} may send {self._limits.reports_per_s:g} reports per second"
             raise ApiError(THROTTLED, detail, retry_after_s=wait_s)
+
+    def charged_refusal(self, project_id: str, refusal: ApiError, reports: int = 1) -> ApiError:
+        """The error of refused reports, which count as reports: THROTTLED when the project has exhausted its quota."""
+        try:
+            self.charge(project_id, reports)
+        except ApiError as throttled:
+            return throttled
+        return refusal
 
     def not_acked(self, failure: NotAcked) -> ApiError:
         """The error of a report that Kafka did not acknowledge: TOO_LARGE if a retry cannot succeed, or UNAVAILABLE."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from taskstream.schemas.terminal_text import terminal_text
+
 
 class EntryKind(Enum):
     """The kinds of entries that the copy distinguishes."""
@@ -93,7 +95,7 @@ def scan(root: Path, on_directory: Callable[[str], None] = lambda _: None) -> Li
 def printable(path: str | Path) -> str:
     """The path as one printable line: control characters and bytes that are not UTF-8 are escaped; "." for ""."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text) or "."
+    return terminal_text(text) or "."
 
 
 def _names(root: Path, folder: str, listing: Listing) -> list[str]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from taskstream.producer.callers.token_file import roles
+from taskstream.producer.callers.watched_file import require_private
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Role
 
@@ -50,9 +51,11 @@ def read_keystone_settings(path: Path) -> KeystoneSettings:
     """The settings in a JSON file.
 
     Raises:
-        CredentialsUnusable: the file cannot be read, or a member is missing or invalid; the message has no secret.
+        CredentialsUnusable: the file cannot be read, others than its owner may read or write it, or a member is
+            missing or invalid; the message has no secret.
     """
     try:
+        require_private(path, path.stat())
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CredentialsUnusable(f"{path} cannot be read as JSON: {type(error).__name__}") from error

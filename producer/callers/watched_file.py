@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ Entry = TypeVar("Entry")
 class WatchedFile(Generic[Entry]):
     """The entries of a file, at most a second old.
 
-    When the file cannot be read any more, the last good entries stay in force, and `on_problem` is called once.
+    When the file cannot be read any more, the last good entries stay in force until the process ends, and `on_problem`
+    is called once. So a deleted file revokes nothing: to revoke all access, empty the file.
     """
 
     def __init__(
@@ -33,17 +35,22 @@ class WatchedFile(Generic[Entry]):
         self._on_problem = on_problem
         self._clock_s = clock_s
         self._entries: dict[str, Entry] = {}
-        self._version: tuple[int, int, int] | None = None
+        self._version: tuple[int, int, int, int] | None = None
         self._next_check_s = 0.0
+        self._problem = ""
+        """The last one that was reported; empty while the file can be read."""
 
     def load(self) -> None:
         """Read the file now.
 
         Raises:
-            CredentialsUnusable: the file cannot be read, or a line is invalid.
+            CredentialsUnusable: the file cannot be read, others than its owner may read or write it, or a line is
+                invalid.
         """
         try:
-            self._version = _version_of(self._path.stat())
+            stat = self._path.stat()
+            self._version = _version_of(stat)
+            require_private(self._path, stat)
             lines = self._path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise CredentialsUnusable(f"{self._path} cannot be read: {error}") from error
@@ -57,9 +64,33 @@ class WatchedFile(Generic[Entry]):
             try:
                 if _version_of(self._path.stat()) != self._version:
                     self.load()
+                    self._problem = ""
             except (OSError, CredentialsUnusable) as error:
-                self._on_problem(f"the last good entries stay in force: {error}")
+                self._version = None
+                self._report(str(error))
         return self._entries
+
+    def _report(self, problem: str) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._on_problem(
+                f"{problem}; the entries that were read last keep their access until the process restarts or the file "
+                "can be read again"
+            )
+
+
+def require_private(path: Path, stat: os.stat_result) -> None:
+    """Return when only the owner may read and write the file.
+
+    Raises:
+        CredentialsUnusable: its group or others may; the message has the command that changes it.
+    """
+    if stat.st_mode & 0o077:
+        mode = f"{stat.st_mode & 0o777:o}"
+        raise CredentialsUnusable(
+            f"{path} has the mode {mode}, so others than its owner can read or write it: run `chmod 600 "
+            f"{shlex.quote(str(path))}`"
+        )
 
 
 def json_lines(lines: Iterable[str], source: str) -> Iterator[tuple[str, Any]]:
@@ -79,5 +110,5 @@ def json_lines(lines: Iterable[str], source: str) -> Iterator[tuple[str, Any]]:
         yield where, value
 
 
-def _version_of(stat: os.stat_result) -> tuple[int, int, int]:
-    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+def _version_of(stat: os.stat_result) -> tuple[int, int, int, int]:
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino, stat.st_mode

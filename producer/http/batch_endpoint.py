@@ -7,7 +7,9 @@ none: 200 never carries a failure.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
@@ -40,6 +42,11 @@ from taskstream.schemas.http.api_error import (
 from taskstream.schemas.http.request import HttpRequest
 from taskstream.schemas.http.response import JSON_CONTENT, HttpResponse, content_response
 
+_LINE: Final = re.compile(rb"\S[^\r\n]*")
+"""A line that is not blank, from its first character that is not white space."""
+FULL_PROBLEMS: Final = 20
+"""How many refused reports of a batch are answered in full; a later one gets its status and its code."""
+_SHORT: Final = ("number", "status", "error_code", "retriable")
 _JSON_LINES_CONTENT: Final = b"application/x-ndjson"
 TaskId = Annotated[str, Field(max_length=TASK_ID_CHARS, description="The migration task.")]
 Key = Annotated[str, Field(min_length=1, max_length=255)]
@@ -81,9 +88,12 @@ class BatchEndpoint:
         """
         project_id, body = await self._admission.read_body(request, self._limits.batch_bytes)
         as_lines = require_media_type(request, JSON | JSON_LINES) in JSON_LINES
-        elements = read_lines(body) if as_lines else read_array(body)
-        if not 0 < len(elements) <= self._limits.batch_reports:
-            raise ApiError(MALFORMED, f"the batch has {len(elements)} reports; send 1 to {self._limits.batch_reports}")
+        try:
+            elements = (read_lines if as_lines else read_array)(body, self._limits.batch_reports)
+        except ApiError as error:
+            as_reports = max(1, self._limits.batch_reports * len(body) // self._limits.batch_bytes)
+            raise self._admission.charged_refusal(project_id, error, as_reports) from error
+        self._admission.charge(project_id, len(elements))
         parsed = [_parse(element) for element in elements]
         valid = [report for report in parsed if isinstance(report, RelayedReport)]
         self._admission.counts.unknown_fields += sum(report.unknown_fields for report in valid)
@@ -92,7 +102,7 @@ class BatchEndpoint:
         if request.query and wants_validation(request.query):
             results = [self._validation_result(report, project_id, i, request) for i, report in enumerate(parsed)]
         else:
-            self._admission.admit(project_id, len(valid))
+            self._admission.require_capacity(len(valid))
             results = await self._produce(parsed, project_id, request)
         return _response(results, as_lines=as_lines, request=request)
 
@@ -149,11 +159,11 @@ class BatchEndpoint:
         return {"status": 200, "event": event_fields(report, self._receipt(report, project_id, number, request))}
 
 
-def read_array(body: bytes) -> list[Any]:
+def read_array(body: bytes, limit: int) -> list[Any]:
     """The elements of a JSON array.
 
     Raises:
-        ApiError: MALFORMED, when the body is not a JSON array.
+        ApiError: MALFORMED, when the body is not a JSON array, or has no element or more than `limit`.
     """
     try:
         elements = from_json(body)
@@ -161,12 +171,24 @@ def read_array(body: bytes) -> list[Any]:
         raise ApiError(MALFORMED, f"the body is not valid UTF-8 JSON: {error}") from error
     if not isinstance(elements, list):
         raise ApiError(MALFORMED, "the body is not a JSON array; send an array of reports, or one report per line")
+    if not 0 < len(elements) <= limit:
+        raise ApiError(MALFORMED, f"the batch has {len(elements)} reports; send 1 to {limit}")
     return elements
 
 
-def read_lines(body: bytes) -> list[Any]:
-    """The JSON value of each line that is not blank; a line that is not JSON becomes its ProblemDetails."""
-    return [_line_value(line) for line in body.splitlines() if line.strip()]
+def read_lines(body: bytes, limit: int) -> list[Any]:
+    """The JSON value of each line that is not blank; a line that is not JSON becomes its ProblemDetails.
+
+    The lines are counted first: one that is beyond `limit` costs nothing, and none is parsed then.
+
+    Raises:
+        ApiError: MALFORMED, when there is no line or more than `limit`.
+    """
+    lines = [match[0] for match in itertools.islice(_LINE.finditer(body), limit + 1)]
+    if not 0 < len(lines) <= limit:
+        count = f"more than {limit}" if lines else "0"
+        raise ApiError(MALFORMED, f"the batch has {count} reports; send 1 to {limit}")
+    return [_line_value(line) for line in lines]
 
 
 def _line_value(line: bytes) -> Any:
@@ -192,7 +214,9 @@ def _all_refused(parsed: list[ParsedReport]) -> ApiError:
     """The error of a batch without a valid report; it names the invalid fields of the first 20 reports."""
     refused = [(number, report) for number, report in enumerate(parsed) if isinstance(report, ProblemDetails)]
     fields = tuple(
-        FieldError(f"[{number}].{each.field}", each.rule) for number, problem in refused[:20] for each in problem.fields
+        FieldError(f"[{number}].{each.field}", each.rule)
+        for number, problem in refused[:FULL_PROBLEMS]
+        for each in problem.fields
     )
     number, first = refused[0]
     return ApiError(first.kind, f"no report of the batch is valid; number {number}: {first.detail}", fields=fields)
@@ -203,7 +227,17 @@ def _problem_document(problem: ProblemDetails, request: HttpRequest) -> dict[str
     return document
 
 
+def _bounded(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results, with the problems beyond the first `FULL_PROBLEMS` shortened: a report of 2 bytes has 2 kB."""
+    refused = [index for index, result in enumerate(results) if result["status"] != 200]
+    shown = list(results)
+    for index in refused[FULL_PROBLEMS:]:
+        shown[index] = {name: results[index][name] for name in _SHORT if name in results[index]}
+    return shown
+
+
 def _response(results: list[dict[str, Any]], *, as_lines: bool, request: HttpRequest) -> HttpResponse:
+    results = _bounded(results)
     status = 200 if all(result["status"] == 200 for result in results) else 207
     if as_lines:
         body = b"".join(json.dumps(result).encode() + b"\n" for result in results)

@@ -74,7 +74,10 @@ class ProgressEndpoint:
             ApiError: the report is refused, or Kafka did not acknowledge it.
         """
         project_id, body = await self._admission.read_body(request, self._limits.body_bytes)
-        report, receipt, event = self.event(request, task_segment, project_id, body)
+        try:
+            report, receipt, event = self.event(request, task_segment, project_id, body)
+        except ApiError as error:
+            raise self._admission.charged_refusal(project_id, error) from error
         if request.query and wants_validation(request.query):
             return validation_response(report, receipt, event, request)
         self._admission.admit(project_id, 1)

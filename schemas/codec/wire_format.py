@@ -30,6 +30,8 @@ class Reason(enum.StrEnum):
     """A union branch, boolean, integer or length is outside the range that the schema allows."""
     OTHER_RECORD = "other_record"
     """The schema id belongs to another record than the topic holds."""
+    OUT_OF_BOUNDS = "out_of_bounds"
+    """The record can be decoded; a time, number, name or text in it is not one that a report can have."""
 
 
 def header(schema_id: int) -> bytes:

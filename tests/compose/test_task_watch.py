@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from taskstream.compose.cli.tasks.task_tables import fitting
-from taskstream.compose.cli.tasks.task_text import ends_of, printable, rate_of, size, span, spark, trend_of
+from taskstream.compose.cli.tasks.task_text import ends_of, rate_of, size, span, spark, trend_of
 from taskstream.compose.errors import ViewRefused, ViewUnreachable
 from taskstream.compose.task_watch import Snapshot, WatchedTasks
 from taskstream.compose.view_client import StreamEvent, StreamLost
+from taskstream.schemas.terminal_text import terminal_text
 
 
 def task(task_id: str, progress: int = 0) -> dict[str, object]:
@@ -93,7 +94,7 @@ def test_a_final_error_of_a_fetch_is_raised():
 
 
 def test_nothing_that_a_terminal_obeys_gets_through():
-    assert printable("a\x1b[2J\x9b\r\n\u202eb\tü中") == "a\\x1b[2J\\x9b\\r\\n\\u202eb\\tü中"
+    assert terminal_text("a\x1b[2J\x9b\r\n\u202eb\tü中") == "a\\x1b[2J\\x9b\\r\\n\\u202eb\\tü中"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
+from tests.private_files import write_private
 from tests.producer.edges import REPORT
 from tests.waiting import wait_until
 
@@ -134,7 +135,7 @@ def test_its_command_line_tells_what_it_can_do(installed):
 
 def test_its_edge_takes_reports(installed, broker: KafkaClient, topic_prefix, tmp_path):
     create_topics(broker.config(), Topics(topic_prefix, partitions=1))
-    (tmp_path / "tokens").write_text(token_line("secret", "p", [Role.REPORT]) + "\n")
+    write_private(tmp_path / "tokens", token_line("secret", "p", [Role.REPORT]) + "\n")
     command = [sys.executable, "-P", "-m", "taskstream", "edge", "--port", "0", "--tokens", str(tmp_path / "tokens")]
     command += ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
     log = tmp_path / "log"

@@ -31,6 +31,8 @@ from taskstream.schemas.topics import Topics, task_key
 from tests.waiting import LIMIT_S
 
 IDS = TableIds()
+SENT_AT_MS = 4_200_000_000_000
+"""Kafka's timestamp of the reports of a `Fleet`: after their times of receipt, or a worker rejects them."""
 
 
 @dataclass
@@ -178,7 +180,7 @@ def send(bootstrap: str, topics: Topics, events: Iterable[tuple[str, bytes]]) ->
     """Put these events on the progress topic; all are acknowledged when this returns."""
     sender = producer(bootstrap)
     for key, value in events:
-        sender.produce(topics.progress.name, value, key)
+        sender.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
     assert sender.flush(60) == 0
 
 
@@ -192,7 +194,7 @@ def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: int, patience_s
         while not stop.wait(0.05):
             for _ in range(rate // 20):
                 key, value = fleet.event()
-                sender.produce(topics.progress.name, value, key)
+                sender.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
             sender.poll(0)
 
     thread = threading.Thread(target=send_on)

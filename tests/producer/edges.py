@@ -19,6 +19,7 @@ import urllib3
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
+from tests.private_files import write_private
 from tests.waiting import wait_until
 
 REPORT: dict[str, Any] = {
@@ -78,7 +79,7 @@ def running_edge(
     """`tls` has urllib3's options for TLS connections to the edge."""
     token = secrets.token_urlsafe(16)
     tokens = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
-    tokens.write_text(token_line(token, "project-1", [Role.REPORT]) + "\n")
+    write_private(tokens, token_line(token, "project-1", [Role.REPORT]) + "\n")
     log = tokens.with_suffix(".log")
     settings = [item for pair in {**kafka.properties, **(properties or {})}.items() for item in ("-X", "=".join(pair))]
     arguments = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", "0"]

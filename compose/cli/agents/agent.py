@@ -1,6 +1,5 @@
 """`taskstream agent`: the command line of the reference agent. The copy itself is in `taskstream.producer.agent`."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from rich.progress import Progress as Display
 
 from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
 from taskstream.compose.cli.options.token_options import token_of, token_options
+from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
 from taskstream.compose.remedies import message_of
 from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, copy_tree
@@ -113,7 +113,10 @@ def copy(
             raise click.ClickException(message_of(error)) from error
         except CopyJobError as error:
             raise click.UsageError(message_of(error)) from error
-    click.echo(json.dumps(_as_json(result)) if as_json else _as_text(result))
+    if as_json:
+        echo_json(_as_json(result))
+    else:
+        echo(_as_text(result))
     _explain(result, interrupted=stop.is_set())
     if stop.is_set() and result.stopped:
         context.exit(INTERRUPTED)
@@ -139,20 +142,20 @@ def _progress_bars() -> Iterator[Callable[[CopyProgress], None]]:
 
 
 def _warn(line: str) -> None:
-    click.echo(f"report: {line}", err=True)
+    echo(f"report: {line}", err=True)
 
 
 def _explain(result: CopyResult, *, interrupted: bool) -> None:
     for problem in result.problems[:_PROBLEMS_SHOWN]:
-        click.echo(f"not copied: {problem.path}: {problem.reason}", err=True)
+        echo(f"not copied: {problem.path}: {problem.reason}", err=True)
     more = len(result.problems) - _PROBLEMS_SHOWN
     if more > 0:
-        click.echo(f"not copied: {more:,} more; --json lists all", err=True)
+        echo(f"not copied: {more:,} more; --json lists all", err=True)
     if result.reports.undelivered:
-        click.echo(f"the edge has not acknowledged the end of: {', '.join(result.reports.undelivered)}", err=True)
+        echo(f"the edge has not acknowledged the end of: {', '.join(result.reports.undelivered)}", err=True)
     if result.stopped:
         why = "interrupted" if interrupted else result.stopped
-        click.echo(f"{why}: repeat the command to resume; files that are copied stay", err=True)
+        echo(f"{why}: repeat the command to resume; files that are copied stay", err=True)
 
 
 def _as_text(result: CopyResult) -> str:

@@ -16,6 +16,7 @@ from taskstream.compose.cli.options.sizes_and_durations import seconds_of
 from taskstream.compose.cli.options.token_options import token_of, token_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import output_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
 from taskstream.compose.errors import TopicsError
 from taskstream.compose.kafka_client import KafkaClient
@@ -115,9 +116,7 @@ def simulate(
         def stopped() -> bool:
             return stop.is_set() or (isinstance(sender, HttpSender) and sender.token_error is not None)
 
-        click.echo(
-            f"seed {seed}: {tasks:,} tasks, {rate:g} reports per second for {for_s:g} s; Ctrl-C stops it", err=True
-        )
+        echo(f"seed {seed}: {tasks:,} tasks, {rate:g} reports per second for {for_s:g} s; Ctrl-C stops it", err=True)
         with sender:
             run = run_open_loop(
                 fleet,
@@ -168,6 +167,4 @@ class _ProgressLines:
             sums = self._counts.sums()
             lost = f", {sums.skipped:,} skipped" if sums.skipped else ""
             failed = f", {sums.refused + sums.unanswered:,} not acknowledged" if sums.refused or sums.unanswered else ""
-            click.echo(
-                f"{elapsed_s:.0f} s: {sums.sent:,} sent, {sums.acknowledged:,} acknowledged{failed}{lost}", err=True
-            )
+            echo(f"{elapsed_s:.0f} s: {sums.sent:,} sent, {sums.acknowledged:,} acknowledged{failed}{lost}", err=True)

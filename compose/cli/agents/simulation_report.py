@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
-import click
-
 from taskstream.compose.cli.output.formats import print_rows
+from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.producer.fleet import DeliveryCounts, Fleet, FleetRun, SubtaskDeliveryCounts, TaskDeliveryCounts
 
 
@@ -28,7 +26,7 @@ class SimulationReport:
         if output == "json":
             tasks = [self._document(number, task) for number, task in enumerate(in_order)]
             sums = {"seed": self.seed, **asdict(self.counts.sums()), **asdict(self.run), "on_time": self.run.on_time}
-            click.echo(json.dumps(sums | {"tasks": tasks}, indent=2, ensure_ascii=False))
+            echo_json(sums | {"tasks": tasks}, indent=2)
         else:
             print_rows([self._row(number, task) for number, task in enumerate(in_order)], output)
         self._print_totals()
@@ -59,16 +57,16 @@ class SimulationReport:
             words.append(f"{sums.unanswered:,} without a response, which may have been accepted")
         if sums.retried:
             words.append(f"{sums.retried:,} retried")
-        click.echo("; ".join(words), err=True)
+        echo("; ".join(words), err=True)
         if not run.stopped and (sums.skipped or not run.on_time):
             achieved = sums.acknowledged / run.seconds if run.seconds else 0.0
-            click.echo(
+            echo(
                 f"the rate of {self.rate:g} per second was not achieved: {sums.skipped:,} were skipped, the latest "
                 f"was sent {run.late_s:.1f} s after its time; {achieved:,.0f} per second were acknowledged",
                 err=True,
             )
         if self.counts.last_error:
-            click.echo(f"last failure: {self.counts.last_error}", err=True)
+            echo(f"last failure: {self.counts.last_error}", err=True)
 
 
 def _subtask(name: str, counts: SubtaskDeliveryCounts) -> dict[str, object]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from taskstream.compose.cli.options.sizes_and_durations import seconds_of
 from taskstream.compose.cli.options.token_options import token_of
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.formats import output_option
+from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.doctor.deployment_checks import Deployment, DeploymentChecks
 from taskstream.compose.doctor.finding import Finding, FindingVerdict
 from taskstream.compose.kafka_client import KafkaClient
@@ -109,15 +109,15 @@ def doctor(
         if output == "table":
             _print_finding(finding)
     if output == "json":
-        click.echo(json.dumps([dataclasses.asdict(each) for each in found], indent=2, ensure_ascii=False))
+        echo_json([dataclasses.asdict(each) for each in found], indent=2)
     fails = {FindingVerdict.BAD, FindingVerdict.UNKNOWN} if strict else {FindingVerdict.BAD}
     click.get_current_context().exit(int(any(each.verdict in fails for each in found)))
 
 
 def _print_finding(finding: Finding) -> None:
-    click.echo(f"{finding.verdict:<8} {finding.check:<13} {finding.what}")
+    echo(f"{finding.verdict:<8} {finding.check:<13} {finding.what}")
     if finding.verdict is not FindingVerdict.GOOD:
-        click.echo(f"{'':<8} {'':<13} -> {finding.remedy}")
+        echo(f"{'':<8} {'':<13} -> {finding.remedy}")
 
 
 def _token(file: Path | None, value: str | None) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.producer.callers.token_file import project_id, token_line
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Role
@@ -51,4 +52,4 @@ def add(*, path: Path, project: str, roles: tuple[str, ...]) -> None:
             file.write(token_line(token, project, [Role(name) for name in roles]) + "\n")
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error}") from error
-    click.echo(token)
+    echo(token)

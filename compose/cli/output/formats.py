@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
+
+from taskstream.compose.cli.output.terminal import echo, echo_json
+from taskstream.schemas.terminal_text import terminal_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,18 +37,18 @@ def print_rows(rows: Sequence[Mapping[str, object]], output: str) -> None:
     No rows print nothing as a table, and [] as JSON.
     """
     if output == "json":
-        click.echo(json.dumps([dict(row) for row in rows], indent=2, ensure_ascii=False))
+        echo_json([dict(row) for row in rows], indent=2)
     elif rows:
         lines = [[name.replace("_", " ").upper() for name in rows[0]]]
         lines.extend([_cell(value) for value in row.values()] for row in rows)
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         for line in lines:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+            echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_json(value: object) -> None:
     """Print a value as JSON, times in ISO 8601."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_json_text))
+    echo_json(value, indent=2, default=_json_text)
 
 
 def write_parquet(table: pa.Table) -> None:
@@ -69,7 +71,7 @@ def write_parquet(table: pa.Table) -> None:
 def first_rows(rows: Sequence[Mapping[str, object]], limit: int) -> list[Mapping[str, object]]:
     """The first `limit` rows; standard error gets the number of the others."""
     if len(rows) > limit:
-        click.echo(f"{len(rows) - limit:,} more rows: show them with --limit or -o json", err=True)
+        echo(f"{len(rows) - limit:,} more rows: show them with --limit or -o json", err=True)
     return list(rows[:limit])
 
 
@@ -78,9 +80,14 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()) if count)
 
 
-def printable(text: str) -> str:
-    """The text with control characters replaced: bytes of unknown origin must not control the terminal."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+def time_text(moment_ms: int | None) -> str | None:
+    """A Kafka timestamp in ISO 8601, UTC; one that no calendar has as milliseconds, and None as None."""
+    if moment_ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{moment_ms} ms"
 
 
 def _cell(value: object) -> str:
@@ -88,7 +95,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value)
+    return terminal_text(value)
 
 
 def _json_text(value: object) -> str:

@@ -21,6 +21,7 @@ from rich.table import Column, Table
 
 from taskstream.compose.cli.options.kafka_options import cache_dir_option
 from taskstream.compose.cli.options.sizes_and_durations import bytes_of as bytes_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.processes.stack_output import (
     addresses,
     print_difference,
@@ -88,7 +89,7 @@ def demo(*, source: Path, bwlimit: int, once: bool, cache_dir: Path) -> None:
             agreed = all(figure.agrees for figure in figures) and result.complete
             _print_comparison(console, figures, result.bytes, bytes_of(job.destination), agreed=agreed)
             if not once:
-                click.echo(f"\nopen {stack.view_url} (token: {stack.token}); Ctrl-C stops it\n{addresses(stack)}")
+                echo(f"\nopen {stack.view_url} (token: {stack.token}); Ctrl-C stops it\n{addresses(stack)}")
                 stack.run()
     if once and not agreed:
         raise DemoError("the view and the agent disagree")
@@ -116,7 +117,7 @@ def _lines() -> Show:
         nonlocal printed_s
         if task is not None and time.monotonic() - printed_s >= _LINE_EVERY_S:
             printed_s = time.monotonic()
-            click.echo(
+            echo(
                 f"{task['subtask_name']}: {task['progress']} %, {task['replicatesize']:,} of {task['totalsize']:,} "
                 f"bytes, {_rate(task['rate_fast_bps'])}, {task['trend']}, {_ends(task)}, {task['health']}"
             )

@@ -20,6 +20,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
@@ -181,7 +182,7 @@ def _run(settings: EdgeSettings, serving: Serving, workers: int, tracing: Tracin
     if serving.tls is not None:
         serving.tls.context()
     listener = bind(serving)
-    click.echo(f"the edge listens on {address(listener, serving)}", err=True)
+    echo(f"the edge listens on {address(listener, serving)}", err=True)
     if workers == 1:
         return _serve(app, listener, serving, tracing)
     with tempfile.TemporaryDirectory(prefix="taskstream-edge-") as folder:

@@ -7,8 +7,7 @@ import json
 import shlex
 import signal
 
-import click
-
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.local.local_stack import LocalStack
 from taskstream.compose.local.supervised_service import ServiceDied, ServiceEvent, ServiceReady
 from taskstream.compose.remedies import difference_remedy
@@ -26,7 +25,7 @@ _EXAMPLE_REPORT = {
 def print_line(message: str) -> None:
     """Print a line on standard error; a terminal that is gone is ignored."""
     with contextlib.suppress(OSError):
-        click.echo(message, err=True)
+        echo(message, err=True)
 
 
 def print_process_event(event: ServiceEvent) -> None:

@@ -9,6 +9,7 @@ import click
 
 from taskstream.compose.cli.options.kafka_options import cache_dir_option, optional_kafka_options
 from taskstream.compose.cli.options.topic_options import topics_options
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.processes.stack_output import (
     addresses,
     print_difference,
@@ -104,5 +105,5 @@ def up(
         ) as stack,
     ):
         print_line(f"taskstream is up after {time.monotonic() - began_s:.1f} s; Ctrl-C stops it")
-        click.echo(addresses(stack))
+        echo(addresses(stack))
         stack.run()

@@ -13,6 +13,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
@@ -66,5 +67,5 @@ def view(
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
     app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)), command_clock().now_us)
     listener = bind(serving)
-    click.echo(f"the view listens on {address(listener)}", err=True)
+    echo(f"the view listens on {address(listener)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

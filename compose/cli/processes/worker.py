@@ -15,6 +15,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
@@ -95,7 +96,7 @@ def worker(
         signal.signal(number, lambda *_: stop.set())
     metrics = WorkerMetrics()
     with _listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as port:
-        click.echo(f"worker {settings.instance}: metrics at http://{metrics_host}:{port}/metrics", err=True)
+        echo(f"worker {settings.instance}: metrics at http://{metrics_host}:{port}/metrics", err=True)
         run_worker(kafka.config(), ids, settings, metrics, stop.is_set)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -18,15 +17,17 @@ from taskstream.compose.cli.output.formats import (
     parquet_output_option,
     print_json,
     print_rows,
-    printable,
+    time_text,
     write_parquet,
 )
 from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.ranges import Bound
 from taskstream.consumer.rejects.rejects_reader import JudgedReject, RejectsReader
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.terminal_text import terminal_text
 from taskstream.schemas.topics import Topics
 
 _LONGEST_KEY = 60
@@ -88,7 +89,7 @@ def list_rejected(
     else:
         print_rows([_printable_row(row) for row in first_rows(rows, limit)], output)
         if not rows:
-            click.echo("no rejected records", err=True)
+            echo("no rejected records", err=True)
 
 
 def _count(batch: Iterable[JudgedReject], found: dict[str, dict[str, Any]]) -> None:
@@ -127,12 +128,11 @@ def _known(number: int | None) -> str:
 
 
 def _time(judged: JudgedReject) -> str:
-    at = datetime.fromtimestamp((judged.reject.record.timestamp_ms or 0) / 1000, UTC)
-    return at.isoformat(timespec="milliseconds")
+    return time_text(judged.reject.record.timestamp_ms) or "?"
 
 
 def _printable_row(row: Mapping[str, object]) -> dict[str, object]:
-    return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
+    return {name: terminal_text(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 _REASONS = pa.schema(

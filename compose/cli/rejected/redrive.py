@@ -13,6 +13,7 @@ from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import output_option, print_json, print_rows
 from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.rejected.partition_offset import PARTITION_OFFSET
 from taskstream.compose.cli.stop_signals import INTERRUPTED, exit_when_interrupted, stop_event
 from taskstream.compose.kafka_client import KafkaClient
@@ -109,7 +110,7 @@ def redrive_rejected(
         whole, counts = redrive(rejects.judged(spans, driven), choice, drive, stop.is_set, advance)
     _print_counts(counts, output, execute=execute)
     if not whole:
-        click.echo("stopped: redriven records are noted; run the command again for the rest", err=True)
+        echo("stopped: redriven records are noted; run the command again for the rest", err=True)
         click.get_current_context().exit(INTERRUPTED)
     if absent := named - counts.locations:
         raise click.ClickException(f"no rejected record is at {', '.join(sorted(absent))}")
@@ -123,4 +124,4 @@ def _print_counts(counts: RedriveCounts, output: str, *, execute: bool) -> None:
         rows += [{"what": str(why), "records": count} for why, count in sorted(counts.kept.items())]
         print_rows(rows, output)
     if not execute:
-        click.echo("dry run, nothing was written: --execute redrives them", err=True)
+        echo("dry run, nothing was written: --execute redrives them", err=True)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import click
+import numpy as np
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.formats import output_option, print_json, printable
+from taskstream.compose.cli.output.formats import output_option, print_json, time_text
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.rejected.partition_offset import PARTITION_OFFSET
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.consumer.records.event_decoder import EventDecoder
 from taskstream.consumer.rejects.rejected_record import is_note, offsets_in_note, ranges_of, reject_of, shown_headers
 from taskstream.consumer.rejects.rejects_reader import RejectsReader
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.terminal_text import terminal_text
 from taskstream.schemas.topics import Topics
 
 _LINE = 16
@@ -51,13 +54,13 @@ def show_rejected(
         return
     for name, value in fields.items():
         if name != "headers":
-            click.echo(f"{name.replace('_', ' '):<12} {printable(_text(value))}")
+            echo(f"{name.replace('_', ' '):<12} {terminal_text(_text(value))}")
     for each in fields["headers"]:
-        click.echo(f"{'header':<12} {printable(str(each['name']))}: {printable(str(each['value']))}")
+        echo(f"{'header':<12} {terminal_text(str(each['name']))}: {terminal_text(str(each['value']))}")
     for line in dump((record.value or b"")[:most]):
-        click.echo(line)
+        echo(line)
     if len(record.value or b"") > most:
-        click.echo(f"{len(record.value or b'') - most:,} more bytes: show them with --bytes", err=True)
+        echo(f"{len(record.value or b'') - most:,} more bytes: show them with --bytes", err=True)
 
 
 def dump(value: bytes) -> Iterator[str]:
@@ -72,43 +75,41 @@ def _record_fields(record: RawRecord, ids: SchemaIds, driven: set[int]) -> dict[
     reject = reject_of(record)
     return {
         "place": reject.location,
-        "rejected": _time(record.timestamp_ms),
+        "rejected": time_text(record.timestamp_ms),
         "reason": reject.reason,
         "detail": reject.detail,
         "topic": reject.topic,
         "partition": reject.partition,
         "offset": reject.offset,
-        "received": _time(reject.timestamp_ms),
+        "received": time_text(reject.timestamp_ms),
         "drives": reject.redrives,
         "driven": record.offset in driven,
         "key": None if record.key is None else record.key.decode("utf-8", "backslashreplace"),
         "bytes": None if record.value is None else len(record.value),
-        **_decoded(record.value, ids),
+        **_decoded(record.value, -1 if reject.timestamp_ms is None else reject.timestamp_ms, ids),
         "headers": shown_headers(record.headers),
     }
 
 
-def _decoded(value: bytes | None, ids: SchemaIds) -> dict[str, Any]:
-    """What decoding the bytes with this version gives."""
+def _decoded(value: bytes | None, timestamp_ms: int, ids: SchemaIds) -> dict[str, Any]:
+    """What decoding the bytes of a record with this timestamp (-1: none) gives with this version."""
     try:
-        return {"readable_now": True, "now": RecordReader(ids, "ProgressReported").read(value)}
+        record = RecordReader(ids, "ProgressReported").read(value)
     except Undecodable as error:
         return {"readable_now": False, "now": str(error)}
+    rejected = EventDecoder(ids).decode([value], np.array([timestamp_ms], np.int64)).rejected
+    if rejected:
+        return {"readable_now": False, "now": f"{rejected[0].reason}: {rejected[0].detail}"}
+    return {"readable_now": True, "now": record}
 
 
 def _note_fields(record: RawRecord) -> dict[str, Any]:
     return {
         "place": f"{record.partition}:{record.offset}",
-        "note": f"redriven at {_time(record.timestamp_ms)}",
+        "note": f"redriven at {time_text(record.timestamp_ms)}",
         "offsets": ranges_of(offsets_in_note(record)),
         "headers": shown_headers(record.headers),
     }
-
-
-def _time(moment_ms: int | None) -> str | None:
-    if moment_ms is None:
-        return None
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _text(value: object) -> str:

@@ -12,6 +12,7 @@ import click
 import pyarrow as pa
 
 from taskstream.compose.cli.output.formats import counts_text, print_json, print_rows, write_parquet
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.replay.comparison import Compared, Comparison, OnEvents
 from taskstream.consumer.replay.difference import DifferenceExcuse, difference_rows
@@ -97,19 +98,17 @@ def print_totals(summaries: list[dict[str, Any]]) -> None:
     """Print what limits the comparison, and its totals, on standard error."""
     for each in summaries:
         if not each["complete"]:
-            click.echo(
+            echo(
                 f"incomplete: partition {each['partition']} was folded from offset {each['events_from']}; series that "
                 "began before it are not compared",
                 err=True,
             )
     moving = sum(each["not_compared"].get(str(DifferenceExcuse.MOVING), 0) for each in summaries)
     if not all(each["exact"] for each in summaries):
-        click.echo(
-            f"workers are running: series were compared once they stopped changing; {moving:,} did not stop", err=True
-        )
+        echo(f"workers are running: series were compared once they stopped changing; {moving:,} did not stop", err=True)
     same = sum(each["same"] for each in summaries)
     differ = sum(each["differ"] + each["missing"] + each["surplus"] for each in summaries)
-    click.echo(f"{same:,} series are equal to the fold of the events, {differ:,} differ", err=True)
+    echo(f"{same:,} series are equal to the fold of the events, {differ:,} differ", err=True)
 
 
 _DIFFERENCES = pa.schema(

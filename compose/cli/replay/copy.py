@@ -12,6 +12,7 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.offset_bound import BOUND
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import parquet_output_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.replay.record_copying import (
     by_key_option,
     copy_records,
@@ -117,7 +118,7 @@ def copy(
     print_partitions(spans, counts, output)
     print_totals(counts, f"{topic.name} to {to_file or to_topic or to_bootstrap}", execute=execute)
     if gone:
-        click.echo(f"{gone:,} offsets of the range are no longer on the topic", err=True)
+        echo(f"{gone:,} offsets of the range are no longer on the topic", err=True)
     if not complete:
         _print_rest(topic.name, spans, part.positions)
         click.get_current_context().exit(INTERRUPTED)
@@ -141,7 +142,7 @@ def _target_cluster(bootstrap_servers: str, properties: Path | None) -> KafkaCli
 
 
 def _print_rest(topic: str, spans: Mapping[int, OffsetRange], positions: Mapping[int, int]) -> None:
-    click.echo("stopped; continue with --from @FILE, where FILE has these lines:", err=True)
+    echo("stopped; continue with --from @FILE, where FILE has these lines:", err=True)
     for number, span in sorted(spans.items()):
         if positions[number] < span.end:
-            click.echo(f"{topic},{number},{positions[number]}", err=True)
+            echo(f"{topic},{number},{positions[number]}", err=True)

@@ -8,6 +8,7 @@ import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.output.formats import parquet_output_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.replay.record_copying import (
     by_key_option,
     copy_records,
@@ -65,5 +66,5 @@ def load(
     print_partitions(origin.spans, counts, output)
     print_totals(counts, f"{path} to {name}", execute=execute)
     if not complete:
-        click.echo(f"stopped; continue with --skip {part.moved}", err=True)
+        echo(f"stopped; continue with --skip {part.moved}", err=True)
         click.get_current_context().exit(INTERRUPTED)

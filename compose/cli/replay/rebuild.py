@@ -12,6 +12,7 @@ from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import parquet_output_option
 from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.replay.comparison_output import (
     comparison_of,
     differences_of,
@@ -103,7 +104,7 @@ def rebuild(
     print_comparison(summaries, found, output, limit)
     print_totals(summaries)
     if not execute:
-        click.echo("dry run, nothing was written: --execute writes what differs", err=True)
+        echo("dry run, nothing was written: --execute writes what differs", err=True)
 
 
 def _refuse_unknown(group: str, partitions: list[int]) -> None:

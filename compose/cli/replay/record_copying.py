@@ -6,14 +6,14 @@ import contextlib
 import signal
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import pyarrow as pa
 
-from taskstream.compose.cli.output.formats import print_json, print_rows, write_parquet
+from taskstream.compose.cli.output.formats import print_json, print_rows, time_text, write_parquet
 from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import stop_event
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import OffsetRange
@@ -72,7 +72,7 @@ def copy_records(
 def warn_of_broker_timestamps(kafka: KafkaClient, topic: str) -> None:
     """Print a warning if the topic replaces the timestamps of records."""
     if stamps_records(kafka.config(), topic):
-        click.echo(
+        echo(
             f"{topic} has message.timestamp.type=LogAppendTime: Kafka replaces the timestamps of the records", err=True
         )
 
@@ -91,9 +91,9 @@ def print_partitions(spans: Mapping[int, OffsetRange], counts: Mapping[int, Part
 def print_totals(counts: Mapping[int, PartitionCounts], route: str, *, execute: bool) -> None:
     """Print the totals on standard error; `route` says from where to where."""
     count, size = sum(each.records for each in counts.values()), sum(each.bytes for each in counts.values())
-    click.echo(f"{count:,} records, {size:,} bytes, {route}", err=True)
+    echo(f"{count:,} records, {size:,} bytes, {route}", err=True)
     if not execute:
-        click.echo("dry run, nothing was written: --execute copies them", err=True)
+        echo("dry run, nothing was written: --execute copies them", err=True)
 
 
 def _row(number: int, span: OffsetRange, counts: PartitionCounts | None) -> dict[str, Any]:
@@ -104,15 +104,9 @@ def _row(number: int, span: OffsetRange, counts: PartitionCounts | None) -> dict
         "to": span.end,
         "records": counts.records,
         "bytes": counts.bytes,
-        "first": _time(counts.first_ms),
-        "last": _time(counts.last_ms),
+        "first": time_text(counts.first_ms),
+        "last": time_text(counts.last_ms),
     }
-
-
-def _time(timestamp_ms: int | None) -> str | None:
-    if timestamp_ms is None:
-        return None
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 _ROWS = pa.schema(

@@ -21,6 +21,7 @@ from taskstream.compose.cli.output.formats import (
     write_parquet,
 )
 from taskstream.compose.cli.output.progress_bar import progress_bar
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.gc_control import manual_gc
@@ -98,14 +99,14 @@ def state(
                 refold.table.commit()
                 advance(len(records.messages))
     if refold.unreadable:
-        click.echo(f"skipped, as the worker does: {counts_text(refold.unreadable)}", err=True)
+        echo(f"skipped, as the worker does: {counts_text(refold.unreadable)}", err=True)
     _print_state(refold, end, keep_s, output, limit)
 
 
 def _print_gaps(topic: str, spans: dict[int, OffsetRange]) -> None:
     for partition, span in sorted(spans.items()):
         if span.begin > 0:
-            click.echo(
+            echo(
                 f"incomplete: {topic}-{partition} begins at offset {span.begin}; earlier events are gone, and series "
                 "that began before are incomplete",
                 err=True,
@@ -128,7 +129,7 @@ def _print_state(refold: EventFold, end: Bound, keep_s: float, output: str, limi
     else:
         print_rows([_table_row(row) for row in batch.slice(0, limit).to_pylist()], output)
         shown = f", the first {limit:,} shown (--limit)" if slots.size > limit else ""
-        click.echo(f"{slots.size:,} series from {refold.events:,} events{shown}", err=True)
+        echo(f"{slots.size:,} series from {refold.events:,} events{shown}", err=True)
 
 
 def _table_row(row: dict[str, object]) -> dict[str, object]:

@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, printable, rate, row_of, size, span
+from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, rate, row_of, size, span
 from taskstream.compose.task_watch import WatchedTasks
+from taskstream.schemas.terminal_text import terminal_text
 
 _OPTIONAL_COLUMNS: Final = ("project", "last 30", "bytes", "subtask", "trend", "ends")
 """Columns that are omitted on a narrow terminal, in this order."""
@@ -71,7 +72,7 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
 def connection_line(watched: WatchedTasks) -> Text:
     """Whether the tasks are live, behind Kafka, or no longer updated, and why."""
     if watched.lost is not None:
-        return Text(f"not live: {printable(watched.lost)}", style="bold red")
+        return Text(f"not live: {terminal_text(watched.lost)}", style="bold red")
     if watched.lag_s > 2:
         return Text(f"the view is {span(watched.lag_s)} behind Kafka", style="yellow")
     return Text("live; Ctrl-C stops", style="dim")
@@ -108,17 +109,17 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
                 f"{own['subtask']}  {own['done']}  {own['bytes']}  {own['why']}",
             )
         )
-        parts += [Text(f"      {printable(line)}", style="dim") for line in each["process_trace"].splitlines()[:20]]
+        parts += [Text(f"      {terminal_text(line)}", style="dim") for line in each["process_trace"].splitlines()[:20]]
     parts += [Text(), Text("signals", style="bold")]
     parts += [_signal(each) for each in task["signals"]] or [Text("  none", style="dim")]
     if task["signals_problem"] is not None:
-        parts.append(Text(f"  some may be missing: {printable(task['signals_problem'])}", style="yellow"))
+        parts.append(Text(f"  some may be missing: {terminal_text(task['signals_problem'])}", style="yellow"))
     return Group(*parts)
 
 
 def _signal(signal: Mapping[str, Any]) -> Text:
     return Text.assemble(
         f"  {moment(signal['raised_at_ms'])}  ",
-        (f"{printable(signal['signal']).lower().replace('_', ' '):<12}", STYLES.get(signal["after"], "")),
-        f"{printable(signal['text'])}  ({printable(signal['subtask_name'])})",
+        (f"{terminal_text(signal['signal']).lower().replace('_', ' '):<12}", STYLES.get(signal["after"], "")),
+        f"{terminal_text(signal['text'])}  ({terminal_text(signal['subtask_name'])})",
     )

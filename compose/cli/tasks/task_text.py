@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from taskstream.schemas.terminal_text import terminal_text
+
 STYLES: Final = {"SILENT": "magenta", "NO_PROGRESS": "red", "SLOW": "yellow", "OK": "green", "COMPLETE": "dim"}
 _WORDS: Final = {"OK": "moving"}
 _ARROWS: Final = {"STEADY": "→", "SLOWING": "↘", "ACCELERATING": "↗", "WARMING": "…"}
@@ -20,22 +22,22 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
     """The columns of one task, by name."""
     return {
         "health": health_of(task["health"]),
-        "task": printable(task["task_id"]),
-        "project": printable(task["project_id"]),
-        "subtask": printable(task["subtask_name"]),
+        "task": terminal_text(task["task_id"]),
+        "project": terminal_text(task["project_id"]),
+        "subtask": terminal_text(task["subtask_name"]),
         "done": f"{task['progress']} %",
         "bytes": f"{size(task['replicatesize'])} of {size(task['totalsize'])}" if task["totalsize"] else "-",
         "last 30": spark(task["minute_bytes"]),
         "rate": rate_of(task),
         "trend": trend_of(task),
         "ends": ends_of(task, now_ms),
-        "why": printable(task["health_reason"]),
+        "why": terminal_text(task["health_reason"]),
     }
 
 
 def health_of(word: str) -> str:
     """The health as words."""
-    return _WORDS.get(word, printable(word).lower().replace("_", " "))
+    return _WORDS.get(word, terminal_text(word).lower().replace("_", " "))
 
 
 def rate_of(task: Mapping[str, Any]) -> str:
@@ -49,7 +51,7 @@ def trend_of(task: Mapping[str, Any]) -> str:
     if task["health"] in ("COMPLETE", "SILENT", "NO_PROGRESS"):
         return "-"
     change = task["trend_change_pct"]
-    word = printable(task["trend"])
+    word = terminal_text(task["trend"])
     return f"{_ARROWS.get(word, '?')} {word.lower()}" + ("" if change is None else f" {change:+.0f} %")
 
 
@@ -101,8 +103,3 @@ def span(seconds: float) -> str:
 def moment(ms: int | None) -> str:
     """A time in UTC, to the second."""
     return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-
-
-def printable(text: object) -> str:
-    """The text with control characters and bidirectional marks escaped."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(text))

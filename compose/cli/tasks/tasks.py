@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
@@ -15,6 +14,7 @@ from rich.live import Live
 
 from taskstream.compose.cli.options.view_options import view_options
 from taskstream.compose.cli.output.formats import print_rows
+from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_screen
 from taskstream.compose.cli.tasks.task_text import row_of
 from taskstream.compose.errors import ViewError, ViewRefused
@@ -88,11 +88,11 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
         found = client.tasks(wanted, sort, limit)
         if output == "ndjson":
             for task in found:
-                click.echo(json.dumps(task))
+                echo_json(task)
             return
         held = list(found)
         if output == "json":
-            click.echo(json.dumps(held, indent=2))
+            echo_json(held, indent=2)
             return
         now_ms = _now_ms()
         console = Console()
@@ -102,7 +102,7 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
             print_rows([row_of(each, now_ms) for each in held], "table")
         count = client.fleet(wanted)["tasks"] if len(held) == limit else len(held)
         if count > len(held):
-            click.echo(f"{len(held):,} of {count:,} tasks; --limit {count} shows all", err=True)
+            echo(f"{len(held):,} of {count:,} tasks; --limit {count} shows all", err=True)
 
 
 @tasks.command()
@@ -118,7 +118,7 @@ def show(client: ViewClient, task_id: str, project: str | None, output: str) -> 
         console = Console()
         console.print(task_page(task, _now_ms()), soft_wrap=not console.is_terminal)
     else:
-        click.echo(json.dumps(task, indent=2 if output == "json" else None))
+        echo_json(task, indent=2 if output == "json" else None)
 
 
 @tasks.command()
@@ -200,7 +200,7 @@ def _watch_lines(events: Iterator[StreamEvent | StreamLost], fetch: Callable[[],
 
 
 def _print_event(name: str, data: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"event": name, **data}))
+    echo_json({"event": name, **data})
 
 
 def _pause(seconds: float) -> bool:

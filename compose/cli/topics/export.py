@@ -6,15 +6,18 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import BadRange, ExportUnusable
+from taskstream.consumer.export.file_formats import FORMATS, Csv
 from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
@@ -43,6 +46,13 @@ INCOMPLETE = 3
     type=click.Path(path_type=Path, dir_okay=False),
     help="The file to write: FILE.parquet, .arrow, .csv or .ndjson.",
 )
+@click.option(
+    "--csv-formulas",
+    type=click.Choice(["escape", "keep"]),
+    default="escape",
+    help="Text in a .csv file that a spreadsheet would run as a formula, because it begins with = + - @, a tab or a "
+    "carriage return: escape puts an apostrophe before it, keep leaves it.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file when the export is complete.")
 @click.option("--restart", is_flag=True, help="Discard a partial export instead of resuming it.")
 @click.option(
@@ -61,6 +71,7 @@ def export(
     end: str,
     columns: tuple[str, ...],
     path: Path,
+    csv_formulas: str,
     overwrite: bool,
     restart: bool,
     piece_rows: int,
@@ -78,8 +89,12 @@ def export(
         topic = topic_of(Topics(prefix), noun)
         now_ms = round(time.time() * 1000)
         bounds = bound_of(start, now_ms), bound_of(end, now_ms)
-        request = {"topic": topic.name, "from": start, "to": end, "columns": sorted(columns) or None}
-        job = Export(path, request, piece_rows=piece_rows, overwrite=overwrite, restart=restart)
+        request: dict[str, Any] = {"topic": topic.name, "from": start, "to": end, "columns": sorted(columns) or None}
+        keep = csv_formulas == "keep"
+        if keep:
+            request["csv_formulas"] = csv_formulas
+        formats = {**FORMATS, ".csv": Csv(keep_formulas=keep)}
+        job = Export(path, request, piece_rows=piece_rows, overwrite=overwrite, restart=restart, formats=formats)
 
         def batches_of(spans: Mapping[int, OffsetRange]) -> TopicBatches:
             return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows))
@@ -93,11 +108,11 @@ def export(
 
 def _print_progress(batches: TopicBatches, note: ExportProgress) -> None:
     for each in batches.unreadable:
-        click.echo(f"unreadable: {each.partition}:{each.offset} {each.reason}: {each.detail}", err=True)
+        echo(f"unreadable: {each.partition}:{each.offset} {each.reason}: {each.detail}", err=True)
     batches.unreadable.clear()
     done = sum(note.positions[each] - span.begin for each, span in note.spans.items())
     whole = sum(span.end - span.begin for span in note.spans.values())
-    click.echo(f"{note.rows:,} rows, {done:,} of {whole:,} offsets", err=True)
+    echo(f"{note.rows:,} rows, {done:,} of {whole:,} offsets", err=True)
 
 
 def _print_result(note: ExportProgress, path: Path, *, resumed: bool) -> None:
@@ -111,6 +126,6 @@ def _print_result(note: ExportProgress, path: Path, *, resumed: bool) -> None:
         )
     if gone:
         words.append(f"{gone:,} offsets of the range are no longer on the topic")
-    click.echo("; ".join(words), err=True)
+    echo("; ".join(words), err=True)
     if note.rejected or gone:
         sys.exit(INCOMPLETE)

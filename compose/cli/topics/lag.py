@@ -10,6 +10,7 @@ import click
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import output_option, print_rows
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.consumer_groups import GroupLags, PartitionLag
 from taskstream.schemas.topics import Topics
@@ -54,7 +55,7 @@ def lag(
     print_rows([_row(each, now_ms) for each in found], output)
     beyond = [_beyond(each, now_ms, max_records, max_seconds) for each in found]
     for words in filter(None, beyond):
-        click.echo(words, err=True)
+        echo(words, err=True)
     if any(beyond):
         click.get_current_context().exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import click
@@ -10,6 +9,7 @@ import click
 from taskstream.compose.cli.options.registry_options import required_registry_option
 from taskstream.compose.cli.options.topic_options import prefix_option, topics_options
 from taskstream.compose.cli.output.formats import output_option, print_rows
+from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.remedies import message_of
 from taskstream.schemas.catalog import named, released
 from taskstream.schemas.description.asyncapi import document
@@ -54,7 +54,7 @@ def list_schemas(prefix: str, output: str) -> None:
 def show(title: str) -> None:
     """Print the Avro schema TITLE, such as ProgressReported.v2, as JSON."""
     try:
-        click.echo(named(title).text, nl=False)
+        echo(named(title).text, nl=False)
     except UnknownSchema as error:
         raise click.UsageError(message_of(error)) from error
 
@@ -63,7 +63,7 @@ def show(title: str) -> None:
 @topics_options
 def asyncapi(topics: Topics) -> None:
     """Print the topics with their keys, headers and values as an AsyncAPI 3.0.0 document in JSON."""
-    click.echo(json.dumps(document(topics), indent=2, ensure_ascii=False))
+    echo_json(document(topics), indent=2)
 
 
 @schemas.command

@@ -10,6 +10,7 @@ import click
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.stop_signals import stop_event
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import BadRange
@@ -79,7 +80,7 @@ def tail(
         spans = Cluster(kafka.config()).pinned(topic.name, *bounds)
         records = TopicTail(kafka.config(), topic.name, spans, to_the_end=end is not None)
         if end is None:
-            click.echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C stops it", err=True)
+            echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C stops it", err=True)
         _print_records(records, RecordDecoder(topic, ids), wanted, count, output)
     except BadRange as error:
         raise click.UsageError(str(error)) from error
@@ -95,12 +96,12 @@ def _print_records(
         for messages in batches:
             if tail.problem != problem:
                 problem = tail.problem
-                click.echo(f"Kafka: {problem or 'available again'}", err=True)
+                echo(f"Kafka: {problem or 'available again'}", err=True)
             for seen in map(decoder.decode, messages):
                 if stop.is_set() or left == 0:
                     break
                 if wanted.matches(seen):
-                    click.echo(format_record(seen))
+                    echo(format_record(seen))
                     left -= 1
             if stop.is_set() or left == 0:
                 return

@@ -9,6 +9,7 @@ import click
 from taskstream.compose.cli.options.kafka_options import kafka_options, optional_kafka_options
 from taskstream.compose.cli.options.topic_options import replication_option, topics_options
 from taskstream.compose.cli.output.formats import output_option, print_rows
+from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import CLUSTER_DEFAULT, create_topics, found_topics
@@ -71,7 +72,7 @@ def check(topics: Topics, kafka: KafkaClient, output: str) -> None:
     if output == "json":
         print_rows([_difference_row(each) for each in differ], output)
     elif not differ:
-        click.echo(f"the topics of {topics.prefix} are as declared")
+        echo(f"the topics of {topics.prefix} are as declared")
     _exit_if_fatal(differ, printed=output == "json")
 
 
@@ -79,9 +80,7 @@ def _exit_if_fatal(differ: Sequence[Difference], *, printed: bool = False) -> No
     """Print the differences on standard error unless they are printed already; exit with 1 if one is fatal."""
     if not printed:
         for each in differ:
-            click.echo(
-                f"{'wrong' if each.fatal else 'note'}: {each.topic} {each.what}: {difference_remedy(each)}", err=True
-            )
+            echo(f"{'wrong' if each.fatal else 'note'}: {each.topic} {each.what}: {difference_remedy(each)}", err=True)
     if any(each.fatal for each in differ):
         click.get_current_context().exit(1)
 

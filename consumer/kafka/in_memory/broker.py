@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 Headers = Sequence[tuple[str, str | bytes | None]]
 
@@ -83,7 +83,7 @@ class InMemoryBroker:
                 key=record.key,
                 value=record.value,
                 headers=headers or None,
-                timestamp=(1, 0),
+                timestamp=(TIMESTAMP_NOT_AVAILABLE, -1),
             )
         )
 

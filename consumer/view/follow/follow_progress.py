@@ -22,7 +22,7 @@ class FollowProgress:
         self.problem: str | None = "not connected to Kafka yet"
         """Why no records are read or decoded at the moment; None: nothing."""
         self.unreadable = 0
-        """How many records could not be decoded, and were left out."""
+        """How many records were left out: not decodable, outside of their bounds, or under a foreign key."""
 
     @property
     def records_behind(self) -> int:

@@ -68,7 +68,7 @@ class Upkeep:
     async def _running(self, name: str, coroutine: Coroutine[Any, Any, None]) -> Any:
         def on_end(task: asyncio.Task[None]) -> None:
             if not task.cancelled():
-                self.broken = f"{name} ended: {task.exception()!r}"
+                self.broken = f"{name} ended: {type(task.exception()).__name__}"
                 _log.error("broken", what=name, exc_info=task.exception())
 
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -96,7 +96,7 @@ class ViewMetrics(Collector):
         for name, text, value in (
             (
                 "view_unreadable_records",
-                "State records skipped because they could not be decoded.",
+                "State records skipped: not decodable, outside of their bounds, or under the key of another series.",
                 self._progress.unreadable,
             ),
             ("view_stream_cut", "Streams closed because the client did not read them.", self._feed.cut),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Message
 
+from taskstream.consumer.records.record_bounds import SIGNAL_RANGES, ambiguous_names, outside_ranges
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
@@ -21,7 +24,7 @@ class RaisedSignals:
 
     signals: Sequence[RaisedSignal]
     unreadable: int
-    """How many records could not be decoded, and were left out."""
+    """How many records were left out: not decodable, outside of their bounds, or under the key of another task."""
 
 
 class SignalDecoder:
@@ -37,9 +40,15 @@ class SignalDecoder:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.
         """
         decoded = self._reader.read([record.value() for record in records])
-        columns = (_plain(decoded.batch.column(name)) for name in _NAMES)
+        batch = decoded.batch
+        tasks = pc.binary_join_element_wise(batch.column("project_id"), batch.column("task_id"), "/").to_pylist()
+        bad = set(outside_ranges(batch, SIGNAL_RANGES)) | set(ambiguous_names(batch))
+        bad |= {row for row, index in enumerate(decoded.kept.tolist()) if records[index].key() != tasks[row].encode()}
+        if bad:
+            batch = batch.take(pa.array(np.delete(np.arange(batch.num_rows), list(bad))))
+        columns = (_plain(batch.column(name)) for name in _NAMES)
         signals = [RaisedSignal(*values) for values in zip(*columns, strict=True)]
-        return RaisedSignals(signals, len(decoded.rejected))
+        return RaisedSignals(signals, len(records) - len(signals))
 
 
 def _plain(column: pa.Array) -> list[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 
 from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, difference_rows, judge
 from taskstream.consumer.replay.refold import EventFold, PublishedRows
@@ -26,6 +27,9 @@ class Event:
         record = {"event_id": "e", "project_id": "p", "task_id": task, "received_at": received_at, "progress": 1}
         record |= {"subtask_name": "S", "replicatesize": replicated, "totalsize": 100, "process_trace": ""}
         self._value = RecordWriter(IDS, newest("ProgressReported")).write(record | {"agent_time": None})
+
+    def timestamp(self) -> tuple[int, int]:
+        return TIMESTAMP_NOT_AVAILABLE, -1
 
     def value(self) -> bytes:
         return self._value

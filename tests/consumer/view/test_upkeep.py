@@ -96,3 +96,4 @@ def test_following_that_ended_is_told_and_nobody_is_answered_with_what_is_old():
     assert (alive[0], ready[0], tasks[0]) == (503, 503, 503)
     assert "following the state topic ended: ZeroDivisionError" in ready[1]["checks"]["upkeep"]
     assert "must be restarted" in tasks[1]["error_msg"]
+    assert "a mistake" not in str((alive, ready, tasks)), "the text of an exception is for the log alone"

@@ -30,6 +30,7 @@ from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
+from tests.private_files import write_private
 from tests.waiting import wait_until
 
 MB = 1_000_000
@@ -244,7 +245,7 @@ def running_view(
 ) -> Iterator[RunningView]:
     tokens = {name: f"token-of-{name}" for name in ROLES}
     file = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
-    file.write_text("".join(token_line(tokens[name], *ROLES[name]) + "\n" for name in ROLES))
+    write_private(file, "".join(token_line(tokens[name], *ROLES[name]) + "\n" for name in ROLES))
     log = file.with_suffix(".log")
     arguments = ["view", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", str(port)]
     command = [

@@ -17,6 +17,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import (
     IDS,
+    SENT_AT_MS,
     Fleet,
     committed,
     newest_by_key,
@@ -41,7 +42,7 @@ def more(broker: KafkaClient, topics: Topics, fleet: Fleet, count: int) -> None:
     sending = producer(broker.bootstrap_servers)
     for _ in range(count):
         key, value = fleet.event()
-        sending.produce(topics.progress.name, value, key)
+        sending.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
     assert sending.flush(30) == 0
 
 

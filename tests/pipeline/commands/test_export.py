@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -201,3 +202,31 @@ def test_batches_in_python_are_what_polars_and_duckdb_take(broker, topics):
 
     assert frame.columns == ["partition", "offset", "timestamp", "task_id", "replicatesize"]
     assert (frame.height, frame["replicatesize"].sum()) == total
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "a=1", "")
+
+
+@pytest.mark.parametrize(("option", "mark"), [((), "'"), (("--csv-formulas", "keep"), "")])
+def test_a_spreadsheet_runs_no_formula_of_an_agent_unless_it_is_asked_to(broker, topics, tmp_path, option, mark):
+    example = json.loads((Path("schemas/examples") / "ProgressReported.v2.json").read_text("utf-8"))["typical"]
+    writer = RecordWriter(IDS, named("ProgressReported.v2"))
+    put(broker, topics, *(writer.write(example | {"process_trace": each}) for each in FORMULAS))
+    path = tmp_path / "events.csv"
+
+    assert export(broker, topics, path, "--column", "process_trace", *option).exit_code == 0
+    with path.open(encoding="utf-8", newline="") as file:
+        traces = [row["process_trace"] for row in csv.DictReader(file)]
+    assert traces == [*(mark + each for each in FORMULAS[:6]), *FORMULAS[6:]]
+
+
+def test_ndjson_escapes_what_controls_a_terminal_and_keeps_the_value(broker, topics, tmp_path):
+    example = json.loads((Path("schemas/examples") / "ProgressReported.v2.json").read_text("utf-8"))["typical"]
+    trace = "\x1b[2J\x7f\x9b5m \N{RIGHT-TO-LEFT OVERRIDE}abc\N{LINE SEPARATOR} äöü 🎉"
+    put(broker, topics, RecordWriter(IDS, named("ProgressReported.v2")).write(example | {"process_trace": trace}))
+    path = tmp_path / "events.ndjson"
+
+    assert export(broker, topics, path).exit_code == 0
+    assert all(line.isprintable() for line in path.read_text("utf-8").split("\n"))
+    (row,) = rows_in(path)
+    assert row["process_trace"] == trace

@@ -144,7 +144,7 @@ def test_state_tells_that_the_topic_no_longer_begins_at_its_beginning(broker: Ka
 
 def test_both_versions_are_folded_and_a_broken_record_is_left_out(broker: KafkaClient, topics: Topics):
     v1, v2 = (RecordWriter(IDS, named(f"ProgressReported.v{number}")) for number in (1, 2))
-    for value in (event(v1, 1000, 1), b"\x00nonsense", event(v2, 1005, 2)):
+    for value in (event(v1, HOUR_AGO, 1), b"\x00nonsense", event(v2, HOUR_AGO + 5, 2)):
         put(broker, topics.progress.name, "p/t", value, 0)
 
     result = replay(broker, topics, "state", "--as-of", "latest", "-o", "json")
@@ -276,12 +276,12 @@ def test_nothing_differs_while_workers_are_at_work(broker: KafkaClient, topics: 
 
 _SEND = """
 import sys, time
-from tests.pipeline.streams import Fleet, producer
+from tests.pipeline.streams import SENT_AT_MS, Fleet, producer
 sending, fleet = producer(sys.argv[1]), Fleet(20, 5)
 while True:
     for _ in range(20):
         key, value = fleet.event()
-        sending.produce(sys.argv[2], value, key)
+        sending.produce(sys.argv[2], value, key, timestamp=SENT_AT_MS)
     sending.poll(0)
     time.sleep(0.02)
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 from tests.producer.edges import REPORT, RunningEdge
@@ -75,3 +77,27 @@ def test_a_batch_may_come_in_gzip_and_be_validated_only(edge):
 
 def test_a_batch_needs_a_token(edge):
     assert post(edge, [report("t")], X_Auth_Token="wrong").status == 401
+
+
+def test_a_batch_is_refused_by_its_count_before_its_lines_are_parsed(edge):
+    body = gzip.compress(b"{\n" * 500_000)
+    used_before = cpu_s(edge)
+    answer = post(edge, body, Content_Type="application/x-ndjson", Content_Encoding="gzip")
+    assert answer.status == 400
+    assert "more than 50 reports" in answer.json()["detail"]
+    assert cpu_s(edge) - used_before < 0.5
+
+
+def test_an_answer_lists_the_first_problems_and_codes_of_the_others(edge):
+    answer = post(edge, [report("a"), *({} for _ in range(49))])
+    assert answer.status == 207
+    refused = answer.json()[1:]
+    assert all(each["errors"] for each in refused[:20])
+    assert refused[20] == {"status": 400, "error_code": "TASKSTREAM.0400", "retriable": False, "number": 21}
+    assert len(answer.data) < 100_000
+
+
+def cpu_s(edge: RunningEdge) -> float:
+    """Processor seconds that the edge has used."""
+    stat = Path(f"/proc/{edge.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")

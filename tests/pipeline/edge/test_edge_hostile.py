@@ -50,7 +50,7 @@ def test_headers_that_dribble_in_are_cut_while_others_are_served(edge, hostile):
     before_mb = peak_begins(edge)
 
     async def meanwhile():
-        loris = asyncio.ensure_future(hostile.dribble(300))
+        loris = asyncio.ensure_future(hostile.slow_loris(300))
         good = []
         while not loris.done():
             good.append(await served(edge))

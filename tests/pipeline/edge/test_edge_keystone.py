@@ -16,6 +16,7 @@ from taskstream.producer.callers.keystone_settings import KeystoneSettings
 from taskstream.producer.errors import IdentityUnavailable
 from tests.keystone.environment import KeystoneMissing, bring_keystone
 from tests.keystone.service import Keystone
+from tests.private_files import write_private
 from tests.producer.edges import running_edge
 from tests.waiting import wait_until
 
@@ -53,7 +54,7 @@ def shortly(keystone) -> Iterator[Keystone]:
 def settings_file(keystone: Keystone, folder: Path, **members: object) -> Path:
     path = folder / f"keystone-{secrets.token_hex(4)}.json"
     known = {"url": keystone.url, "username": "taskstream", "password": PASSWORD, "project": "service"}
-    path.write_text(json.dumps({**known, **members}))
+    write_private(path, json.dumps({**known, **members}))
     return path
 
 

@@ -12,6 +12,7 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 from huaweicloudsdksms.v3 import SmsClient, UpdateTaskSpeedReq, UpdateTaskSpeedRequest
 
+from tests.private_files import write_private
 from tests.producer.edges import REPORT, running_edge
 
 ACCESS, SECRET = "AK12345", "a secret of some length"
@@ -26,7 +27,7 @@ def signing_edge(broker, edge_topics, tmp_path_factory):
         {"access": "READER", "secret": SECRET, "project": "project-7", "roles": ["read"]},
         {"access": "TEMP", "secret": SECRET, "project": "project-7", "roles": ["report"], "security_token": "tok"},
     ]
-    keys.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    write_private(keys, "".join(json.dumps(entry) + "\n" for entry in entries))
     with running_edge(broker, edge_topics.prefix, folder, "--keys", str(keys)) as running:
         yield running
 

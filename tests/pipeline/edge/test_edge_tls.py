@@ -15,6 +15,7 @@ from huaweicloudsdkcore.http.http_config import HttpConfig
 from huaweicloudsdksms.v3 import SmsClient, UpdateTaskSpeedReq, UpdateTaskSpeedRequest
 
 from tests.pipeline.edge.certificates import Authority, Pair
+from tests.private_files import write_private
 from tests.producer.edges import REPORT, running_edge
 
 
@@ -39,7 +40,7 @@ def secure(broker, edge_topics, tmp_path_factory, authority, server):
     """An edge that shows a certificate and asks for none, and knows an access key."""
     folder = tmp_path_factory.mktemp("secure")
     keys = folder / "keys"
-    keys.write_text(json.dumps({"access": "AK", "secret": "SK", "project": "p", "roles": ["report"]}) + "\n")
+    write_private(keys, json.dumps({"access": "AK", "secret": "SK", "project": "p", "roles": ["report"]}) + "\n")
     options = ["--tls-cert", str(server.certificate), "--tls-key", str(server.key), "--keys", str(keys)]
     trust = {"ca_certs": str(authority.file), "cert_reqs": "CERT_REQUIRED"}
     with running_edge(broker, edge_topics.prefix, folder, *options, tls=trust) as running:
@@ -133,7 +134,7 @@ def test_a_certificate_does_not_stand_for_a_token(closed):
 def told(tmp_path: Path, *options: str) -> tuple[int, str]:
     """The exit code and the words of an edge that cannot start."""
     tokens = tmp_path / "tokens"
-    tokens.touch()
+    tokens.touch(0o600)
     program = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "edge", "--bootstrap-servers"]
     done = subprocess.run(
         [*program, "127.0.0.1:1", "--port", "0", "--tokens", tokens, *options],

@@ -98,7 +98,7 @@ def test_without_the_option_nothing_of_it_is_imported():
 
 def test_without_the_extra_the_option_is_told_what_is_missing(tmp_path):
     tokens = tmp_path / "tokens"
-    tokens.touch()
+    tokens.touch(0o600)
     code = "import sys; sys.modules['opentelemetry'] = None; from taskstream.compose.cli import main; main()"
     options = ["--bootstrap-servers", "127.0.0.1:1", "--tokens", tokens, "--otel-endpoint", "http://127.0.0.1:9"]
     done = subprocess.run(

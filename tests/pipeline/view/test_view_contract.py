@@ -18,6 +18,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series import Signal
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
+from tests.private_files import write_private
 from tests.waiting import wait_until
 
 SECRET = "a secret of some length"
@@ -43,7 +44,7 @@ def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempP
         {"access": "OTHER", "secret": SECRET, "project": "project-2", "roles": ["read"]},
         {"access": "REPORTS", "secret": SECRET, "project": "project-1", "roles": ["report"]},
     ]
-    keys.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    write_private(keys, "".join(json.dumps(entry) + "\n" for entry in entries))
     with running_view(broker, states.topics.prefix, folder, "--keys", str(keys)) as running:
         wait_until(lambda: len(running.shown("/tasks/t-1")["signals"]) == len(Signal))
         yield running

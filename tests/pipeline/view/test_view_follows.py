@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
@@ -11,6 +13,11 @@ from huaweicloudsdksms.v3 import ListTasksRequest, ShowTaskRequest, SmsClient
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.state_records import state_batch
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.waiting import wait_until
@@ -177,3 +184,31 @@ def test_a_view_of_a_topic_that_does_not_exist_is_unready_and_says_why(broker, t
         create_topics(broker.config(), Topics(topic_prefix, partitions=2))
         wait_until(lambda: early.get("/readyz").status == 200)
         assert early.shown("/v3/tasks")["count"] == 0
+
+
+@pytest.mark.parametrize("minutes", [31, 100_000])
+def test_a_row_that_no_worker_writes_is_counted_and_stops_no_view(broker, tmp_path, minutes):
+    states, now = new_state_topic(broker), now_us()
+    good = SeriesTable()
+    good.put(["p/t/S"], series(now), np.array([""], object), np.array([None], object))
+    (row,) = state_batch(good, good.find(["p/t/S"])).to_pylist()
+    forged = RecordWriter(TableIds(), newest("SeriesState")).write(
+        {name: in_us(value) for name, value in row.items()} | {"minute_bytes": [1] * minutes}
+    )
+    states.put_bytes("p/t/S", forged)
+    with running_view(broker, states.topics.prefix, tmp_path) as view:
+        wait_until(lambda: view.shown("/readyz")["unreadable"] == 1)
+        states.put_bytes("p/t/S", forged)
+        states.put({"p/u/S": series(now)})
+        wait_until(lambda: view.get("/v3/tasks/u").status == 200)
+        assert view.get("/v3/tasks/t").status == 404
+        assert view.shown("/readyz")["unreadable"] == 2
+        assert "taskstream_view_unreadable_records_total 2" in view.get("/metrics").data.decode()
+        assert view.stop() == 0
+
+
+def in_us(value: object) -> object:
+    """The microseconds since 1970 of a time, and anything else as it is."""
+    if isinstance(value, datetime):
+        return (value - datetime(1970, 1, 1, tzinfo=value.tzinfo)) // timedelta(microseconds=1)
+    return value

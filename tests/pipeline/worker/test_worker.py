@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
+from confluent_kafka import Message
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
@@ -170,3 +172,32 @@ def test_a_series_without_reports_for_a_week_gets_a_tombstone_and_may_return(bro
     )
     assert records([again], "SeriesState")[0]["reports"] == 1
     assert len(rows) == 2
+
+
+def test_records_that_no_fold_could_process_are_rejected_and_the_worker_works_on(broker, topics, tmp_path):
+    bootstrap, now_us = broker.bootstrap_servers, int(time.time() * S)
+    hostile = [
+        report(1, now_us + 2 * 3_600 * S, 100),
+        report(1, 2**31 * 60 * S, 100),
+        report(1, 0, 100),
+        report(1, now_us, 100, progress=101),
+        report(1, now_us, -1),
+        report(1, now_us, 100, process_trace="x" * 900_000),
+        report(1, now_us, 100, migrate_speed=float("inf")),
+    ]
+    sender = producer(bootstrap)
+    for key, value in [report(1, now_us, 100), *hostile, report(1, now_us + S, 200)]:
+        sender.produce(topics.progress.name, value, key)
+    assert sender.flush(30) == 0
+    with worker(bootstrap, topics, tmp_path, "w", "--reject-share", "1") as process:
+        wait_until(lambda: committed(bootstrap, topics) == len(hostile) + 2)
+        wait_until(lambda: measured(tmp_path, "rejected_total") == len(hostile))
+        assert process.poll() is None
+    kept = [dict(each.headers())["taskstream_reason"] for each in read_all(bootstrap, topics.rejected.name)]
+    assert kept == [b"out_of_bounds"] * len(hostile)
+    (row,) = records(list(newest_messages(read_all(bootstrap, topics.state.name))), "SeriesState")
+    assert (row["reports"], row["replicatesize"]) == (2, 200)
+
+
+def newest_messages(messages: Sequence[Message]) -> Iterable[Message]:
+    return {message.key(): message for message in messages}.values()

@@ -15,6 +15,7 @@ from taskstream.producer.errors import CredentialsUnusable, IdentityUnavailable
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.http.request import HttpRequest
+from tests.private_files import write_private
 
 
 class FakeIdentity:
@@ -156,7 +157,7 @@ FILE = {"url": "https://iam", "username": "u", "password": "sesame", "project": 
 
 def settings_of(tmp_path, document):
     path = tmp_path / "keystone.json"
-    path.write_text(document if isinstance(document, str) else json.dumps(document))
+    write_private(path, document if isinstance(document, str) else json.dumps(document))
     return read_keystone_settings(path)
 
 

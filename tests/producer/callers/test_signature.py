@@ -17,6 +17,7 @@ from taskstream.producer.callers.signature_uses import USES, SignatureUses
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.request import HttpRequest
+from tests.private_files import write_private
 
 NOW = dt.datetime(2026, 11, 23, 9, 0, 0, tzinfo=dt.UTC)
 LINE = {"access": "AK", "secret": "sesame", "project": "p", "roles": ["report"]}
@@ -35,7 +36,7 @@ class SentRequest(NamedTuple):
 @pytest.fixture
 def keys(tmp_path):
     path = tmp_path / "keys"
-    path.write_text(json.dumps(LINE) + "\n")
+    write_private(path, json.dumps(LINE) + "\n")
     made = SignatureKeys(path, print, clock_s=NOW.timestamp)
     made.load()
     return made

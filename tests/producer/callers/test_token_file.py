@@ -10,6 +10,7 @@ from taskstream.producer.callers.token_file import TokenFile, parse_tokens, toke
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.http.request import HttpRequest
+from tests.private_files import write_private
 
 
 class Clock:
@@ -27,7 +28,7 @@ def ask(tokens, token):
 @pytest.fixture
 def path(tmp_path):
     made = tmp_path / "tokens"
-    made.write_text("# who may\n\n" + token_line("open sesame", "p", [Role.REPORT]) + "\n")
+    write_private(made, "# who may\n\n" + token_line("open sesame", "p", [Role.REPORT]) + "\n")
     return made
 
 
@@ -61,7 +62,7 @@ def test_a_file_that_became_unreadable_leaves_the_last_one_in_force(path):
     path.write_text("{")
     clock.now = 1.0
     assert ask(tokens, "open sesame") is not None
-    assert "stay in force" in problems[0]
+    assert "keep their access" in problems[0]
 
 
 def test_a_missing_file_is_told_at_the_start(tmp_path):
@@ -83,3 +84,59 @@ def test_a_missing_file_is_told_at_the_start(tmp_path):
 def test_a_wrong_line_is_told_by_its_number(line):
     with pytest.raises(CredentialsUnusable, match="line 1"):
         parse_tokens([line], "tokens")
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
+def test_a_file_that_others_may_read_or_write_is_refused_with_the_command_that_mends_it(path, mode):
+    path.chmod(mode)
+    with pytest.raises(CredentialsUnusable, match=f"mode {mode:o}.*run `chmod 600 {path}`"):
+        TokenFile(path, print).load()
+
+
+def test_a_file_that_others_may_write_from_now_on_is_not_read_again(path):
+    clock, problems = Clock(), []
+    tokens = TokenFile(path, problems.append, clock)
+    tokens.load()
+    path.write_text(token_line("forged", "q", [Role.OPERATE]) + "\n")
+    path.chmod(0o666)
+    clock.now = 1.0
+    assert ask(tokens, "forged") is None
+    assert "chmod 600" in problems[0]
+    path.chmod(0o600)
+    clock.now = 2.0
+    assert ask(tokens, "forged") is not None
+
+
+def test_a_deleted_file_is_reported_once_and_its_tokens_keep_their_access(path):
+    clock, problems = Clock(), []
+    tokens = TokenFile(path, problems.append, clock)
+    tokens.load()
+    path.unlink()
+    for second in range(1, 6):
+        clock.now = float(second)
+        assert ask(tokens, "open sesame") is not None
+    (problem,) = problems
+    assert "keep their access until the process restarts" in problem
+
+
+def test_a_file_that_is_there_again_and_deleted_again_is_reported_again(path):
+    clock, problems = Clock(), []
+    tokens = TokenFile(path, problems.append, clock)
+    tokens.load()
+    for second in (1.0, 3.0):
+        path.unlink()
+        clock.now = second
+        ask(tokens, "x")
+        write_private(path, token_line("new", "q", [Role.READ]) + "\n")
+        clock.now = second + 1.0
+        assert ask(tokens, "new") is not None
+    assert len(problems) == 2
+
+
+def test_an_empty_file_revokes_all_access(path):
+    clock = Clock()
+    tokens = TokenFile(path, print, clock)
+    tokens.load()
+    path.write_text("")
+    clock.now = 1.0
+    assert ask(tokens, "open sesame") is None

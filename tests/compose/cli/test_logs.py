@@ -1,0 +1,58 @@
+"""What a log must not hold: local variables, messages of unexpected exceptions, and control characters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from taskstream.compose.cli.output.logs import log_to_standard_error
+
+TOKEN = "the-token-of-somebody"
+
+
+def fail(token: str) -> None:
+    kept = f"{token}!"
+    raise ValueError(f"cannot read {kept}")
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    handlers = list(logging.getLogger().handlers)
+    log_to_standard_error()
+    yield
+    logging.getLogger().handlers = handlers
+    structlog.reset_defaults()
+
+
+def test_an_exception_is_logged_by_its_type_and_place_and_without_any_value(capsys: pytest.CaptureFixture[str]):
+    try:
+        fail(TOKEN)
+    except ValueError as error:
+        structlog.get_logger("t").error("broken", exc_info=error)
+    written = capsys.readouterr().err
+    assert "builtins.ValueError" in written
+    assert "test_logs.py" in written
+    assert "in fail" in written
+    assert TOKEN not in written
+
+
+def test_the_log_of_a_library_has_no_value_either(capsys: pytest.CaptureFixture[str]):
+    try:
+        fail(TOKEN)
+    except ValueError:
+        logging.getLogger("uvicorn.error").exception("Exception in ASGI application\n")
+    written = capsys.readouterr().err
+    assert "Exception in ASGI application" in written
+    assert "in fail" in written
+    assert TOKEN not in written
+
+
+def test_a_value_cannot_control_the_terminal_or_begin_a_line(capsys: pytest.CaptureFixture[str]):
+    structlog.get_logger("t").warning("refused", problem="a\x1b[2J\nb\u202e" + "x" * 10_000)
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert r"a\x1b[2J\nb\u202ex" in written
+    assert len(written) < 3_000
