@@ -100,11 +100,15 @@ class PartitionLag:
 
 
 class GroupLags:
-    """Asks a cluster about consumer groups. `config` is librdkafka's."""
+    """Asks a cluster about consumer groups, with admin clients that the first question creates.
+
+    `config` is librdkafka's.
+    """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = {"log_level": 0, **config}
         self._cluster = Cluster(config)
+        self._admin_or_none: QuietAdmin | None = None
 
     def names(self) -> list[str]:
         """All groups of the cluster that this user may see.
@@ -112,7 +116,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = QuietAdmin(self._config)
+        admin = self._admin()
 
         def ask() -> Any:
             return admin.list_consumer_groups(request_timeout=_LAG_CALL_S).result()
@@ -126,7 +130,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        found = _described(QuietAdmin(self._config), group, _LAG_CALL_S, _LAG_LIMIT)
+        found = _described(self._admin(), group, _LAG_CALL_S, _LAG_LIMIT)
         return {
             (held.topic, held.partition): f"{member.group_instance_id or member.client_id}@{member.host.lstrip('/')}"
             for member in (found.members if found else ())
@@ -139,7 +143,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = QuietAdmin(self._config)
+        admin = self._admin()
 
         def ask() -> Any:
             asked = [ConsumerGroupTopicPartitions(group)]
@@ -161,6 +165,19 @@ class GroupLags:
         """
         committed, members = self.committed(group), self.members(group)
         return [lag for topic in topics for lag in self._of_topic(group, topic, committed.get(topic, {}), members)]
+
+    def unread(self, group: str, topic: str) -> list[PartitionLag]:
+        """As `lag` for one topic, without the members: the group is not described.
+
+        Raises:
+            KafkaFailed: Kafka did not answer, or has no such topic.
+        """
+        return self._of_topic(group, topic, self.committed(group).get(topic, {}), {})
+
+    def _admin(self) -> QuietAdmin:
+        if self._admin_or_none is None:
+            self._admin_or_none = QuietAdmin(self._config)
+        return self._admin_or_none
 
     def _of_topic(
         self, group: str, topic: str, committed: Mapping[int, int], members: Mapping[tuple[str, int], str]

@@ -33,6 +33,12 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
     }
 
 
+def pipeline_text(document: Mapping[str, Any]) -> str | None:
+    """The view's sentence about workers that are behind, from a response or a beat; None when there is none."""
+    text = (document.get("pipeline") or {}).get("text")
+    return None if text is None else printable(text)
+
+
 def health_of(word: str) -> str:
     """The health as words."""
     return _WORDS.get(word, printable(word).lower().replace("_", " "))

@@ -35,6 +35,7 @@ LONGEST_ID = 255
 
 def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, with all its subtasks."""
+    now_us = model.judged_at(now_us)
     return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
 
 
@@ -44,6 +45,7 @@ def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now
     Raises:
         ApiError: INVALID_FIELD for a parameter that breaks its bound.
     """
+    now_us = model.judged_at(now_us)
     limit = integer_parameter(parameters, "limit", DEFAULT, 0, MOST)
     offset = integer_parameter(parameters, "offset", 0, 0, FARTHEST)
     state = parameters.get("state")

@@ -16,6 +16,7 @@ from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, Health,
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.json.health_reason import health_reason
+from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.json.signal_json import signal_json
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -26,6 +27,7 @@ _NAMES = ROW.names or ()
 
 def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task as a list and the stream show it: its current subtask."""
+    now_us = model.judged_at(now_us)
     project_id, task_id = model.tasks.name_of(task)
     slot = int(model.tasks.current[task])
     health, since = Health(int(model.health[task])), int(model.health_since[task])
@@ -40,15 +42,17 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
 
 def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], now_us: int) -> dict[str, Any]:
     """One task with all its subtasks, in the order of their first reports. signals: those of the task, oldest first."""
+    judged_at_us = model.judged_at(now_us)
     slots = model.tasks.series_of(task)
-    healths, sinces = health_of(model.table.rows, slots, now_us, model.bucket_us)
+    healths, sinces = health_of(model.table.rows, slots, judged_at_us, model.bucket_us)
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
-        series.append(_series_summary(model, slot, Health(health), since, now_us) | _series_detail(model, slot))
+        series.append(_series_summary(model, slot, Health(health), since, judged_at_us) | _series_detail(model, slot))
     return task_summary(model, task, now_us) | {
         "bucket_s": model.bucket_us / US_PER_S,
         "subtasks": series,
         "signals": [signal_json(each, model.bucket_us) for each in signals],
+        "pipeline": pipeline_json(model.pipeline, now_us),
     }
 
 

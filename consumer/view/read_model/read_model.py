@@ -17,6 +17,7 @@ from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks, health_of
+from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
 
 Ints = npt.NDArray[np.int64]
 GONE_KEPT: Final = 10_000
@@ -42,6 +43,8 @@ class ReadModel:
     def __init__(self, settings: Settings) -> None:
         self.table = SeriesTable(settings)
         self.tasks = Tasks(self.table)
+        self.pipeline = PipelineLag()
+        """How far the rows are behind the reports, as last known."""
         self.version = 0
         """The version of the latest change."""
         self.changed: Ints = np.zeros(0, np.int64)
@@ -58,6 +61,10 @@ class ReadModel:
     def bucket_us(self) -> int:
         """The width of a minute (one bucket) in microseconds."""
         return self.table.settings.bucket_us
+
+    def judged_at(self, now_us: int) -> int:
+        """The time by which health is judged: earlier than now while the workers are behind."""
+        return self.pipeline.judged_at(now_us)
 
     def apply(self, changes: StateChanges, now_us: int) -> None:
         """Apply a batch of changes to the rows, the tasks and their health."""
@@ -118,7 +125,7 @@ class ReadModel:
         return column
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
-        return health_of(self.table.rows, self.tasks.current[tasks], now_us, self.bucket_us)
+        return health_of(self.table.rows, self.tasks.current[tasks], self.judged_at(now_us), self.bucket_us)
 
     def _record_change(self, tasks: Ints) -> None:
         self.changed[tasks] = self.version + 1 + np.arange(tasks.shape[0])
