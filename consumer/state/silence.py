@@ -22,18 +22,23 @@ def silent(rows: Rows, now_us: int, bucket_us: int) -> Ints:
     return waiting[is_overdue(rows, waiting, now_us, bucket_us)]
 
 
-def is_overdue(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
-    """Whether the last report of each of these series, complete or not, is older than its quiet limit. [slots]."""
+def is_overdue(rows: Rows, slots: Ints, now_us: int | Ints, bucket_us: int) -> npt.NDArray[np.bool_]:
+    """Whether the last report of each of these series, complete or not, is older than its quiet limit. [slots].
+
+    now_us: one time for all, or the time of each.
+    """
     quiet_us = now_us - rows["last_seen"][slots]
     return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
 
 
-def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.void]:
+def mark_silent(table: SeriesTable, slots: Ints, now_us: int | Ints) -> npt.NDArray[np.void]:
     """Mark these series as silent since their last report, withhold their ETA, and return one signal each [SIGNAL].
 
     The marks are part of the table's transaction. A series that is marked already gives no signal.
+    now_us: when they were found silent, one time for all or the time of each.
     """
-    slots = slots[table.rows["silent_since"][slots] == NONE]
+    unmarked = table.rows["silent_since"][slots] == NONE
+    slots, now_us = slots[unmarked], np.broadcast_to(now_us, slots.shape)[unmarked]
     table.save(slots)
     rows = table.rows[slots]
     signals = np.zeros(slots.shape[0], SIGNAL)

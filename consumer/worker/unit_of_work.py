@@ -130,10 +130,10 @@ class UnitOfWork:
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
         self._metrics.folded(len(batch.values), len(decoded.rejected), newest_us)
 
-    def mark_silent(self, slots: npt.NDArray[np.int64], now_us: int) -> None:
-        """Mark these series as silent since their last report, and publish a signal each."""
+    def mark_silent(self, slots: npt.NDArray[np.int64], judged_at_us: npt.NDArray[np.int64]) -> None:
+        """Mark these series as silent since their last report, and publish a signal each, raised at these times."""
         self._open()
-        self._output.add_signals(mark_silent(self.table, slots, now_us))
+        self._output.add_signals(mark_silent(self.table, slots, judged_at_us))
 
     def drop_series(self, slots: npt.NDArray[np.int64]) -> None:
         """Publish a tombstone for each of these series; they leave the table with the commit, which must be next."""
