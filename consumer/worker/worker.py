@@ -18,8 +18,9 @@ import structlog
 from taskstream.consumer.errors import OffsetsGone, TooManyRejected
 from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 from taskstream.consumer.state.expiry import expired
+from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import EVENT_COLUMNS
-from taskstream.consumer.state.silence import is_overdue, silent
+from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.reading_lag import ReadingLag
@@ -90,6 +91,7 @@ class Worker:
         self._monotonic_s = monotonic_s
         self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
         self._reading = ReadingLag()
+        self._health = TaskHealth(work.table)
         self._breaker = RejectBreaker(settings.reject_share)
         self._checked_at_s = self._expired_at_s = monotonic_s()
 
@@ -183,15 +185,18 @@ class Worker:
     def _mark_silent(self) -> None:
         """Judge silence in partitions read to their end, each by the time up to which it was read."""
         table, now_us = self._work.table, self._now_us()
-        bucket_us = table.settings.bucket_us
         self._metrics.lag(self._source.lag(), len(table), now_us)
-        slots = silent(table.rows, now_us, bucket_us)
+        self._health.refresh(now_us)
+        resumed = self._health.superseded_marks()
+        if resumed.size:
+            self._work.end_pauses(resumed, now_us)
+        slots = self._health.newly_silent(now_us)
         judged_at_us = self._reading.judged_at_us(table.rows["partition"][slots], now_us, self._monotonic_s())
-        overdue = is_overdue(table.rows, slots, judged_at_us, bucket_us)
-        slots, judged_at_us = slots[overdue], judged_at_us[overdue]
-        level = self._are_level(slots)
-        if level.any():
-            self._work.mark_silent(slots[level], judged_at_us[level])
+        judged = self._health.judge(slots, judged_at_us)
+        silent = judged.health == Health.SILENT
+        silent[silent] = self._are_level(slots[silent])
+        if silent.any():
+            self._work.mark_silent(slots[silent], judged_at_us[silent], judged.limit_s[silent])
 
     def _drop_expired(self) -> None:
         table = self._work.table

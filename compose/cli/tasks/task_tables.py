@@ -79,6 +79,8 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
     line.append(f"{rate(fleet['rate_bps'])}, {size(fleet['bytes_left'])} left")
     if fleet["ends_at_ms"] is not None:
         line.append(f", the last one ends in {span((fleet['ends_at_ms'] - fleet['now_ms']) / 1000)}")
+    if fleet["without_eta"]:
+        line.append(f", {fleet['without_eta']:,} without an end")
     return line
 
 
@@ -117,7 +119,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
     parts: list[RenderableType] = [] if behind is None else [Text(behind, style="bold yellow")]
     parts += [verdict, facts, Text(), Text("subtasks", style="bold")]
     for each in task["subtasks"]:
-        own = row_of(task | each, now_ms)
+        own = row_of({"task_id": task["task_id"], "project_id": task["project_id"]} | each, now_ms)
         parts.append(
             Text.assemble(
                 (f"  {own['health']:<12}", STYLES.get(each["health"], "")),

@@ -57,13 +57,11 @@ class ViewMetrics(Collector):
         """The metrics other than the count of requests."""
         sums = fleet_json(self._model, self._model.tasks.live, self._model.judged_at(self._now_us()))
         lag = self._model.pipeline
-        by_health = GaugeMetricFamily(
-            "taskstream_tasks", "Tasks by the health of their current subtask.", labels=["health"]
-        )
+        by_health = GaugeMetricFamily("taskstream_tasks", "Tasks by health.", labels=["health"])
         for name, count in sums["health"].items():
             by_health.add_metric([name], count)
         yield by_health
-        by_trend = GaugeMetricFamily("taskstream_tasks_by_trend", "Unfinished tasks by trend.", labels=["trend"])
+        by_trend = GaugeMetricFamily("taskstream_tasks_by_trend", "Tasks that move, by trend.", labels=["trend"])
         for name, count in sums["trend"].items():
             by_trend.add_metric([name], count)
         yield by_trend

@@ -60,6 +60,9 @@ _LINE: Final = {
     "project_id": _TEXT,
     "task_id": _TEXT,
     **_SERIES,
+    "task_replicatesize": _BYTES | {"description": "Bytes copied by all subtasks."},
+    "task_totalsize": _BYTES | {"description": "Bytes to copy in all subtasks."},
+    "task_first_seen_ms": _MS | {"description": "The first report of the first subtask."},
     "version": {"type": "integer", "description": "Increases with every change; see /stream."},
 }
 _SUBTASK: Final = {
@@ -104,7 +107,7 @@ _PIPELINE: Final = {
 _FLEET: Final = {
     "tasks": _COUNT,
     "health": {"type": "object", "additionalProperties": _COUNT},
-    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over unfinished tasks."},
+    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over tasks that move."},
     "bytes_done": _BYTES,
     "bytes_left": _BYTES,
     "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
