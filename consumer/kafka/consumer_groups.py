@@ -100,15 +100,12 @@ class PartitionLag:
 
 
 class GroupLags:
-    """Asks a cluster about consumer groups, with admin clients that the first question creates.
-
-    `config` is librdkafka's.
-    """
+    """Asks a cluster about consumer groups. `config` is librdkafka's."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = {"log_level": 0, **config}
         self._cluster = Cluster(config)
-        self._admin_or_none: QuietAdmin | None = None
+        self._consumers: dict[str, Consumer] = {}
 
     def names(self) -> list[str]:
         """All groups of the cluster that this user may see.
@@ -116,7 +113,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = self._admin()
+        admin = QuietAdmin(self._config)
 
         def ask() -> Any:
             return admin.list_consumer_groups(request_timeout=_LAG_CALL_S).result()
@@ -130,7 +127,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        found = _described(self._admin(), group, _LAG_CALL_S, _LAG_LIMIT)
+        found = _described(QuietAdmin(self._config), group, _LAG_CALL_S, _LAG_LIMIT)
         return {
             (held.topic, held.partition): f"{member.group_instance_id or member.client_id}@{member.host.lstrip('/')}"
             for member in (found.members if found else ())
@@ -143,7 +140,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = self._admin()
+        admin = QuietAdmin(self._config)
 
         def ask() -> Any:
             asked = [ConsumerGroupTopicPartitions(group)]
@@ -167,17 +164,25 @@ class GroupLags:
         return [lag for topic in topics for lag in self._of_topic(group, topic, committed.get(topic, {}), members)]
 
     def unread(self, group: str, topic: str) -> list[PartitionLag]:
-        """As `lag` for one topic, without the members: the group is not described.
+        """As `lag` for one topic, without the members, with a client that is kept for the next question.
+
+        It asks for the group's offsets as a member would, without joining. With the admin client's question instead,
+        librdkafka 2 ended the view with a segmentation fault, on clusters that had just started.
 
         Raises:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
-        return self._of_topic(group, topic, self.committed(group).get(topic, {}), {})
-
-    def _admin(self) -> QuietAdmin:
-        if self._admin_or_none is None:
-            self._admin_or_none = QuietAdmin(self._config)
-        return self._admin_or_none
+        if group not in self._consumers:
+            fixed = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+            self._consumers[group] = Consumer(self._config | fixed)
+        asked = [TopicPartition(topic, each) for each in self._cluster.partitions(topic)]
+        what = f"the offsets of group {group} cannot be read"
+        found = with_retry(what, lambda: self._consumers[group].committed(asked, timeout=_LAG_CALL_S), _LAG_LIMIT)
+        for each in found:
+            if each.error is not None:
+                raise KafkaFailed(f"{what}: {topic}-{each.partition}: {each.error.str()}")
+        committed = {each.partition: each.offset for each in found if each.offset >= 0}
+        return self._of_topic(group, topic, committed, {})
 
     def _of_topic(
         self, group: str, topic: str, committed: Mapping[int, int], members: Mapping[tuple[str, int], str]

@@ -125,3 +125,15 @@ def test_a_backlog_after_a_stop_calls_nothing_silent(case: Case):
 def test_only_what_was_signalled_resumes(case: Case):
     case.worker.run(nothing, case.reports(0), *case.seconds(62), case.reports(0), case.second())
     assert case.signals() == ["RESUMED", "RESUMED", "SILENT", "SILENT"]
+
+
+def test_a_task_that_dies_between_two_subtasks_is_silent_until_the_next_one(case: Case):
+    def attached() -> None:
+        sent = report(1, case.worker.wall_us, 0, subtask_name="ATTACH_AGENT_IMAGE", progress=100)
+        publish(case.broker, [sent])
+
+    note = case.worker.note(case.signals)
+    quiet = [case.second(60.0)] * 11
+    case.worker.run(nothing, attached, case.second(), note, *quiet, note, case.reports(0), *case.seconds(3), note)
+    assert case.worker.notes[:2] == [["COMPLETE"], ["COMPLETE", "SILENT"]]
+    assert case.worker.notes[2] == ["COMPLETE", "RESUMED", "SILENT"]
