@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.metrics import WorkerMetrics
+from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS
