@@ -35,6 +35,8 @@ class WatchedTasks:
     """Why the tasks are not current: the reason for which the stream or a fetch failed; None if they are."""
     lag_s: float = 0.0
     """How far the view is behind Kafka, in seconds."""
+    beat: dict[str, Any] = field(default_factory=dict)
+    """The last beat of the stream: how far the view and the workers are behind."""
     _rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _fetched_s: float | None = None
 
@@ -56,6 +58,7 @@ class WatchedTasks:
         self.lost = None
         key = (str(event.data.get("project_id")), str(event.data.get("task_id")))
         if event.name == "beat":
+            self.beat = event.data
             self.lag_s = float(event.data.get("lag_s", 0.0))
         elif event.name == "task" and key in self._rows:
             self._rows[key] = event.data

@@ -8,10 +8,12 @@ from typing import Final
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.follow.pipeline_watch import ASK_INTERVAL_S, PipelineWatch
 from taskstream.consumer.view.http.application import View
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
@@ -20,6 +22,7 @@ from taskstream.schemas.topics import Topics
 
 SIGNALS_BACK_S: Final = 7 * 86_400.0
 """The oldest signals that a view reads at its start: as old as the last report of a series may be."""
+BEHIND_LIMIT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,10 @@ class ViewSettings:
     ids: SchemaIds
     callers: CallerSettings
     fold: Settings = field(default_factory=Settings)
+    group: str | None = None
+    """The workers' consumer group; None: that of workers without an option of their own."""
+    behind_limit_s: float = BEHIND_LIMIT_S
+    """How far the workers may be behind before the view says so, in seconds."""
 
 
 def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
@@ -42,4 +49,8 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
     config, topics = settings.kafka.config(), settings.topics
     of_states = Follower(FollowedTopic(config, topics.state.name), StateDecoder(settings.ids))
     of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
-    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers), now_us)
+    group = settings.group or f"{topics.prefix}.worker"
+    # a bucket is the shortest limit of silence: the lag must be known long before it passes
+    interval_s = min(ASK_INTERVAL_S, max(settings.fold.bucket_s / 8, 0.25))
+    watch = PipelineWatch(GroupLags(config), group, topics.progress.name, settings.behind_limit_s, now_us, interval_s)
+    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers), now_us, watch)

@@ -76,6 +76,10 @@ class SeriesTable:
         self.traces: Objects = np.empty(0, object)
         self.agent_times: Objects = np.empty(0, object)
         """[slot] str or None."""
+        self.changes = 0
+        """Counts the series that were added or dropped."""
+        self._changed_at: Ints = np.zeros(0, np.int64)
+        """[slot] the count at which its series was added or dropped."""
         self._slots: dict[str, int] = {}
         self._used = 0
         """How many slots were ever in use; those of them whose series was dropped are in `_free`."""
@@ -112,6 +116,7 @@ class SeriesTable:
         """Drop these series; not part of a transaction."""
         for slot in slots.tolist():
             del self._slots[self.keys[slot]]
+            self._note_change(slot)
         self.rows[slots] = np.zeros(1, ROW)
         self.keys[slots] = None
         self.traces[slots] = None
@@ -121,6 +126,10 @@ class SeriesTable:
     def find(self, keys: Sequence[str]) -> Ints:
         """The slots of those keys that the table holds."""
         return np.array([self._slots[key] for key in keys if key in self._slots], np.int64)
+
+    def changed_since(self, changes: int) -> Ints:
+        """The slots whose series was added or dropped after the count `changes`, each once."""
+        return np.flatnonzero(self._changed_at > changes)
 
     def of_partitions(self, partitions: Sequence[int]) -> Ints:
         """The slots of all series of these partitions."""
@@ -191,7 +200,12 @@ class SeriesTable:
                 self._used += 1
             self._slots[key] = slot
             self.keys[slot] = key
+            self._note_change(slot)
         return self._slots[key]
+
+    def _note_change(self, slot: int) -> None:
+        self.changes += 1
+        self._changed_at[slot] = self.changes
 
     def _grow(self, wanted: int) -> None:
         """Add room for half as many rows again, and for `wanted` at least."""
@@ -201,6 +215,7 @@ class SeriesTable:
         self.traces = _longer(self.traces, more)
         self.agent_times = _longer(self.agent_times, more)
         self._changed = _longer(self._changed, more)
+        self._changed_at = _longer(self._changed_at, more)
 
     def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
         room = batch.num_rows + MAX_WINDOWS

@@ -19,12 +19,13 @@ import structlog
 from taskstream.consumer.errors import InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.rebalancing_source import SourceBatch
 from taskstream.consumer.state.series_table import SeriesTable
-from taskstream.consumer.state.silence import mark_silent
+from taskstream.consumer.state.silence import end_pauses, mark_silent
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.output import Output, RecordSender
 from taskstream.schemas.codec.column_codec import Decoded
 
+Ints = npt.NDArray[np.int64]
 _ABORTS_AT_MOST = 20
 """Consecutive ones."""
 _REBUILDS_AT_MOST = 5
@@ -130,10 +131,18 @@ class UnitOfWork:
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
         self._metrics.folded(len(batch.values), len(decoded.rejected), newest_us)
 
-    def mark_silent(self, slots: npt.NDArray[np.int64], now_us: int) -> None:
-        """Mark these series as silent since their last report, and publish a signal each."""
+    def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
+        """Mark these series as silent since their last report, and publish a signal each.
+
+        judged_at_us, limits_s: when each was found silent, and the limit that it exceeded.
+        """
         self._open()
-        self._output.add_signals(mark_silent(self.table, slots, now_us))
+        self._output.add_signals(mark_silent(self.table, slots, judged_at_us, limits_s))
+
+    def end_pauses(self, slots: Ints, now_us: int) -> None:
+        """Remove the marks of these complete series, whose tasks went on, and publish a signal each."""
+        self._open()
+        self._output.add_signals(end_pauses(self.table, slots, now_us))
 
     def drop_series(self, slots: npt.NDArray[np.int64]) -> None:
         """Publish a tombstone for each of these series; they leave the table with the commit, which must be next."""

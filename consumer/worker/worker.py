@@ -12,15 +12,18 @@ from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import structlog
 
 from taskstream.consumer.errors import OffsetsGone, TooManyRejected
 from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
 from taskstream.consumer.state.expiry import expired
-from taskstream.consumer.state.silence import silent
+from taskstream.consumer.state.series import Health
+from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
+from taskstream.consumer.worker.reading_lag import ReadingLag
 from taskstream.consumer.worker.reject_breaker import RejectBreaker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
@@ -86,6 +89,8 @@ class Worker:
         self._clock = clock
         self._monotonic_s = monotonic_s
         self._decoder = EventDecoder(ids)
+        self._reading = ReadingLag()
+        self._health = TaskHealth(work.table)
         self._breaker = RejectBreaker(settings.reject_share)
         self._checked_at_s = self._expired_at_s = monotonic_s()
 
@@ -121,12 +126,15 @@ class Worker:
                 f"{self._settings.group!r} has no offsets for them: this is another group, or its offsets expired or "
                 "were deleted. Reading from the beginning would count everything twice"
             )
+        restored = table.rows[table.of_partitions(partitions)]
+        self._reading.restart(restored["partition"], restored["last_seen"], self._now_us(), self._monotonic_s())
         self._metrics.ready = True
 
     def revoked(self, partitions: Sequence[int]) -> None:
         """See `RebalanceListener`: commit what is open while these partitions are still ours."""
         self._work.commit()
         self._work.forget(partitions)
+        self._reading.forget(partitions)
         _log.info("revoked", partitions=sorted(partitions), series=len(self._work.table))
 
     def lost(self, partitions: Sequence[int]) -> None:
@@ -134,6 +142,7 @@ class Worker:
         if self._work.is_open:
             self._work.roll_back("partitions lost")
         self._work.forget(partitions)
+        self._reading.forget(partitions)
         _log.warning("lost", partitions=sorted(partitions))
 
     def _step(self) -> None:
@@ -160,6 +169,9 @@ class Worker:
                 f"{last.reason if last else 'none'}: {last.detail if last else ''}): is a wrong version deployed?"
             )
         self._work.add(batch, decoded)
+        received_at_us = np.asarray(decoded.batch.column("received_at").cast(pa.int64()))
+        partitions = batch.partitions[decoded.kept]
+        self._reading.add(partitions, received_at_us, self._now_us(), self._monotonic_s())
 
     def _is_due(self, now_s: float, *, full: bool) -> bool:
         """Whether to commit now; `full`: there is more to read than one batch holds."""
@@ -170,23 +182,34 @@ class Worker:
         return waited_s >= interval_s or self._work.table.changed_count >= self._settings.commit_rows
 
     def _mark_silent(self) -> None:
-        """Judge silence by the clock, in partitions read to their end: in the others the worker may be late itself."""
+        """Judge silence in partitions read to their end, each by the time up to which it was read."""
         table, now_us = self._work.table, self._now_us()
         self._metrics.lag(self._source.lag(), len(table), now_us)
-        slots = self._in_level_partitions(silent(table.rows, now_us, table.settings.bucket_us))
-        if slots.size:
-            self._work.mark_silent(slots, now_us)
+        self._health.refresh(now_us)
+        resumed = self._health.superseded_marks()
+        if resumed.size:
+            self._work.end_pauses(resumed, now_us)
+        slots = self._health.newly_silent(now_us)
+        judged_at_us = self._reading.judged_at_us(table.rows["partition"][slots], now_us, self._monotonic_s())
+        judged = self._health.judge(slots, judged_at_us)
+        silent = judged.health == Health.SILENT
+        silent[silent] = self._are_level(slots[silent])
+        if silent.any():
+            self._work.mark_silent(slots[silent], judged_at_us[silent], judged.limit_s[silent])
 
     def _drop_expired(self) -> None:
         table = self._work.table
-        slots = self._in_level_partitions(expired(table.rows, self._now_us(), self._settings.keep_s))
+        slots = expired(table.rows, self._now_us(), self._settings.keep_s)
+        slots = slots[self._are_level(slots)]
         if slots.size:
             self._work.drop_series(slots[: self._settings.commit_rows])
         self._work.commit()
 
-    def _in_level_partitions(self, slots: Ints) -> Ints:
-        """Those whose partitions are read to their end; Kafka is asked only when there are any slots."""
-        return slots[np.isin(self._work.table.rows["partition"][slots], self._source.level())] if slots.size else slots
+    def _are_level(self, slots: Ints) -> npt.NDArray[np.bool_]:
+        """Whether the partitions of these series are read to their end; Kafka is asked only when there are any."""
+        if not slots.size:
+            return np.zeros(0, np.bool_)
+        return np.isin(self._work.table.rows["partition"][slots], self._source.level())
 
     def _now_us(self) -> int:
         return round(self._clock() * 1_000_000)

@@ -18,7 +18,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
 from taskstream.compose.server.serve import Serving, address, bind, serve
-from taskstream.compose.server.view import ViewSettings, build_view
+from taskstream.compose.server.view import BEHIND_LIMIT_S, ViewSettings, build_view
 from taskstream.consumer.state.series_table import Settings
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -39,6 +39,15 @@ from taskstream.schemas.topics import Topics
     envvar="TASKSTREAM_BUCKET",
     help="Seconds per rate window, as set for the workers.",
 )
+@click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
+@click.option(
+    "--behind-limit",
+    "behind_limit_s",
+    default=BEHIND_LIMIT_S,
+    type=click.FloatRange(min=0),
+    help="Seconds that the workers may be behind the reports before the view says so. Health is as of the first "
+    "report that they have not read.",
+)
 @click.option(
     "--drain-timeout",
     default=1,
@@ -55,6 +64,8 @@ def view(
     callers: CallerSettings,
     bounds: HttpBounds,
     bucket: float,
+    group: str | None,
+    behind_limit_s: float,
     drain_timeout: int,
 ) -> None:
     """Serve the state of every migration: an HTTP API and a web page.
@@ -65,7 +76,8 @@ def view(
     """
     log_to_standard_error()
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
-    app = build_view(ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket)), command_clock().now_us)
+    settings = ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket), group, behind_limit_s)
+    app = build_view(settings, command_clock().now_us)
     listener = bind(serving)
     echo(f"the view listens on {address(listener)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

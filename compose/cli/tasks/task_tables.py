@@ -10,7 +10,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from taskstream.compose.cli.tasks.task_text import STYLES, health_of, moment, rate, row_of, size, span
+from taskstream.compose.cli.tasks.task_text import (
+    STYLES,
+    health_of,
+    moment,
+    pipeline_text,
+    rate,
+    row_of,
+    size,
+    span,
+)
 from taskstream.compose.task_watch import WatchedTasks
 from taskstream.schemas.terminal_text import terminal_text
 
@@ -51,7 +60,11 @@ def fitting(widths: Mapping[str, int], width: int) -> list[str]:
 def watch_screen(watched: WatchedTasks, now_ms: int, width: int) -> RenderableType:
     """The totals of the fleet, the tasks, and the state of the connection."""
     return Group(
-        fleet_line(watched.fleet), Text(), table_of(watched.tasks, now_ms, width), Text(), connection_line(watched)
+        fleet_line(watched.fleet),
+        Text(pipeline_text(watched.beat) or "", style="bold yellow"),
+        table_of(watched.tasks, now_ms, width),
+        Text(),
+        connection_line(watched),
     )
 
 
@@ -66,6 +79,8 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
     line.append(f"{rate(fleet['rate_bps'])}, {size(fleet['bytes_left'])} left")
     if fleet["ends_at_ms"] is not None:
         line.append(f", the last one ends in {span((fleet['ends_at_ms'] - fleet['now_ms']) / 1000)}")
+    if fleet["without_eta"]:
+        line.append(f", {fleet['without_eta']:,} without an end")
     return line
 
 
@@ -100,9 +115,11 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("last byte", f"{span((now_ms - task['last_advance_ms']) / 1000)} ago"),
     ):
         facts.add_row(Text(name, style="dim"), Text(value))
-    parts: list[RenderableType] = [verdict, facts, Text(), Text("subtasks", style="bold")]
+    behind = pipeline_text(task)
+    parts: list[RenderableType] = [] if behind is None else [Text(behind, style="bold yellow")]
+    parts += [verdict, facts, Text(), Text("subtasks", style="bold")]
     for each in task["subtasks"]:
-        own = row_of(task | each, now_ms)
+        own = row_of({"task_id": task["task_id"], "project_id": task["project_id"]} | each, now_ms)
         parts.append(
             Text.assemble(
                 (f"  {own['health']:<12}", STYLES.get(each["health"], "")),

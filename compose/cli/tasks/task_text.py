@@ -26,7 +26,7 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
         "project": terminal_text(task["project_id"]),
         "subtask": terminal_text(task["subtask_name"]),
         "done": f"{task['progress']} %",
-        "bytes": f"{size(task['replicatesize'])} of {size(task['totalsize'])}" if task["totalsize"] else "-",
+        "bytes": bytes_of(task),
         "last 30": spark(task["minute_bytes"]),
         "rate": rate_of(task),
         "trend": trend_of(task),
@@ -35,9 +35,22 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
     }
 
 
+def pipeline_text(document: Mapping[str, Any]) -> str | None:
+    """The view's sentence about workers that are behind, from a response or a beat; None when there is none."""
+    text = (document.get("pipeline") or {}).get("text")
+    return None if text is None else terminal_text(text)
+
+
 def health_of(word: str) -> str:
     """The health as words."""
     return _WORDS.get(word, terminal_text(word).lower().replace("_", " "))
+
+
+def bytes_of(task: Mapping[str, Any]) -> str:
+    """The bytes of the current subtask; of a complete task, those of all its subtasks."""
+    whole = "task_" if task["health"] == "COMPLETE" and "task_totalsize" in task else ""
+    done, total = task[f"{whole}replicatesize"], task[f"{whole}totalsize"]
+    return f"{size(done)} of {size(total)}" if total else "-"
 
 
 def rate_of(task: Mapping[str, Any]) -> str:

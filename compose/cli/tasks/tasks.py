@@ -16,7 +16,7 @@ from taskstream.compose.cli.options.view_options import view_options
 from taskstream.compose.cli.output.formats import print_rows
 from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_screen
-from taskstream.compose.cli.tasks.task_text import row_of
+from taskstream.compose.cli.tasks.task_text import pipeline_text, row_of
 from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.remedies import message_of
 from taskstream.compose.task_watch import Snapshot, WatchedTasks, is_transient
@@ -100,7 +100,10 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
             console.print(table_of(held, now_ms, console.width))
         else:
             print_rows([row_of(each, now_ms) for each in held], "table")
-        count = client.fleet(wanted)["tasks"] if len(held) == limit else len(held)
+        fleet = client.fleet(wanted)
+        if (behind := pipeline_text(fleet)) is not None:
+            click.echo(behind, err=True)
+        count = fleet["tasks"] if len(held) == limit else len(held)
         if count > len(held):
             echo(f"{len(held):,} of {count:,} tasks; --limit {count} shows all", err=True)
 
@@ -142,8 +145,9 @@ def watch(client: ViewClient, wanted: Mapping[str, str | None], sort: str, limit
     """Watch tasks as they change. Ctrl-C stops the command.
 
     A terminal shows a live table. Otherwise, and with -o ndjson, the command prints events: "task" for each task at
-    first and after each change, "left" for a task that is gone or no longer matches, and "lost" when the connection
-    to the view is lost. A lost connection is retried.
+    first and after each change, "left" for a task that is gone or no longer matches, "pipeline" when the workers fall
+    behind the reports and when they have caught up, and "lost" when the connection to the view is lost. A lost
+    connection is retried.
     """
     console = Console()
     live = output == "table" and console.is_terminal
@@ -181,11 +185,17 @@ def _watch_live(console: Console, watched: WatchedTasks, events: Iterator[Stream
 
 def _watch_lines(events: Iterator[StreamEvent | StreamLost], fetch: Callable[[], Snapshot]) -> None:
     """Print all tasks at the first event of each connection and at a reset; then only changes."""
-    print_all = True
+    print_all, was_behind = True, False
     for event in events:
         if isinstance(event, StreamLost):
             _print_event("lost", {"reason": event.reason, "next_try_s": round(event.wait_s, 1)})
-        elif print_all or event.name == "reset":
+            continue
+        if event.name == "beat":
+            is_behind = pipeline_text(event.data) is not None
+            if is_behind != was_behind:
+                _print_event("pipeline", event.data["pipeline"])
+            was_behind = is_behind
+        if print_all or event.name == "reset":
             try:
                 for task in fetch().tasks:
                     _print_event("task", task)

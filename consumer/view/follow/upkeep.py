@@ -16,13 +16,17 @@ import structlog
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
+from taskstream.consumer.view.read_model.pipeline_lag import pipeline_lag
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 
 JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is judged by the clock."""
+FIRST_ANSWER_S: Final = 5.0
+"""How long the view waits at its start to learn how far the workers are behind."""
 LOG_INTERVAL_S: Final = 5.0
 """The least time between two log events about one topic's problem."""
 _log = structlog.get_logger("taskstream.view")
@@ -39,7 +43,9 @@ class Upkeep:
         of_states: Follower[StateChanges],
         of_signals: Follower[RaisedSignals],
         now_us: Callable[[], int],
+        watch: PipelineWatch | None = None,
     ) -> None:
+        self._watch = watch
         self._model = model
         self._signals = signals
         self._feed = feed
@@ -53,6 +59,8 @@ class Upkeep:
         self._stack = contextlib.AsyncExitStack()
         await self._stack.enter_async_context(self._of_states)
         await self._stack.enter_async_context(self._of_signals)
+        if self._watch is not None:
+            await self._stack.enter_async_context(self._watch)
         for name, task in (
             ("following the state topic", self._follow_states()),
             ("following the signals", self._follow_signals()),
@@ -77,12 +85,21 @@ class Upkeep:
         task.cancel()
         await asyncio.wait([task])
 
+    def _update_pipeline(self, now_us: int) -> None:
+        if self._watch is not None:
+            self._model.pipeline = pipeline_lag(self._watch.answer, now_us, self._watch.limit_s)
+
     async def _follow_states(self) -> None:
+        if self._watch is not None:  # no task may be shown as silent because of workers that are behind
+            await self._watch.first_answer(FIRST_ANSWER_S)
+        self._update_pipeline(self._now_us())
         log = _FollowLog("state", self._of_states.progress)
         while True:
             changes = await self._of_states.next_batch()
             if changes is not None and (changes.keys or changes.dropped):
-                self._model.apply(changes, self._now_us())
+                now_us = self._now_us()
+                self._update_pipeline(now_us)
+                self._model.apply(changes, now_us)
                 self._feed.wake()
             log.update(tasks=len(self._model.tasks), series=len(self._model.table))
 
@@ -98,8 +115,9 @@ class Upkeep:
     async def _judge(self) -> None:
         while True:
             await asyncio.sleep(JUDGE_INTERVAL_S)
-            before = self._model.version
-            self._model.update_health(self._now_us())
+            before, now_us = self._model.version, self._now_us()
+            self._update_pipeline(now_us)
+            self._model.update_health(now_us)
             if self._model.version != before:
                 self._feed.wake()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
@@ -20,6 +21,7 @@ from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
 from taskstream.consumer.view.http.sse_response import SseResponse
+from taskstream.consumer.view.json.pipeline_json import pipeline_json, pipeline_text
 from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
@@ -44,7 +46,9 @@ class View:
         of_signals: Follower[RaisedSignals],
         authenticator: Authenticator,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+        watch: PipelineWatch | None = None,
     ) -> None:
+        """`watch`: how the view knows how far the workers are behind; without one this stays unknown."""
         self._model = model
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
@@ -54,7 +58,7 @@ class View:
         self._names = TaskNames(model)
         self._feed = ChangeFeed()
         self._streaming = SseResponse(model, self._names, self._feed, self._stream_state, now_us)
-        self._upkeep = Upkeep(model, self._signals, self._feed, of_states, of_signals, now_us)
+        self._upkeep = Upkeep(model, self._signals, self._feed, of_states, of_signals, now_us, watch)
         self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,6 +171,7 @@ class View:
             "kafka": self._progress.problem or "ok",
             "signals": self._progress_of_signals.problem or "ok",
             "upkeep": self._upkeep.broken or "ok",
+            "workers": pipeline_text(self._model.pipeline, self._now_us()) or "ok",
         }
         state = self._stream_state() | {"unreadable": self._progress.unreadable}
         document = {"status": "ready" if ready else "unready", "checks": checks, **state}
@@ -179,6 +184,7 @@ class View:
             "lag_s": round(progress.lag_s, 3),
             "records_behind": progress.records_behind,
             "problem": progress.problem,
+            "pipeline": pipeline_json(self._model.pipeline, self._now_us()),
         }
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:

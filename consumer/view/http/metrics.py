@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -54,14 +55,13 @@ class ViewMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics other than the count of requests."""
-        sums = fleet_json(self._model, self._model.tasks.live, self._now_us())
-        by_health = GaugeMetricFamily(
-            "taskstream_tasks", "Tasks by the health of their current subtask.", labels=["health"]
-        )
+        sums = fleet_json(self._model, self._model.tasks.live, self._model.judged_at(self._now_us()))
+        lag = self._model.pipeline
+        by_health = GaugeMetricFamily("taskstream_tasks", "Tasks by health.", labels=["health"])
         for name, count in sums["health"].items():
             by_health.add_metric([name], count)
         yield by_health
-        by_trend = GaugeMetricFamily("taskstream_tasks_by_trend", "Unfinished tasks by trend.", labels=["trend"])
+        by_trend = GaugeMetricFamily("taskstream_tasks_by_trend", "Tasks that move, by trend.", labels=["trend"])
         for name, count in sums["trend"].items():
             by_trend.add_metric([name], count)
         yield by_trend
@@ -87,6 +87,21 @@ class ViewMetrics(Collector):
                 "view_caught_up",
                 "1 once the view has read the state topic to its end.",
                 int(self._progress.caught_up),
+            ),
+            (
+                "pipeline_known",
+                "1 while Kafka answers which reports no worker has read, else 0.",
+                int(lag.behind_s is not None),
+            ),
+            (
+                "pipeline_behind_seconds",
+                "Age of the first report that no worker has read; NaN when unknown.",
+                math.nan if lag.behind_s is None else lag.behind_s,
+            ),
+            (
+                "pipeline_records_behind",
+                "Reports that no worker has read; NaN when unknown.",
+                math.nan if lag.records_behind is None else lag.records_behind,
             ),
             ("view_series", "Series in memory.", len(self._model.table)),
             ("view_signals", "Signals in memory.", len(self._signals)),

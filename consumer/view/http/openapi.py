@@ -60,6 +60,9 @@ _LINE: Final = {
     "project_id": _TEXT,
     "task_id": _TEXT,
     **_SERIES,
+    "task_replicatesize": _BYTES | {"description": "Bytes copied by all subtasks."},
+    "task_totalsize": _BYTES | {"description": "Bytes to copy in all subtasks."},
+    "task_first_seen_ms": _MS | {"description": "The first report of the first subtask."},
     "version": {"type": "integer", "description": "Increases with every change; see /stream."},
 }
 _SUBTASK: Final = {
@@ -89,10 +92,22 @@ _SIGNAL: Final = {
     "rate_slow_bps": _RATE,
     **dict.fromkeys(("limit_s", "trend_change_pct"), _NUMBER),
 }
+_PIPELINE: Final = {
+    "behind_s": _NUMBER | {"description": "The age of the first report that no worker has read; null when unknown."},
+    "records_behind": {
+        "type": ["integer", "null"],
+        "description": "Reports that no worker has read; null when unknown.",
+    },
+    "as_of_ms": _MS | {"description": "Health is as of this time; null: as of now."},
+    "text": {
+        "type": ["string", "null"],
+        "description": "A sentence to show while the workers are behind, or while that is unknown; else null.",
+    },
+}
 _FLEET: Final = {
     "tasks": _COUNT,
     "health": {"type": "object", "additionalProperties": _COUNT},
-    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over unfinished tasks."},
+    "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over tasks that move."},
     "bytes_done": _BYTES,
     "bytes_left": _BYTES,
     "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
@@ -101,6 +116,7 @@ _FLEET: Final = {
     "oldest_silence_s": _NUMBER
     | {"description": "Seconds since the last report of the unfinished task that has been silent longest."},
     "now_ms": _MS,
+    "pipeline": {"$ref": "#/components/schemas/Pipeline"},
 }
 _ERROR: Final = {
     "error_code": _TEXT,
@@ -123,6 +139,7 @@ _PAGE: Final = {
     "bucket_s": _NUMBER,
     "subtasks": _list_of("Subtask"),
     "signals": _list_of("Signal") | {"description": f"The last {MAX_SIGNALS_PER_TASK} signals, the oldest first."},
+    "pipeline": _ref("Pipeline"),
     "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, or null."},
 }
 
@@ -168,7 +185,7 @@ def document() -> dict[str, Any]:
             "/tasks": _get(
                 "A page of tasks, the worst first.",
                 [*filters, *paging],
-                _object(page | {"now_ms": _MS, "bucket_s": _NUMBER}),
+                _object(page | {"now_ms": _MS, "bucket_s": _NUMBER, "pipeline": _ref("Pipeline")}),
             ),
             "/tasks/{task_id}": _get("One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")),
             "/fleet": _get("Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")),
@@ -184,6 +201,7 @@ def document() -> dict[str, Any]:
                 "Signal": _object(_SIGNAL),
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
+                "Pipeline": _object(_PIPELINE),
                 "Error": _object(_ERROR),
             },
         },

@@ -7,6 +7,7 @@ from typing import Any, Final
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.fleet_json import fleet_json
+from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -34,6 +35,7 @@ def list_tasks(
         "next_cursor": page.next_cursor,
         "bucket_s": model.bucket_us / US_PER_S,
         "now_ms": now_us // 1000,
+        "pipeline": pipeline_json(model.pipeline, now_us),
     }
 
 
@@ -46,4 +48,5 @@ def fleet_totals(
         ApiError: INVALID_FIELD.
     """
     tasks = select_tasks(model, names, parse_filter(parameters, caller))
-    return fleet_json(model, tasks, now_us) | {"now_ms": now_us // 1000}
+    totals = fleet_json(model, tasks, model.judged_at(now_us))
+    return totals | {"now_ms": now_us // 1000, "pipeline": pipeline_json(model.pipeline, now_us)}

@@ -14,7 +14,7 @@ import numpy as np
 from taskstream.consumer.state.series import GAUGES, NONE, Health, Rows
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.silence import is_overdue
-from taskstream.consumer.state.task_rollup import health_of, state_of
+from taskstream.consumer.state.task_rollup import state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -35,6 +35,7 @@ LONGEST_ID = 255
 
 def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, with all its subtasks."""
+    now_us = model.judged_at(now_us)
     return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
 
 
@@ -44,6 +45,7 @@ def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now
     Raises:
         ApiError: INVALID_FIELD for a parameter that breaks its bound.
     """
+    now_us = model.judged_at(now_us)
     limit = integer_parameter(parameters, "limit", DEFAULT, 0, MOST)
     offset = integer_parameter(parameters, "offset", 0, 0, FARTHEST)
     state = parameters.get("state")
@@ -86,7 +88,7 @@ def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str,
     state = state_of(subtask_name, progress)
     began = min(int(table.rows["first_seen"][slot]) for slot in slots.tolist())
     ended = int(row["health_since"]) if state.endswith("SUCCESS") else None
-    silent = health_of(table.rows, np.array([current]), now_us, model.bucket_us)[0][0] == Health.SILENT
+    silent = model.judged_health(np.array([task]), now_us).health[0] == Health.SILENT
     document = {
         "id": model.tasks.name_of(task)[1],
         "state": state,

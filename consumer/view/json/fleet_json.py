@@ -13,25 +13,30 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 
 
 def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> dict[str, Any]:
-    """The totals over the current subtasks of these tasks.
+    """The totals over the current subtasks of these tasks; a complete task counts with all its subtasks.
 
-    `rate_bps` is the sum of the fast rates of the tasks that are neither complete nor silent. `ends_at_ms` is the
-    expected end of the last task that has an ETA; `without_eta` counts the incomplete tasks that have none.
+    `trend` counts the tasks that move. `rate_bps` is the sum of the fast rates of the tasks that are neither complete
+    nor silent nor between two subtasks. `ends_at_ms` is the expected end of the last task that has an ETA;
+    `without_eta` counts the incomplete tasks that have none.
     """
     health = model.health[tasks]
     trend = model.current_column(tasks, "trend")
     done = model.current_column(tasks, "replicatesize").astype(np.float64)
     total = model.current_column(tasks, "totalsize").astype(np.float64)
+    complete = health == Health.COMPLETE
+    if complete.any():
+        done[complete], total[complete] = model.whole_bytes(tasks[complete])
     last_seen = model.current_column(tasks, "last_seen")
-    active = (health != Health.COMPLETE) & (health != Health.SILENT)
+    active = ~complete & (health != Health.SILENT) & (model.current_column(tasks, "progress") != 100)
+    moving = active & (health != Health.NO_PROGRESS)
     rates = model.current_column(tasks, "rate_fast_bps")[active]
     ends_s = (last_seen / 1e6 + model.current_column(tasks, "eta_s"))[active]
-    incomplete = health != Health.COMPLETE
+    incomplete = ~complete
     oldest_us = now_us - int(last_seen[incomplete].min()) if incomplete.any() else None
     return {
         "tasks": int(tasks.shape[0]),
         "health": {each.name: int(np.count_nonzero(health == each)) for each in Health},
-        "trend": {each.name: int(np.count_nonzero((trend == each) & incomplete)) for each in Trend},
+        "trend": {each.name: int(np.count_nonzero((trend == each) & moving)) for each in Trend},
         "bytes_done": int(done.sum()),
         "bytes_left": int(np.maximum(total - done, 0).sum()),
         "rate_bps": float(np.nansum(rates)),

@@ -25,6 +25,14 @@ def duration_text(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count)
 
 
+def coarse_duration_text(seconds: float) -> str:
+    """A duration in its largest unit, rounded down: 5 min."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "0 s"
+
+
 def rate_text(bps: float) -> str:
     """Bytes per second with a decimal prefix: 10.2 MB/s."""
     return "no rate" if math.isnan(bps) else f"{size_text(bps)}/s"

@@ -15,7 +15,8 @@ from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
-from taskstream.consumer.view.json.health_reason import health_reason
+from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
+from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.json.signal_json import signal_json
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -25,7 +26,8 @@ _NAMES = ROW.names or ()
 
 
 def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
-    """One task as a list and the stream show it: its current subtask."""
+    """One task as a list and the stream show it: its current subtask, its health, and its sums over all subtasks."""
+    now_us = model.judged_at(now_us)
     project_id, task_id = model.tasks.name_of(task)
     slot = int(model.tasks.current[task])
     health, since = Health(int(model.health[task])), int(model.health_since[task])
@@ -33,6 +35,7 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
         "project_id": project_id,
         "task_id": task_id,
         **_series_summary(model, slot, health, since, now_us),
+        **_whole(model, task, health, since, now_us),
         **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
         "version": int(model.changed[task]),
     }
@@ -40,15 +43,20 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
 
 def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], now_us: int) -> dict[str, Any]:
     """One task with all its subtasks, in the order of their first reports. signals: those of the task, oldest first."""
+    judged_at_us = model.judged_at(now_us)
     slots = model.tasks.series_of(task)
-    healths, sinces = health_of(model.table.rows, slots, now_us, model.bucket_us)
+    healths, sinces = health_of(model.table.rows, slots, judged_at_us, model.bucket_us)
+    superseded = slots != model.tasks.current[task]
+    rows = model.table.rows[slots[superseded]]
+    healths[superseded], sinces[superseded] = rows["health"], rows["health_since"]
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
-        series.append(_series_summary(model, slot, Health(health), since, now_us) | _series_detail(model, slot))
+        series.append(_series_summary(model, slot, Health(health), since, judged_at_us) | _series_detail(model, slot))
     return task_summary(model, task, now_us) | {
         "bucket_s": model.bucket_us / US_PER_S,
         "subtasks": series,
         "signals": [signal_json(each, model.bucket_us) for each in signals],
+        "pipeline": pipeline_json(model.pipeline, now_us),
     }
 
 
@@ -80,6 +88,27 @@ def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now
         "minute_bytes": np.asarray(row["minute_bytes"]).tolist(),
         "open_minute_ms": row["open_minute"] // 1000,
     }
+
+
+def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
+    """What a task has beyond its current subtask: the sums over all subtasks, and the reason of its health."""
+    rows = model.table.rows[model.tasks.series_of(task)]
+    began, done, total = int(rows["first_seen"].min()), int(rows["replicatesize"].sum()), int(rows["totalsize"].sum())
+    whole: dict[str, Any] = {
+        "task_replicatesize": done,
+        "task_totalsize": total,
+        "task_first_seen_ms": began // 1000,
+    }
+    slot = int(model.tasks.current[task])
+    row = model.table.rows[slot]
+    if health == Health.COMPLETE:
+        whole["health_reason"] = complete_reason(since - began, done)
+    elif row["progress"] == 100:
+        quiet_us = now_us - int(row["last_seen"])
+        name = identity(model.table.keys[slot])[2]
+        whole["health_reason"] = pause_reason(health, name, quiet_us, model.pause_limit_s)
+        whole |= dict.fromkeys(("ends_at_ms", "ends_from_ms", "ends_to_ms"))
+    return whole
 
 
 def _series_detail(model: ReadModel, slot: int) -> dict[str, Any]:

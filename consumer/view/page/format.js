@@ -55,8 +55,14 @@ export function percent(number) {
   return `${number > 0 ? "+" : number < 0 ? "−" : ""}${Math.abs(Math.round(number))} %`;
 }
 
+// The bytes of the current subtask; of a complete task, those of all its subtasks.
+export function sizes(task) {
+  if (task.health !== "COMPLETE") return { done: task.replicatesize, total: task.totalsize };
+  return { done: task.task_replicatesize, total: task.task_totalsize };
+}
+
 export function ends(task, nowMs) {
-  if (task.health === "COMPLETE") return { text: `took ${duration((task.health_since_ms - task.first_seen_ms) / 1000)}`, between: "" };
+  if (task.health === "COMPLETE") return { text: `took ${duration((task.health_since_ms - task.task_first_seen_ms) / 1000)}`, between: "" };
   if (task.ends_at_ms === null) return { text: "–", between: "" };
   const left = (task.ends_at_ms - nowMs) / 1000;
   const text = left > 0 ? `in ${duration(left)}` : "due now";

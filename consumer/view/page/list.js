@@ -1,7 +1,7 @@
 // The list: fleet, filters, table, pages. The URL holds what it shows; the stream changes single rows.
 
 import { HEALTH, TREND, isStill, known, make, setAttribute, setText, spark } from "./draw.js";
-import { bytes, count, duration, ends, moment, percent, rate } from "./format.js";
+import { bytes, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
 
 const PAGE_SIZE = 100;
 const COLUMNS = [
@@ -228,10 +228,11 @@ class Row {
     setAttribute(this.link, "href", `/?${new URLSearchParams({ project: task.project_id, task: task.task_id })}`);
     setText(this.project, task.project_id);
     setText(this.subtask, task.subtask_name.toLowerCase().replaceAll("_", " "));
-    const part = task.totalsize > 0 ? Math.min(1, task.replicatesize / task.totalsize) : task.progress / 100;
+    const size = sizes(task);
+    const part = size.total > 0 && !done ? Math.min(1, size.done / size.total) : task.progress / 100;
     this.bar.style.width = `${(100 * part).toFixed(1)}%`;
     setText(this.percent, `${task.progress} %`);
-    setText(this.bytes, task.totalsize > 0 ? `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}` : "no bytes to copy");
+    setText(this.bytes, size.total > 0 ? `${bytes(size.done)} of ${bytes(size.total)}` : "no bytes to copy");
     this.spark.update(task.minute_bytes, `bytes in each of the last 30 × ${duration(bucketS)}, the last one ${bytes(task.minute_bytes[29])}`);
     const was = silent && task.rate_fast_bps !== null ? "was " : "";
     const still = isStill(task.health);
@@ -283,7 +284,9 @@ class Fleet {
     const { bytes_done: done, bytes_left: left, ends_at_ms: endMs, now_ms: nowMs } = fleet;
     setText(this.rate.value, rate(fleet.rate_bps));
     setText(this.left.value, `${bytes(left)} of ${bytes(done + left)}`);
-    setText(this.end.value, endMs === null ? "unknown" : `${moment(endMs, nowMs)}, in ${duration((endMs - nowMs) / 1000)}`);
+    const without = fleet.without_eta > 0 ? `, ${count(fleet.without_eta)} without an end` : "";
+    const end = endMs === null ? "unknown" : `${moment(endMs, nowMs)}, in ${duration((endMs - nowMs) / 1000)}`;
+    setText(this.end.value, end + without);
     const arrows = ["ACCELERATING", "STEADY", "SLOWING"].map((name) => `${TREND[name].sign} ${count(fleet.trend[name] ?? 0)}`);
     setText(this.trends.value, arrows.join("  "));
   }

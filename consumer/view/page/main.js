@@ -18,12 +18,14 @@ const stream = new Stream({
     else list.applyEvent(name, data);
   },
   live(beat) {
+    showPipeline(beat.pipeline?.text ?? null);
     const behind = beat.lag_s > 2;
     showConnection(behind ? "behind" : "live", behind ? `live, ${duration(beat.lag_s)} behind Kafka` : "live");
     if (wasLost) refreshSoon(0);
     wasLost = false;
   },
   lost(seconds) {
+    showPipeline(null);
     wasLost = true;
     showConnection("lost", `connection lost, next attempt in ${duration(Math.max(1, seconds))}`);
   },
@@ -85,10 +87,17 @@ function signIn(problem) {
   clearTimeout(timer);
   storeToken(null);
   showConnection("out", "not signed in");
+  showPipeline(null);
   for (const id of ["list", "task", "problem", "sign-out"]) by(id).hidden = true;
   by("sign-in").hidden = false;
   setText(by("sign-in-problem"), problem);
   by("token").focus();
+}
+
+// One sentence while the workers are behind the reports, or while that is unknown.
+function showPipeline(text) {
+  setText(by("pipeline"), text ?? "");
+  by("pipeline").hidden = text === null;
 }
 
 function showConnection(state, text) {

@@ -1,7 +1,7 @@
 // The page of one task: its state, its rate, its subtasks in time order and its signals. All strings go in as text.
 
 import { HEALTH, TREND, bars, isStill, known, make, svg } from "./draw.js";
-import { bytes, clock, count, duration, ends, moment, percent, rate } from "./format.js";
+import { bytes, clock, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -35,8 +35,9 @@ function page(task, nowMs) {
   const health = known(HEALTH, task.health);
   const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
   const end = ends(task, nowMs);
+  const size = sizes(task);
   const facts = [
-    ["copied", `${bytes(task.replicatesize)} of ${bytes(task.totalsize)}, ${task.progress}\u00a0%`],
+    ["copied", `${bytes(size.done)} of ${bytes(size.total)}, ${task.progress}\u00a0%`],
     ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `}peak ${rate(current.rate_peak_bps)}`],
     ["reported by the agent", `${rate(task.rate_reported_bps)}`],
     ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],

@@ -16,9 +16,12 @@ import numpy.typing as npt
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from taskstream.consumer.state.task_rollup import Tasks, health_of
+from taskstream.consumer.state.task_rollup import Tasks
+from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
+from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 GONE_KEPT: Final = 10_000
 """How many dropped tasks are remembered for `gone_after`."""
 
@@ -42,6 +45,9 @@ class ReadModel:
     def __init__(self, settings: Settings) -> None:
         self.table = SeriesTable(settings)
         self.tasks = Tasks(self.table)
+        self._task_health = TaskHealth(self.table)
+        self.pipeline = PipelineLag()
+        """How far the rows are behind the reports, as last known."""
         self.version = 0
         """The version of the latest change."""
         self.changed: Ints = np.zeros(0, np.int64)
@@ -59,6 +65,29 @@ class ReadModel:
         """The width of a minute (one bucket) in microseconds."""
         return self.table.settings.bucket_us
 
+    def judged_at(self, now_us: int) -> int:
+        """The time by which health is judged: earlier than now while the workers are behind."""
+        return self.pipeline.judged_at(now_us)
+
+    def judged_health(self, tasks: Ints, now_us: int) -> JudgedTasks:
+        """The health of these tasks by this clock."""
+        return self._task_health.judge(self.tasks.current[tasks], self.judged_at(now_us))
+
+    @property
+    def pause_limit_s(self) -> float:
+        """The longest normal pause between two subtasks of a task."""
+        return self._task_health.pause_limit_s
+
+    def whole_bytes(self, tasks: Ints) -> tuple[Floats, Floats]:
+        """Bytes done and in total over all subtasks of each of these tasks."""
+        index, rows = self._task_health.index, self.table.rows
+        slots = index.live()
+        of_slot, wanted = index.task[slots], index.task[self.tasks.current[tasks]]
+        done, total = np.zeros(index.tasks), np.zeros(index.tasks)
+        np.add.at(done, of_slot, rows["replicatesize"][slots])
+        np.add.at(total, of_slot, rows["totalsize"][slots])
+        return done[wanted], total[wanted]
+
     def apply(self, changes: StateChanges, now_us: int) -> None:
         """Apply a batch of changes to the rows, the tasks and their health."""
         changed: dict[int, None] = {}
@@ -73,6 +102,7 @@ class ReadModel:
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
             changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
         self._grow()
+        self._task_health.refresh(now_us)
         if changed:
             tasks = np.fromiter(changed, np.int64, len(changed))
             self.health[tasks], self.health_since[tasks] = self._health_at(tasks, now_us)
@@ -83,6 +113,7 @@ class ReadModel:
 
     def update_health(self, now_us: int) -> None:
         """Compute the health of every task by this clock. A task whose health differs from before has changed."""
+        self._task_health.refresh(now_us)
         tasks = self.tasks.live
         health, since = self._health_at(tasks, now_us)
         differ = np.flatnonzero((health != self.health[tasks]) | (since != self.health_since[tasks]))
@@ -118,7 +149,8 @@ class ReadModel:
         return column
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
-        return health_of(self.table.rows, self.tasks.current[tasks], now_us, self.bucket_us)
+        judged = self.judged_health(tasks, now_us)
+        return judged.health, judged.since_us
 
     def _record_change(self, tasks: Ints) -> None:
         self.changed[tasks] = self.version + 1 + np.arange(tasks.shape[0])

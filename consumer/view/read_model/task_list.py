@@ -145,7 +145,8 @@ def _column(name: str, scale: float = 1.0) -> Callable[[ReadModel, TaskNames, In
 
 def _ends(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
     ends = model.current_column(tasks, "last_seen") / 1e6 + model.current_column(tasks, "eta_s")
-    return np.where(model.health[tasks] == Health.SILENT, np.nan, ends)
+    has_none = (model.health[tasks] == Health.SILENT) | (model.current_column(tasks, "progress") == 100)
+    return np.where(has_none, np.nan, ends)
 
 
 def _left(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:

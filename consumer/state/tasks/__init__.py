@@ -1,0 +1,1 @@
+"""The health of tasks: a task's series are its subtasks, and one after the other reports."""
