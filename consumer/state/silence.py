@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.state.series import NONE, SIGNAL, Health, Rows, Signal
+from taskstream.consumer.state.series import NONE, SIGNAL, EtaReason, Health, Rows, Signal
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.stall import quiet_limits_s
 
@@ -25,7 +25,7 @@ def silent(rows: Rows, now_us: int, bucket_us: int) -> Ints:
 def is_overdue(rows: Rows, slots: Ints, now_us: int, bucket_us: int) -> npt.NDArray[np.bool_]:
     """Whether the last report of each of these series, complete or not, is older than its quiet limit. [slots]."""
     quiet_us = now_us - rows["last_seen"][slots]
-    return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
+    return quiet_us / US_PER_S > quiet_limits_s(rows["quiet_limit_s"][slots], bucket_us)
 
 
 def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.void]:
@@ -46,7 +46,7 @@ def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.
     signals["before_since"] = rows["health_since"]
     signals["eta"] = NONE
     signals["eta_before"] = rows["eta_told"]
-    signals["limit_s"] = quiet_limits_s(rows["typical_gap_s"], table.settings.bucket_us)
+    signals["limit_s"] = quiet_limits_s(rows["quiet_limit_s"], table.settings.bucket_us)
     for name in ("last_seen", "last_advance", "progress", "replicatesize", "totalsize"):
         signals[name] = rows[name]
     for name in ("rate_fast_bps", "rate_slow_bps", "trend_change_pct"):
@@ -54,4 +54,5 @@ def mark_silent(table: SeriesTable, slots: Ints, now_us: int) -> npt.NDArray[np.
     table.rows["silent_since"][slots] = rows["last_seen"]
     for name in ("eta_s", "eta_low_s", "eta_high_s"):
         table.rows[name][slots] = np.nan
+    table.rows["eta_reason"][slots] = EtaReason.SILENT
     return signals
