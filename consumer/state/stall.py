@@ -1,8 +1,7 @@
 """Decides when a series has stalled: it reports, but neither its bytes nor its percentage grow. Pure, compiled.
 
-It also holds the limits that this takes, which are made of the gaps that the series had so far: `stall_limit_s` of those
-between its advances, `quiet_limit_s` of those between its reports. `silence` holds the time since the last report
-against the latter.
+It also computes the limits, from the gaps that the series had so far: `stall_limit_s` from those between its advances,
+`quiet_limit_s` from those between its reports. `silence` compares the time since the last report with the latter.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def quiet_limits_s(limits_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDA
 
 @compiled
 def gap_limit(count: int, mean_s: float, square_s2: float, gaps: float, bucket_s: float) -> float:
-    """The longest normal gap in seconds: `gaps` inspected gaps, at least one bucket, or three while the series is young.
+    """The longest normal gap in seconds: `gaps` inspected gaps, and at least one bucket, or three of a young series.
 
     count, mean_s, square_s2: the number of known gaps, their mean, and the mean of their squares (s^2).
 

@@ -76,15 +76,16 @@ def judge(
     earlier, recent = logs[:-5], logs[-5:]
     level = mean(earlier)
     change = mean(recent) - level
-    carry = autocorrelation(earlier)
+    found = autocorrelation(earlier, level)
+    carry = min(found + (1.0 + 3.0 * found) / len(earlier), 0.97)
     added = [(each - level) - carry * (last - level) for last, each in itertools.pairwise(earlier)]
     noise = max(math.sqrt(total([each * each for each in added]) / max(len(earlier) - 2, 1)), 1e-3)
-    sigmas = 3.5 * widening(gaps, width_s, len(logs))
+    wider = widening(gaps, width_s, len(logs))
     steps = [step(logs, begin, level, carry, noise) for begin in range(len(earlier), len(logs) - 1)]
     size, excess = max(steps, key=lambda each: abs(each[1]))
-    stepped = abs(excess) > sigmas and abs(size) > 0.35 and size * change > 0.0
-    slope, error = drift(logs, carry)
-    drifts = len(logs) >= 15 and abs(slope) > 0.01 and abs(slope) > sigmas * error
+    stepped = abs(excess) > 3.4 * wider and abs(size) > 0.35 and size * change > 0.0
+    slope, error = drift(logs)
+    drifts = len(logs) >= 15 and abs(slope) > 0.018 and abs(slope) > 4.0 * wider * error
     trend = _word(size) if stepped else _word(slope) if drifts else "STEADY"
     if held is None:
         baseline = level if stepped and change < math.log(0.55) else None
@@ -101,13 +102,11 @@ def widening(gaps: Gaps | None, width_s: float, minutes: int) -> float:
     return math.sqrt(measured) * (1.0 + 1.5 / (minutes - 7))
 
 
-def autocorrelation(logs: Sequence[float]) -> float:
-    """The lag-one autocorrelation, 0 to 0.95, and its bias for short series added: 0.97 at most."""
-    middle = mean(logs)
-    squares = total([(each - middle) * (each - middle) for each in logs])
-    neighbours = total([(each - middle) * (last - middle) for last, each in itertools.pairwise(logs)])
-    found = min(max(neighbours / squares, 0.0), 0.95) if squares > 0.0 else 0.0
-    return min(found + (1.0 + 3.0 * found) / len(logs), 0.97)
+def autocorrelation(values: Sequence[float], middle: float) -> float:
+    """The lag-one autocorrelation, 0 to 0.95."""
+    squares = total([(each - middle) * (each - middle) for each in values])
+    neighbours = total([(each - middle) * (last - middle) for last, each in itertools.pairwise(values)])
+    return min(max(neighbours / squares, 0.0), 0.95) if squares > 0.0 else 0.0
 
 
 def step(logs: Sequence[float], begin: int, level: float, carry: float, noise: float) -> tuple[float, float]:
@@ -147,16 +146,24 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(total([(value - middle) * (value - middle) for value in values]) / (len(values) - 1))
 
 
-def drift(logs: Sequence[float], carry: float) -> tuple[float, float]:
-    """The slope of the whitened series over 1 - carry, and its standard error."""
-    values = [each - carry * last for last, each in itertools.pairwise(logs)]
+def drift(logs: Sequence[float]) -> tuple[float, float]:
+    """The slope of the series whitened by the autocorrelation about its line, and its standard error."""
+    _, about, _ = line(logs)
+    found = autocorrelation(about, 0.0)
+    carry = min(found + (3.0 + 6.0 * found) / len(logs), 0.98)
+    slope, residuals, squared_places = line([each - carry * last for last, each in itertools.pairwise(logs)])
+    noise = max(math.sqrt(total([each * each for each in residuals]) / (len(residuals) - 2)), 1e-3)
+    return slope / (1.0 - carry), noise / math.sqrt(squared_places) / (1.0 - carry)
+
+
+def line(values: Sequence[float]) -> tuple[float, list[float], float]:
+    """The least-squares line: its slope, the residuals, and the sum of the squared places."""
     places = [place - (len(values) - 1) / 2.0 for place in range(len(values))]
     middle = mean(values)
     squared_places = total([place * place for place in places])
     slope = total([place * (value - middle) for place, value in zip(places, values, strict=True)]) / squared_places
     residuals = [value - middle - slope * place for place, value in zip(places, values, strict=True)]
-    noise = max(math.sqrt(total([each * each for each in residuals]) / (len(values) - 2)), 1e-3)
-    return slope / (1.0 - carry), noise / math.sqrt(squared_places) / (1.0 - carry)
+    return slope, residuals, squared_places
 
 
 def eta_interval(
