@@ -34,7 +34,32 @@ BUCKET_US: Final = 60 * US
 SIGNALS: Final = ("NO_PROGRESS", "SILENT", "SLOW", "ETA_MOVED", "RESUMED")
 COLUMNS: Final = (*SIGNALS, "trend %", "slow %")
 UNTIL_0_5: Final[dict[str, tuple[float, ...]]] = {
-    # REGIME: the COLUMNS
+    "ar1": (0.0, 0.0, 9.0, 147.0, 9.0, 12.8, 0.5),
+    "drift": (0.0, 0.0, 36.1, 367.7, 36.1, 23.3, 1.9),
+    "halve": (0.0, 0.0, 30.3, 387.0, 30.3, 19.0, 2.0),
+    "window": (0.0, 0.0, 3.8, 45.7, 3.8, 8.4, 0.5),
+    "diurnal": (0.0, 0.0, 0.6, 94.4, 0.6, 13.7, 0.0),
+    "mix": (0.0, 0.0, 53.1, 1076.0, 52.3, 21.4, 4.7),
+    "stall": (24.0, 0.0, 18.0, 416.5, 34.0, 17.7, 3.9),
+    "burst": (567.4, 0.0, 6.1, 2136.1, 573.5, 5.9, 0.4),
+    "twopass": (14.2, 14.2, 6.5, 250.5, 45.2, 15.1, 1.4),
+    "grow": (0.0, 0.0, 5.4, 228.8, 5.4, 16.4, 0.3),
+    "gap5": (0.0, 0.0, 6.1, 184.7, 6.1, 11.8, 0.3),
+    "gap30": (0.0, 0.0, 8.8, 178.7, 8.8, 11.3, 0.4),
+    "gap120": (0.0, 25.0, 7.3, 205.4, 7.3, 14.7, 0.5),
+    "irregular": (0.0, 434.0, 9.7, 190.4, 9.7, 10.3, 0.6),
+    "skip": (0.0, 0.0, 1.9, 798.3, 1.9, 10.4, 0.0),
+    "chunky": (1431.0, 0.0, 0.0, 1697.3, 1409.7, 0.7, 0.0),
+    "tail": (0.0, 0.0, 26.3, 300.5, 26.3, 12.5, 2.5),
+}
+"""COLUMNS of each regime by the rules until 0.5, over the same 24 migrations."""
+DELAYS_UNTIL_0_5: Final = {
+    "halve: SLOWING": "71%, 185 s",
+    "tail: SLOWING": "96%, 137 s",
+    "drift: SLOWING": "33%, 1204 s",
+    "halve: SLOW": "67%, 324 s",
+    "tail: SLOW": "96%, 196 s",
+    "stall: NO_PROGRESS": "83%, 80 s",
 }
 STATES: Final = np.dtype(
     [("health", "i1"), ("trend", "i1"), ("slow", "?"), ("quiet_limit_s", "f8"), ("stall_limit_s", "f8")]
@@ -162,4 +187,6 @@ def delays(judged: Sequence[Judged], regime: str, mark: str, word: str) -> Array
 
 
 def print_delays(what: str, delays_s: Array, within_s: int) -> None:
-    print(f"  {what}: {(delays_s <= within_s).mean():.0%} within {within_s} s, median {np.median(delays_s):.0f} s")
+    print(
+        f"  {what}: {(delays_s <= within_s).mean():.0%} within {within_s} s, median {np.median(delays_s):.0f} s [{DELAYS_UNTIL_0_5[what]}]"
+    )
