@@ -1,6 +1,6 @@
 """The words of the fold on simulated migrations: false alarms per 100 hours, and how long the true ones take.
 
-Each line has the figure of the rules until 0.5 in brackets, where it was measured on the same migrations. Everything
+In brackets are the figures of the first rules on the same migrations. Everything
 that is said of a regime without a `stall` or a `change` is a false alarm, except in drift, halve, window, mix, twopass,
 skip and tail, whose rates do change, and in stall. SILENT is judged at each report, as a clock between them would.
 """
@@ -33,7 +33,7 @@ BUCKET_US: Final = 60 * US
 
 SIGNALS: Final = ("NO_PROGRESS", "SILENT", "SLOW", "ETA_MOVED", "RESUMED")
 COLUMNS: Final = (*SIGNALS, "trend %", "slow %")
-UNTIL_0_5: Final[dict[str, tuple[float, ...]]] = {
+BEFORE: Final[dict[str, tuple[float, ...]]] = {
     "ar1": (0.0, 0.0, 9.0, 147.0, 9.0, 12.8, 0.5),
     "drift": (0.0, 0.0, 36.1, 367.7, 36.1, 23.3, 1.9),
     "halve": (0.0, 0.0, 30.3, 387.0, 30.3, 19.0, 2.0),
@@ -52,8 +52,8 @@ UNTIL_0_5: Final[dict[str, tuple[float, ...]]] = {
     "chunky": (1431.0, 0.0, 0.0, 1697.3, 1409.7, 0.7, 0.0),
     "tail": (0.0, 0.0, 26.3, 300.5, 26.3, 12.5, 2.5),
 }
-"""COLUMNS of each regime by the rules until 0.5, over the same 24 migrations."""
-DELAYS_UNTIL_0_5: Final = {
+"""COLUMNS of each regime by the first rules (five smoothed gaps, means of minutes), over the same 24 migrations."""
+DELAYS_BEFORE: Final = {
     "halve: SLOWING": "71%, 185 s",
     "tail: SLOWING": "96%, 137 s",
     "drift: SLOWING": "33%, 1204 s",
@@ -76,7 +76,7 @@ def run() -> None:
     for regime in REGIMES:
         of = [each for each in judged if each.migration.regime == regime]
         hours = sum(each.migration.hours for each in of)
-        before = UNTIL_0_5.get(regime, ())
+        before = BEFORE.get(regime, ())
         cells = [f"{figure:.1f}" + (f" [{before[at]:.1f}]" if before else "") for at, figure in enumerate(figures(of))]
         print(f"  {regime:<10}{hours:>6.0f}" + "".join(cell.rjust(20) for cell in cells), flush=True)
     for regime, word, within_s in (("halve", "SLOWING", 300), ("tail", "SLOWING", 300), ("drift", "SLOWING", 900)):
@@ -187,6 +187,5 @@ def delays(judged: Sequence[Judged], regime: str, mark: str, word: str) -> Array
 
 
 def print_delays(what: str, delays_s: Array, within_s: int) -> None:
-    print(
-        f"  {what}: {(delays_s <= within_s).mean():.0%} within {within_s} s, median {np.median(delays_s):.0f} s [{DELAYS_UNTIL_0_5[what]}]"
-    )
+    share, median_s = (delays_s <= within_s).mean(), np.median(delays_s)
+    print(f"  {what}: {share:.0%} within {within_s} s, median {median_s:.0f} s [{DELAYS_BEFORE[what]}]")

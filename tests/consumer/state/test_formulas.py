@@ -60,7 +60,6 @@ def test_the_mean_of_gaps_is_plain_for_the_first_64_and_then_moves_by_a_64th() -
     assert mean_with(10.0, 74.0, 1_000) == 11.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=40))
 def test_the_limit_is_the_multiple_of_the_gap_that_a_random_moment_lies_in(gaps_s: list[int]) -> None:
     mean_s = statistics.fmean(gaps_s)
@@ -81,7 +80,6 @@ def test_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: li
     assert row["log_rate_sd"] == pytest.approx(statistics.stdev(logs[-10:]), rel=1e-6, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(minutes)
 def test_the_slope_is_that_of_generalised_least_squares(minute_bytes: list[int]) -> None:
     """The series is whitened by a matrix here, and in the fold one value after the other."""
@@ -102,7 +100,6 @@ def test_the_slope_is_that_of_generalised_least_squares(minute_bytes: list[int])
         assert drift(logs, count) == pytest.approx((coefficients[1], error), rel=1e-5, abs=1e-7)
 
 
-@settings(deadline=None)
 @given(minutes, st.floats(0.0, 0.97), st.floats(0.01, 1.0))
 def test_a_step_is_that_of_the_regression_on_the_whitened_series(
     minute_bytes: list[int], carry: float, deviation: float
