@@ -111,8 +111,8 @@ def test_silence_is_judged_as_it_was_at_the_time(broker: KafkaClient, topics: To
         (row,) = answer(replay(broker, topics, "state", "--as-of", at, "-o", "json"))
         return row["silent_since"] is not None
 
-    assert not silent_at(59)
-    assert silent_at(62)
+    assert not silent_at(599)
+    assert silent_at(602)
 
 
 def test_state_of_one_task_and_of_one_project(broker: KafkaClient, topics: Topics):
