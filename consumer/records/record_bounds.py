@@ -66,7 +66,10 @@ STATE_RANGES: Final[Mapping[str, Range]] = {
     "complete_minutes": (0, MINUTES),
     "remain_time": (0, MAX_REMAIN_S),
     **dict.fromkeys(("rate_fast_bps", "rate_slow_bps", "rate_peak_bps", "typical_gap_s", "log_rate_sd"), _NOT_NEGATIVE),
-    **dict.fromkeys(("trend_change_pct", "trend_slope_pct", *GAUGES), _ANY),
+    **dict.fromkeys(("report_gaps", "advance_gaps", "eta_late_minutes", "eta_early_minutes"), _COUNT),
+    **dict.fromkeys(("report_gap_square_s2", "advance_gap_s", "advance_gap_square_s2"), _NOT_NEGATIVE),
+    **dict.fromkeys(("quiet_limit_s", "stall_limit_s"), _NOT_NEGATIVE),
+    **dict.fromkeys(("trend_change_pct", "trend_slope_pct", "growth_bps", "slow_baseline", *GAUGES), _ANY),
     **dict.fromkeys(("eta_s", "eta_low_s", "eta_high_s"), _ETA),
 }
 """[column of SeriesState] The least and the greatest value."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.state.series import NONE, ROW, Rows
+from taskstream.consumer.state.series import NONE, ROW, EtaReason, Rows
 from taskstream.consumer.state.series_table import SeriesTable, identity
 from taskstream.consumer.state.state_records import state_batch
 
@@ -164,6 +164,7 @@ def _copy_silence(fold: Rows, fold_slots: Ints, found: Rows, found_slots: Ints) 
     fold["silent_since"][marked] = fold["last_seen"][marked]
     for name in _ETA:
         fold[name][marked] = np.nan
+    fold["eta_reason"][marked] = EtaReason.SILENT
 
 
 def _unlike(a: Rows, b: Rows) -> npt.NDArray[np.bool_]:

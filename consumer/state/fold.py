@@ -17,10 +17,10 @@ import numpy.typing as npt
 from taskstream.consumer.state.eta import signal_moved_eta, update_eta
 from taskstream.consumer.state.health import update_health
 from taskstream.consumer.state.minutes import MAX_WINDOWS, add_saturating, advance_minutes, complete_minutes
-from taskstream.consumer.state.rates import US_PER_S, update_rates
+from taskstream.consumer.state.rates import update_growth, update_rates
 from taskstream.consumer.state.series import NONE, Health, Rows, Signal
 from taskstream.consumer.state.signals import MAX_SIGNALS, append_signal, signalled_health
-from taskstream.consumer.state.stall import quiet_limit, typical_gap
+from taskstream.consumer.state.stall import update_advance_gaps, update_report_gaps
 from taskstream.consumer.state.trend import update_trend
 from taskstream.schemas.compiled import compiled
 
@@ -67,6 +67,7 @@ def fold_events(
             row["progress"] = progress[index]
             row["totalsize"] = totalsize[index]
             accepted[index] = True
+            update_eta(rows, slot, bucket_us)
             signal_count = update_health(rows, slot, bucket_us, signals, signal_count)
             continue
         reset = new_bytes < row["replicatesize"]
@@ -90,6 +91,8 @@ def fold_events(
             _restart_measuring(rows, slot, now_us, new_bytes)
         else:
             if new_bytes > row["replicatesize"] or progress[index] > row["progress"]:
+                if now_us > row["last_advance"]:
+                    update_advance_gaps(rows, slot, now_us - row["last_advance"], bucket_us)
                 row["last_advance"] = now_us
             if progress[index] < row["progress"]:
                 row["regressions"] += 1
@@ -99,18 +102,18 @@ def fold_events(
                     rows, slot, now_us, gained_bytes, now_us, bucket_us, windows, window_count
                 )
                 update_rates(rows, slot, gained_bytes, step_us, now_us, bucket_us)
+                update_growth(rows, slot, totalsize[index], step_us, now_us, bucket_us)
                 row["rated_bytes"] = new_bytes
         if step_us > 0:
-            gap_s = row["typical_gap_s"]
-            limit_s = quiet_limit(gap_s, bucket_us / US_PER_S)
-            row["typical_gap_s"] = typical_gap(gap_s, step_us / US_PER_S, limit_s)
+            update_report_gaps(rows, slot, step_us, bucket_us)
         row["progress"] = progress[index]
         row["replicatesize"] = new_bytes
         row["totalsize"] = totalsize[index]
         row["last_seen"] = now_us
-        if reset or row["open_minute"] != open_before:
+        closed_minutes = (row["open_minute"] - open_before) // bucket_us
+        if reset or closed_minutes > 0:
             row["complete_minutes"] = complete_minutes(row["open_minute"], row["rated_from"], bucket_us)
-            update_trend(rows, slot)
+            update_trend(rows, slot, bucket_us)
         update_eta(rows, slot, bucket_us)
         if reset:
             health = signalled_health(row)
@@ -118,7 +121,7 @@ def fold_events(
                 rows, slot, SIGNAL_RESET, health, health, now_us, np.nan, signals, signal_count
             )
         signal_count = update_health(rows, slot, bucket_us, signals, signal_count)
-        signal_count = signal_moved_eta(rows, slot, bucket_us, eta_part, signals, signal_count)
+        signal_count = signal_moved_eta(rows, slot, closed_minutes, bucket_us, eta_part, signals, signal_count)
     return slots.shape[0], window_count, signal_count
 
 
@@ -132,7 +135,14 @@ def _start(rows: Rows, slot: int, now_us: int, new_bytes: int, bucket_us: int) -
     row["open_minute"] = now_us // bucket_us * bucket_us
     row["health"] = OK
     row["health_since"] = now_us
+    row["report_gaps"] = 0
     row["typical_gap_s"] = np.nan
+    row["report_gap_square_s2"] = np.nan
+    row["quiet_limit_s"] = np.nan
+    row["advance_gaps"] = 0
+    row["advance_gap_s"] = np.nan
+    row["advance_gap_square_s2"] = np.nan
+    row["stall_limit_s"] = np.nan
     row["silent_since"] = NONE
     row["trend_change_pct"] = np.nan
     row["trend_slope_pct"] = np.nan
@@ -154,5 +164,10 @@ def _restart_measuring(rows: Rows, slot: int, now_us: int, new_bytes: int) -> No
     row["rate_fast_bps"] = np.nan
     row["rate_slow_bps"] = np.nan
     row["rate_peak_bps"] = np.nan
+    row["growth_bps"] = np.nan
+    row["slow"] = False
+    row["slow_baseline"] = np.nan
     row["eta_told"] = NONE
     row["eta_told_at"] = NONE
+    row["eta_late_minutes"] = 0
+    row["eta_early_minutes"] = 0

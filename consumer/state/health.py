@@ -11,7 +11,7 @@ import numpy.typing as npt
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import NONE, Health, Rows, Signal
 from taskstream.consumer.state.signals import append_signal, signalled_health, signalled_since
-from taskstream.consumer.state.stall import is_stalled, quiet_limit
+from taskstream.consumer.state.stall import is_stalled, limit_or_first
 from taskstream.schemas.compiled import compiled
 
 OK, SLOW, NO_PROGRESS, COMPLETE = int(Health.OK), int(Health.SLOW), int(Health.NO_PROGRESS), int(Health.COMPLETE)
@@ -28,16 +28,17 @@ def update_health(rows: Rows, slot: int, bucket_us: int, signals: npt.NDArray[np
     row = rows[slot]
     before = signalled_health(row)
     before_since = signalled_since(row)
-    limit_s = quiet_limit(row["typical_gap_s"], bucket_us / US_PER_S)
+    limit_s = limit_or_first(row["stall_limit_s"], bucket_us / US_PER_S)
     after = health_of_reports(row["progress"], is_stalled(row["last_advance"], row["last_seen"], limit_s), row["slow"])
     since = row["last_advance"] if after == NO_PROGRESS else row["last_seen"]
+    by_reports_before = row["health"]
     row["silent_since"] = NONE
-    if row["health"] != after:
+    if by_reports_before != after:
         row["health"] = after
         row["health_since"] = since
     if after == before:
         return signal_count
-    signal = signal_of_change(before, after)
+    signal = signal_of_change(before, by_reports_before, after)
     signal_count = append_signal(rows, slot, signal, before, after, since, limit_s, signals, signal_count)
     signals[signal_count - 1]["before_since"] = before_since
     return signal_count
@@ -56,8 +57,14 @@ def health_of_reports(progress: int, stalled: bool, slow: bool) -> int:
 
 
 @compiled
-def signal_of_change(before: int, after: int) -> int:
-    """The signal of a change of health. A series that is slow after anything worse than OK has resumed."""
+def signal_of_change(before: int, by_reports_before: int, after: int) -> int:
+    """The signal of a change of health. A series that is slow after anything worse than OK has resumed.
+
+    by_reports_before: the health without any silence. A silent series that is again what it was before its silence has
+    resumed, so that one stall is one NO_PROGRESS.
+    """
+    if by_reports_before == after:
+        return SIGNAL_RESUMED
     if after == COMPLETE:
         return SIGNAL_COMPLETE
     if after == NO_PROGRESS:

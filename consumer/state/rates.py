@@ -10,6 +10,8 @@ from taskstream.schemas.compiled import compiled
 US_PER_S = 1_000_000
 SLOW_BUCKETS = 10.0
 """The half-life of the slow rate in buckets; that of the fast rate is one bucket."""
+GROWTH_BUCKETS = 4.0
+"""How many buckets of copying one growth of the total counts as, at most."""
 
 
 @compiled
@@ -31,6 +33,34 @@ def update_rates(rows: Rows, slot: int, gained_bytes: int, step_us: int, now_us:
         row["rate_slow_bps"] = ewma(row["rate_slow_bps"], sample_bps, step_us, measured_us, SLOW_BUCKETS * bucket_s)
         row["rate_peak_bps"] = max(row["rate_peak_bps"], row["rate_fast_bps"])
     row["samples"] += 1
+
+
+@compiled
+def update_growth(rows: Rows, slot: int, totalsize: int, step_us: int, now_us: int, bucket_us: int) -> None:
+    """Update growth_bps of one row (bytes/s by which its total grows) with the growth since the last report.
+
+    Call it after `update_rates`. A total that was not known before (0, or below the bytes that were done) and one that
+    falls give no growth. A growth counts as at most what the slow rate copies in four buckets, so that one correction
+    of the total is not taken for a total that runs away.
+    """
+    row = rows[slot]
+    bucket_s = bucket_us / US_PER_S
+    grown_bytes = 0.0
+    if is_total_known(row["totalsize"], row["replicatesize"]):
+        most_bytes = row["rate_slow_bps"] * (GROWTH_BUCKETS * bucket_s)
+        grown_bytes = min(max(float(totalsize) - float(row["totalsize"]), 0.0), most_bytes)
+    sample_bps = grown_bytes / (step_us / US_PER_S)
+    if row["samples"] == 1:
+        row["growth_bps"] = sample_bps
+        return
+    mean_bps = 0.0 if math.isnan(row["growth_bps"]) else row["growth_bps"]
+    row["growth_bps"] = ewma(mean_bps, sample_bps, step_us, now_us - row["rated_from"], SLOW_BUCKETS * bucket_s)
+
+
+@compiled
+def is_total_known(totalsize: int, replicatesize: int) -> bool:
+    """Whether this total, in bytes, can be one of which `replicatesize` bytes are done."""
+    return totalsize > 0 and totalsize >= replicatesize
 
 
 @compiled

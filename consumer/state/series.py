@@ -36,6 +36,26 @@ class Health(enum.IntEnum):
     SILENT = 4
 
 
+class EtaReason(enum.IntEnum):
+    """Why a series has no ETA; NONE if it has one. The fold never writes SILENT into a row: that needs a clock."""
+
+    NONE = 0
+    COMPLETE = 1
+    TOTAL_UNKNOWN = 2
+    """The total is 0, or below the bytes that are done."""
+    CHECKING = 3
+    """All bytes are there, at less than 100 percent."""
+    TOO_YOUNG = 4
+    """Not enough is measured."""
+    STALLED = 5
+    NO_RATE = 6
+    NOT_CONVERGING = 7
+    """The total grows as fast as the bytes that are done."""
+    TOO_FAR = 8
+    """The end lies further away than a rate can be trusted for."""
+    SILENT = 9
+
+
 class Signal(enum.IntEnum):
     """What has changed."""
 
@@ -67,6 +87,7 @@ ROW: Final[np.dtype[Any]] = np.dtype(
         ("slow", np.bool_),
         ("trend", np.int8),
         ("health", np.int8),
+        ("eta_reason", np.int8),
         ("need_migration_test", np.int8),
         ("partition", np.int32),
         ("progress", np.int32),
@@ -91,13 +112,24 @@ ROW: Final[np.dtype[Any]] = np.dtype(
         ("silent_since", np.int64),
         ("eta_told", np.int64),
         ("eta_told_at", np.int64),
+        ("eta_late_minutes", np.int64),
+        ("eta_early_minutes", np.int64),
+        ("report_gaps", np.int64),
+        ("advance_gaps", np.int64),
         ("rate_fast_bps", np.float64),
         ("rate_slow_bps", np.float64),
         ("rate_peak_bps", np.float64),
         ("typical_gap_s", np.float64),
+        ("report_gap_square_s2", np.float64),
+        ("quiet_limit_s", np.float64),
+        ("advance_gap_s", np.float64),
+        ("advance_gap_square_s2", np.float64),
+        ("stall_limit_s", np.float64),
+        ("growth_bps", np.float64),
         ("trend_change_pct", np.float64),
         ("trend_slope_pct", np.float64),
         ("log_rate_sd", np.float64),
+        ("slow_baseline", np.float64),
         ("eta_s", np.float64),
         ("eta_low_s", np.float64),
         ("eta_high_s", np.float64),

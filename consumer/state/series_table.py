@@ -38,7 +38,7 @@ class Settings:
     """The settings of the fold. A change of the bucket on a live stream requires a rebuild of the state."""
 
     bucket_s: float = 60.0
-    eta_part: float = 0.25
+    eta_part: float = 0.33
     """An ETA_MOVED signal is raised when the end moved by more than this part of the time that remained."""
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.state.series import NONE, SIGNAL, Health, Rows, Signal
+from taskstream.consumer.state.series import NONE, SIGNAL, EtaReason, Health, Rows, Signal
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.stall import quiet_limits_s
 
@@ -29,7 +29,7 @@ def is_overdue(rows: Rows, slots: Ints, now_us: int | Ints, bucket_us: int) -> n
     now_us: one time for all, or the time of each.
     """
     quiet_us = now_us - rows["last_seen"][slots]
-    return quiet_us / US_PER_S > quiet_limits_s(rows["typical_gap_s"][slots], bucket_us)
+    return quiet_us / US_PER_S > quiet_limits_s(rows["quiet_limit_s"][slots], bucket_us)
 
 
 def mark_silent(
@@ -42,7 +42,7 @@ def mark_silent(
     None: its quiet limit.
     """
     if limits_s is None:
-        limits_s = quiet_limits_s(table.rows["typical_gap_s"][slots], table.settings.bucket_us)
+        limits_s = quiet_limits_s(table.rows["quiet_limit_s"][slots], table.settings.bucket_us)
     unmarked = table.rows["silent_since"][slots] == NONE
     slots, limits_s, raised_at_us = (
         slots[unmarked],
@@ -61,6 +61,7 @@ def mark_silent(
     table.rows["silent_since"][slots] = rows["last_seen"]
     for name in ("eta_s", "eta_low_s", "eta_high_s"):
         table.rows[name][slots] = np.nan
+    table.rows["eta_reason"][slots] = EtaReason.SILENT
     return signals
 
 

@@ -1,7 +1,7 @@
 """Decides when a series has stalled: it reports, but neither its bytes nor its percentage grow. Pure, compiled.
 
-The limit is the quiet limit, made of the typical gap between the series' reports. `silence` holds the time since the
-last report against the same limit.
+It also computes the limits, from the gaps that the series had so far: `stall_limit_s` from those between its advances,
+`quiet_limit_s` from those between its reports. `silence` compares the time since the last report with the latter.
 """
 
 from __future__ import annotations
@@ -12,10 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.rates import US_PER_S
+from taskstream.consumer.state.series import Rows
 from taskstream.schemas.compiled import compiled
 
-QUIET_GAPS = 5.0
-"""How many typical gaps of quiet are normal."""
+QUIET_GAPS = 4.0
+"""How many inspected gaps between reports are normal quiet."""
+STALL_GAPS = 2.5
+"""How many inspected gaps between advances are normal."""
+FIRST_BUCKETS = 10.0
+"""The limit in buckets before any gap is known."""
+YOUNG_BUCKETS = 3.0
+"""The least limit in buckets while the known gaps sum to less than FIRST_BUCKETS; after that it is one bucket."""
+LEAST_GAIN = 1.0 / 64.0
+"""The weight of a new gap in the means, once that many are known."""
+LONGEST_GAP = 2.0
+"""A gap counts as at most this many limits, so that one outage does not raise the limit without bound."""
 
 
 @compiled
@@ -25,28 +36,66 @@ def is_stalled(last_advance: int, last_seen: int, limit_s: float) -> bool:
 
 
 @compiled
-def quiet_limit(gap_s: float, bucket_s: float) -> float:
-    """The longest normal quiet in seconds: one bucket, or five typical gaps if that is more. gap_s: NaN if unknown."""
-    if math.isnan(gap_s):
-        return bucket_s
-    return max(bucket_s, QUIET_GAPS * gap_s)
+def limit_or_first(limit_s: float, bucket_s: float) -> float:
+    """A row's limit in seconds, or ten buckets where it has none yet (NaN)."""
+    return FIRST_BUCKETS * bucket_s if math.isnan(limit_s) else limit_s
 
 
-def quiet_limits_s(typical_gaps_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
-    """`quiet_limit` of each of these gaps."""
-    limits_s: npt.NDArray[np.float64] = np.fmax(bucket_us / US_PER_S, QUIET_GAPS * typical_gaps_s)
-    return limits_s
+def quiet_limits_s(limits_s: npt.NDArray[np.float64], bucket_us: int) -> npt.NDArray[np.float64]:
+    """`limit_or_first` of each of these quiet_limit_s."""
+    first_s = FIRST_BUCKETS * (bucket_us / US_PER_S)
+    known: npt.NDArray[np.float64] = np.where(np.isnan(limits_s), first_s, limits_s)
+    return known
 
 
 @compiled
-def typical_gap(gap_s: float, step_s: float, limit_s: float) -> float:
-    """The smoothed time between reports in seconds, after a gap of `step_s`; `gap_s` is NaN before the first gap.
+def gap_limit(count: int, mean_s: float, square_s2: float, gaps: float, bucket_s: float) -> float:
+    """The longest normal gap in seconds: `gaps` inspected gaps, and at least one bucket, or three of a young series.
 
-    A gap longer than `limit_s` counts as `limit_s`, so that one silence does not raise the limit without bound.
+    count, mean_s, square_s2: the number of known gaps, their mean, and the mean of their squares (s^2).
 
-    Source: the smoothed round-trip time of RFC 6298, section 2 (gain 1/8).
+    Source: the inspection paradox of renewal theory (W. Feller, "An Introduction to Probability Theory and Its
+    Applications", volume II, section I.4): the gap that a random moment lies in is square / mean long on average. With
+    bursts or chunks this is about the pause, although most gaps are short.
     """
-    step_s = min(step_s, limit_s)
-    if math.isnan(gap_s):
-        return step_s
-    return gap_s + (step_s - gap_s) / 8.0
+    is_young = count * mean_s < FIRST_BUCKETS * bucket_s
+    least_s = YOUNG_BUCKETS * bucket_s if is_young else bucket_s
+    return max(least_s, gaps * (square_s2 / mean_s))
+
+
+@compiled
+def mean_with(mean: float, sample: float, count: int) -> float:
+    """The mean after one more sample, the `count`th: plain for the first 64, then exponentially weighted."""
+    return mean + max(1.0 / count, LEAST_GAIN) * (sample - mean)
+
+
+@compiled
+def update_report_gaps(rows: Rows, slot: int, gap_us: int, bucket_us: int) -> None:
+    """Count a gap > 0 between two reports of one row, and set its quiet limit anew."""
+    row = rows[slot]
+    bucket_s = bucket_us / US_PER_S
+    gap_s = min(gap_us / US_PER_S, LONGEST_GAP * limit_or_first(row["quiet_limit_s"], bucket_s))
+    count = row["report_gaps"] + 1
+    is_first = count == 1
+    mean_s = gap_s if is_first else mean_with(row["typical_gap_s"], gap_s, count)
+    square_s2 = gap_s * gap_s if is_first else mean_with(row["report_gap_square_s2"], gap_s * gap_s, count)
+    row["report_gaps"] = count
+    row["typical_gap_s"] = mean_s
+    row["report_gap_square_s2"] = square_s2
+    row["quiet_limit_s"] = gap_limit(count, mean_s, square_s2, QUIET_GAPS, bucket_s)
+
+
+@compiled
+def update_advance_gaps(rows: Rows, slot: int, gap_us: int, bucket_us: int) -> None:
+    """Count a gap > 0 between two advances of one row, and set its stall limit anew."""
+    row = rows[slot]
+    bucket_s = bucket_us / US_PER_S
+    gap_s = min(gap_us / US_PER_S, LONGEST_GAP * limit_or_first(row["stall_limit_s"], bucket_s))
+    count = row["advance_gaps"] + 1
+    is_first = count == 1
+    mean_s = gap_s if is_first else mean_with(row["advance_gap_s"], gap_s, count)
+    square_s2 = gap_s * gap_s if is_first else mean_with(row["advance_gap_square_s2"], gap_s * gap_s, count)
+    row["advance_gaps"] = count
+    row["advance_gap_s"] = mean_s
+    row["advance_gap_square_s2"] = square_s2
+    row["stall_limit_s"] = gap_limit(count, mean_s, square_s2, STALL_GAPS, bucket_s)

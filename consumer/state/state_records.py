@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.series import MINUTES, NONE, ROW, Health, Rows, Signal, Trend
+from taskstream.consumer.state.series import MINUTES, NONE, ROW, EtaReason, Health, Rows, Signal, Trend
 from taskstream.consumer.state.series_table import SeriesTable, identity
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import Column, columns_of
@@ -24,6 +24,11 @@ _MAX_INT = 2**31 - 1
 """The most that `minutes` of a RateWindow can hold: a gap of 4,000 years, or of a month with buckets of 1 ms."""
 
 
+_COMPUTED = frozenset({"trend", "health", "eta_reason", "minute_bytes"})
+_COUNTS = frozenset({"report_gaps", "advance_gaps", "eta_late_minutes", "eta_early_minutes"})
+"""Columns that are 0 where a record of an older schema has none."""
+
+
 def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
     """SeriesState records of these rows, one per slot."""
     rows = table.rows[slots]
@@ -32,6 +37,7 @@ def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
     computed["agent_time"] = pa.array(table.agent_times[slots], pa.string())
     computed["trend"] = _names_of(Trend, rows["trend"])
     computed["health"] = _names_of(Health, rows["health"])
+    computed["eta_reason"] = _reasons_of(rows["eta_reason"])
     computed["minute_bytes"] = _minutes(rows, table.settings.bucket_us)
     return _batch(_STATE, rows, computed)
 
@@ -61,17 +67,18 @@ def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
     rows["live"] = True
     rows["partition"] = partitions
     for column in _STATE:
-        if column.name not in (ROW.names or ()) or column.name in ("trend", "health", "minute_bytes"):
+        if column.name not in (ROW.names or ()) or column.name in _COMPUTED:
             continue
         array = batch.column(column.name)
         if pa.types.is_timestamp(array.type):
             array = array.cast(pa.int64())
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.int8())
-        empty = np.nan if pa.types.is_floating(array.type) else NONE
+        empty = np.nan if pa.types.is_floating(array.type) else 0 if column.name in _COUNTS else NONE
         rows[column.name] = (array.fill_null(empty) if array.null_count else array).to_numpy(zero_copy_only=False)
     rows["trend"] = _values_of(Trend, batch.column("trend"))
     rows["health"] = _values_of(Health, batch.column("health"))
+    rows["eta_reason"] = _values_of(EtaReason, batch.column("eta_reason").fill_null(EtaReason.NONE.name))
     ring = batch.column("minute_bytes")
     items, lengths = np.asarray(ring.flatten()), np.diff(np.asarray(ring.offsets))
     ends = np.cumsum(lengths)
@@ -132,7 +139,13 @@ def _names_of(kind: type[Trend | Health | Signal], values: npt.NDArray[np.int8])
     return names.take(pa.array(values.astype(np.int64)))
 
 
-def _values_of(kind: type[Trend | Health], names: pa.Array) -> Ints:
+def _reasons_of(values: npt.NDArray[np.int8]) -> pa.Array:
+    """The names of these reasons; null for NONE."""
+    names = pa.array([None if each == EtaReason.NONE else each.name for each in sorted(EtaReason)])
+    return names.take(pa.array(values.astype(np.int64)))
+
+
+def _values_of(kind: type[Trend | Health | EtaReason], names: pa.Array) -> Ints:
     """The values of these names; 0 for a name that only a newer worker knows."""
     encoded = names.dictionary_encode()
     numbers = np.array([int(kind.__members__.get(name, 0)) for name in encoded.dictionary.to_pylist()], np.int64)

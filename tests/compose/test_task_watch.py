@@ -118,6 +118,12 @@ def test_ends_and_trend_say_nothing_of_what_is_over():
     assert (ends_of(done, 0), trend_of(done)) == ("done", "-")
 
 
+def test_an_end_that_is_not_known_comes_with_its_reason():
+    task = {"health": "OK", "ends_at_ms": None}
+    assert ends_of(task, 0) == "-"
+    assert ends_of(task | {"eta_reason": "CHECKING", "eta_reason_text": "checking"}, 0) == "checking"
+
+
 def test_ends_come_with_their_interval():
     task = {"health": "OK", "ends_at_ms": 600_000, "ends_from_ms": 540_000, "ends_to_ms": 720_000}
     assert ends_of(task, 0) == "in 10 min (9 min to 12 min)"

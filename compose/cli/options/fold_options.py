@@ -22,7 +22,7 @@ _bucket = click.option(
     help="Seconds per rate window, as set for the workers.",
 )
 _eta_part = click.option(
-    "--eta-part", default=0.25, type=_ABOVE_NONE, help="The change of an ETA that is published, as set for the workers."
+    "--eta-part", default=0.33, type=_ABOVE_NONE, help="The change of an ETA that is published, as set for the workers."
 )
 _keep = click.option(
     "--keep", "keep_days", default=7.0, type=_ABOVE_NONE, help="Days without a report after which a series can expire."

@@ -46,8 +46,8 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
     envvar="TASKSTREAM_BUCKET",
     help="Seconds per rate window. Permanent, and the same for all workers and views.",
 )
-@click.option("--eta-part", default=0.25, type=_FRACTION, help="Publish an ETA again when it changes by this fraction.")
-@click.option("--commit-interval", "commit_interval_s", default=0.25, type=_SECONDS, help="Seconds between commits.")
+@click.option("--eta-part", default=0.33, type=_FRACTION, help="Publish an ETA again when it changes by this fraction.")
+@click.option("--commit-interval", "commit_interval_s", default=0.33, type=_SECONDS, help="Seconds between commits.")
 @click.option(
     "--keep", "keep_days", default=7.0, type=_SECONDS, help="Days without a report after which a series expires."
 )

@@ -69,11 +69,11 @@ def trend_of(task: Mapping[str, Any]) -> str:
 
 
 def ends_of(task: Mapping[str, Any], now_ms: int) -> str:
-    """The time left, with its lower and upper bound."""
+    """The time left, with its lower and upper bound, or why it is not known."""
     if task["health"] == "COMPLETE":
         return "done"
     if task["ends_at_ms"] is None:
-        return "-"
+        return terminal_text(task.get("eta_reason_text") or "-")
     text = f"in {span((task['ends_at_ms'] - now_ms) / 1000)}"
     if task["ends_from_ms"] is None or task["ends_to_ms"] is None:
         return text

@@ -118,7 +118,7 @@ class TaskHealth:
         ends_synced = (kind == SubtaskKind.SYNC) & ~np.isin(self.index.project[current], self._continuing)
         overdue = is_overdue(rows, current, now_us, bucket_us)
         complete = full & (closes | (ends_synced & overdue))
-        limit_s = quiet_limits_s(rows["typical_gap_s"][current], bucket_us)
+        limit_s = quiet_limits_s(rows["quiet_limit_s"][current], bucket_us)
         pausing = full & ~closes & ~ends_synced
         limit_s[pausing] = self.pause_limit_s
         overdue[pausing] = ((now_us - rows["last_seen"][current]) / US_PER_S > self.pause_limit_s)[pausing]

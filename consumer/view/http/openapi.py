@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from taskstream.consumer.state.series import GAUGES, MINUTES, Health, Signal, Trend
+from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
 from taskstream.consumer.view.http import v3_api
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
@@ -43,6 +43,11 @@ _SERIES: Final[dict[str, Any]] = {
     "ends_at_ms": _MS | {"description": "Estimated end by the observed rates; null when there is no estimate."},
     "ends_from_ms": _MS | {"description": "Early bound of the 80 percent interval."},
     "ends_to_ms": _MS | {"description": "Late bound of the 80 percent interval."},
+    "eta_reason": {
+        "type": ["string", "null"],
+        "description": f"Why there is no estimate: {', '.join(each.name for each in EtaReason if each)}.",
+    },
+    "eta_reason_text": {"type": ["string", "null"], "description": "The same in a few words."},
     "remain_time_s": {"type": ["integer", "null"], "description": "Seconds left, as reported by the agent."},
     "first_seen_ms": _MS,
     "last_seen_ms": _MS,
@@ -72,6 +77,8 @@ _SUBTASK: Final = {
     "need_migration_test": {"type": ["boolean", "null"]},
     **dict.fromkeys(("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes"), _COUNT),
     "open_minute_bytes": _BYTES,
+    **dict.fromkeys(("quiet_limit_s", "stall_limit_s"), _NUMBER | {"description": "In seconds; null: ten buckets."}),
+    "growth_bps": _RATE | {"description": "Bytes per second by which totalsize grows, half-life ten buckets."},
     **dict.fromkeys(("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd"), _NUMBER),
     **dict.fromkeys(("eta_s", "eta_low_s", "eta_high_s", *GAUGES), _NUMBER),
     "rated_from_ms": _MS,

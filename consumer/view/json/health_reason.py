@@ -6,7 +6,7 @@ import math
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import Health, Trend
-from taskstream.consumer.state.stall import quiet_limit
+from taskstream.consumer.state.stall import limit_or_first
 from taskstream.consumer.state.trend import MIN_MINUTES, RECENT_MINUTES
 from taskstream.consumer.view.json.quantities import duration_text, rate_text, size_text
 
@@ -14,15 +14,20 @@ from taskstream.consumer.view.json.quantities import duration_text, rate_text, s
 def health_reason(health: Health, row: dict[str, object], now_us: int, bucket_us: int) -> str:
     """One sentence, without its full stop. row: the columns of one `ROW` by name."""
     bucket_s = bucket_us / US_PER_S
-    limit = duration_text(quiet_limit(_float(row["typical_gap_s"]), bucket_s))
     if health == Health.SILENT:
+        limit = duration_text(limit_or_first(_float(row["quiet_limit_s"]), bucket_s))
         return f"no report for {_since(row['last_seen'], now_us)} (limit {limit})"
     if health == Health.NO_PROGRESS:
+        limit = duration_text(limit_or_first(_float(row["stall_limit_s"]), bucket_s))
         return f"no bytes for {_since(row['last_advance'], now_us)} (limit {limit}), though reports arrive"
     if health == Health.COMPLETE:
         return f"done in {duration_text((_int(row['health_since']) - _int(row['first_seen'])) / US_PER_S)}"
     fast_bps = _float(row["rate_fast_bps"])
     if health == Health.SLOW:
+        baseline = _float(row["slow_baseline"])
+        if not math.isnan(baseline):
+            before_bps = math.exp(baseline) / bucket_s
+            return f"{rate_text(fast_bps)}, {100 * fast_bps / before_bps:.0f} % of the {rate_text(before_bps)} before"
         part = 100 + _float(row["trend_change_pct"])
         recent = duration_text(RECENT_MINUTES * bucket_s)
         return f"the last {recent} at {part:.0f} % of the rate before, now {rate_text(fast_bps)}"

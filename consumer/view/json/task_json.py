@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, Health, Trend
+from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
+from taskstream.consumer.view.json.eta_reason import eta_reason_text
 from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
@@ -64,6 +65,7 @@ def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now
     row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
     subtask_name = identity(model.table.keys[slot])[2]
     ends = _ends(row) if health != Health.SILENT else (None, None, None)
+    reason = EtaReason(row["eta_reason"]) if health != Health.SILENT else EtaReason.SILENT
     return {
         "subtask_name": subtask_name,
         "state": state_of(subtask_name, row["progress"]),
@@ -81,6 +83,8 @@ def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now
         "ends_at_ms": ends[0],
         "ends_from_ms": ends[1],
         "ends_to_ms": ends[2],
+        "eta_reason": None if reason == EtaReason.NONE else reason.name,
+        "eta_reason_text": eta_reason_text(reason),
         "remain_time_s": None if row["remain_time"] == NONE else row["remain_time"],
         "first_seen_ms": row["first_seen"] // 1000,
         "last_seen_ms": row["last_seen"] // 1000,
@@ -115,7 +119,18 @@ def _series_detail(model: ReadModel, slot: int) -> dict[str, Any]:
     """The fields of a series that only `task_detail` shows."""
     row = model.table.rows[slot]
     counts = ("reports", "skewed", "stale", "resets", "regressions", "samples", "complete_minutes", "open_minute_bytes")
-    numbers = ("rate_peak_bps", "typical_gap_s", "trend_slope_pct", "log_rate_sd", "eta_s", "eta_low_s", "eta_high_s")
+    numbers = (
+        "rate_peak_bps",
+        "typical_gap_s",
+        "quiet_limit_s",
+        "stall_limit_s",
+        "growth_bps",
+        "trend_slope_pct",
+        "log_rate_sd",
+        "eta_s",
+        "eta_low_s",
+        "eta_high_s",
+    )
     return {
         "process_trace": model.table.traces[slot],
         "agent_time": model.table.agent_times[slot],

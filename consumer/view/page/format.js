@@ -63,7 +63,7 @@ export function sizes(task) {
 
 export function ends(task, nowMs) {
   if (task.health === "COMPLETE") return { text: `took ${duration((task.health_since_ms - task.task_first_seen_ms) / 1000)}`, between: "" };
-  if (task.ends_at_ms === null) return { text: "–", between: "" };
+  if (task.ends_at_ms === null) return { text: task.eta_reason_text ?? "–", between: "" };
   const left = (task.ends_at_ms - nowMs) / 1000;
   const text = left > 0 ? `in ${duration(left)}` : "due now";
   const between = task.ends_from_ms === null ? "" : `${moment(task.ends_from_ms, nowMs)} – ${moment(task.ends_to_ms, nowMs)}`;

@@ -14,22 +14,34 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.series import GAUGES, NONE, ROW, Health, Signal, Trend
+from taskstream.consumer.state.series import GAUGES, NONE, ROW, EtaReason, Health, Signal, Trend
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.consumer.state.silence import mark_silent, silent
 from taskstream.consumer.state.state_records import held_minutes
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
 from tests.consumer.oracle.oracle import Oracle
+from tests.consumer.oracle.oracle_rates import Gaps
 from tests.consumer.oracle.oracle_series import Event, Series
 
 Records = dict[str, list[dict[str, Any]]]
 """The windows or the signals of each series, in order."""
 
 _EVENT = columns_of(newest("ProgressReported"), EVENT_COLUMNS)
-_WORDS: dict[str, Any] = {"trend": Trend, "health": Health, "signal": Signal, "before": Health, "after": Health}
+_WORDS: dict[str, Any] = {
+    "trend": Trend,
+    "health": Health,
+    "eta_reason": EtaReason,
+    "signal": Signal,
+    "before": Health,
+    "after": Health,
+}
 _MAY_BE_NONE = {"eta", "eta_before", "eta_told", "eta_told_at", "silent_since", "remain_time", "need_migration_test"}
 _OTHER_FIELDS = (*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time")
+
+
+_PARTS = {"other", "report_gaps", "advance_gaps"}
+"""The attributes of a `Series` that are not a column by their name."""
 
 
 def batch_of(events: Sequence[Event]) -> pa.RecordBatch:
@@ -135,9 +147,21 @@ def _field(event: Event, name: str) -> Any:
 
 
 def _expected_row(key: str, series: Series) -> dict[str, Any]:
-    row = {each.name: _bits(getattr(series, each.name)) for each in fields(series) if each.name != "other"}
+    row = {each.name: _bits(getattr(series, each.name)) for each in fields(series) if each.name not in _PARTS}
+    row |= _gap_columns("report", series.report_gaps) | _gap_columns("advance", series.advance_gaps)
+    row["typical_gap_s"], row["quiet_limit_s"] = row.pop("report_gap_s"), row.pop("report_limit_s")
+    row["stall_limit_s"] = row.pop("advance_limit_s")
     row |= {name: _bits(series.other.get(name)) for name in _OTHER_FIELDS}
     return row | {"live": True, "partition": zlib.crc32(key.encode()) % 12}
+
+
+def _gap_columns(kind: str, gaps: Gaps) -> dict[str, Any]:
+    return {
+        f"{kind}_gaps": gaps.count,
+        f"{kind}_gap_s": _bits(gaps.mean_s),
+        f"{kind}_gap_square_s2": _bits(gaps.square_s2),
+        f"{kind}_limit_s": _bits(gaps.limit_s),
+    }
 
 
 def _word(name: str, value: Any) -> Any:

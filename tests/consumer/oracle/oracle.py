@@ -15,8 +15,6 @@ from tests.consumer.oracle.oracle_rates import (
     eta_interval,
     ewma,
     judge,
-    quiet_limit,
-    typical_gap,
 )
 from tests.consumer.oracle.oracle_series import Event, Series
 
@@ -26,7 +24,7 @@ LARGEST = 2**63 - 1
 class Oracle:
     """All series, and the windows and signals of each, in order."""
 
-    def __init__(self, bucket_us: int = 60 * US, eta_part: float = 0.25) -> None:
+    def __init__(self, bucket_us: int = 60 * US, eta_part: float = 0.33) -> None:
         self.width = bucket_us
         self.width_s = bucket_us / US
         self.eta_part = eta_part
@@ -50,28 +48,31 @@ class Oracle:
         row.skewed += event.received_at < row.last_seen
         moment = max(event.received_at, row.last_seen)
         step = moment - row.last_seen
+        open_before = row.open_minute
         if fell:
             self._reset(event, row, moment)
         else:
             self._advance(event, row, moment)
         if step > 0:
-            row.typical_gap_s = typical_gap(row.typical_gap_s, step / US, self.width_s)
+            row.report_gaps.add(step / US, self.width_s)
         row.last_seen = moment
         row.progress, row.replicatesize, row.totalsize = event.progress, event.replicatesize, event.totalsize
         row.other = event.other
-        self._judge_rates(row)
+        closed = (row.open_minute - open_before) // self.width
+        self._judge_rates(row, judge_minutes=fell or closed > 0)
         if fell:
             self._raise(event.series, row, "RESET", since=moment)
         self._judge_health(event.series, row)
-        self._compare_eta(event.series, row)
+        self._compare_eta(event.series, row, closed)
 
     def silence(self, series: str, now: int) -> None:
         """Mark a series that a clock found silent. The fold takes no part in this."""
         row = self.series[series]
         before, before_since = row.health, row.health_since
-        limit_s = quiet_limit(row.typical_gap_s, self.width_s)
+        limit_s = row.report_gaps.limit(self.width_s)
         row.silent_since = row.last_seen
         row.eta_s = row.eta_low_s = row.eta_high_s = None
+        row.eta_reason = "SILENT"
         self._raise(
             series, row, "SILENT", since=row.last_seen, before=before, before_since=before_since, limit_s=limit_s
         )
@@ -92,10 +93,13 @@ class Oracle:
             totalsize=event.totalsize,
             other=event.other,
         )
+        self._judge_eta(row)
         self._judge_health(event.series, row)
 
     def _advance(self, event: Event, row: Series, moment: int) -> None:
         if event.replicatesize > row.replicatesize or event.progress > row.progress:
+            if moment > row.last_advance:
+                row.advance_gaps.add((moment - row.last_advance) / US, self.width_s)
             row.last_advance = moment
         if event.progress < row.progress:
             row.regressions += 1
@@ -109,7 +113,17 @@ class Oracle:
         row.rate_slow_bps = ewma(row.rate_slow_bps, sample, step, measured, 10.0 * self.width_s)
         row.rate_peak_bps = max(row.rate_peak_bps or 0.0, row.rate_fast_bps)
         row.samples += 1
+        row.growth_bps = self._growth(event, row, step, measured)
         row.rated_bytes = event.replicatesize
+
+    def _growth(self, event: Event, row: Series, step: int, measured: int) -> float:
+        """The mean growth of the total in bytes a second; one growth counts as four buckets of copying at most."""
+        grown = 0.0
+        if row.totalsize > 0 and row.totalsize >= row.replicatesize:
+            assert row.rate_slow_bps is not None
+            most = row.rate_slow_bps * (4.0 * self.width_s)
+            grown = min(max(float(event.totalsize) - float(row.totalsize), 0.0), most)
+        return ewma(row.growth_bps, grown / (step / US), step, measured, 10.0 * self.width_s)
 
     def _reset(self, event: Event, row: Series, moment: int) -> None:
         came_without_time = row.replicatesize - row.rated_bytes
@@ -120,7 +134,10 @@ class Oracle:
         row.rated_bytes = event.replicatesize
         row.samples = 0
         row.rate_fast_bps = row.rate_slow_bps = row.rate_peak_bps = None
+        row.growth_bps = None
+        row.slow, row.slow_baseline = False, None
         row.eta_told = row.eta_told_at = None
+        row.eta_late_minutes = row.eta_early_minutes = 0
 
     def _pass_time(self, series: str, row: Series, moment: int, gained: int, measured_to: int) -> None:
         """Close the minutes that ended, each with its share of the bytes gained since last_seen."""
@@ -162,34 +179,60 @@ class Oracle:
             }
         )
 
-    def _judge_rates(self, row: Series) -> None:
+    def _judge_rates(self, row: Series, *, judge_minutes: bool) -> None:
+        if judge_minutes:
+            self._judge_minutes(row)
+        self._judge_eta(row)
+
+    def _judge_minutes(self, row: Series) -> None:
         starts = [row.open_minute - age * self.width for age in range(len(row.minute_bytes), 0, -1)]
         complete = [held for start, held in zip(starts, row.minute_bytes, strict=True) if start >= row.rated_from]
-        judged = judge(complete)
+        judged = judge(complete, self.width_s, row.report_gaps, row.slow_baseline)
         row.complete_minutes = len(complete)
-        row.trend, row.slow = judged.trend, judged.slow
+        row.trend, row.slow, row.slow_baseline = judged.trend, judged.slow, judged.baseline
         row.trend_change_pct, row.trend_slope_pct = judged.change_pct, judged.slope_pct
         row.log_rate_sd = judged.deviation
-        self._judge_eta(row)
 
     def _judge_eta(self, row: Series) -> None:
         row.eta_s = row.eta_low_s = row.eta_high_s = None
-        fast, slow = row.rate_fast_bps, row.rate_slow_bps
-        too_soon = row.samples < 3 or row.last_seen - row.rated_from < self.width
-        stuck = (row.last_seen - row.last_advance) / US > quiet_limit(row.typical_gap_s, self.width_s)
-        if row.progress == 100 or too_soon or stuck or not fast or not slow:
+        row.eta_reason = self._withheld(row)
+        if row.eta_reason != "NONE":
             return
-        eta_s = float(max(row.totalsize - row.replicatesize, 0)) / (math.sqrt(fast) * math.sqrt(slow))
+        fast, slow = row.rate_fast_bps, row.rate_slow_bps
+        assert fast is not None
+        assert slow is not None
+        eta_s = float(row.totalsize - row.replicatesize) / (math.sqrt(fast) * math.sqrt(slow))
         if eta_s > A_HUNDRED_YEARS_S:
+            row.eta_reason = "TOO_FAR"
             return
         row.eta_s = eta_s
         if row.log_rate_sd is not None:
             interval = eta_interval(eta_s, self.width_s, row.complete_minutes, row.log_rate_sd, fast, slow)
             row.eta_low_s, row.eta_high_s = interval
 
+    def _withheld(self, row: Series) -> str:
+        """The first reason, in this order, for which no end can be given."""
+        measured = row.last_seen - row.rated_from
+        fast, slow = row.rate_fast_bps, row.rate_slow_bps
+        if row.progress == 100:
+            return "COMPLETE"
+        if row.totalsize <= 0 or row.totalsize < row.replicatesize:
+            return "TOTAL_UNKNOWN"
+        if row.totalsize == row.replicatesize:
+            return "CHECKING"
+        if row.samples < 3 or measured < self.width:
+            return "TOO_YOUNG"
+        if (row.last_seen - row.last_advance) / US > row.advance_gaps.limit(self.width_s):
+            return "STALLED"
+        if not fast or not slow:
+            return "NO_RATE"
+        if measured >= 5 * self.width and row.growth_bps is not None and slow - row.growth_bps <= 0.05 * slow:
+            return "NOT_CONVERGING"
+        return "NONE"
+
     def _judge_health(self, series: str, row: Series) -> None:
         before, before_since = self._signalled(row)
-        limit_s = quiet_limit(row.typical_gap_s, self.width_s)
+        limit_s = row.advance_gaps.limit(self.width_s)
         since = row.last_seen
         if row.progress == 100:
             health, says = "COMPLETE", "COMPLETE"
@@ -199,22 +242,32 @@ class Oracle:
             health, says = "SLOW", "SLOW" if before == "OK" else "RESUMED"
         else:
             health, says = "OK", "RESUMED"
+        if health == row.health:
+            says = "RESUMED"  # if anything: from a silence that a clock found
         row.silent_since = None
         if health != row.health:
             row.health, row.health_since = health, since
         if health != before:
             self._raise(series, row, says, since=since, before=before, before_since=before_since, limit_s=limit_s)
 
-    def _compare_eta(self, series: str, row: Series) -> None:
+    def _compare_eta(self, series: str, row: Series, closed: int) -> None:
+        """Compare the end with the recorded one when minutes were closed; it must be off for five minutes after one."""
         if row.eta_s is None:
             return
         end = row.last_seen + int(row.eta_s * US)
         if row.eta_told is not None and row.eta_told_at is not None:
+            if closed == 0:
+                return
             left = max(row.eta_told - row.eta_told_at, 5 * self.width)
-            if abs(end - row.eta_told) <= self.eta_part * left:
+            off = abs(end - row.eta_told) > self.eta_part * left
+            late, early = off and end > row.eta_told, off and end < row.eta_told
+            row.eta_late_minutes = (row.eta_late_minutes + closed if row.eta_late_minutes else 1) if late else 0
+            row.eta_early_minutes = (row.eta_early_minutes + closed if row.eta_early_minutes else 1) if early else 0
+            if row.eta_late_minutes <= 5 and row.eta_early_minutes <= 5:
                 return
             self._raise(series, row, "ETA_MOVED", since=row.eta_told_at)
         row.eta_told, row.eta_told_at = end, row.last_seen
+        row.eta_late_minutes = row.eta_early_minutes = 0
 
     def _signalled(self, row: Series) -> tuple[str, int]:
         """The health of the last signal, and since when it holds."""

@@ -20,15 +20,33 @@ def ewma(mean: float | None, sample: float, step_us: int, total_us: int, half_li
     return mean + (sample - mean) * weight
 
 
-def quiet_limit(gap_s: float | None, width_s: float) -> float:
-    """One bucket, or five typical gaps if that is more."""
-    return width_s if gap_s is None else max(width_s, 5.0 * gap_s)
+@dataclass(slots=True)
+class Gaps:
+    """The gaps of one kind: how many, their mean, and the mean of their squares; None before the first."""
 
+    inspected: float
+    """How many inspected gaps are normal."""
+    count: int = 0
+    mean_s: float | None = None
+    square_s2: float | None = None
+    limit_s: float | None = None
 
-def typical_gap(gap_s: float | None, step_s: float, width_s: float) -> float:
-    """The old gap moved by an eighth towards the new one; a gap longer than the quiet limit counts as the limit."""
-    step_s = min(step_s, quiet_limit(gap_s, width_s))
-    return step_s if gap_s is None else gap_s + (step_s - gap_s) / 8.0
+    def limit(self, width_s: float) -> float:
+        """The longest normal gap, ten buckets if none is known."""
+        return 10.0 * width_s if self.limit_s is None else self.limit_s
+
+    def add(self, gap_s: float, width_s: float) -> None:
+        """Count one more gap; it counts as two limits at most, and no gap weighs less than a 64th."""
+        gap_s = min(gap_s, 2.0 * self.limit(width_s))
+        self.count += 1
+        gain = max(1.0 / self.count, 1.0 / 64.0)
+        if self.mean_s is None or self.square_s2 is None:
+            self.mean_s, self.square_s2 = gap_s, gap_s * gap_s
+        else:
+            self.mean_s += gain * (gap_s - self.mean_s)
+            self.square_s2 += gain * (gap_s * gap_s - self.square_s2)
+        young = self.count * self.mean_s < 10.0 * width_s
+        self.limit_s = max(3.0 * width_s if young else width_s, self.inspected * (self.square_s2 / self.mean_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +56,66 @@ class Judged:
     trend: str = "WARMING"
     change_pct: float | None = None
     slope_pct: float | None = None
-    slow: bool = False
+    baseline: float | None = None
+    """The mean log rate before the fall, of a series that is slow."""
     deviation: float | None = None
 
+    @property
+    def slow(self) -> bool:
+        return self.baseline is not None
 
-def judge(minute_bytes: Sequence[int]) -> Judged:
-    """The trend of these complete minutes, oldest first."""
+
+def judge(
+    minute_bytes: Sequence[int], width_s: float = 60.0, gaps: Gaps | None = None, held: float | None = None
+) -> Judged:
+    """The trend of these complete minutes, oldest first. held: the baseline of a series that was slow before."""
     logs = log_rates(minute_bytes)
     spread = deviation(logs[-10:]) if len(logs) >= 3 else None
     if len(logs) < 8:
-        return Judged(deviation=spread)
-    slope, error = drift(logs)
-    drifts = abs(slope) > 0.01 and abs(slope) > 3.0 * error
+        return Judged(baseline=held, deviation=spread)
     earlier, recent = logs[:-5], logs[-5:]
-    if len(earlier) < 5:
-        return Judged(_word(slope) if drifts else "STEADY", None, percent(slope), slow=False, deviation=spread)
-    change = mean(recent) - mean(earlier)
-    noise = 3.0 * deviation(earlier) * math.sqrt(2.0 * (1.0 / len(recent) + 1.0 / len(earlier)))
-    changed = abs(change) > noise and abs(change) > 0.15
-    trend = _word(change) if changed else _word(slope) if drifts else "STEADY"
-    return Judged(trend, percent(change), percent(slope), changed and change < math.log(0.5), spread)
+    level = mean(earlier)
+    change = mean(recent) - level
+    found = autocorrelation(earlier, level)
+    carry = min(found + (1.0 + 3.0 * found) / len(earlier), 0.97)
+    added = [(each - level) - carry * (last - level) for last, each in itertools.pairwise(earlier)]
+    noise = max(math.sqrt(total([each * each for each in added]) / max(len(earlier) - 2, 1)), 1e-3)
+    wider = widening(gaps, width_s, len(logs))
+    steps = [step(logs, begin, level, carry, noise) for begin in range(len(earlier), len(logs) - 1)]
+    size, excess = max(steps, key=lambda each: abs(each[1]))
+    stepped = abs(excess) > 3.4 * wider and abs(size) > 0.35 and size * change > 0.0
+    slope, error = drift(logs)
+    drifts = len(logs) >= 15 and abs(slope) > 0.018 and abs(slope) > 4.0 * wider * error
+    trend = _word(size) if stepped else _word(slope) if drifts else "STEADY"
+    if held is None:
+        baseline = level if stepped and change < math.log(0.55) else None
+    else:
+        baseline = None if mean(recent) > held + math.log(0.7) else held
+    return Judged(trend, percent(change), percent(slope), baseline, spread)
+
+
+def widening(gaps: Gaps | None, width_s: float, minutes: int) -> float:
+    """Rare reports make several minutes one measurement, and few minutes are little evidence."""
+    measured = 1.0
+    if gaps is not None and gaps.mean_s is not None and gaps.square_s2 is not None:
+        measured = max(1.0, gaps.square_s2 / gaps.mean_s / width_s)
+    return math.sqrt(measured) * (1.0 + 1.5 / (minutes - 7))
+
+
+def autocorrelation(values: Sequence[float], middle: float) -> float:
+    """The lag-one autocorrelation, 0 to 0.95."""
+    squares = total([(each - middle) * (each - middle) for each in values])
+    neighbours = total([(each - middle) * (last - middle) for last, each in itertools.pairwise(values)])
+    return min(max(neighbours / squares, 0.0), 0.95) if squares > 0.0 else 0.0
+
+
+def step(logs: Sequence[float], begin: int, level: float, carry: float, noise: float) -> tuple[float, float]:
+    """The size of a lasting step at this minute, by regression of the whitened series, and its standard errors."""
+    weights = [1.0] + [1.0 - carry] * (len(logs) - begin - 1)
+    whitened = [(logs[place] - level) - carry * (logs[place - 1] - level) for place in range(begin, len(logs))]
+    cross = total([weight * each for weight, each in zip(weights, whitened, strict=True)])
+    squares = total([weight * weight for weight in weights])
+    return cross / squares, cross / (noise * math.sqrt(squares))
 
 
 def _word(direction: float) -> str:
@@ -88,20 +146,24 @@ def deviation(values: Sequence[float]) -> float:
     return math.sqrt(total([(value - middle) * (value - middle) for value in values]) / (len(values) - 1))
 
 
-def drift(values: Sequence[float]) -> tuple[float, float]:
-    """The least-squares slope and its standard error, widened by the residuals' lag-one correlation (0 to 0.99)."""
+def drift(logs: Sequence[float]) -> tuple[float, float]:
+    """The slope of the series whitened by the autocorrelation about its line, and its standard error."""
+    _, about, _ = line(logs)
+    found = autocorrelation(about, 0.0)
+    carry = min(found + (3.0 + 6.0 * found) / len(logs), 0.98)
+    slope, residuals, squared_places = line([each - carry * last for last, each in itertools.pairwise(logs)])
+    noise = max(math.sqrt(total([each * each for each in residuals]) / (len(residuals) - 2)), 1e-3)
+    return slope / (1.0 - carry), noise / math.sqrt(squared_places) / (1.0 - carry)
+
+
+def line(values: Sequence[float]) -> tuple[float, list[float], float]:
+    """The least-squares line: its slope, the residuals, and the sum of the squared places."""
     places = [place - (len(values) - 1) / 2.0 for place in range(len(values))]
     middle = mean(values)
     squared_places = total([place * place for place in places])
     slope = total([place * (value - middle) for place, value in zip(places, values, strict=True)]) / squared_places
     residuals = [value - middle - slope * place for place, value in zip(places, values, strict=True)]
-    squares = total([each * each for each in residuals])
-    if squares == 0.0:
-        return slope, 0.0
-    correlation = total([each * last for last, each in itertools.pairwise(residuals)]) / squares
-    correlation = min(max(correlation, 0.0), 0.99)
-    error = math.sqrt(squares / (len(values) - 2) / squared_places)
-    return slope, error * math.sqrt((1.0 + correlation) / (1.0 - correlation))
+    return slope, residuals, squared_places
 
 
 def eta_interval(

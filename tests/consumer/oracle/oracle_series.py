@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.consumer.oracle.oracle_rates import Gaps
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -43,7 +45,9 @@ class Series:
     rate_fast_bps: float | None = None
     rate_slow_bps: float | None = None
     rate_peak_bps: float | None = None
-    typical_gap_s: float | None = None
+    report_gaps: Gaps = field(default_factory=lambda: Gaps(inspected=4.0))
+    advance_gaps: Gaps = field(default_factory=lambda: Gaps(inspected=2.5))
+    growth_bps: float | None = None
     open_minute_bytes: int = 0
     minute_bytes: list[int] = field(default_factory=list)
     """The closed minutes since the first report, 30 at most, oldest first."""
@@ -52,6 +56,7 @@ class Series:
     trend_change_pct: float | None = None
     trend_slope_pct: float | None = None
     slow: bool = False
+    slow_baseline: float | None = None
     log_rate_sd: float | None = None
     health: str = "OK"
     silent_since: int | None = None
@@ -60,3 +65,6 @@ class Series:
     eta_high_s: float | None = None
     eta_told: int | None = None
     eta_told_at: int | None = None
+    eta_reason: str = "TOO_YOUNG"
+    eta_late_minutes: int = 0
+    eta_early_minutes: int = 0

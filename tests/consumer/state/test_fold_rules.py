@@ -95,19 +95,53 @@ def test_a_total_is_taken_as_it_comes() -> None:
     assert row["totalsize"] == 3
 
 
-@pytest.mark.parametrize(("last_s", "health"), [(70, "OK"), (70.000001, "NO_PROGRESS")])
+def copying(gap_s: int, until_s: int = 0) -> list[Event]:
+    """A copy that advanced with each report for 15 minutes until `until_s`."""
+    return [report(at_s, 1_000 + at_s) for at_s in range(until_s - 900, until_s + 1, gap_s)]
+
+
+@pytest.mark.parametrize(("last_s", "health"), [(60, "OK"), (60.000001, "NO_PROGRESS")])
 def test_no_progress_is_no_growth_for_longer_than_a_minute(last_s: float, health: str) -> None:
+    same = [report(10 * place, 1_000) for place in range(1, 6)]
+    row, _ = folded(*copying(10), *same, report(last_s, 1_000))
+    assert row["health"] == health
+
+
+@pytest.mark.parametrize(("last_s", "health"), [(190, "OK"), (190.000001, "NO_PROGRESS")])
+def test_a_series_of_less_than_ten_minutes_has_three_minutes(last_s: float, health: str) -> None:
     same = [report(10 * place, 100) for place in range(1, 7)]
     row, _ = folded(report(0, 0), *same, report(last_s, 100))
     assert row["health"] == health
 
 
-@pytest.mark.parametrize(("last_s", "health"), [(200, "OK"), (240, "NO_PROGRESS")])
-def test_five_typical_gaps_are_the_limit_of_one_who_reports_rarely(last_s: int, health: str) -> None:
-    rarely = [report(40 * place - 400, 10 * place) for place in range(11)]
-    same = [report(at_s, 100) for at_s in range(40, last_s + 1, 40)]
-    row, _ = folded(*rarely, *same)
-    assert (row["health"], row["last_advance"]) == (health, NOON)
+@pytest.mark.parametrize(("last_s", "health"), [(600, "OK"), (600.000001, "NO_PROGRESS")])
+def test_a_series_that_never_advanced_has_ten_minutes(last_s: float, health: str) -> None:
+    row, _ = folded(*[report(10 * place, 0) for place in range(59)], report(last_s, 0))
+    assert row["health"] == health
+
+
+@pytest.mark.parametrize(("last_s", "stalled"), [(150, False), (180, True)])
+def test_two_and_a_half_gaps_are_the_limit_of_a_series_that_advances_evenly(last_s: int, stalled: bool) -> None:
+    same = [report(at_s, 1_000) for at_s in range(30, last_s + 1, 30)]
+    row, _ = folded(*copying(60), *same)
+    assert (row["health"] == "NO_PROGRESS", row["last_advance"]) == (stalled, NOON)
+
+
+def test_the_pause_between_bursts_is_no_stall() -> None:
+    """A minute of data, then two without."""
+    done, events = 0, []
+    for place in range(360):
+        done += 1_000 if place % 18 < 6 else 0
+        events.append(report(10 * place, done))
+    _, recorded = folded(*events)
+    assert "NO_PROGRESS" not in {each["signal"] for each in recorded.signals[KEY]}
+    _, recorded = folded(*events, *[report(3_600 + 10 * place, done) for place in range(30)])
+    assert "NO_PROGRESS" in {each["signal"] for each in recorded.signals[KEY]}
+
+
+def test_one_outage_raises_the_limit_by_little() -> None:
+    row, _ = folded(*copying(10), report(86_400, 2_000), *copying(10, until_s=90_000))
+    assert float.fromhex(row["stall_limit_s"]) == 60.0
 
 
 def test_percent_alone_is_progress() -> None:
@@ -116,11 +150,11 @@ def test_percent_alone_is_progress() -> None:
 
 
 def test_a_stall_and_its_end_are_one_signal_each() -> None:
-    stalled = [report(10 * place, 100) for place in range(1, 12)]
-    _, recorded = folded(report(0, 0), *stalled, report(120, 200), report(130, 300))
+    stalled = [report(10 * place, 100) for place in range(1, 24)]
+    _, recorded = folded(report(0, 0), *stalled, report(240, 200), report(250, 300))
     health = [each for each in recorded.signals[KEY] if each["signal"] != "ETA_MOVED"]
     changes = [(each["signal"], each["before"], each["since"] - NOON) for each in health]
-    assert changes == [("NO_PROGRESS", "OK", 10 * US), ("RESUMED", "NO_PROGRESS", 120 * US)]
+    assert changes == [("NO_PROGRESS", "OK", 10 * US), ("RESUMED", "NO_PROGRESS", 240 * US)]
 
 
 def test_a_hundred_percent_is_complete_once_and_anything_less_resumes() -> None:
@@ -163,7 +197,7 @@ def test_the_interval_of_an_eta_below_a_minute_is_that_of_a_minute() -> None:
 
 def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:
     steady = [report(10 * place, 1_000 * place) for place in range(30)]
-    slower = [report(300 + 10 * place, 30_000 + 100 * place) for place in range(30)]
+    slower = [report(300 + 10 * place, 30_000 + 100 * place) for place in range(90)]
     row, recorded = folded(*steady, *slower)
     moved = [each for each in recorded.signals[KEY] if each["signal"] == "ETA_MOVED"]
     assert moved
@@ -181,6 +215,73 @@ def test_no_end_is_told_while_nothing_grows() -> None:
     assert (row["eta_s"], row["eta_low_s"], row["eta_high_s"]) == (None, None, None)
     row, _ = folded(*steady, *stuck, report(900, 30_000))
     assert row["eta_s"] is not None
+
+
+def test_an_end_that_moves_far_and_returns_within_minutes_is_not_signalled() -> None:
+    done, events = 0, []
+    for place in range(120):
+        done += 200 if 60 <= place < 75 else 1_000
+        events.append(report(10 * place, done))
+    _, recorded = folded(*events)
+    assert "ETA_MOVED" not in {each["signal"] for each in recorded.signals[KEY]}
+
+
+@pytest.mark.parametrize(
+    ("percent", "done", "total", "reason"),
+    [
+        (100, 7_000, 7_000, "COMPLETE"),
+        (5, 7_000, 0, "TOTAL_UNKNOWN"),
+        (5, 7_000, 6_999, "TOTAL_UNKNOWN"),
+        (99, 7_000, 7_000, "CHECKING"),
+        (5, 7_000, 7_001, "NONE"),
+        (5, 7_000, 2**63 - 1, "TOO_FAR"),
+    ],
+)
+def test_an_eta_is_withheld_with_its_reason(percent: int, done: int, total: int, reason: str) -> None:
+    steady = [report(10 * place, 1_000 * place, total=total) for place in range(7)]
+    row, _ = folded(*steady, report(70, done, percent, total))
+    assert row["eta_reason"] == reason
+    assert (row["eta_s"] is None) == (reason != "NONE")
+
+
+def test_an_eta_is_withheld_from_a_young_a_stalled_and_a_rateless_series() -> None:
+    assert folded(report(0, 0))[0]["eta_reason"] == "TOO_YOUNG"
+    stuck = [report(10 * place, 1_000) for place in range(1, 50)]
+    assert folded(*copying(10), *stuck)[0]["eta_reason"] == "STALLED"
+    assert folded(*[report(10 * place, 0, place) for place in range(9)])[0]["eta_reason"] == "NO_RATE"
+
+
+def growing(total_step: int, count: int = 90) -> list[Event]:
+    """A copy of 1,000 bytes per report, of a total that grows with each report."""
+    return [report(10 * place, 1_000 * place, total=10**6 + total_step * place) for place in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("total_step", "reason"), [(900, "NONE"), (1_000, "NOT_CONVERGING"), (1_500, "NOT_CONVERGING")]
+)
+def test_a_total_that_grows_as_fast_as_the_copy_has_no_end(total_step: int, reason: str) -> None:
+    row, _ = folded(*growing(total_step))
+    assert row["eta_reason"] == reason
+    assert (row["eta_s"] is None) == (reason != "NONE")
+
+
+def test_a_total_that_is_corrected_once_still_has_an_end() -> None:
+    corrected = [report(900 + 10 * place, 90_000 + 1_000 * place, total=10**9) for place in range(6)]
+    row, _ = folded(*growing(0), *corrected)
+    assert row["eta_reason"] == "NONE"
+
+
+def test_a_lasting_fall_is_slow_until_the_rate_is_back() -> None:
+    done, seen = 0, []
+    recorded = RecordedTable(SeriesTable())
+    for place in range(60 * 6):
+        done += 200 if 20 <= place // 6 < 50 else 1_000
+        recorded.fold([report(10 * place, done)])
+        seen.append(rows_of(recorded.table)[KEY]["health"])
+    changes = [each["signal"] for each in recorded.signals[KEY] if each["signal"] != "ETA_MOVED"]
+    assert changes == ["SLOW", "RESUMED"]
+    assert set(seen[24 * 6 : 50 * 6]) == {"SLOW"}
+    assert seen[-1] == "OK"
 
 
 def test_a_new_row_begins_without_any_figure() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from taskstream.consumer.state.rates import ewma
 from taskstream.consumer.state.series import Trend
 from taskstream.consumer.state.series_table import SeriesTable
-from taskstream.consumer.state.stall import typical_gap
+from taskstream.consumer.state.stall import gap_limit, mean_with
+from taskstream.consumer.state.trend import drift, drift_carry, largest_step
 from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, series_name
@@ -51,27 +52,75 @@ def test_a_half_life_halves_the_distance_once_much_was_seen() -> None:
     assert ewma(100.0, 0.0, 60 * US, 10**6 * US, 60.0) == pytest.approx(50.0)
 
 
-def test_typical_gaps_go_an_eighth_of_the_way_and_a_silence_counts_as_the_limit() -> None:
-    assert typical_gap(math.nan, 5.0, 60.0) == 5.0
-    assert typical_gap(8.0, 16.0, 60.0) == 9.0
-    assert typical_gap(8.0, 86_400.0, 60.0) == 8.0 + 52.0 / 8.0
+def test_the_mean_of_gaps_is_plain_for_the_first_64_and_then_moves_by_a_64th() -> None:
+    mean = 5.0
+    for count in range(2, 65):
+        mean = mean_with(mean, float(count), count)
+    assert mean == pytest.approx((5.0 + sum(range(2, 65))) / 64)
+    assert mean_with(10.0, 74.0, 1_000) == 11.0
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=40))
+def test_the_limit_is_the_multiple_of_the_gap_that_a_random_moment_lies_in(gaps_s: list[int]) -> None:
+    mean_s = statistics.fmean(gaps_s)
+    square_s2 = statistics.fmean(gap * gap for gap in gaps_s)
+    inspected_s = sum(gap * Fraction(gap, sum(gaps_s)) for gap in gaps_s)
+    least_s = 180.0 if sum(gaps_s) < 600 else 60.0
+    limit_s = gap_limit(len(gaps_s), mean_s, square_s2, 2.5, 60.0)
+    if abs(sum(gaps_s) - 600) > 1:
+        assert limit_s == pytest.approx(max(least_s, 2.5 * float(inspected_s)))
 
 
 @given(minutes)
-def test_slope_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: list[int]) -> None:
+def test_change_and_deviation_are_those_of_the_statistics_books(minute_bytes: list[int]) -> None:
     row = trend_row(minute_bytes)
     logs = np.log(minute_bytes)
-    slope = np.polynomial.polynomial.polyfit(np.arange(len(logs)), logs, 1)[1]
-    assert row["trend_slope_pct"] == pytest.approx(100.0 * math.expm1(slope), rel=1e-6, abs=1e-9)
     change = statistics.fmean(logs[-5:]) - statistics.fmean(logs[:-5])
     assert row["trend_change_pct"] == pytest.approx(100.0 * math.expm1(change), rel=1e-6, abs=1e-9)
     assert row["log_rate_sd"] == pytest.approx(statistics.stdev(logs[-10:]), rel=1e-6, abs=1e-9)
 
 
+@given(minutes)
+def test_the_slope_is_that_of_generalised_least_squares(minute_bytes: list[int]) -> None:
+    """The series is whitened by a matrix here, and in the fold one value after the other."""
+    logs = np.log(minute_bytes)
+    count = len(logs)
+    at = np.arange(count)
+    residuals = logs - np.polynomial.polynomial.polyval(at, np.polynomial.polynomial.polyfit(at, logs, 1))
+    squares = residuals @ residuals
+    found = min(max(residuals[1:] @ residuals[:-1] / squares, 0.0), 0.95) if squares > 1e-18 else 0.0
+    carry = drift_carry(found, count)
+    white = np.eye(count)[1:] - carry * np.eye(count)[:-1]
+    design = white @ np.stack([np.ones(count), at], axis=1)
+    coefficients, *_ = np.linalg.lstsq(design, white @ logs, rcond=None)
+    left = white @ logs - design @ coefficients
+    deviation = max(math.sqrt(left @ left / (count - 3)), 1e-3)
+    error = deviation * math.sqrt(np.linalg.inv(design.T @ design)[1, 1])
+    if squares > 1e-9:
+        assert drift(logs, count) == pytest.approx((coefficients[1], error), rel=1e-5, abs=1e-7)
+
+
+@given(minutes, st.floats(0.0, 0.97), st.floats(0.01, 1.0))
+def test_a_step_is_that_of_the_regression_on_the_whitened_series(
+    minute_bytes: list[int], carry: float, deviation: float
+) -> None:
+    logs = np.log(minute_bytes)
+    before, mean = len(logs) - 5, float(np.mean(logs[:-5]))
+    steps = []
+    for begin in range(before, len(logs) - 1):
+        shape = (np.arange(len(logs)) >= begin).astype(float)
+        white = shape[1:] - carry * shape[:-1]
+        size = white @ ((logs[1:] - mean) - carry * (logs[:-1] - mean)) / (white @ white)
+        steps.append((size, size * math.sqrt(white @ white) / deviation))
+    size, sigmas = largest_step(logs, before, len(logs), mean, carry, deviation)
+    assert abs(sigmas) == pytest.approx(max(abs(each) for _, each in steps), rel=1e-6, abs=1e-6)
+    assert any((size, sigmas) == pytest.approx(each, rel=1e-6, abs=1e-6) for each in steps)
+
+
 def test_a_minute_without_bytes_counts_as_a_hundredth_of_the_others_median() -> None:
     with_gaps = trend_row([100, 300, 0, 200, 500, 0, 400, 300, 200, 300])
     filled = trend_row([100, 300, 3, 200, 500, 3, 400, 300, 200, 300])
-    assert with_gaps == filled
+    assert with_gaps.tobytes() == filled.tobytes()
 
 
 def test_no_bytes_at_all_are_steady() -> None:
@@ -82,11 +131,12 @@ def test_no_bytes_at_all_are_steady() -> None:
     ("recent", "trend", "slow"),
     [
         (100, Trend.STEADY, False),
-        (87, Trend.STEADY, False),
-        (85, Trend.SLOWING, False),
-        (51, Trend.SLOWING, False),
-        (49, Trend.SLOWING, True),
-        (117, Trend.ACCELERATING, False),
+        (71, Trend.STEADY, False),
+        (70, Trend.SLOWING, False),
+        (56, Trend.SLOWING, False),
+        (54, Trend.SLOWING, True),
+        (141, Trend.STEADY, False),
+        (143, Trend.ACCELERATING, False),
     ],
 )
 def test_the_last_five_minutes_against_those_before(recent: int, trend: Trend, slow: bool) -> None:
@@ -94,9 +144,16 @@ def test_the_last_five_minutes_against_those_before(recent: int, trend: Trend, s
     assert (row["trend"], row["slow"]) == (trend, slow)
 
 
-@pytest.mark.parametrize(("count", "trend"), [(7, Trend.WARMING), (8, Trend.SLOWING)])
+@pytest.mark.parametrize(("count", "trend"), [(7, Trend.WARMING), (8, Trend.STEADY)])
 def test_there_is_a_trend_from_eight_minutes_on(count: int, trend: Trend) -> None:
-    assert trend_row([round(1e9 * 0.9**place) for place in range(count)])["trend"] == trend
+    assert trend_row([100] * count)["trend"] == trend
+
+
+@pytest.mark.parametrize("part", [0.98, 1.02])
+def test_a_smooth_drift_of_two_percent_a_minute_is_found_with_fifteen_minutes(part: float) -> None:
+    drifting = [round(1e9 * part**place) for place in range(15)]
+    assert trend_row(drifting[:14])["trend"] == Trend.STEADY
+    assert trend_row(drifting)["trend"] == (Trend.SLOWING if part < 1.0 else Trend.ACCELERATING)
 
 
 @given(st.integers(0, 2**63 - 1), st.integers(0, 59 * US), st.integers(1, 20 * 60 * US))

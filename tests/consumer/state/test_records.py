@@ -20,7 +20,7 @@ from tests.consumer.oracle.streams import stream_of
 
 IDS = TableIds()
 EVENTS = stream_of(
-    [[("copy", 60, 1), ("reset", 20, 2), *[("stall", 60, 3)] * 3, ("jump_ahead", 3, 5)], [("done", 40, 1)]]
+    [[("copy", 60, 1), ("reset", 20, 2), *[("stall", 60, 3)] * 12, ("jump_ahead", 3, 5)], [("done", 40, 1)]]
 )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.silence import silent
 from taskstream.consumer.state.state_records import rows_of, state_batch, strings_of
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
@@ -69,6 +74,34 @@ def test_a_part_of_a_batch_gives_its_own_rows() -> None:
     whole = rows_of(state_batch(table, slots), table.rows["partition"][slots])
     part = rows_of(state_batch(table, slots).slice(2, 2), table.rows["partition"][slots][2:4])
     assert all(part[name].tobytes() == whole[2:4][name].tobytes() for name in whole.dtype.names or ())
+
+
+def test_a_row_that_an_older_version_wrote_is_read_and_folded_on() -> None:
+    """The golden bytes of SeriesState.v1, whose limits and reasons are unknown, go on as a row of the newest version."""
+    golden = json.loads((Path(__file__).parents[2] / "schemas" / "golden" / "SeriesState.v1.json").read_text())
+    decoded = ColumnReader(IDS, STATE.name).read([bytes.fromhex(golden["typical"])])
+    row = rows_of(decoded.batch, np.zeros(1, np.int32))
+    assert (row["report_gaps"], row["advance_gaps"], row["eta_reason"]) == (0, 0, EtaReason.NONE)
+    assert np.isnan([row[name][0] for name in ("quiet_limit_s", "stall_limit_s", "growth_bps", "slow_baseline")]).all()
+    key = "/".join(decoded.batch.column(name)[0].as_py() for name in ("project_id", "task_id", "subtask_name"))
+    table = SeriesTable()
+    table.put([key], row, *strings_of(decoded.batch))
+    slot, seen_us, done = table.find([key])[0], int(row["last_seen"][0]), int(row["replicatesize"][0])
+    assert silent(table.rows, seen_us + 600 * US, 60 * US).tolist() == []
+    assert silent(table.rows, seen_us + 601 * US, 60 * US).tolist() == [slot]
+    reports = [
+        Event(key, seen_us + 5 * US * count, 43, done + 300_000_000 * count, 10**12, {"process_trace": ""})
+        for count in range(1, 240)
+    ]
+    recorded = RecordedTable(table).fold(reports)
+    after = table.rows[slot]
+    assert (after["reports"], after["report_gaps"], after["advance_gaps"]) == (229 + 239, 239, 239)
+    assert (after["quiet_limit_s"], after["stall_limit_s"], after["typical_gap_s"]) == (60.0, 60.0, 5.0)
+    assert (Health(after["health"]), Trend(after["trend"])) == (Health.OK, Trend.STEADY)
+    assert after["eta_s"] > 0.0
+    assert after["growth_bps"] >= 0.0
+    assert {each["signal"] for each in recorded.signals[key]} <= {"ETA_MOVED"}
+    assert exactly(restored(table)) == exactly(table)
 
 
 def restored(table: SeriesTable) -> SeriesTable:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import mark_silent, silent
-from taskstream.consumer.state.stall import quiet_limit
+from taskstream.consumer.state.stall import limit_or_first
 from taskstream.consumer.state.state_records import signal_batch
 from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
@@ -36,7 +36,7 @@ def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event
         row = table.rows[slot]
         unheard_s = (now - row["last_seen"]) / US
         expected = bool(row["live"]) and row["health"] != Health.COMPLETE
-        assert (slot in found) == (expected and unheard_s > quiet_limit(row["typical_gap_s"], 60.0))
+        assert (slot in found) == (expected and unheard_s > limit_or_first(row["quiet_limit_s"], 60.0))
 
 
 @settings(max_examples=60)
@@ -64,13 +64,13 @@ def test_a_series_marked_twice_is_told_once() -> None:
 def test_the_signal_says_since_when_and_against_which_limit() -> None:
     recorded = RecordedTable(SeriesTable()).fold(copying([20] * 30))
     heard = START + 600 * US
-    now = heard + 101 * US
-    assert recorded.mark_silent(heard + 100 * US) == []
+    now = heard + 81 * US
+    assert recorded.mark_silent(heard + 80 * US) == []
     assert recorded.mark_silent(now) == [KEY]
     signal = recorded.signals[KEY][-1]
     assert (signal["signal"], signal["before"], signal["after"]) == ("SILENT", "OK", "SILENT")
     assert (signal["since"], signal["last_seen"], signal["raised_at"]) == (heard, heard, now)
-    assert (signal["before_since"], signal["limit_s"], signal["eta"]) == (START, (100.0).hex(), None)
+    assert (signal["before_since"], signal["limit_s"], signal["eta"]) == (START, (80.0).hex(), None)
 
 
 def test_silence_withholds_the_eta_until_the_next_report() -> None:

@@ -24,7 +24,7 @@ def test_silent_says_for_how_long_and_the_limit_that_was_passed():
 
 
 def test_an_agent_that_reports_rarely_has_a_longer_limit():
-    assert said(Health.SILENT, last_seen=NOW - 312 * S, typical_gap_s=30.0).endswith("(limit 2 min 30 s)")
+    assert said(Health.SILENT, last_seen=NOW - 312 * S, quiet_limit_s=150.0).endswith("(limit 2 min 30 s)")
 
 
 def test_no_progress_says_that_reports_do_come():
@@ -37,6 +37,11 @@ def test_slow_says_how_much_is_left_of_the_rate():
     assert said(Health.SLOW, trend_change_pct=-68.2, rate_fast_bps=3.2 * MB) == (
         "the last 5 min at 32 % of the rate before, now 3.2 MB/s"
     )
+
+
+def test_slow_names_the_rate_that_it_fell_from():
+    before = np.log(10.0 * MB * 60)
+    assert said(Health.SLOW, slow_baseline=before, rate_fast_bps=2.0 * MB) == "2 MB/s, 20 % of the 10 MB/s before"
 
 
 def test_complete_says_how_long_it_took():

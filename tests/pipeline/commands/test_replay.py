@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.catalog import named
-from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import answer, fill, folded, more, published, put, replay, worked
 from tests.pipeline.streams import IDS, committed, read_all, worker
@@ -111,8 +111,8 @@ def test_silence_is_judged_as_it_was_at_the_time(broker: KafkaClient, topics: To
         (row,) = answer(replay(broker, topics, "state", "--as-of", at, "-o", "json"))
         return row["silent_since"] is not None
 
-    assert not silent_at(59)
-    assert silent_at(62)
+    assert not silent_at(599)
+    assert silent_at(602)
 
 
 def test_state_of_one_task_and_of_one_project(broker: KafkaClient, topics: Topics):
@@ -307,6 +307,25 @@ def test_rebuild_mends_what_was_spoiled_and_writes_only_that(broker: KafkaClient
     assert published(broker, pipeline) == folded(broker, pipeline)
     assert len(read_all(broker.bootstrap_servers, pipeline.state.name)) == before + 3
     assert committed(broker.bootstrap_servers, pipeline) == EVENTS
+
+
+def test_rebuild_brings_a_state_of_the_version_before_to_the_newest(broker: KafkaClient, pipeline: Topics):
+    """The rows as SeriesState.v1, without what v2 added: a worker reads them, and a rebuild fills in the rest."""
+    expected = published(broker, pipeline)
+    reader, writer = RecordReader(IDS, "SeriesState"), RecordWriter(IDS, named("SeriesState.v1"))
+    names = [each["name"] for each in named("SeriesState.v1").definition["fields"]]
+    newest = {message.key(): message for message in read_all(broker.bootstrap_servers, pipeline.state.name)}
+    for message in newest.values():
+        row = reader.read(message.value())
+        old = writer.write({name: row[name] for name in names})
+        put(broker, pipeline.state.name, message.key(), old, message.partition())
+    assert published(broker, pipeline) != expected
+
+    assert replay(broker, pipeline, "diff").exit_code == 1
+    assert replay(broker, pipeline, "rebuild", "--execute").exit_code == 0
+
+    assert published(broker, pipeline) == expected
+    assert replay(broker, pipeline, "diff").exit_code == 0
 
 
 def test_workers_go_on_after_a_rebuild_as_if_nothing_had_been(broker: KafkaClient, topics: Topics, tmp_path: Path):

@@ -100,16 +100,16 @@ def test_silent_and_resumed_are_signalled_once_also_over_a_restart(broker, topic
     with working(broker, topics, clock):
         send(bootstrap, topics, [report(1, T, 100)])
         wait_until(lambda: committed(bootstrap, topics) == 1)
-        clock.now_us = T + 61 * S
+        clock.now_us = T + 601 * S  # after ten minutes, because no gap is known yet
         wait_until(lambda: signalled() == ["SILENT"])
-        clock.now_us = T + 600 * S
+        clock.now_us = T + 1200 * S
         time.sleep(2.5)  # two more checks, which must signal nothing
         assert signalled() == ["SILENT"]
     with working(broker, topics, clock):
-        send(bootstrap, topics, [report(1, T + 610 * S, 200)])
+        send(bootstrap, topics, [report(1, T + 1210 * S, 200)])
         wait_until(lambda: committed(bootstrap, topics) == 2)
         wait_until(lambda: signalled() == ["SILENT", "RESUMED"])
-        send(bootstrap, topics, [report(1, T + 611 * S, 300)])
+        send(bootstrap, topics, [report(1, T + 1211 * S, 300)])
         wait_until(lambda: committed(bootstrap, topics) == 3)
     assert signalled() == ["SILENT", "RESUMED"]
 
