@@ -102,7 +102,7 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
             print_rows([row_of(each, now_ms) for each in held], "table")
         fleet = client.fleet(wanted)
         if (behind := pipeline_text(fleet)) is not None:
-            click.echo(behind, err=True)
+            echo(behind, err=True)
         count = fleet["tasks"] if len(held) == limit else len(held)
         if count > len(held):
             echo(f"{len(held):,} of {count:,} tasks; --limit {count} shows all", err=True)

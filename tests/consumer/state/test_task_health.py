@@ -65,7 +65,7 @@ def test_a_closing_subtask_at_100_percent_completes_the_task_for_ever(subtask):
 
 def test_a_quiet_synchronisation_completes_a_task_where_nothing_follows_it():
     fleet = Fleet(reports("SYNC_LINUX_FILE", 50, 100))
-    assert (fleet.at(10), fleet.at(70)) == (Health.OK, Health.COMPLETE)
+    assert (fleet.at(10), fleet.at(186)) == (Health.OK, Health.COMPLETE)
     assert fleet.newly_silent(86_400) == []
 
 
@@ -74,14 +74,14 @@ def test_where_a_configuration_follows_a_synchronisation_does_not_complete_a_tas
     elsewhere = reports("SYNC_LINUX_FILE", 100, task="q/t")
     fleet = Fleet(reports("SYNC_LINUX_FILE", 50, 100), other, elsewhere)
     assert (fleet.at(70), fleet.at(606)) == (Health.OK, Health.SILENT)
-    assert fleet.at(70, "q/t") == Health.COMPLETE, "each project has its own habits"
+    assert fleet.at(601, "q/t") == Health.COMPLETE, "each project has its own habits"
     assert fleet.at(70, "p/u") == Health.COMPLETE
 
 
 def test_a_subtask_with_a_later_sibling_is_never_silent():
     fleet = Fleet(reports("MIGRATE_LINUX_FILE", 50, 60), reports("SYNC_LINUX_FILE", *[50] * 30, at_s=10))
-    assert fleet.newly_silent(150) == []
-    assert fleet.newly_silent(216) == ["p/t/SYNC_LINUX_FILE"]
+    assert fleet.newly_silent(334) == []
+    assert fleet.newly_silent(336) == ["p/t/SYNC_LINUX_FILE"]
 
 
 def test_the_limit_of_a_pause_is_learnt_from_the_fleet():

@@ -99,14 +99,14 @@ def test_an_archive_read_at_once_calls_nothing_silent_while_it_is_read(case: Cas
 def test_a_live_series_that_stops_is_silent_after_its_limit(case: Case):
     live = [each for _ in range(40) for each in (case.reports(0), case.second())]
     note = case.worker.note(case.signals)
-    case.worker.run(nothing, *live, *case.seconds(58), note, *case.seconds(4), note)
+    case.worker.run(nothing, *live, *case.seconds(178), note, *case.seconds(4), note)
     assert case.worker.notes == [[], ["SILENT", "SILENT"]]
 
 
 def test_a_series_that_stopped_before_a_restart_is_silent_after_it(case: Case):
     case.worker.run(nothing, case.reports(0), case.second())
     case.restart()
-    case.worker.run(nothing, *case.seconds(65))
+    case.worker.run(nothing, *case.seconds(605))
     assert case.signals() == ["SILENT", "SILENT"]
     case.restart()
     case.worker.run(nothing, *case.seconds(65))
@@ -123,7 +123,7 @@ def test_a_backlog_after_a_stop_calls_nothing_silent(case: Case):
 
 
 def test_only_what_was_signalled_resumes(case: Case):
-    case.worker.run(nothing, case.reports(0), *case.seconds(62), case.reports(0), case.second())
+    case.worker.run(nothing, case.reports(0), *case.seconds(602), case.reports(0), case.second())
     assert case.signals() == ["RESUMED", "RESUMED", "SILENT", "SILENT"]
 
 
