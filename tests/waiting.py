@@ -15,7 +15,9 @@ LIMIT_S = 300.0
 """The limit of a wait. Only failing tests reach it; no test measures time with it."""
 
 
-def wait_until(condition: Callable[[], T], why: str | Callable[[], str] = "", *, limit_s: float = LIMIT_S) -> T:
+def wait_until(
+    condition: Callable[[], T], why: str | Callable[[], str] = "", *, limit_s: float = LIMIT_S, pause_s: float = 0.02
+) -> T:
     """Call `condition` until it returns a true value, and return that.
 
     Raises:
@@ -29,7 +31,7 @@ def wait_until(condition: Callable[[], T], why: str | Callable[[], str] = "", *,
             raise AssertionError(
                 f"{reason or 'a condition'}: not so after {limit_s:g} s: {_last_value(condition, value)}"
             )
-        time.sleep(0.02)
+        time.sleep(pause_s)
     return value
 
 

@@ -74,7 +74,7 @@ def put_once(edge, token):
 
 def put(edge, token):
     """As a client does: what is answered with 503 is sent again, for a Keystone on a busy machine can be slow."""
-    wait_until(lambda: put_once(edge, token)[0] != 503)
+    wait_until(lambda: put_once(edge, token)[0] != 503, pause_s=2.0)  # a hurried client would keep it busy for ever
     return put_once(edge, token)
 
 
