@@ -48,7 +48,7 @@ def origin(topics: Topics, partition: int, offset: int, reason: str = "unknown_s
 
 def reject(broker: KafkaClient, topics: Topics, count: int) -> list[tuple[str, bytes]]:
     """So many reports that a worker of old could not read, now readable, on the rejected topic in their order."""
-    sent = [report(number % 5, 1000 + number, number) for number in range(count)]
+    sent = [report(number % 5, HOUR_AGO_MS * 1000 + number, number) for number in range(count)]
     sending = producer(broker.bootstrap_servers)
     for offset, (key, value) in enumerate(sent):
         sending.produce(topics.rejected.name, value, key, headers=origin(topics, hash_of(key), offset))
@@ -91,7 +91,7 @@ def test_nothing_rejected_is_an_empty_list_and_no_failure(broker, topics):
 
 def test_one_is_shown_to_the_last_byte_with_what_the_codec_makes_of_it(broker, topics):
     put(broker, topics.rejected.name, b"p/t", b"\x00\x00\x00\x00\x63A\nB", 2, headers=origin(topics, 1, 9))
-    put(broker, topics.rejected.name, b"p/t", report(1, 1000, 5)[1], 2, headers=origin(topics, 1, 10))
+    put(broker, topics.rejected.name, b"p/t", report(1, HOUR_AGO_MS * 1000, 5)[1], 2, headers=origin(topics, 1, 10))
 
     broken = rejected(broker, topics, "show", "2:0")
     readable = answer(rejected(broker, topics, "show", "2:1", "-o", "json"))
@@ -171,7 +171,7 @@ def test_a_second_run_drives_nothing_again_and_lists_them_as_driven(broker, topi
 
 
 def test_a_note_can_be_shown_and_is_listed_nowhere(broker, topics):
-    put(broker, topics.rejected.name, b"p/t", report(1, 1000, 5)[1], 0, headers=origin(topics, 1, 9))
+    put(broker, topics.rejected.name, b"p/t", report(1, HOUR_AGO_MS * 1000, 5)[1], 0, headers=origin(topics, 1, 9))
     rejected(broker, topics, "redrive", "--execute")
     (note,) = [each for each in read_all(broker.bootstrap_servers, topics.rejected.name) if each.key() is None]
 
@@ -204,7 +204,7 @@ def test_what_still_cannot_be_read_stays(broker, topics):
 
 def test_what_comes_from_another_pipeline_stays(broker, topics):
     strange = origin(Topics("another"), 1, 9)
-    put(broker, topics.rejected.name, b"p/t", report(1, 1000, 5)[1], 0, headers=strange)
+    put(broker, topics.rejected.name, b"p/t", report(1, HOUR_AGO_MS * 1000, 5)[1], 0, headers=strange)
 
     assert answer(rejected(broker, topics, "redrive", "--execute", "-o", "json"))["kept"] == {"not from here": 1}
 
