@@ -79,7 +79,8 @@ def test_a_signal_appears_on_the_open_page_by_itself_and_as_text(browser, view, 
     items = page.locator(".signals li")
     expect(items).to_have_count(2)
     expect(items.first).to_contain_text("no report for 2 min")
-    states.tell(signal(now_us(), HOSTILE, subtask_name=HOSTILE, before=HOSTILE, after=HOSTILE, task="project-1/t-4"))
+    name = HOSTILE.replace("/", "")  # a subtask with a slash is unreadable
+    states.tell(signal(now_us(), HOSTILE, subtask_name=name, before=HOSTILE, after=HOSTILE, task="project-1/t-4"))
     expect(items).to_have_count(3)
     expect(items.last.locator("strong")).to_contain_text("<img src=x")
     assert page.locator("#task img, #task script").count() == 0
