@@ -75,7 +75,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._ended = False  # the client has sent all that it will
         self._in_request = False  # from the first byte to the last of the body
         self._in_headers = False
-        self._header_bytes = 0  # of the chunks before the current one
+        self._header_bytes = 0  # of the pieces before the current one
+        self._piece_bytes = 0  # of the piece that is being parsed
         self._body_left = 0  # of a body with a Content-Length
         self._past_parser = False  # the rest of the body does not go through the parser
         self._since_s = time.monotonic()  # start of the request, or of the idle time
@@ -262,6 +263,7 @@ class BoundedHttp(HttpToolsProtocol):
             end = backlog.find(_HEADERS_END) + len(_HEADERS_END)
             piece = backlog if end < len(_HEADERS_END) or end == len(backlog) else backlog[:end]
         self._backlog = b"" if len(piece) == len(backlog) else backlog[len(piece) :]
+        self._piece_bytes = len(piece)
         try:
             if self._past_parser:
                 self.on_body(piece)
@@ -286,9 +288,10 @@ class BoundedHttp(HttpToolsProtocol):
     def _problem_of_headers(self) -> ProblemDetails | None:
         """Why the request with these headers is refused."""
         headers = self.headers
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
-        if size > self.bounds.header_bytes:
-            return self._headers_too_large()
+        if self._header_bytes + self._piece_bytes > self.bounds.header_bytes:  # only then counting is worthwhile
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in headers)
+            if size > self.bounds.header_bytes:
+                return self._headers_too_large()
         names = [name for name, _ in headers]
         for name in _ONCE:
             if names.count(name) > 1:
