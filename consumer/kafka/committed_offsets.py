@@ -8,7 +8,7 @@ from functools import partial
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import CommittedOffsetGone, StreamGap
-from taskstream.consumer.kafka.retry import with_retry
+from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
 
 _CALL_S = 5.0
 
@@ -21,10 +21,12 @@ class CommittedOffsets:
         self._group = group
         self._topic = topic
 
-    def starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
+    def starts(
+        self, partitions: Sequence[int], limit: RetryLimit = QUESTION
+    ) -> tuple[list[TopicPartition], set[int]]:
         """The offset to read each partition from; and the partitions without a committed offset.
 
-        Those begin at the first record that the topic holds.
+        Those begin at the first record that the topic holds. `limit`: how long to ask for the group's offsets.
 
         Raises:
             StreamGap: a committed offset lies outside of what the topic holds.
@@ -32,7 +34,7 @@ class CommittedOffsets:
         """
         starts: list[TopicPartition] = []
         unread: set[int] = set()
-        for place in with_retry("the group's offsets cannot be asked", partial(self._committed, partitions)):
+        for place in with_retry("the group's offsets cannot be asked", partial(self._committed, partitions), limit):
             ask = partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S)
             low, high = with_retry(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
             offset = place.offset

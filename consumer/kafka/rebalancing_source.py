@@ -29,12 +29,15 @@ from taskstream.consumer.kafka.kafka_errors import (
     is_offset_gone,
     is_unknown_topic,
 )
+from taskstream.consumer.kafka.retry import RetryLimit
 from taskstream.consumer.kafka.transaction import CallWatch
 
 Ints = npt.NDArray[np.int64]
 _END_OFFSET_S = 1.0
 _READ_LIMIT_S = 1_200.0
 """A read includes the listener's calls, in which state is read back."""
+_REJOIN = RetryLimit(seconds=360.0)
+"""Longer than the group waits for its slowest member (librdkafka's max.poll.interval.ms): no answer comes before."""
 _FOREIGN = 1 << 62
 """A position that no record reaches."""
 
@@ -105,6 +108,8 @@ class BatchSource:
         self._listener: RebalanceListener | None = None
         self._state = _Membership.ACTIVE
         self._next: dict[int, int] = {}
+        self._committed_to: dict[int, int] = {}
+        """The committed offset of every held partition: while we hold it, nobody else commits."""
         self._ends: dict[int, int] = {}
         """The position at which a partition last ended; transaction markers can lie before it."""
         self._moved = False
@@ -222,17 +227,31 @@ class BatchSource:
         self._state = _Membership.REJOINING
         self._consumer.unsubscribe()
 
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """These offsets of held partitions are committed: `rewind` goes back to them."""
+        self._committed_to.update((each, offset) for each, offset in offsets.items() if each in self._next)
+
     def rewind(self) -> None:
         """Go back to the committed offset of every held partition.
+
+        It asks Kafka nothing: a coordinator answers a member that joins the group again only when the last other member
+        has joined too, on the same connection for all its requests.
+        """
+        for partition, offset in self._committed_to.items():
+            self._consumer.seek(TopicPartition(self.topic, partition, offset))
+            self._next[partition] = offset
+        self._ends.clear()
+
+    def rewind_to_kafka(self) -> None:
+        """Ask Kafka for the committed offset of every held partition, and go back to it.
 
         Raises:
             StreamGap: a committed offset is no longer on the topic.
             KafkaFailed: Kafka does not return the group's offsets.
         """
-        for start in self._committed.starts(list(self._next))[0]:
-            self._consumer.seek(start)
-            self._next[start.partition] = start.offset
-        self._ends.clear()
+        starts = self._committed.starts(list(self._next), _REJOIN)[0]
+        self._committed_to = {start.partition: start.offset for start in starts}
+        self.rewind()
 
     def lag(self) -> dict[int, int | None]:
         """For each held partition the number of records after its position; None while it is unknown."""
@@ -295,6 +314,7 @@ class BatchSource:
                 listener.assigned(numbers, unread)
                 consumer.incremental_assign(starts)
                 self._next.update((start.partition, start.offset) for start in starts)
+                self._committed_to.update((start.partition, start.offset) for start in starts)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with self._calling_listener() as listener:
@@ -313,6 +333,7 @@ class BatchSource:
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for place in partitions:
             self._next.pop(place.partition, None)
+            self._committed_to.pop(place.partition, None)
             self._ends.pop(place.partition, None)
 
     @contextlib.contextmanager

@@ -72,8 +72,16 @@ class PositionedSource(Protocol):
         """What to commit offsets with; None when it is not a member of its group."""
         ...
 
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """These offsets are committed."""
+        ...
+
     def rewind(self) -> None:
-        """Go back to the committed offset of every held partition."""
+        """Go back to the committed offset of every held partition, without asking Kafka."""
+        ...
+
+    def rewind_to_kafka(self) -> None:
+        """Ask Kafka for the committed offset of every held partition, and go back to it."""
         ...
 
 
@@ -160,14 +168,16 @@ class UnitOfWork:
             return
         self._lifecycle.move(WorkerState.COMMITTING)
         began_s = self._monotonic_s()
+        positions = self._source.positions
         try:
             rows = self._output.send(self.table, self._transaction)
-            self._transaction.commit(self._source.topic, self._source.positions, self._membership())
+            self._transaction.commit(self._source.topic, positions, self._membership())
         except TransactionAborted as error:
             self.roll_back(str(error))
         except ProducerLost as error:
             self.rebuild(str(error))
         else:
+            self._source.committed(positions)
             self.table.commit()
             self.table.drop(self._output.tombstones)
             self._output.clear()
@@ -212,7 +222,7 @@ class UnitOfWork:
         self._restore_memory()
         self._transaction.renew()
         self._metrics.built()
-        self._source.rewind()  # before the state is read: the offsets are stable when the last transaction is decided
+        self._source.rewind_to_kafka()  # before the state is read: the offsets are stable when the last transaction is decided
         self._read_back(sorted(self._source.positions))
         self._lifecycle.move(WorkerState.IDLE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ class InMemorySource:
         """Whether the listener had an assignment, perhaps an empty one, since this member joined."""
         self._rejoining = False
         self._next: dict[int, int] = {}
+        self._committed_to: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +84,18 @@ class InMemorySource:
         """See `BatchSource.rejoin`."""
         self._rejoining = True
 
+    def committed(self, offsets: Mapping[int, int]) -> None:
+        """See `BatchSource.committed`."""
+        self._committed_to.update((each, offset) for each, offset in offsets.items() if each in self._next)
+
     def rewind(self) -> None:
         """See `BatchSource.rewind`."""
-        self._next = self._starts(list(self._next))[0]
+        self._next = {partition: self._committed_to[partition] for partition in self._next}
+
+    def rewind_to_kafka(self) -> None:
+        """See `BatchSource.rewind_to_kafka`."""
+        self._committed_to = self._starts(list(self._next))[0]
+        self.rewind()
 
     def lag(self) -> dict[int, int | None]:
         """See `BatchSource.lag`."""
@@ -124,6 +134,7 @@ class InMemorySource:
         if self._listener is not None:
             self._listener.assigned(partitions, unread)
         self._next.update(starts)
+        self._committed_to.update(starts)
         self._told_assignment = True
 
     def _give_up(self, partitions: Sequence[int], *, call_listener: bool = True) -> None:

@@ -152,9 +152,35 @@ class SourceBehaviour:
         kafka.publish(0, b"a", b"b", b"c")
         read_until(lambda: source.positions[0] == 3, source)
         transaction.commit(kafka.events, {0: 1}, source.membership())
+        source.committed({0: 1})
         source.rewind()
         assert source.positions == {0: 1, 1: 0}
         assert read_until(lambda: source.positions[0] == 3, source) == [[b"b", b"c"]]
+
+    def test_it_can_rewind_to_what_only_kafka_knows(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        kafka.publish(0, b"a", b"b")
+        read_until(lambda: source.positions[0] == 2, source)
+        transaction.commit(kafka.events, {0: 1}, source.membership())
+        source.rewind_to_kafka()
+        assert source.positions == {0: 1, 1: 0}
+        source.rewind()
+        assert read_until(lambda: source.positions[0] == 2, source) == [[b"b"]]
+
+    def test_a_member_rewinds_while_the_group_waits_for_another(self, kafka, at_end):
+        kafka.publish(0, b"a")
+        kafka.publish(1, b"a")
+        listener = Listener()
+        source = joined(kafka, at_end, listener)
+        silent = at_end.enter_context(kafka.source())
+        silent.subscribe(Listener())
+        read_until(lambda: len(source.positions) == 1, source)  # in Kafka, `silent` must read to join again
+        for _ in range(10):
+            source.read(100, 0.05)
+            source.rewind()
+        (partition,) = source.positions
+        assert source.positions == {partition: 0}
 
     def test_a_member_begins_at_the_committed_offsets(self, kafka, at_end):
         kafka.publish(0, b"a", b"b")

@@ -168,7 +168,7 @@ class TestLostProducer:
     def test_the_offsets_are_asked_before_the_state_is_read(self, worker):
         worker.transaction.fail("commit", ProducerLost("gone"))
         worker.run(JOIN, worker.calls.clear, worker.publish(REPORTS), worker.wait())
-        assert worker.calls == ["rewind", "restore"]
+        assert worker.calls == ["ask", "rewind", "restore"]
 
     def test_an_abort_that_loses_the_producer_rebuilds(self, worker, broker):
         worker.transaction.fail("commit", TransactionAborted("first"))

@@ -48,7 +48,7 @@ class InMemoryStateReader:
 
 
 class LoggedSource(InMemorySource):
-    """Notes when the committed offsets are asked for."""
+    """Notes when it goes back, and when Kafka is asked to where."""
 
     def __init__(self, broker: InMemoryBroker, instance: str | None, calls: list[str]) -> None:
         super().__init__(broker, TOPICS.progress.name, instance)
@@ -57,6 +57,10 @@ class LoggedSource(InMemorySource):
     def rewind(self) -> None:
         self._calls.append("rewind")
         super().rewind()
+
+    def rewind_to_kafka(self) -> None:
+        self._calls.append("ask")
+        super().rewind_to_kafka()
 
 
 class LifecycleLog(WorkerLifecycle):
