@@ -12,7 +12,7 @@ from pathlib import Path
 GUARD = Path(__file__).with_name("process_guard.py")
 ORPHAN_GRACE_S = 5.0
 OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024
-TAIL_BYTES = 16 * 1024
+TAIL_BYTES = 128 * 1024
 
 
 class GuardedProcess:

@@ -17,6 +17,10 @@ from taskstream.compose.local.kafka_node import KafkaNode
 # For one small node on a shared machine: the serial collector starts fastest and uses no extra threads.
 TUNING = ("-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 FORMAT_TIMEOUT_S = 60.0
+ERRORS_SHOWN = 3
+"""Kafka stops orderly after a failed start, so that its last lines do not show why."""
+LAST_LINES_SHOWN = 20
+PORT_TAKEN = "Address already in use"
 
 
 @dataclass(frozen=True)
@@ -81,8 +85,11 @@ def _cluster_id() -> str:
 
 
 def explain(what: str, code: int | None, output: str) -> str:
-    """A message about a java process that ended (`code`) or timed out (None), with the end of its output."""
+    """A message about a java process that ended (`code`) or timed out (None): its first errors, its last lines."""
     if "UnsupportedClassVersionError" in output:
         return f"{what}: this java is too old for Kafka, install Java 17 or newer (Debian: openjdk-17-jre-headless)"
     ended = "did not answer in time" if code is None else f"ended with exit code {code}"
-    return f"{what} {ended}; its last lines:\n{output}"
+    lines = output.splitlines()
+    errors = [line for line in lines if " ERROR " in line or " FATAL " in line][:ERRORS_SHOWN]
+    reason = "its first errors:\n" + "\n".join(errors) + "\nand " if errors else ""
+    return f"{what} {ended}; {reason}its last lines:\n" + "\n".join(lines[-LAST_LINES_SHOWN:])

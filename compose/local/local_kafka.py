@@ -17,7 +17,7 @@ from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.guarded_process import GuardedProcess
 from taskstream.compose.local.kafka_jars import cache_lock, find_program, install_jars
-from taskstream.compose.local.kafka_java import KafkaJava, explain
+from taskstream.compose.local.kafka_java import PORT_TAKEN, KafkaJava, explain
 from taskstream.compose.local.kafka_node import KafkaNode
 from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import kafka_answers
@@ -26,6 +26,9 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 HANDOVER_TIMEOUT_S = 8.0
 PROBE_TIMEOUT_S = 1.0
+PORT_ATTEMPTS = 3
+"""A port that was free when it was chosen can be taken when Kafka listens on it."""
+ALL_LINES = 10_000
 
 
 def _ignore(_message: str) -> None:
@@ -118,6 +121,18 @@ class LocalKafka:
             PortInUseError: another program listens on the port. Other errors as for `prepare`.
         """
         assert not self.is_running, "already started"
+        given = self._port, self._controller_port
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            try:
+                self._start(timeout_s)
+            except BrokerStartError as error:
+                if all(given) or attempt == PORT_ATTEMPTS or PORT_TAKEN not in str(error):
+                    raise
+                self._port, self._controller_port = given
+            else:
+                return
+
+    def _start(self, timeout_s: float) -> None:
         command = self.prepare()
         if not is_free(self.port):
             raise PortInUseError(f"port {self.port} is taken: another program listens there; choose another one, or 0")
@@ -161,7 +176,7 @@ def _await_answer(process: GuardedProcess, client: KafkaClient, timeout_s: float
     while not kafka_answers(client, PROBE_TIMEOUT_S):
         code = process.poll()
         if code is not None or time.monotonic() > deadline:
-            raise BrokerStartError(explain(f"Kafka ({process.output})", code, process.last_lines()))
+            raise BrokerStartError(explain(f"Kafka ({process.output})", code, process.last_lines(ALL_LINES)))
 
 
 def _await_unlocked(lock_file: Path, timeout_s: float) -> None:

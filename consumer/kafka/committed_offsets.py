@@ -21,9 +21,7 @@ class CommittedOffsets:
         self._group = group
         self._topic = topic
 
-    def starts(
-        self, partitions: Sequence[int], limit: RetryLimit = QUESTION
-    ) -> tuple[list[TopicPartition], set[int]]:
+    def starts(self, partitions: Sequence[int], limit: RetryLimit = QUESTION) -> tuple[list[TopicPartition], set[int]]:
         """The offset to read each partition from; and the partitions without a committed offset.
 
         Those begin at the first record that the topic holds. `limit`: how long to ask for the group's offsets.

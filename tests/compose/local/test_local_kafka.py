@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local import local_kafka
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
+from taskstream.compose.local.ports import free_port, free_ports
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
@@ -139,3 +142,25 @@ def processes_of_session(session: int) -> list[int]:
         if int(fields[3]) == session and fields[0] != b"Z":
             found.append(int(stat.parent.name))
     return found
+
+
+def test_a_port_that_is_taken_before_kafka_listens_is_replaced(kafka_cache_dir, tmp_path, monkeypatch):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        chosen = [[free_port(), other.getsockname()[1]]]
+        monkeypatch.setattr(local_kafka, "free_ports", lambda count: chosen.pop() if chosen else free_ports(count))
+        with LocalKafka(tmp_path, cache_dir=kafka_cache_dir, heap="512m") as kafka:
+            assert kafka.is_running
+        assert not chosen
+        assert "Address already in use" in kafka.log_file.read_text()
+
+
+def test_a_controller_port_that_was_given_is_not_replaced_and_the_reason_comes_first(kafka_cache_dir, tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        kafka = LocalKafka(tmp_path, cache_dir=kafka_cache_dir, port=free_port(), controller_port=taken, heap="512m")
+        with pytest.raises(BrokerStartError, match=r"(?s)exit code 1; its first errors:.*already in use"):
+            kafka.start()
