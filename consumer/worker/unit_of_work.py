@@ -222,7 +222,8 @@ class UnitOfWork:
         self._restore_memory()
         self._transaction.renew()
         self._metrics.built()
-        self._source.rewind_to_kafka()  # before the state is read: the offsets are stable when the last transaction is decided
+        # Before the state is read: the offsets are stable when the last transaction is decided.
+        self._source.rewind_to_kafka()
         self._read_back(sorted(self._source.positions))
         self._lifecycle.move(WorkerState.IDLE)
 
