@@ -25,7 +25,7 @@ class Keystone:
     def __init__(self, python: Path, folder: Path, life_s: int = 3600, password: str = "") -> None:
         self.python = python
         self.folder = folder
-        self.password = password or secrets.token_urlsafe(12)
+        self.password = password or secrets.token_hex(8)  # as an argument it may not begin with a dash
         self._life_s = life_s
         self._http = urllib3.PoolManager(timeout=120, retries=3)
         self._port = 0
