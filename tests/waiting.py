@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 LIMIT_S = 300.0
 """The limit of a wait. Only failing tests reach it; no test measures time with it."""
+GROWTH = 1.2
+GROWN_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 1.0
 
 
 def wait_until(
@@ -20,18 +23,25 @@ def wait_until(
 ) -> T:
     """Call `condition` until it returns a true value, and return that.
 
+    The pause between two calls begins with `pause_s` and grows, to at least the time that a call takes: a condition that
+    reads a whole topic does not take a core from what it waits for.
+
     Raises:
         AssertionError: it did not within `limit_s`. The message has `why` (or its result), the source of the condition,
             and its last value, or the value of the left side of a comparison.
     """
-    deadline = time.monotonic() + limit_s
+    called = time.monotonic()
+    deadline = called + limit_s
     while not (value := condition()):
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             reason = why() if callable(why) else why
             raise AssertionError(
                 f"{reason or 'a condition'}: not so after {limit_s:g} s: {_last_value(condition, value)}"
             )
-        time.sleep(pause_s)
+        time.sleep(max(pause_s, min(now - called, LONGEST_PAUSE_S)))
+        pause_s = max(pause_s, min(pause_s * GROWTH, GROWN_PAUSE_S))
+        called = time.monotonic()
     return value
 
 

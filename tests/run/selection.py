@@ -20,7 +20,9 @@ LEFT_OUT = pytest.StashKey[Counter[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--pure-first", action="store_true", help="run the tests that need no service before the others")
+    parser.addoption(
+        "--pure-first", action="store_true", help="run the tests that need no service first, then the slow files"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +38,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)  # after pytest-randomly: within each half the order is its
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("pure_first"):
-        items.sort(key=lambda item: bool(services(item)))
+        slow_files = {item.path for item in items if services(item) and item.get_closest_marker("slow")}
+        items.sort(key=lambda item: (bool(services(item)), item.path not in slow_files))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TESTS = ["tests/pipeline/edge/test_edge_http.py", "tests/pipeline/view/test_view_contract.py"]
 """They start Kafka, an edge and a view in two workers."""
@@ -36,15 +38,7 @@ class Run:
             self.process = subprocess.Popen(
                 [
                     sys.executable,
-                    "-m",
-                    "pytest",
-                    "-v",
-                    "-p",
-                    "no:cacheprovider",
-                    "-n",
-                    "2",
-                    "--dist",
-                    "loadfile",
+                    *["-m", "pytest", "-v", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"],
                     *tests,
                 ],
                 cwd=ROOT,
@@ -116,11 +110,11 @@ def test_nothing_is_left_of_a_run_that_is_ended(
 ) -> None:
     run = Run(tmp_path, TESTS)
     try:
-        wait_until(lambda: moment(run) or run.process.poll() is not None, run.output.read_text)
+        wait_until(lambda: moment(run) or run.process.poll() is not None, run.output.read_text, pause_s=0.2)
         assert run.process.poll() is None, run.output.read_text()
         run.process.send_signal(number)
         wait_until(lambda: run.process.poll() is not None, run.output.read_text)
-        wait_until(lambda: not run.processes(), run.command_lines)
+        wait_until(lambda: not run.processes(), run.command_lines, pause_s=0.2)
     finally:
         run.process.kill()
         run.process.wait()

@@ -22,6 +22,8 @@ from taskstream.compose.local.ports import free_port, free_ports
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def create_topic(client: KafkaClient, name: str) -> None:
     admin = AdminClient(client.config())

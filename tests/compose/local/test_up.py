@@ -20,6 +20,8 @@ from taskstream.compose.cli import cli
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ANY_PORTS = ["--kafka-port", "0", "--edge-port", "0", "--view-port", "0", "--worker-metrics-port", "0"]
 
 

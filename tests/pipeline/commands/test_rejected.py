@@ -20,6 +20,8 @@ from tests.pipeline.commands.replays import folded, put
 from tests.pipeline.streams import producer, read_all, report, worker
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 HOUR_AGO_MS = (round(time.time()) - 3600) * 1000
 
 

@@ -22,6 +22,8 @@ from tests.pipeline.commands.replays import answer, fill, folded, more, publishe
 from tests.pipeline.streams import IDS, committed, read_all, worker
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 3_000
 HOUR_AGO = round(time.time()) - 3600
 

@@ -19,6 +19,8 @@ from tests.pipeline.streams import committed, newest_by_key, read_all, records, 
 from tests.producer.edges import running_edge
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def simulate(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["simulate", "--seed", "7", "-o", "json", *arguments])

@@ -16,6 +16,8 @@ from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 CROWD = 400
 ROUNDS = 60
 expect.set_options(timeout=120_000)

@@ -11,12 +11,15 @@ import threading
 from collections.abc import Callable
 from typing import IO
 
+import pytest
 from click.testing import CliRunner
 
 from taskstream.compose.cli import cli
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import read_all, records
+
+pytestmark = pytest.mark.slow
 
 
 def command(kafka, topics: Topics, *words: str) -> subprocess.Popen:

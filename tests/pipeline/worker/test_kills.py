@@ -19,6 +19,8 @@ from tests.compose.local.test_up import Running
 from tests.pipeline.streams import newest_by_key, read_all, records
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TASK = "kills"
 
 

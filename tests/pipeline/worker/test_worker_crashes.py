@@ -24,6 +24,8 @@ from tests.pipeline.streams import Fleet, arriving, committed, kill, worker
 from tests.run import chaos
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 BUCKET_S = 1.0
 KILLS = chaos.kills(usual=5)
 LONGEST_S = 2.0

@@ -15,6 +15,8 @@ from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, send, words, worker
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 BUCKET_S = 1.0
 
 

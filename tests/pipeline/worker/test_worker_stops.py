@@ -16,6 +16,8 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import Fleet, committed, producer, read_all, send, words, worker
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def stops(broker: KafkaClient, topics: Topics, folder: Path, *options: str) -> str:
     """The last line of a worker that ends with exit code 1 without being stopped."""
