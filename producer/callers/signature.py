@@ -97,11 +97,14 @@ class SignatureKeys:
             raise ApiError(
                 UNAUTHENTICATED, "X-Sdk-Date is missing or does not have the form 20261123T074534Z"
             ) from error
-        if abs(self._clock_s() - signed_at.timestamp()) > self._skew_s:
-            detail = (
-                f"X-Sdk-Date differs from the server's clock by more than {self._skew_s:g} s; set the caller's clock"
+        now_s = self._clock_s()
+        if abs(now_s - signed_at.timestamp()) > self._skew_s:
+            now = dt.datetime.fromtimestamp(now_s, dt.UTC)
+            raise ApiError(
+                UNAUTHENTICATED,
+                f"X-Sdk-Date {signed_at:%Y%m%dT%H%M%SZ} differs from the server's clock {now:%Y%m%dT%H%M%SZ} "
+                f"by more than {self._skew_s:g} s; set the caller's clock",
             )
-            raise ApiError(UNAUTHENTICATED, detail)
 
 
 def signed_key(headers: Mapping[str, str]) -> str | None:
@@ -118,11 +121,13 @@ def signed_key(headers: Mapping[str, str]) -> str | None:
 def sign(request: HttpRequest, body: bytes, signed_headers: list[str], secret: bytes) -> str:
     """The signature that the request must carry, as `huaweicloudsdkcore.signer` computes it.
 
+    Only X-Sdk-Date must be signed: the official Go SDK signs neither Host nor Content-Type.
+
     Raises:
-        ApiError: a header that must be signed is not, a signed header is missing, or X-Sdk-Content-Sha256 is wrong.
+        ApiError: X-Sdk-Date is not signed, a signed header is missing, or X-Sdk-Content-Sha256 is wrong.
     """
-    if not {"host", "x-sdk-date"} <= set(signed_headers):
-        raise ApiError(UNAUTHENTICATED, "the headers Host and X-Sdk-Date must be signed")
+    if "x-sdk-date" not in signed_headers:
+        raise ApiError(UNAUTHENTICATED, "the header X-Sdk-Date must be signed")
     canonical = b"\n".join(
         [
             request.method.upper().encode(),
