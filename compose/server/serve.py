@@ -21,6 +21,7 @@ import uvicorn
 from taskstream.compose.errors import ListenAddressUnusable, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
 from taskstream.compose.server.express_connection import ExpressHandler
+from taskstream.compose.server.tls_listener import TlsListener
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -107,9 +108,15 @@ def serve(
     The application does not see the requests that `express` accepts.
     """
     raise_file_limit()
+    tls_context, tls_listener = None, None
+    if serving.tls is not None:
+        tls_context, bounds = serving.tls.context(), serving.bounds
+        tls_listener = listener = TlsListener(
+            listener, bounds.connections, bounds.connections_per_address, bounds.request_s
+        )
     config = uvicorn.Config(
         app,
-        http=bounded_by(serving.bounds, express),
+        http=bounded_by(serving.bounds, express, tls_listener),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -120,8 +127,8 @@ def serve(
         timeout_graceful_shutdown=serving.drain_timeout_s,
     )
     config.load()
-    config.ssl = serving.tls.context() if serving.tls is not None else None
-    server = _Server(config, serving, on_drain)
+    config.ssl = tls_context
+    server = _Server(config, serving, on_drain, tls_listener)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # requests create no reference cycles, so rare collections suffice
@@ -132,8 +139,15 @@ def serve(
 class _Server(uvicorn.Server):
     """uvicorn's server, with our signal handling, draining and time limits."""
 
-    def __init__(self, config: uvicorn.Config, serving: Serving, on_drain: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        serving: Serving,
+        on_drain: Callable[[], None],
+        tls_listener: TlsListener | None,
+    ) -> None:
         super().__init__(config)
+        self._tls_listener = tls_listener
         self._serving = serving
         self._on_drain = on_drain
         self.finished = False
@@ -181,6 +195,8 @@ class _Server(uvicorn.Server):
             now_s = time.monotonic()
             for connection in self._connections():
                 connection.sweep(now_s)
+            if self._tls_listener is not None:
+                self._tls_listener.sweep()
 
     def _connections(self) -> list[BoundedHttp]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from huaweicloudsdksms.v3 import SmsClient, UpdateTaskSpeedReq, UpdateTaskSpeedR
 from tests.pipeline.edge.certificates import Authority, Pair
 from tests.private_files import write_private
 from tests.producer.edges import REPORT, running_edge
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +163,23 @@ def test_options_that_belong_together_are_asked_for_together(tmp_path, server):
     code, output = told(tmp_path, "--tls-cert", str(server.certificate))
     assert (code, "require each other" in output) == (2, True)
     assert told(tmp_path, "--tls-client-ca", str(server.certificate))[0] == 2
+
+
+def test_handshakes_that_never_end_count_as_connections_and_are_cut_off(
+    broker, edge_topics, tmp_path, authority, server
+):
+    """Five clients say nothing: a sixth is refused, and when their time is up an honest one is served."""
+    options = ["--tls-cert", str(server.certificate), "--tls-key", str(server.key)]
+    limits = ["--max-connections-per-address", "6", "--request-timeout", "1"]
+    trust = {"ca_certs": str(authority.file), "cert_reqs": "CERT_REQUIRED"}
+    with (
+        running_edge(broker, edge_topics.prefix, tmp_path, *options, *limits, tls=trust) as edge,
+        contextlib.ExitStack() as clients,
+    ):
+        edge.http.clear()
+        silent = [clients.enter_context(socket.create_connection(("127.0.0.1", edge.port))) for _ in range(20)]
+        for client in silent:
+            client.settimeout(120)
+            assert client.recv(1) == b""  # closed by the edge: at once, or when the time for a handshake is up
+        wait_until(lambda: edge.put().status == 200)
+        assert "Traceback" not in edge.log.read_text()
