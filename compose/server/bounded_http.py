@@ -20,7 +20,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from taskstream.compose.server.express_connection import ExpressConnection, ExpressHandler, HeldRequest
 from taskstream.compose.server.lingering_close import LingeringClose
-from taskstream.compose.server.tls_listener import TlsListener
 from taskstream.schemas.http.api_error import (
     HEADERS_TOO_LARGE,
     MALFORMED,
@@ -67,8 +66,6 @@ class BoundedHttp(HttpToolsProtocol):
     express: ExpressHandler | None = None
     addresses: ClassVar[Counter[str]] = Counter()
     """[client address] its open connections, of this process."""
-    tls_listener: TlsListener | None = None
-    """Counts the connections of a TLS server until their handshake is done."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,8 +88,6 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Accept the connection, or refuse it when there are too many."""
-        if self.tls_listener is not None:
-            self.tls_listener.established(transport.get_extra_info("socket").fileno())
         self._transport = LingeringClose(transport, lambda: not self._in_request)
         super().connection_made(self._transport)  # type: ignore[arg-type] # has all that uvicorn uses
         self._responder = ExpressConnection(self._transport, self.server_state, self.on_response_complete)
@@ -351,14 +346,6 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-def bounded_by(
-    bounds: HttpBounds, express: ExpressHandler | None = None, tls_listener: TlsListener | None = None
-) -> type[BoundedHttp]:
-    """The protocol with these limits, and with the application's fast path and the TLS listener if there are any."""
-    members: dict[str, Any] = {
-        "bounds": bounds,
-        "express": express,
-        "addresses": Counter(),
-        "tls_listener": tls_listener,
-    }
-    return type("BoundedHttp", (BoundedHttp,), members)
+def bounded_by(bounds: HttpBounds, express: ExpressHandler | None = None) -> type[BoundedHttp]:
+    """The protocol with these limits, and with the application's fast path if it has one."""
+    return type("BoundedHttp", (BoundedHttp,), {"bounds": bounds, "express": express, "addresses": Counter()})

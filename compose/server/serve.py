@@ -21,7 +21,7 @@ import uvicorn
 from taskstream.compose.errors import ListenAddressUnusable, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
 from taskstream.compose.server.express_connection import ExpressHandler
-from taskstream.compose.server.tls_listener import TlsListener
+from taskstream.compose.server.tls_acceptor import TlsAcceptor
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -108,15 +108,10 @@ def serve(
     The application does not see the requests that `express` accepts.
     """
     raise_file_limit()
-    tls_context, tls_listener = None, None
-    if serving.tls is not None:
-        tls_context, bounds = serving.tls.context(), serving.bounds
-        tls_listener = listener = TlsListener(
-            listener, bounds.connections, bounds.connections_per_address, bounds.request_s
-        )
+    tls_context = serving.tls.context() if serving.tls is not None else None
     config = uvicorn.Config(
         app,
-        http=bounded_by(serving.bounds, express, tls_listener),
+        http=bounded_by(serving.bounds, express),
         ws="none",
         lifespan="on",
         access_log=False,
@@ -126,9 +121,7 @@ def serve(
         backlog=serving.backlog,
         timeout_graceful_shutdown=serving.drain_timeout_s,
     )
-    config.load()
-    config.ssl = tls_context
-    server = _Server(config, serving, on_drain, tls_listener)
+    server = _Server(config, serving, on_drain, tls_context)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # requests create no reference cycles, so rare collections suffice
@@ -144,12 +137,13 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         serving: Serving,
         on_drain: Callable[[], None],
-        tls_listener: TlsListener | None,
+        tls_context: ssl.SSLContext | None,
     ) -> None:
         super().__init__(config)
-        self._tls_listener = tls_listener
+        self._tls_context = tls_context
         self._serving = serving
         self._on_drain = on_drain
+        self._tls_acceptors: list[TlsAcceptor] = []
         self.finished = False
 
     @contextlib.contextmanager
@@ -163,7 +157,13 @@ class _Server(uvicorn.Server):
         self.handle_exit(number, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._tls_context is None or sockets is None:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            self._tls_acceptors = [self._tls_acceptor(listener, self._tls_context) for listener in sockets]
+            for acceptor in self._tls_acceptors:
+                acceptor.start()
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -177,6 +177,8 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(DRAIN_INTERVAL_S)
         for server in self.servers:
             server.close()
+        for acceptor in self._tls_acceptors:
+            acceptor.close()
         for listener in sockets or []:
             listener.close()
         while (self._connections() or self.server_state.tasks) and loop.time() < deadline and not self.force_exit:
@@ -189,14 +191,25 @@ class _Server(uvicorn.Server):
         self._sweeper.cancel()
         await self.lifespan.shutdown()
 
+    def _tls_acceptor(self, listener: socket.socket, context: ssl.SSLContext) -> TlsAcceptor:
+        protocol: Any = self.config.http_protocol_class
+        bounds = self._serving.bounds
+        return TlsAcceptor(
+            listener,
+            context,
+            lambda: protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state),
+            protocol.addresses,
+            connections=bounds.connections,
+            per_address=bounds.connections_per_address,
+            handshake_s=bounds.request_s,
+        )
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             now_s = time.monotonic()
             for connection in self._connections():
                 connection.sweep(now_s)
-            if self._tls_listener is not None:
-                self._tls_listener.sweep()
 
     def _connections(self) -> list[BoundedHttp]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]
