@@ -10,13 +10,14 @@ RUN_READY := $(VENV)/.ready-run
 DEV_READY := $(VENV)/.ready-dev
 LOWEST := .venv-lowest
 MUTANTS := .venv-mutants
+AUDIT := .venv-audit
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test test-quick test-soak chaos coverage mutants check check-lowest bench fmt clean
+.PHONY: help run test test-quick test-soak chaos coverage mutants check check-lowest audit bench fmt clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
@@ -56,6 +57,9 @@ check-lowest: $(LOWEST)/.ready ## the unit tests on the lowest versions that pyp
 	@NUMBA_CACHE_DIR=$(abspath $(LOWEST))/numba $(LOWEST)/bin/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile \
 		--ignore tests/pipeline -m "not services" $(ARGS)
 
+audit: $(DEV_READY) $(AUDIT)/.ready ## known vulnerabilities of what is installed, where a database can be reached
+	@$(BIN)/python -m tests.run.audit $(AUDIT)/bin/pip-audit "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -64,7 +68,7 @@ fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 clean: ## remove what was built here (the Kafka cache stays: it is shared)
-	rm -rf $(VENV) $(LOWEST) $(MUTANTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) $(LOWEST) $(MUTANTS) $(AUDIT) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What running needs; build.txt is what pip needs to install this tree in place.
@@ -96,6 +100,11 @@ $(LOWEST)/.ready: requirements/lowest.txt pyproject.toml
 $(MUTANTS)/.ready: requirements/mutants.txt
 	@$(PYTHON) -m venv --clear $(MUTANTS)
 	@$(MUTANTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/mutants.txt
+	@touch $@
+
+$(AUDIT)/.ready: requirements/audit.txt
+	@$(PYTHON) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
 	@touch $@
 
 $(VENV)/.bench: $(DEV_READY) requirements/bench.txt
