@@ -20,6 +20,7 @@ from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExpo
 from taskstream.consumer.export.file_formats import FORMATS, Format
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.regular_file import open_regular
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20
@@ -88,7 +89,7 @@ class Export:
         if self._path.exists() and not self._overwrite:
             raise ExportExists(f"{self._path} exists")
         try:
-            with self._partial.open("a+b") as file:
+            with open_regular(self._partial, "a+b") as file:
                 _lock(file, self._path)
                 progress = self._begin(file, spans_of)
                 self._read(file, progress, batches_of(progress.rest()), on_piece)
@@ -162,7 +163,7 @@ class Export:
 
     def _store(self, progress: ExportProgress) -> None:
         new = self._progress_path.with_name(self._progress_path.name + ".new")
-        with new.open("w", encoding="utf-8") as file:
+        with open_regular(new, "w", encoding="utf-8") as file:
             json.dump(asdict(progress), file)
             file.flush()
             os.fsync(file.fileno())

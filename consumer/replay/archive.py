@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.consumer.regular_file import open_regular
+from taskstream.consumer.replay.memory_limit import memory_limit
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(
@@ -43,6 +45,8 @@ SCHEMA = pa.schema(
 )
 GROUP_ROWS = 20_000
 GROUP_BYTES = 32 << 20
+BATCH_MEMORY_BYTES = 1 << 30
+"""To decode a batch. What the writer holds at once is smaller by far, but for a single record of such a size."""
 _ORIGIN = "taskstream.origin"
 
 
@@ -132,7 +136,7 @@ class ArchiveWriter:
 
     def _opened(self) -> BinaryIO:
         """The partial file: empty, and locked against other writers."""
-        file = self._partial.open("ab")
+        file: BinaryIO = open_regular(self._partial, "ab")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -150,12 +154,14 @@ class ArchiveReader:
 
     def __enter__(self) -> Self:
         try:
-            self._file = pq.ParquetFile(self._path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
+            with memory_limit(BATCH_MEMORY_BYTES):
+                self._file = pq.ParquetFile(self._path, page_checksum_verification=True)
+                schema = self._file.schema_arrow
+        except (OSError, MemoryError, pa.ArrowException, UnicodeDecodeError) as error:
             raise ArchiveUnusable(
                 f"{self._path} is not a complete Parquet file: it is missing, cut off, or of another format ({error})"
             ) from error
-        if not self._file.schema_arrow.equals(SCHEMA):
+        if not schema.equals(SCHEMA):
             self._file.close()
             raise ArchiveUnusable(f"{self._path} is a Parquet file, but not one that `replay copy` wrote")
         return self
@@ -177,9 +183,9 @@ class ArchiveReader:
         """
         try:
             found = json.loads((self._file.metadata.metadata or {})[_ORIGIN.encode()])
-            spans = {int(number): OffsetRange(*ends) for number, ends in found["spans"].items()}
+            spans = {int(number): OffsetRange(*map(int, ends)) for number, ends in found["spans"].items()}
             return Origin(str(found["topic"]), int(found["partitions"]), spans)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ArchiveUnusable(f"{self._path} does not name the topic of its records") from error
 
     def batches(self, most: int) -> Iterator[list[RawRecord]]:
@@ -188,13 +194,32 @@ class ArchiveReader:
         Raises:
             ArchiveUnusable: a page does not match its checksum, or cannot be read.
         """
-        try:
-            for batch in self._file.iter_batches(most, use_threads=False):
-                *columns, headers = (column.to_pylist() for column in batch.columns)
-                pairs = ([(each["name"], each["value"]) for each in held] for held in headers)
-                yield [RawRecord(*row) for row in zip(*columns, pairs, strict=True)]
-        except (OSError, pa.ArrowException) as error:
-            raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
+        batches = self._file.iter_batches(most, use_threads=False)
+        partitions = self.origin().partitions
+        while True:
+            try:
+                with memory_limit(BATCH_MEMORY_BYTES):
+                    batch = next(batches, None)
+                    if batch is None:
+                        return
+                    records = _records(batch)
+            except MemoryError as error:  # pa.ArrowMemoryError is one
+                raise ArchiveUnusable(
+                    f"{self._path} is damaged: {most} of its records need more than {BATCH_MEMORY_BYTES >> 20} MiB"
+                ) from error
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
+            for record in records:
+                if not 0 <= record.partition < partitions:
+                    where = f"a record of partition {record.partition}, and {partitions} partitions"
+                    raise ArchiveUnusable(f"{self._path} is damaged: {where}")
+            yield records
+
+
+def _records(batch: pa.RecordBatch) -> list[RawRecord]:
+    *columns, headers = (column.to_pylist() for column in batch.columns)
+    pairs = ([(each["name"], each["value"]) for each in held] for held in headers)
+    return [RawRecord(*row) for row in zip(*columns, pairs, strict=True)]
 
 
 def _text(origin: Origin) -> str:
