@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,15 +22,24 @@ from benchmarks.processes import cpu_of, memory_mib
 from taskstream.compose.local.ports import free_port
 from taskstream.compose.server.serve import raise_file_limit
 from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.export.topic_batches import batches
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
 
 SECTION = "hostile"
+PREFIX = "hostile"
 REQUEST_TIMEOUT_S = 3
 GOOD_CLIENTS = 8
 GOOD_PAUSE_S = 0.02
 QUIET_S = 3.0
 SLOW_CONNECTIONS = 500
 IDLE = 10_000
+ALL_S = 60.0
+ATTACK_PAUSE_S = 0.05
+"""Between two rounds of one kind of attack: the load is bounded."""
+SEED = 7
+HOSTILE_TOKEN = "hostile"
 GIBIBYTES = 10
 FIELDS = 1_000_000
 Attack = Callable[[Hostile], Awaitable[object]]
@@ -37,10 +48,12 @@ Attack = Callable[[Hostile], Awaitable[object]]
 def run() -> None:
     raise_file_limit()
     with tempfile.TemporaryDirectory() as folder, local_kafka() as kafka:
-        create_topics(kafka.client.config(), Topics("hostile"))
+        create_topics(kafka.client.config(), Topics(PREFIX))
         tokens = token_file(Path(folder), TOKEN)
+        with tokens.open("a") as file:
+            file.write(token_line(HOSTILE_TOKEN, "hostile", [Role.REPORT]) + "\n")
         port = free_port()
-        edge = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", "hostile", "--port", str(port)]
+        edge = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", PREFIX, "--port", str(port)]
         options = [
             "--tokens",
             str(tokens),
@@ -53,13 +66,16 @@ def run() -> None:
             [sys.executable, "-m", "taskstream", *edge, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            uvloop.run(run_attacks(port, process.pid))
+            acknowledged = uvloop.run(run_attacks(port, process.pid))
+            lost = acknowledged - events_on(kafka.bootstrap_servers)
+            print(f"  {len(acknowledged):,} reports of good clients acknowledged, {len(lost)} of them not on the topic")
         finally:
             process.terminate()
             process.wait(40)
 
 
-async def run_attacks(port: int, pid: int) -> None:
+async def run_attacks(port: int, pid: int) -> set[str]:
+    """The event ids that good clients got."""
     idle = min(IDLE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 500)
     attacks: dict[str, Attack] = {
         f"no attack for {QUIET_S:g} s": lambda _: asyncio.sleep(QUIET_S),
@@ -71,11 +87,16 @@ async def run_attacks(port: int, pid: int) -> None:
         "... streamed": lambda hostile: hostile.fields_streamed(FIELDS),
         "20 batches of as many fields as fit": lambda hostile: repeated(hostile.fields_in_batch, 20),
         "20 bodies of 65,000 brackets": lambda hostile: repeated(hostile.nested, 20),
+        "10 connections that pipeline 2 MB": lambda hostile: at_once(hostile.pipelined, 10),
+        "100 clients that never read": lambda hostile: hostile.unread(100),
+        "500 damaged and pipelined requests": lambda hostile: hostile.garbage(500, SEED),
+        "20 batches of 100,000 reports": lambda hostile: repeated(hostile.refused_batch, 20),
+        f"all of these for {ALL_S:g} s": everything,
     }
     await until_ready(port)
     observed = Observed(pause_s=GOOD_PAUSE_S)
     await connect(port, GOOD_CLIENTS, observed)
-    hostile = Hostile(port, TOKEN)
+    hostile = Hostile(port, HOSTILE_TOKEN)
     for name, attack in attacks.items():
         await asyncio.sleep(1.0)
         observed.clear()
@@ -95,6 +116,46 @@ async def run_attacks(port: int, pid: int) -> None:
         )
     observed.stop = True
     await asyncio.sleep(0.3)
+    return set(observed.event_ids)
+
+
+async def everything(hostile: Hostile) -> Counter[str]:
+    """Every attack in a loop of its own, all at once, for ALL_S seconds; how often each came to its end."""
+    rounds: Counter[str] = Counter()
+    deadline = time.monotonic() + ALL_S
+
+    async def again_and_again(name: str, attack: Callable[[int], Awaitable[object]]) -> None:
+        for number in itertools.count():
+            if time.monotonic() > deadline:
+                return
+            await attack(number)
+            rounds[name] += 1
+            await asyncio.sleep(ATTACK_PAUSE_S)
+
+    attacks: dict[str, Callable[[int], Awaitable[object]]] = {
+        "slow headers": lambda _: hostile.slow_loris(100),
+        "pipelined": lambda _: hostile.pipelined(),
+        "unread": lambda _: hostile.unread(20),
+        "garbage": lambda number: hostile.garbage(20, number),
+        "bombs": lambda _: hostile.bomb_small(),
+        "nested": lambda _: hostile.nested(),
+        "fields": lambda _: hostile.fields_in_batch(),
+        "batches": lambda _: hostile.refused_batch(),
+        "unknown tokens": hostile.unknown_token,
+        "new tasks": hostile.new_tasks,
+    }
+    await asyncio.gather(*(again_and_again(name, attack) for name, attack in attacks.items()))
+    return rounds
+
+
+async def at_once(attack: Callable[[], Awaitable[int]], times: int) -> None:
+    await asyncio.gather(*(attack() for _ in range(times)))
+
+
+def events_on(bootstrap_servers: str) -> set[str]:
+    """The event ids of all records on the topic."""
+    found = batches(bootstrap_servers, prefix=PREFIX, columns=["event_id"])
+    return {event_id for batch in found for event_id in batch.column("event_id").to_pylist()}
 
 
 async def hold_idle(hostile: Hostile, count: int) -> None:

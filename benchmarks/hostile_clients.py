@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import gzip
+import json
+import random
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +16,10 @@ from benchmarks.edge_load import BODY
 
 RESPONSE_TIMEOUT_S = 30.0
 MIB = 1 << 20
+PIPELINED = b"GET /healthz HTTP/1.1\r\nHost: edge\r\n\r\n"
+PIPELINED_BYTES = 2_000_000
+HELD_S = 5.0
+"""How long a connection that is not read is held; the server ends it after its write timeout."""
 
 
 class Hostile:
@@ -60,6 +68,71 @@ class Hostile:
     async def nested(self) -> int:
         """Nested JSON arrays, as many as fit into a body."""
         return await self._send("PUT", "/v3/tasks/t/progress", b"[" * 65_000)
+
+    async def pipelined(self) -> int:
+        """Requests one behind the other, without a token and without reading a response."""
+        _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < PIPELINED_BYTES:
+                writer.write(PIPELINED * 1000)
+                sent += len(PIPELINED) * 1000
+                await writer.drain()
+            await asyncio.sleep(HELD_S)
+        writer.transport.abort()
+        return sent
+
+    async def unread(self, connections: int) -> None:
+        """Ask for the largest document 600 times on each connection, and read nothing."""
+        writers = []
+        for _ in range(connections):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1)
+            reader._transport.pause_reading()  # type: ignore[attr-defined]  # noqa: SLF001
+            writer.write(b"GET /openapi.json HTTP/1.1\r\nHost: edge\r\n\r\n" * 600)
+            writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(*(writer.drain() for writer in writers))
+        await asyncio.sleep(HELD_S)
+        for writer in writers:
+            writer.transport.abort()
+
+    async def garbage(self, connections: int, seed: int) -> Counter[int]:
+        """A report, pipelined with random bytes, in pieces."""
+        choose = random.Random(seed)
+        statuses: Counter[int] = Counter()
+        for _ in range(connections):
+            request = bytearray(self._head("PUT", "/v3/tasks/g/progress", f"Content-Length: {len(BODY)}") + BODY)
+            for _ in range(choose.randrange(4)):
+                request[choose.randrange(len(request))] = choose.randrange(256)
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            with contextlib.suppress(ConnectionError):
+                for piece in (request[:50], request[50:], choose.randbytes(200), b"\r\n\r\n"):
+                    writer.write(piece)
+                    await asyncio.sleep(0)
+                writer.write_eof()
+            statuses[await _status(reader)] += 1
+            writer.close()
+        return statuses
+
+    async def refused_batch(self) -> int:
+        """A batch of more reports than a batch may have, compressed to a kilobyte."""
+        body = gzip.compress(b"[" + b",".join([b"{}"] * 100_000) + b"]")
+        return await self._send("POST", "/v3/progress", body, "Content-Encoding: gzip")
+
+    async def unknown_token(self, number: int) -> int:
+        """A report with a token that nobody knows."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        head = self._head("PUT", "/v3/tasks/t/progress", f"Content-Length: {len(BODY)}")
+        writer.write(head.replace(self._token.encode(), b"unknown-%d" % number) + BODY)
+        status = await _status(reader)
+        writer.close()
+        return status
+
+    async def new_tasks(self, number: int) -> int:
+        """A batch of 200 reports of tasks that nobody has heard of."""
+        report = json.loads(BODY)
+        tasks = [{"task_id": f"new-{number}-{each}", **report} for each in range(200)]
+        return await self._send("POST", "/v3/progress", json.dumps(tasks).encode())
 
     async def _slow_loris(self, every_s: float) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
