@@ -6,6 +6,7 @@ It owns numbers beside the table's rows. No clock, no I/O.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -45,6 +46,8 @@ class Tasks:
         self.subtasks: dict[str, int] = {}
         self.name_changes = 0
         """Counts the tasks that were added or dropped."""
+        self._named_at: Ints = np.zeros(0, np.int64)
+        """[task] the count of `name_changes` at which it was added or dropped."""
         self._numbers: dict[str, int] = {}
         self._members: dict[int, list[int]] = {}
         self._task_of: dict[int, int] = {}
@@ -62,10 +65,9 @@ class Tasks:
         """The number of this task, if it exists."""
         return self._numbers.get(task_key(project_id, task_id))
 
-    def named(self, task_id: str) -> list[int]:
-        """The numbers of the tasks with this id, in all projects."""
-        found = (self._numbers.get(task_key(project, task_id)) for project in self.projects)
-        return [number for number in found if number is not None]
+    def names_changed_since(self, name_changes: int) -> Ints:
+        """The numbers whose task was added or dropped after the count `name_changes`, each once."""
+        return np.flatnonzero(self._named_at > name_changes)
 
     def of_slot(self, slot: int) -> int:
         """The number of the task of the series in this slot."""
@@ -82,6 +84,12 @@ class Tasks:
         slots = np.array(self._members[task], np.int64)
         rows = self._table.rows[slots]
         return slots[np.lexsort((rows["last_seen"], rows["first_seen"]))]
+
+    def members_of(self, tasks: Iterable[int]) -> tuple[Ints, Ints]:
+        """The slots of all series of these tasks, task by task, and the index at which each task's slots begin."""
+        members = [self._members[task] for task in tasks]
+        begins = np.cumsum([0, *map(len, members)])[:-1]
+        return np.fromiter(itertools.chain.from_iterable(members), np.int64), begins
 
     def put(self, slots: Iterable[int]) -> list[int]:
         """Add or update the series in these slots; returns the numbers of their tasks, each once."""
@@ -126,7 +134,7 @@ class Tasks:
         self.names[task] = (project_id, task_id)
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
-        self.name_changes += 1
+        self._note_name(task)
         return task
 
     def _remove_task(self, task: int) -> None:
@@ -134,7 +142,11 @@ class Tasks:
         self.names[task] = None
         self.current[task] = NONE
         self._free.append(task)
+        self._note_name(task)
+
+    def _note_name(self, task: int) -> None:
         self.name_changes += 1
+        self._named_at[task] = self.name_changes
 
     def _update_current(self, task: int) -> None:
         members = self._members[task]
@@ -154,6 +166,7 @@ class Tasks:
         self.project = np.concatenate([self.project, np.full(more, NONE, np.int64)])
         self.subtask = np.concatenate([self.subtask, np.full(more, NONE, np.int64)])
         self.tie = np.concatenate([self.tie, np.zeros(more, np.uint64)])
+        self._named_at = np.concatenate([self._named_at, np.zeros(more, np.int64)])
         self.names.extend([None] * more)
         self._free.extend(range(size + more - 1, size - 1, -1))
 

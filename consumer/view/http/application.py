@@ -28,7 +28,7 @@ from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
-from taskstream.consumer.view.read_model.task_list import TaskNames
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
@@ -58,7 +58,7 @@ class View:
         self._names = TaskNames(model)
         self._feed = ChangeFeed()
         self._streaming = SseResponse(model, self._names, self._feed, self._stream_state, now_us)
-        self._upkeep = Upkeep(model, self._signals, self._feed, of_states, of_signals, now_us, watch)
+        self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
         self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,7 +125,7 @@ class View:
                 return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
             case "/v3/tasks":
                 parameters = query_parameters(request, v3_api.PARAMETERS, v3_api.IGNORED)
-                return _json(request, v3_api.list_tasks(model, caller, parameters, now_us))
+                return _json(request, v3_api.list_tasks(model, self._names, caller, parameters, now_us))
         return _json(request, v3_api.show_task(model, self._task(segments[2], caller), now_us))
 
     async def _reader(self, request: HttpRequest) -> Caller:
@@ -151,7 +151,7 @@ class View:
         if project in (None, caller.project_id) or sees_all:
             task = self._model.tasks.find(project or caller.project_id, task_id)
         if task is None and sees_all and project is None:
-            task = next(iter(self._model.tasks.named(task_id)), None)
+            task = next(iter(self._names.with_id(task_id).tolist()), None)
         if task is None:
             where = f"project {project or caller.project_id!r}" if project or not sees_all else "any project"
             raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in {where}")

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, select_tasks
+from taskstream.consumer.view.read_model.task_list import TaskFilter, select_tasks
+from taskstream.consumer.view.read_model.task_names import TaskNames
 
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest follows in the next one."""

@@ -11,7 +11,8 @@ from taskstream.consumer.view.http.query_parameters import query_parameters
 from taskstream.consumer.view.http.sse_events import events
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import FILTERS, TaskNames, parse_filter
+from taskstream.consumer.view.read_model.task_list import FILTERS, parse_filter
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Send
 from taskstream.schemas.http.caller import Caller

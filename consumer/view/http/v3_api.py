@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from taskstream.consumer.state.series import GAUGES, NONE, Health, Rows
+from taskstream.consumer.state.series import GAUGES, NONE, Health
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.silence import is_overdue
 from taskstream.consumer.state.task_rollup import state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller, Role
 
@@ -39,7 +40,9 @@ def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
 
 
-def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+def list_tasks(
+    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+) -> dict[str, Any]:
     """The caller's tasks, the latest started first.
 
     Raises:
@@ -58,24 +61,21 @@ def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now
     if not caller.may(Role.OPERATE):
         tasks = tasks[model.tasks.project[tasks] == model.tasks.projects.get(caller.project_id, NONE)]
     if "id" in parameters:
-        tasks = tasks[np.isin(tasks, model.tasks.named(parameters["id"]))]
+        tasks = tasks[np.isin(tasks, names.with_id(parameters["id"]))]
     if "name" in parameters:  # reports contain no name: the id serves as one
-        wanted = parameters["name"]
-        tasks = np.array([task for task in tasks.tolist() if wanted in model.tasks.name_of(task)[1]], np.int64)
-    rows = model.current_rows(tasks)
+        tasks = tasks[names.containing(parameters["name"], tasks, ignore_case=False)]
     if state is not None:
-        kept = _states(model, tasks, rows) == state
-        tasks, rows = tasks[kept], rows[kept]
-    order = np.lexsort((model.tasks.tie[tasks], -rows["first_seen"]))
+        tasks = tasks[_states(model, tasks) == state]
+    order = np.lexsort((model.tasks.tie[tasks], -model.current_column(tasks, "first_seen")))
     page = tasks[order[offset : offset + limit]]
     return {"count": len(tasks), "tasks": [_common(model, task, now_us, _list_subtask) for task in page.tolist()]}
 
 
-def _states(model: ReadModel, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
+def _states(model: ReadModel, tasks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The state of each task, looked up by the name of its subtask and whether that is complete."""
     names = sorted(model.tasks.subtasks, key=model.tasks.subtasks.__getitem__)
     words = np.array([[state_of(name, progress) for progress in (0, 100)] for name in names] or [["", ""]], object)
-    return words[model.tasks.subtask[tasks], (rows["progress"] == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
+    return words[model.tasks.subtask[tasks], (model.current_column(tasks, "progress") == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
 
 
 def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, events
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, SseResponse
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import GONE_KEPT, ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames
+from taskstream.consumer.view.read_model.task_list import TaskFilter
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from taskstream.schemas.http.request import HttpRequest
