@@ -218,7 +218,7 @@ def judging(series: int) -> None:
     for changes in rows.all(50_000):
         changes.apply_to(table)
     health, times = TaskHealth(table), Times()
-    times.of(f"worker's first judging of {len(table):,} series", lambda: health.refresh(now_us()))
+    times.of(f"worker's first judging of {len(table):,} series", health.refresh)
     for second in range(20):
         rows.change(10_000, 100).apply_to(table)
         times.of(
@@ -229,7 +229,7 @@ def judging(series: int) -> None:
 
 def judge(health: TaskHealth, second: int) -> None:
     moment_us = now_us() + 20 * second * S
-    health.refresh(moment_us)
+    health.refresh()
     health.superseded_marks()
     health.judge(health.newly_silent(moment_us), moment_us)
 

@@ -111,7 +111,7 @@ class ReadModel:
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
             changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
         self._grow()
-        self._task_health.refresh(now_us)
+        self._task_health.refresh()
         if changed:
             tasks = np.fromiter(changed, np.int64, len(changed))
             self._copy_columns(tasks)
@@ -123,7 +123,7 @@ class ReadModel:
 
     def update_health(self, now_us: int) -> None:
         """Compute the health of every task by this clock. A task whose health differs from before has changed."""
-        self._task_health.refresh(now_us)
+        self._task_health.refresh()
         tasks = self.tasks.live
         health, since = self._health_at(tasks, now_us)
         differ = np.flatnonzero((health != self.health[tasks]) | (since != self.health_since[tasks]))
