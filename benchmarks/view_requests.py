@@ -228,7 +228,7 @@ def judging(series: int) -> None:
 
 
 def judge(health: TaskHealth, second: int) -> None:
-    moment_us = now_us() + 20 * second * S
+    moment_us = now_us() + second * S
     health.refresh()
     health.superseded_marks()
     health.judge(health.newly_silent(moment_us), moment_us)

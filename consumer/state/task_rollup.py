@@ -49,7 +49,8 @@ class Tasks:
         self._named_at: Ints = np.zeros(0, np.int64)
         """[task] the count of `name_changes` at which it was added or dropped."""
         self._numbers: dict[str, int] = {}
-        self._members: dict[int, list[int]] = {}
+        self._members: dict[int, tuple[int, ...]] = {}
+        """Tuples of numbers: the garbage collector does not look into them, as it would into lists."""
         self._task_of: dict[int, int] = {}
         self._free: list[int] = []
 
@@ -81,9 +82,9 @@ class Tasks:
 
     def series_of(self, task: int) -> Ints:
         """The slots of a task's series, in the order of their first reports."""
-        slots = np.array(self._members[task], np.int64)
-        rows = self._table.rows[slots]
-        return slots[np.lexsort((rows["last_seen"], rows["first_seen"]))]
+        slots = np.array(sorted(self._members[task], key=self._table.keys.__getitem__), np.int64)
+        rows = self._table.rows
+        return slots[np.lexsort((rows["last_seen"][slots], rows["first_seen"][slots]))] if slots.size > 1 else slots
 
     def members_of(self, tasks: Iterable[int]) -> tuple[Ints, Ints]:
         """The slots of all series of these tasks, task by task, and the index at which each task's slots begin."""
@@ -103,7 +104,7 @@ class Tasks:
         remaining: dict[int, None] = {}
         for slot in slots:
             task = self._task_of.pop(slot)
-            self._members[task].remove(slot)
+            self._members[task] = tuple(each for each in self._members[task] if each != slot)
             if self._members[task]:
                 remaining[task] = None
             else:
@@ -122,7 +123,7 @@ class Tasks:
             if task is None:
                 task = self._add_task(key, project_id, task_id)
             self._task_of[slot] = task
-            self._members[task].append(slot)
+            self._members[task] = (*self._members[task], slot)
         return task
 
     def _add_task(self, key: str, project_id: str, task_id: str) -> int:
@@ -130,7 +131,7 @@ class Tasks:
             self._grow()
         task = self._free.pop()
         self._numbers[key] = task
-        self._members[task] = []
+        self._members[task] = ()
         self.names[task] = (project_id, task_id)
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
@@ -151,9 +152,10 @@ class Tasks:
     def _update_current(self, task: int) -> None:
         members = self._members[task]
         seen = self._table.rows["last_seen"]
-        # Of two that reported in the same microsecond, the one that began later is the current one.
-        first = self._table.rows["first_seen"]
-        slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each]))
+        # Of two that reported in the same microsecond, the one that began later is the current one, and then any, but
+        # always the same one.
+        first, keys = self._table.rows["first_seen"], self._table.keys
+        slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each], keys[each]))
         if self.current[task] != slot:
             self.current[task] = slot
             subtask_name = identity(self._table.keys[slot])[2]

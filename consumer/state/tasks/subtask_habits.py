@@ -49,6 +49,8 @@ class SubtaskHabits:
         """The sum of their squares."""
         self._pause_us: Ints = np.zeros(0, np.int64)
         """[slot] the pause before this series, NONE if there was none."""
+        self._has_next: Flags = np.zeros(0, np.bool_)
+        """[slot] whether another series of its task began later: a pause can follow this one."""
         self._went_on: Flags = np.zeros(0, np.bool_)
         """[task] whether it went on from a synchronisation to a configuration."""
         self._project: Ints = np.zeros(0, np.int64)
@@ -64,13 +66,17 @@ class SubtaskHabits:
         """Take over what the last refresh of the index changed."""
         index = self._index
         self._pause_us = _at_least(self._pause_us, index.task.shape[0], NONE)
+        self._has_next = _at_least(self._has_next, index.task.shape[0], 0)
         self._went_on = _at_least(self._went_on, index.tasks, 0)
         self._project = _at_least(self._project, index.tasks, NONE)
         self._continuing = _at_least(self._continuing, index.projects, 0)
         dropped = index.written[index.task[index.written] == NONE]
         self._set_pauses(dropped, np.full(dropped.shape[0], NONE))
-        self._set_pauses(index.affected, _pauses_us(index))
-        self._set_continuing()
+        regrouped = np.zeros(index.tasks + 1, np.bool_)
+        regrouped[index.regrouped] = True
+        self._set_continuing(index.affected[regrouped[index.task[index.affected]]])
+        regrouped[index.task[index.written[self._has_next[index.written]]]] = True
+        self._set_pauses_of_tasks(index.affected[regrouped[index.task[index.affected]]])
 
     def _set_pauses(self, slots: Ints, pauses_us: Ints) -> None:
         before = self._pause_us[slots]
@@ -80,17 +86,38 @@ class SubtaskHabits:
             self._count(pauses_us[differ], 1)
             self._pause_us[slots] = pauses_us
 
+    def _set_pauses_of_tasks(self, slots: Ints) -> None:
+        """Set the pause before each series of whole tasks: from the last report of the one before it to its first.
+
+        Subtasks that overlap have no pause between them.
+        """
+        first_seen, last_seen, tasks = (
+            self._index.first_seen[slots],
+            self._index.last_seen[slots],
+            self._index.task[slots],
+        )
+        order = np.lexsort((last_seen, first_seen, tasks))
+        before, after = order[:-1], order[1:]
+        follows = tasks[after] == tasks[before]
+        gaps_us = first_seen[after] - last_seen[before]
+        pauses_us = np.full(slots.shape[0], NONE)
+        pauses_us[after[follows]] = np.where(gaps_us >= 0, gaps_us, NONE)[follows]
+        self._set_pauses(slots, pauses_us)
+        self._has_next[slots] = False
+        self._has_next[slots[before[follows]]] = True
+
     def _count(self, pauses_us: Ints, sign: int) -> None:
         values = pauses_us[pauses_us != NONE].tolist()
         self.pauses += sign * len(values)
         self.pauses_us += sign * sum(values)
         self.squares_us2 += sign * sum(value * value for value in values)  # beyond 64 bits
 
-    def _set_continuing(self) -> None:
-        index, tasks = self._index, self._index.affected_tasks
-        before = tasks[self._went_on[tasks]]
-        kind = index.kind[index.affected]
-        synced, configured = (index.affected[kind == each] for each in (SubtaskKind.SYNC, SubtaskKind.CONFIGURE))
+    def _set_continuing(self, slots: Ints) -> None:
+        """Set whether the regrouped tasks, with these series, went on."""
+        index = self._index
+        before = index.regrouped[self._went_on[index.regrouped]]
+        kind = index.kind[slots]
+        synced, configured = (slots[kind == each] for each in (SubtaskKind.SYNC, SubtaskKind.CONFIGURE))
         if not before.size and not configured.size:
             return
         began = np.full(index.tasks, _NEVER)
@@ -102,21 +129,6 @@ class SubtaskHabits:
         self._went_on[tasks] = True
         self._project[tasks] = index.project[after[first]]
         np.add.at(self._continuing, self._project[tasks], 1)
-
-
-def _pauses_us(index: TaskIndex) -> Ints:
-    """For each affected series the time from the last report of the subtask before it to its first; NONE without one.
-
-    Subtasks that overlap have no pause between them.
-    """
-    slots = index.affected
-    order = np.lexsort((index.last_seen[slots], index.first_seen[slots], index.task[slots]))
-    ordered = slots[order]
-    pauses_us = np.full(slots.shape[0], NONE)
-    gaps_us = index.first_seen[ordered[1:]] - index.last_seen[ordered[:-1]]
-    follows = (index.task[ordered[1:]] == index.task[ordered[:-1]]) & (gaps_us >= 0)
-    pauses_us[order[1:][follows]] = gaps_us[follows]
-    return pauses_us
 
 
 def _at_least(column: npt.NDArray[Any], size: int, value: object) -> npt.NDArray[Any]:

@@ -60,8 +60,8 @@ class TaskIndex:
         """The slots that were written between the last two refreshes, dropped ones included."""
         self.affected: Ints = np.zeros(0, np.int64)
         """The slots of all series whose task has a written series."""
-        self.affected_tasks: Ints = np.zeros(0, np.int64)
-        """The numbers of those tasks, dropped ones included."""
+        self.regrouped: Ints = np.zeros(0, np.int64)
+        """The tasks that got or lost a series, or have one that did more than report later; dropped ones included."""
         self.tasks = 0
         """One more than the greatest number of a task."""
         self.changes = 0
@@ -93,20 +93,25 @@ class TaskIndex:
             self.first_seen = np.concatenate([self.first_seen, np.zeros(more, np.int64)])
             self.last_seen = np.concatenate([self.last_seen, np.zeros(more, np.int64)])
             self.current = np.concatenate([self.current, np.zeros(more, np.bool_)])
-        affected = np.zeros(self.tasks + written.shape[0] + 1, np.bool_)  # the last one stands for NONE
-        affected[self.task[written]] = True
-        for slot in self._table.changed_since(self.changes).tolist():
+        changed = self._table.changed_since(self.changes)
+        regrouped = np.zeros(self.tasks + changed.shape[0] + 1, np.bool_)  # the last one stands for NONE
+        regrouped[self.task[changed]] = True
+        for slot in changed.tolist():
             if self.task[slot] != NONE:
                 self._remove(slot)
             if self._table.keys[slot] is not None:
                 self._add(slot, self._table.keys[slot])
         self.changes = self._table.changes
+        first_seen, last_seen = (self._table.rows[name][written] for name in ("first_seen", "last_seen"))
+        earlier = (first_seen != self.first_seen[written]) | (last_seen < self.last_seen[written])
+        self.first_seen[written], self.last_seen[written] = first_seen, last_seen
+        regrouped[self.task[changed]] = True
+        regrouped[self.task[written[earlier]]] = True
+        affected = regrouped.copy()
         affected[self.task[written]] = True
-        affected[NONE] = False
-        self.written, self.affected_tasks = written, np.flatnonzero(affected)
+        regrouped[NONE] = affected[NONE] = False
+        self.written, self.regrouped = written, np.flatnonzero(regrouped)
         self.affected = np.flatnonzero(affected[self.task])
-        self.first_seen[written] = self._table.rows["first_seen"][written]
-        self.last_seen[written] = self._table.rows["last_seen"][written]
         self.current[written] = False
         self._update_current(self.affected)
         return True

@@ -26,7 +26,7 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 
 JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is judged by the clock."""
-MOST_AT_ONCE: Final = 1_000
+MOST_AT_ONCE: Final = 500
 """How many changed series are applied at once: so long does a request wait."""
 FIRST_ANSWER_S: Final = 5.0
 """How long the view waits at its start to learn how far the workers are behind."""

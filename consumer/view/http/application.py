@@ -20,7 +20,7 @@ from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
-from taskstream.consumer.view.http.sse_response import SseResponse
+from taskstream.consumer.view.http.sse_response import PER_PROJECT, SseResponse
 from taskstream.consumer.view.json.pipeline_json import pipeline_json, pipeline_text
 from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
@@ -47,8 +47,12 @@ class View:
         authenticator: Authenticator,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         watch: PipelineWatch | None = None,
+        streams_per_project: int = PER_PROJECT,
     ) -> None:
-        """`watch`: how the view knows how far the workers are behind; without one this stays unknown."""
+        """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
+
+        streams_per_project: how many event streams callers of one project may have open.
+        """
         self._model = model
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
@@ -57,7 +61,9 @@ class View:
         self._now_us = now_us
         self._names = TaskNames(model)
         self._feed = ChangeFeed()
-        self._streaming = SseResponse(model, self._names, self._feed, self._stream_state, now_us)
+        self._streaming = SseResponse(
+            model, self._names, self._feed, self._stream_state, now_us, per_project=streams_per_project
+        )
         self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
         self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
@@ -85,7 +91,8 @@ class View:
             if route == "/stream":
                 request.require_method("GET")
                 caller = await self._reader(request)
-                await self._streaming.run(request, caller, receive, send)
+                address = (scope.get("client") or ("",))[0]
+                await self._streaming.run(request, caller, receive, send, address)
                 self._metrics.count_request(route, 200)
                 return
             request.require_method("GET", "HEAD")

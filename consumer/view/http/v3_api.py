@@ -17,6 +17,7 @@ from taskstream.consumer.state.silence import is_overdue
 from taskstream.consumer.state.task_rollup import state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.quantities import finite_or_none
+from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import invalid_field
@@ -37,7 +38,8 @@ LONGEST_ID = 255
 def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, with all its subtasks."""
     now_us = model.judged_at(now_us)
-    return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
+    is_silent = bool(model.judged_health(np.array([task]), now_us).health[0] == Health.SILENT)
+    return _common(model, task, is_silent, _show_subtask) | _only_shown(model, task, now_us)
 
 
 def list_tasks(
@@ -66,9 +68,11 @@ def list_tasks(
         tasks = tasks[names.containing(parameters["name"], tasks, ignore_case=False)]
     if state is not None:
         tasks = tasks[_states(model, tasks) == state]
-    order = np.lexsort((model.tasks.tie[tasks], -model.current_column(tasks, "first_seen")))
-    page = tasks[order[offset : offset + limit]]
-    return {"count": len(tasks), "tasks": [_common(model, task, now_us, _list_subtask) for task in page.tolist()]}
+    started = -model.current_column(tasks, "first_seen")
+    page = tasks[ordered_slice(started, model.tasks.tie[tasks], offset, offset + limit)]
+    silent = model.judged_health(page, now_us).health == Health.SILENT
+    shown = zip(page.tolist(), silent.tolist(), strict=True)
+    return {"count": len(tasks), "tasks": [_common(model, task, is_silent, _list_subtask) for task, is_silent in shown]}
 
 
 def _states(model: ReadModel, tasks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -78,7 +82,7 @@ def _states(model: ReadModel, tasks: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     return words[model.tasks.subtask[tasks], (model.current_column(tasks, "progress") == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
 
 
-def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str, Any]:
+def _common(model: ReadModel, task: int, is_silent: bool, subtask: Any) -> dict[str, Any]:
     table = model.table
     slots = model.tasks.series_of(task)
     current = int(model.tasks.current[task])
@@ -86,16 +90,14 @@ def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str,
     subtask_name = identity(table.keys[current])[2]
     progress = int(row["progress"])
     state = state_of(subtask_name, progress)
-    began = min(int(table.rows["first_seen"][slot]) for slot in slots.tolist())
     ended = int(row["health_since"]) if state.endswith("SUCCESS") else None
-    silent = model.judged_health(np.array([task]), now_us).health[0] == Health.SILENT
     document = {
         "id": model.tasks.name_of(task)[1],
         "state": state,
         "subtask_info": subtask_name,
         "syncing": state == "SYNCING",
-        "estimate_complete_time": None if silent else _end_ms(row),
-        "total_time": ((ended or int(row["last_seen"])) - began) // 1000,
+        "estimate_complete_time": None if is_silent else _end_ms(row),
+        "total_time": ((ended or int(row["last_seen"])) - int(model.began[task])) // 1000,
         **{gauge: finite_or_none(row[gauge]) for gauge in GAUGES},
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         "replicatesize": int(row["replicatesize"]),
@@ -113,7 +115,7 @@ def _only_shown(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     document = {
         "project_id": model.tasks.name_of(task)[0],
         "connected": not bool(is_overdue(table.rows, np.array([current]), now_us, model.bucket_us)[0]),
-        "start_date": min(int(table.rows["first_seen"][slot]) for slot in model.tasks.series_of(task).tolist()) // 1000,
+        "start_date": int(model.began[task]) // 1000,
         "finish_date": int(row["health_since"]) // 1000 if state.endswith("SUCCESS") else None,
         "remain_seconds": None if row["remain_time"] == NONE else int(row["remain_time"]),
     }

@@ -72,6 +72,8 @@ class ReadModel:
         self._columns = {name: np.zeros(0, self.table.rows[name].dtype) for name in _COLUMNS}
         """[task] `_COLUMNS` of its current series. In the rows, a column of all tasks is as many cache misses."""
         self.gone: deque[GoneTask] = deque(maxlen=GONE_KEPT)
+        self._changed_after: tuple[int, dict[int, Ints]] = (0, {})
+        """A version of the model, and the results of `changed_after` at it: many streams ask the same."""
         self._gone_complete_after = 0
         """`gone` holds every dropped task of a version after this one."""
 
@@ -139,9 +141,14 @@ class ReadModel:
 
     def changed_after(self, version: int) -> Ints:
         """The tasks that changed after this version, in the order of their latest change."""
-        tasks = np.flatnonzero(self.changed > version)
-        tasks = tasks[self.tasks.current[tasks] >= 0]
-        return tasks[np.argsort(self.changed[tasks])]
+        if self._changed_after[0] != self.version:
+            self._changed_after = (self.version, {})
+        known = self._changed_after[1]
+        if version not in known:
+            tasks = np.flatnonzero(self.changed > version)
+            tasks = tasks[self.tasks.current[tasks] >= 0]
+            known[version] = tasks[np.argsort(self.changed[tasks])]
+        return known[version]
 
     def gone_after(self, version: int) -> list[GoneTask] | None:
         """The tasks dropped after this version; None if some of them are no longer remembered."""

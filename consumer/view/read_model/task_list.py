@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.series import NONE, Health, Trend
+from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError, invalid_field
@@ -160,7 +161,7 @@ def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: i
             value = names.rank_of(name, value) * (-1 if descending else 1)
         after = (values > value) | ((values == value) & (ties > np.uint64(tie)))
         tasks, values, ties = tasks[after], values[after], ties[after]
-    order = _first(values, ties, limit + 1)
+    order = ordered_slice(values, ties, 0, limit + 1)
     on_page = order[:limit]
     next_cursor = None
     if order.shape[0] > limit > 0:
@@ -169,19 +170,6 @@ def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: i
         key = names.text_at(name, abs(last)) if name in _BY_TEXT else last.hex()
         next_cursor = _cursor(key, int(ties[on_page[-1]]), sort)
     return TaskPage(tasks[on_page].tolist(), count, next_cursor)
-
-
-def _first(values: Floats, ties: npt.NDArray[np.uint64], wanted: int) -> Ints:
-    """The indices of the first `wanted` values, in order; only values that can be among them are sorted."""
-    indices = np.arange(values.shape[0])
-    if values.shape[0] > 4 * wanted:
-        last = np.partition(values, wanted - 1)[wanted - 1]
-        before, equal = np.flatnonzero(values < last), np.flatnonzero(values == last)
-        missing = wanted - before.shape[0]
-        if equal.shape[0] > 4 * missing:
-            equal = equal[np.argpartition(ties[equal], missing - 1)[:missing]]
-        indices = np.concatenate([before, equal])
-    return indices[np.lexsort((ties[indices], values[indices]))][:wanted]
 
 
 def _cursor(value: str, tie: int, sort: str) -> str:
