@@ -9,6 +9,8 @@ change. A figure is the CPU time of the loop's thread: what other requests wait 
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import statistics
 import time
@@ -24,8 +26,11 @@ from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.upkeep import MOST_AT_ONCE
 from taskstream.consumer.view.http.application import View
+from taskstream.consumer.view.http.sse_events import RenderedTasks, events
+from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
+from taskstream.consumer.view.read_model.task_list import TaskFilter
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.caller import Caller, Role
 from tests.consumer.view.fleets import fleet
@@ -38,6 +43,7 @@ PROJECTS = 50
 ROUNDS = 30
 BATCH = 5_000
 STREAMS = 200
+OF_ALL = "the same to all of them, with other requests between them"
 REQUESTS = {
     "GET /tasks, each sort": [
         f"/tasks?sort={sign}{name}"
@@ -93,6 +99,7 @@ class Fleet:
                 self.keys.append(f"project-{number % PROJECTS}/task-{number:06d}/{names[index]}")
                 chosen.append(index)
         self._of_key = np.array(chosen)
+        self._latest = np.flatnonzero(self._of_key % 3 == 2)  # the last subtask of each task
         self._random = np.random.default_rng(5)
         self._added = 0
         self.made: list[str] = []
@@ -104,8 +111,8 @@ class Fleet:
         ]
 
     def change(self, old: int, new: int, gone: int = 0) -> StateChanges:
-        """Rows of `old` series that exist, `new` tasks, and `gone` of the tasks that this made before."""
-        chosen = self._random.choice(len(self.keys), old, replace=False)
+        """Rows of the latest subtasks of `old` tasks, `new` tasks, and `gone` of the tasks that this made before."""
+        chosen = self._random.choice(self._latest, old, replace=False)
         rows = self._rows[self._of_key[chosen]].copy()
         rows["reports"] += 1
         rows["last_seen"] = np.maximum(rows["last_seen"], now_us() - self._random.integers(0, 10, old) * S)
@@ -130,7 +137,10 @@ class Times:
     def of(self, what: str, action: Callable[[], object]) -> None:
         began_s = time.thread_time()
         action()
-        self._ms[what].append((time.thread_time() - began_s) * 1000)
+        self.note(what, time.thread_time() - began_s)
+
+    def note(self, what: str, took_s: float) -> None:
+        self._ms[what].append(took_s * 1000)
 
     def show(self) -> None:
         for what, values in self._ms.items():
@@ -140,12 +150,14 @@ class Times:
                 f"max {max(values):.1f} ms",
                 flush=True,
             )
-        what, longest = max(((what, max(values)) for what, values in self._ms.items()), key=lambda each: each[1])
+        longest, what = max((max(values), what) for what, values in self._ms.items() if what != OF_ALL)
         print(f"view: the longest pause of the loop: {longest:.1f} ms, by {what}", flush=True)
 
 
 def run() -> None:
     """Print the figures."""
+    gc.collect()
+    gc.freeze()  # as the view does
     requests()
     for series in (100_000, 1_000_000):
         judging(series)
@@ -177,11 +189,31 @@ def requests() -> None:
         times.of("judging by the clock", lambda passed_s=passed_s: model.update_health(now_us() + passed_s * S))
     names = TaskNames(model)
     names.refresh()
+    asyncio.run(fan_out(model, names, fleet_rows, times))
     for old, new in ((MOST_AT_ONCE, 0), (0, MOST_AT_ONCE)):
         for _ in range(ROUNDS):
             changes = fleet_rows.change(old, new, new)
             times.of(f"{old:,} rows and {new:,} new tasks", lambda changes=changes: apply(model, names, changes))
     times.show()
+
+
+async def fan_out(model: ReadModel, names: TaskNames, fleet_rows: Fleet, times: Times) -> None:
+    """200 streams that each get the changes of 200 tasks."""
+    feed, rendered = ChangeFeed(), RenderedTasks(model, now_us)
+    streams = [events(model, names, feed, TaskFilter(), model.version, dict, now_us, rendered) for _ in range(STREAMS)]
+    for stream in streams:
+        while b"beat" not in await anext(stream):
+            pass
+    for _ in range(5):
+        apply(model, names, fleet_rows.change(200, 0))
+        began_s = time.thread_time()
+        for stream in streams:
+            held_s = time.thread_time()
+            while b"event: task" not in await anext(stream):
+                pass
+            times.note("changes of 200 tasks to one of 200 streams", time.thread_time() - held_s)
+        times.note(OF_ALL, time.thread_time() - began_s)
+    feed.close()
 
 
 def apply(model: ReadModel, names: TaskNames, changes: StateChanges) -> None:
@@ -212,7 +244,7 @@ def ask(view: View, path: str) -> dict:
 
 
 def judging(series: int) -> None:
-    """What a worker does once a second, besides its records: the judging of silence, while 10,000 series report."""
+    """What a worker does once a second, besides its records: the judging of silence, with 10,000 reports per second."""
     rows = Fleet(series * 3 // 5)
     table = SeriesTable()
     for changes in rows.all(50_000):
@@ -221,9 +253,7 @@ def judging(series: int) -> None:
     times.of(f"worker's first judging of {len(table):,} series", health.refresh)
     for second in range(20):
         rows.change(10_000, 100).apply_to(table)
-        times.of(
-            f"worker's judging of {len(table) // 1000 * 1000:,} series", lambda second=second: judge(health, second)
-        )
+        times.of(f"worker's judging of {series:,} series", lambda second=second: judge(health, second))
     times.show()
 
 

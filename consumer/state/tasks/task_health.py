@@ -78,10 +78,11 @@ class TaskHealth:
         self._health[written] = rows["health"][written]
         self._health_since[written] = rows["health_since"][written]
         self._limit_s[written] = quiet_limits_s(rows["quiet_limit_s"][written], self._table.settings.bucket_us)
-        self._marked[written] = (rows["silent_since"][written] != NONE) & rows["live"][written]
-        for slots in (written, self.index.affected):
-            ends = (self._health[slots] == Health.COMPLETE) & (self.index.kind[slots] >= SubtaskKind.DETACH)
-            self._watched[slots] = self.index.current[slots] & ~self._marked[slots] & ~ends
+        self._marked[written] = (rows["silent_since"][written] != NONE) & (self.index.task[written] != NONE)
+        self._watched[written] = False  # those that were dropped stay so
+        slots = self.index.affected
+        ends = (self._health[slots] == Health.COMPLETE) & (self.index.kind[slots] >= SubtaskKind.DETACH)
+        self._watched[slots] = self.index.current[slots] & ~self._marked[slots] & ~ends
 
     def judge(self, current: Ints, now_us: int | Ints) -> JudgedTasks:
         """The health of the tasks whose current series are in these slots.
