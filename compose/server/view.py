@@ -15,6 +15,7 @@ from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import ASK_INTERVAL_S, PipelineWatch
 from taskstream.consumer.view.http.application import View
+from taskstream.consumer.view.http.sse_response import PER_PROJECT
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
 from taskstream.schemas.ids import SchemaIds
@@ -36,6 +37,8 @@ class ViewSettings:
     fold: Settings = field(default_factory=Settings)
     group: str | None = None
     """The workers' consumer group; None: that of workers without an option of their own."""
+    streams_per_project: int = PER_PROJECT
+    """How many event streams callers of one project may have open."""
     behind_limit_s: float = BEHIND_LIMIT_S
     """How far the workers may be behind before the view says so, in seconds."""
 
@@ -53,4 +56,5 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
     # a bucket is the shortest limit of silence: the lag must be known long before it passes
     interval_s = min(ASK_INTERVAL_S, max(settings.fold.bucket_s / 8, 0.25))
     watch = PipelineWatch(GroupLags(config), group, topics.progress.name, settings.behind_limit_s, now_us, interval_s)
-    return View(ReadModel(settings.fold), of_states, of_signals, build_callers(settings.callers), now_us, watch)
+    callers = build_callers(settings.callers)
+    return View(ReadModel(settings.fold), of_states, of_signals, callers, now_us, watch, settings.streams_per_project)

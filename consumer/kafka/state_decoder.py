@@ -7,7 +7,7 @@ or to count and skip them.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,6 +68,14 @@ class StateChanges:
     def unreadable(self) -> int:
         """How many records cannot be used."""
         return len(self.unreadable_records)
+
+    def parts(self, most: int) -> Iterator[StateChanges]:
+        """The same changes in parts, of up to `most` keys each."""
+        for first in range(0, len(self.dropped), most):
+            yield StateChanges(dropped=self.dropped[first : first + most])
+        for first in range(0, len(self.keys), most):
+            part = slice(first, first + most)
+            yield StateChanges(self.keys[part], self.rows[part], self.traces[part], self.agent_times[part])
 
     def apply_to(self, table: SeriesTable) -> None:
         """Put the rows into a table, and drop those of `dropped` from it; not part of a transaction."""

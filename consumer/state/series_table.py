@@ -80,6 +80,10 @@ class SeriesTable:
         """Counts the series that were added or dropped."""
         self._changed_at: Ints = np.zeros(0, np.int64)
         """[slot] the count at which its series was added or dropped."""
+        self.writes = 0
+        """Counts the writes of rows; each wrote any number of them."""
+        self._written_at: Ints = np.zeros(0, np.int64)
+        """[slot] the count of the last write of its row."""
         self._slots: dict[str, int] = {}
         self._used = 0
         """How many slots were ever in use; those of them whose series was dropped are in `_free`."""
@@ -108,6 +112,7 @@ class SeriesTable:
     def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> None:
         """Write rows as they were published, under old or new keys; not part of a transaction."""
         slots = self._slots_of(keys)
+        self._note_write(slots)
         self.rows[slots] = rows
         self.traces[slots] = traces
         self.agent_times[slots] = agent_times
@@ -117,6 +122,7 @@ class SeriesTable:
         for slot in slots.tolist():
             del self._slots[self.keys[slot]]
             self._note_change(slot)
+        self._note_write(slots)
         self.rows[slots] = np.zeros(1, ROW)
         self.keys[slots] = None
         self.traces[slots] = None
@@ -131,12 +137,17 @@ class SeriesTable:
         """The slots whose series was added or dropped after the count `changes`, each once."""
         return np.flatnonzero(self._changed_at > changes)
 
+    def written_since(self, writes: int) -> Ints:
+        """The slots whose row was added, changed or dropped after the count `writes`, each once."""
+        return np.flatnonzero(self._written_at > writes)
+
     def of_partitions(self, partitions: Sequence[int]) -> Ints:
         """The slots of all series of these partitions."""
         return np.flatnonzero(self.rows["live"] & np.isin(self.rows["partition"], list(partitions)))
 
     def save(self, slots: Ints) -> None:
         """Save these rows before a change, so that `rollback` restores them. Call it before writing to `rows`."""
+        self._note_write(slots)
         unchanged = slots[~self._changed[slots]]
         self._changed[unchanged] = True
         rows = np.take(self.rows, unchanged)  # five times as fast as rows[unchanged]
@@ -161,6 +172,7 @@ class SeriesTable:
         """Restore every row as it was at the last commit, and drop the series that are new since then."""
         for saved in reversed(self._saved):
             existed = saved.rows["live"]
+            self._note_write(saved.slots)
             self.rows[saved.slots] = saved.rows
             self.traces[saved.slots] = saved.traces
             self.agent_times[saved.slots] = saved.agent_times
@@ -207,6 +219,10 @@ class SeriesTable:
         self.changes += 1
         self._changed_at[slot] = self.changes
 
+    def _note_write(self, slots: Ints) -> None:
+        self.writes += 1
+        self._written_at[slots] = self.writes
+
     def _grow(self, wanted: int) -> None:
         """Add room for half as many rows again, and for `wanted` at least."""
         more = max(self.rows.shape[0] // 2, wanted, _SPARE)
@@ -216,6 +232,7 @@ class SeriesTable:
         self.agent_times = _longer(self.agent_times, more)
         self._changed = _longer(self._changed, more)
         self._changed_at = _longer(self._changed_at, more)
+        self._written_at = _longer(self._written_at, more)
 
     def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
         room = batch.num_rows + MAX_WINDOWS

@@ -6,6 +6,7 @@ It owns numbers beside the table's rows. No clock, no I/O.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -45,8 +46,11 @@ class Tasks:
         self.subtasks: dict[str, int] = {}
         self.name_changes = 0
         """Counts the tasks that were added or dropped."""
+        self._named_at: Ints = np.zeros(0, np.int64)
+        """[task] the count of `name_changes` at which it was added or dropped."""
         self._numbers: dict[str, int] = {}
-        self._members: dict[int, list[int]] = {}
+        self._members: dict[int, tuple[int, ...]] = {}
+        """Tuples of numbers: the garbage collector does not look into them, as it would into lists."""
         self._task_of: dict[int, int] = {}
         self._free: list[int] = []
 
@@ -62,10 +66,9 @@ class Tasks:
         """The number of this task, if it exists."""
         return self._numbers.get(task_key(project_id, task_id))
 
-    def named(self, task_id: str) -> list[int]:
-        """The numbers of the tasks with this id, in all projects."""
-        found = (self._numbers.get(task_key(project, task_id)) for project in self.projects)
-        return [number for number in found if number is not None]
+    def names_changed_since(self, name_changes: int) -> Ints:
+        """The numbers whose task was added or dropped after the count `name_changes`, each once."""
+        return np.flatnonzero(self._named_at > name_changes)
 
     def of_slot(self, slot: int) -> int:
         """The number of the task of the series in this slot."""
@@ -79,9 +82,15 @@ class Tasks:
 
     def series_of(self, task: int) -> Ints:
         """The slots of a task's series, in the order of their first reports."""
-        slots = np.array(self._members[task], np.int64)
-        rows = self._table.rows[slots]
-        return slots[np.lexsort((rows["last_seen"], rows["first_seen"]))]
+        slots = np.array(sorted(self._members[task], key=self._table.keys.__getitem__), np.int64)
+        rows = self._table.rows
+        return slots[np.lexsort((rows["last_seen"][slots], rows["first_seen"][slots]))] if slots.size > 1 else slots
+
+    def members_of(self, tasks: Iterable[int]) -> tuple[Ints, Ints]:
+        """The slots of all series of these tasks, task by task, and the index at which each task's slots begin."""
+        members = [self._members[task] for task in tasks]
+        begins = np.cumsum([0, *map(len, members)])[:-1]
+        return np.fromiter(itertools.chain.from_iterable(members), np.int64), begins
 
     def put(self, slots: Iterable[int]) -> list[int]:
         """Add or update the series in these slots; returns the numbers of their tasks, each once."""
@@ -95,7 +104,7 @@ class Tasks:
         remaining: dict[int, None] = {}
         for slot in slots:
             task = self._task_of.pop(slot)
-            self._members[task].remove(slot)
+            self._members[task] = tuple(each for each in self._members[task] if each != slot)
             if self._members[task]:
                 remaining[task] = None
             else:
@@ -114,7 +123,7 @@ class Tasks:
             if task is None:
                 task = self._add_task(key, project_id, task_id)
             self._task_of[slot] = task
-            self._members[task].append(slot)
+            self._members[task] = (*self._members[task], slot)
         return task
 
     def _add_task(self, key: str, project_id: str, task_id: str) -> int:
@@ -122,11 +131,11 @@ class Tasks:
             self._grow()
         task = self._free.pop()
         self._numbers[key] = task
-        self._members[task] = []
+        self._members[task] = ()
         self.names[task] = (project_id, task_id)
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
-        self.name_changes += 1
+        self._note_name(task)
         return task
 
     def _remove_task(self, task: int) -> None:
@@ -134,14 +143,19 @@ class Tasks:
         self.names[task] = None
         self.current[task] = NONE
         self._free.append(task)
+        self._note_name(task)
+
+    def _note_name(self, task: int) -> None:
         self.name_changes += 1
+        self._named_at[task] = self.name_changes
 
     def _update_current(self, task: int) -> None:
         members = self._members[task]
         seen = self._table.rows["last_seen"]
-        # Of two that reported in the same microsecond, the one that began later is the current one.
-        first = self._table.rows["first_seen"]
-        slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each]))
+        # Of two that reported in the same microsecond, the one that began later is the current one, and then any, but
+        # always the same one.
+        first, keys = self._table.rows["first_seen"], self._table.keys
+        slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each], keys[each]))
         if self.current[task] != slot:
             self.current[task] = slot
             subtask_name = identity(self._table.keys[slot])[2]
@@ -154,6 +168,7 @@ class Tasks:
         self.project = np.concatenate([self.project, np.full(more, NONE, np.int64)])
         self.subtask = np.concatenate([self.subtask, np.full(more, NONE, np.int64)])
         self.tie = np.concatenate([self.tie, np.zeros(more, np.uint64)])
+        self._named_at = np.concatenate([self._named_at, np.zeros(more, np.int64)])
         self.names.extend([None] * more)
         self._free.extend(range(size + more - 1, size - 1, -1))
 

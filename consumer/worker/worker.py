@@ -185,7 +185,7 @@ class Worker:
         """Judge silence in partitions read to their end, each by the time up to which it was read."""
         table, now_us = self._work.table, self._now_us()
         self._metrics.lag(self._source.lag(), len(table), now_us)
-        self._health.refresh(now_us)
+        self._health.refresh()
         resumed = self._health.superseded_marks()
         if resumed.size:
             self._work.end_pauses(resumed, now_us)

@@ -13,4 +13,4 @@ class AllowAny:
 
     async def authenticate(self, request: HttpRequest, _body: bytes, /) -> Caller | None:
         """See `taskstream.schemas.http.caller.Authenticator`."""
-        return Caller(PROJECT, frozenset(Role)) if request.headers.get("x-auth-token") else None
+        return Caller(PROJECT, frozenset(Role), anonymous=True) if request.headers.get("x-auth-token") else None

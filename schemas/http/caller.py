@@ -30,6 +30,8 @@ class Caller:
 
     project_id: str
     roles: frozenset[Role]
+    anonymous: bool = False
+    """Whether any credentials would have done: then the project says nothing about who calls."""
 
     def may(self, role: Role) -> bool:
         """Whether the caller has this role."""

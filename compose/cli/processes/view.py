@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 import click
@@ -20,6 +21,7 @@ from taskstream.compose.server.callers import CallerSettings
 from taskstream.compose.server.serve import Serving, address, bind, serve
 from taskstream.compose.server.view import BEHIND_LIMIT_S, ViewSettings, build_view
 from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, PER_PROJECT
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -49,6 +51,12 @@ from taskstream.schemas.topics import Topics
     "report that they have not read.",
 )
 @click.option(
+    "--streams-per-project",
+    default=PER_PROJECT,
+    type=click.IntRange(1, MOST_LISTENERS),
+    help=f"Open event streams of one project, of the {MOST_LISTENERS} of all.",
+)
+@click.option(
     "--drain-timeout",
     default=1,
     type=click.IntRange(1),
@@ -66,6 +74,7 @@ def view(
     bucket: float,
     group: str | None,
     behind_limit_s: float,
+    streams_per_project: int,
     drain_timeout: int,
 ) -> None:
     """Serve the state of every migration: an HTTP API and a web page.
@@ -76,8 +85,11 @@ def view(
     """
     log_to_standard_error()
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
-    settings = ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket), group, behind_limit_s)
+    settings = ViewSettings(
+        kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s
+    )
     app = build_view(settings, command_clock().now_us)
     listener = bind(serving)
+    gc.freeze()  # what is loaded now stays: a collection while requests wait need not look into it
     echo(f"the view listens on {address(listener)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

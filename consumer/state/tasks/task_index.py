@@ -1,6 +1,7 @@
 """Which series are subtasks of one task, and which of them reported last. It judges no health. No clock, no I/O.
 
-The index follows the table: a series costs something when it is new or dropped, and nothing per report.
+The index follows the table: a series costs some Python when it is new or dropped, and a copy of two numbers when it was
+written.
 """
 
 from __future__ import annotations
@@ -50,10 +51,22 @@ class TaskIndex:
         """[slot] the number of its project."""
         self.kind: npt.NDArray[np.int8] = np.zeros(0, np.int8)
         """[slot] a `SubtaskKind`."""
+        self.first_seen: Ints = np.zeros(0, np.int64)
+        self.last_seen: Ints = np.zeros(0, np.int64)
+        """[slot] copies of the rows' columns. In the rows, each element is a cache miss."""
+        self.current: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """[slot] whether no other series of its task reported later; of those that reported at once, began later."""
+        self.written: Ints = np.zeros(0, np.int64)
+        """The slots that were written between the last two refreshes, dropped ones included."""
+        self.affected: Ints = np.zeros(0, np.int64)
+        """The slots of all series whose task has a written series."""
+        self.regrouped: Ints = np.zeros(0, np.int64)
+        """The tasks that got or lost a series, or have one that did more than report later; dropped ones included."""
         self.tasks = 0
         """One more than the greatest number of a task."""
         self.changes = 0
         """Counts the series that were added or dropped, up to the last `refresh`."""
+        self._writes = 0
         self._numbers: dict[str, int] = {}
         self._names: list[str] = []
         self._series: list[int] = []
@@ -61,40 +74,62 @@ class TaskIndex:
         self._free: list[int] = []
         self._projects: dict[str, int] = {}
 
+    @property
+    def projects(self) -> int:
+        """How many projects have a number."""
+        return len(self._projects)
+
     def refresh(self) -> bool:
-        """Take over the series that were added to or dropped from the table; whether there were any."""
-        if self.changes == self._table.changes:
+        """Take over the series that were added, written or dropped since the last refresh; whether there were any."""
+        if self._writes == self._table.writes:
             return False
+        written = self._table.written_since(self._writes)
+        self._writes = self._table.writes
         more = self._table.rows.shape[0] - self.task.shape[0]
         if more:
             self.task = np.concatenate([self.task, np.full(more, NONE)])
             self.project = np.concatenate([self.project, np.full(more, NONE)])
             self.kind = np.concatenate([self.kind, np.zeros(more, np.int8)])
-        for slot in self._table.changed_since(self.changes).tolist():
+            self.first_seen = np.concatenate([self.first_seen, np.zeros(more, np.int64)])
+            self.last_seen = np.concatenate([self.last_seen, np.zeros(more, np.int64)])
+            self.current = np.concatenate([self.current, np.zeros(more, np.bool_)])
+        changed = self._table.changed_since(self.changes)
+        regrouped = np.zeros(self.tasks + changed.shape[0] + 1, np.bool_)  # the last one stands for NONE
+        regrouped[self.task[changed]] = True
+        for slot in changed.tolist():
             if self.task[slot] != NONE:
                 self._remove(slot)
             if self._table.keys[slot] is not None:
                 self._add(slot, self._table.keys[slot])
         self.changes = self._table.changes
+        first_seen, last_seen = (self._table.rows[name][written] for name in ("first_seen", "last_seen"))
+        earlier = (first_seen != self.first_seen[written]) | (last_seen < self.last_seen[written])
+        self.first_seen[written], self.last_seen[written] = first_seen, last_seen
+        regrouped[self.task[changed]] = True
+        regrouped[self.task[written[earlier]]] = True
+        affected = regrouped.copy()
+        affected[self.task[written]] = True
+        regrouped[NONE] = affected[NONE] = False
+        self.written, self.regrouped = written, np.flatnonzero(regrouped)
+        self.affected = np.flatnonzero(affected[self.task])
+        self.current[written] = False
+        self._update_current(self.affected)
         return True
 
     def live(self) -> Ints:
         """The slots of all series."""
         return np.flatnonzero(self.task != NONE)
 
-    def is_current(self) -> npt.NDArray[np.bool_]:
-        """[slot] whether no other series of its task reported later; of those that reported at once, began later."""
-        slots = self.live()
-        current = np.zeros(self.task.shape[0], np.bool_)
+    def _update_current(self, slots: Ints) -> None:
+        self.current[slots] = False
         tasks = self.task[slots]
-        for name in ("last_seen", "first_seen"):
-            times = self._table.rows[name][slots]
+        for column in (self.last_seen, self.first_seen):
+            times = column[slots]
             latest = np.zeros(self.tasks, np.int64)
             np.maximum.at(latest, tasks, times)
             kept = times == latest[tasks]
             slots, tasks = slots[kept], tasks[kept]
-        current[slots] = True
-        return current
+        self.current[slots] = True
 
     def _add(self, slot: int, key: str) -> None:
         name, _, subtask_name = key.rpartition("/")

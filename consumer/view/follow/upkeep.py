@@ -22,9 +22,12 @@ from taskstream.consumer.view.read_model.pipeline_lag import pipeline_lag
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
+from taskstream.consumer.view.read_model.task_names import TaskNames
 
 JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is judged by the clock."""
+MOST_AT_ONCE: Final = 500
+"""How many changed series are applied at once: so long does a request wait."""
 FIRST_ANSWER_S: Final = 5.0
 """How long the view waits at its start to learn how far the workers are behind."""
 LOG_INTERVAL_S: Final = 5.0
@@ -38,6 +41,7 @@ class Upkeep:
     def __init__(
         self,
         model: ReadModel,
+        names: TaskNames,
         signals: SignalLog,
         feed: ChangeFeed,
         of_states: Follower[StateChanges],
@@ -47,6 +51,7 @@ class Upkeep:
     ) -> None:
         self._watch = watch
         self._model = model
+        self._names = names
         self._signals = signals
         self._feed = feed
         self._of_states = of_states
@@ -99,7 +104,10 @@ class Upkeep:
             if changes is not None and (changes.keys or changes.dropped):
                 now_us = self._now_us()
                 self._update_pipeline(now_us)
-                self._model.apply(changes, now_us)
+                for part in changes.parts(MOST_AT_ONCE):
+                    self._model.apply(part, now_us)
+                    self._names.refresh()
+                    await asyncio.sleep(0)  # requests are answered between two parts
                 self._feed.wake()
             log.update(tasks=len(self._model.tasks), series=len(self._model.table))
 

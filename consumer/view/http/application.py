@@ -20,7 +20,7 @@ from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
-from taskstream.consumer.view.http.sse_response import SseResponse
+from taskstream.consumer.view.http.sse_response import PER_PROJECT, SseResponse
 from taskstream.consumer.view.json.pipeline_json import pipeline_json, pipeline_text
 from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
@@ -28,7 +28,7 @@ from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
-from taskstream.consumer.view.read_model.task_list import TaskNames
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
@@ -47,8 +47,12 @@ class View:
         authenticator: Authenticator,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         watch: PipelineWatch | None = None,
+        streams_per_project: int = PER_PROJECT,
     ) -> None:
-        """`watch`: how the view knows how far the workers are behind; without one this stays unknown."""
+        """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
+
+        streams_per_project: how many event streams callers of one project may have open.
+        """
         self._model = model
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
@@ -57,8 +61,10 @@ class View:
         self._now_us = now_us
         self._names = TaskNames(model)
         self._feed = ChangeFeed()
-        self._streaming = SseResponse(model, self._names, self._feed, self._stream_state, now_us)
-        self._upkeep = Upkeep(model, self._signals, self._feed, of_states, of_signals, now_us, watch)
+        self._streaming = SseResponse(
+            model, self._names, self._feed, self._stream_state, now_us, per_project=streams_per_project
+        )
+        self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
         self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,7 +91,8 @@ class View:
             if route == "/stream":
                 request.require_method("GET")
                 caller = await self._reader(request)
-                await self._streaming.run(request, caller, receive, send)
+                address = (scope.get("client") or ("",))[0]
+                await self._streaming.run(request, caller, receive, send, address)
                 self._metrics.count_request(route, 200)
                 return
             request.require_method("GET", "HEAD")
@@ -125,7 +132,7 @@ class View:
                 return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
             case "/v3/tasks":
                 parameters = query_parameters(request, v3_api.PARAMETERS, v3_api.IGNORED)
-                return _json(request, v3_api.list_tasks(model, caller, parameters, now_us))
+                return _json(request, v3_api.list_tasks(model, self._names, caller, parameters, now_us))
         return _json(request, v3_api.show_task(model, self._task(segments[2], caller), now_us))
 
     async def _reader(self, request: HttpRequest) -> Caller:
@@ -151,7 +158,7 @@ class View:
         if project in (None, caller.project_id) or sees_all:
             task = self._model.tasks.find(project or caller.project_id, task_id)
         if task is None and sees_all and project is None:
-            task = next(iter(self._model.tasks.named(task_id)), None)
+            task = next(iter(self._names.with_id(task_id).tolist()), None)
         if task is None:
             where = f"project {project or caller.project_id!r}" if project or not sees_all else "any project"
             raise ApiError(NOT_FOUND, f"no task {task_id[:200]!r} was ever reported in {where}")

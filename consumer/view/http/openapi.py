@@ -196,7 +196,7 @@ def document() -> dict[str, Any]:
             ),
             "/tasks/{task_id}": _get("One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")),
             "/fleet": _get("Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")),
-            "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream"),
+            "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
             "/v3/tasks": _get("The vendor's list.", vendors, _object({"count": _COUNT, "tasks": {"type": "array"}})),
             "/v3/tasks/{task_id}": _get("The vendor's task.", one, {"type": "object"}),
         },
@@ -215,11 +215,13 @@ def document() -> dict[str, Any]:
     }
 
 
-def _get(summary: str, parameters: list[Any], schema: Any, kind: str = "application/json") -> dict[str, Any]:
+def _get(
+    summary: str, parameters: list[Any], schema: Any, kind: str = "application/json", *refusals: str
+) -> dict[str, Any]:
     lag = {"description": "Seconds since the view was last known to be current.", "schema": {"type": "number"}}
     good = {"description": summary, "headers": {"X-View-Lag": lag}, "content": {kind: {"schema": schema}}}
     bad = {"description": "The request is refused.", "content": {"application/json": {"schema": _ref("Error")}}}
-    responses = {"200": good, **dict.fromkeys(("400", "401", "403", "404", "503"), bad)}
+    responses = {"200": good, **dict.fromkeys(("400", "401", "403", "404", *refusals, "503"), bad)}
     return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
 
 

@@ -18,13 +18,41 @@ import numpy.typing as npt
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames, select_tasks
+from taskstream.consumer.view.read_model.task_list import TaskFilter, select_tasks
+from taskstream.consumer.view.read_model.task_names import TaskNames
 
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest follows in the next one."""
 BEAT_S: Final = 2.0
 SETTLE_S: Final = 0.05
 """The least time between two writes to a client: several changes of a task within it become one event."""
+
+
+RENDERED_US: Final = 1_000_000
+"""How long an event that was made for one stream is sent to others."""
+
+
+class RenderedTasks:
+    """The events of changed tasks, made once for all streams that send them within a second."""
+
+    def __init__(self, model: ReadModel, now_us: Callable[[], int]) -> None:
+        self._model = model
+        self._now_us = now_us
+        self._since_us = 0
+        self._events: dict[tuple[int, int], bytes] = {}
+        """[task, version of its latest change] of this second."""
+
+    def event_of(self, task: int) -> bytes:
+        """The event `task` of this task as it is."""
+        now_us = self._now_us()
+        if abs(now_us - self._since_us) >= RENDERED_US:
+            self._events.clear()
+            self._since_us = now_us
+        key = task, int(self._model.changed[task])
+        event = self._events.get(key)
+        if event is None:
+            event = self._events[key] = _event("task", task_summary(self._model, task, now_us))
+        return event
 
 
 @dataclass(slots=True)
@@ -44,13 +72,16 @@ async def events(
     since: int | None,
     state: Callable[[], dict[str, Any]],
     now_us: Callable[[], int],
+    rendered: RenderedTasks | None = None,
 ) -> AsyncIterator[bytes]:
     """The bytes of the stream. `since` is the version that the client has; None makes the client begin anew.
 
+    Streams that share `rendered` share the work of making events.
     Events: `task` (an entry as in GET /tasks), `left` (a task is gone or no longer selected), `reset` (fetch /tasks
     again), and every BEAT_S seconds `beat` with `state()`.
     """
     listener = _Listener(model.version if since is None else since, np.ones(model.changed.shape[0], np.bool_))
+    rendered = rendered or RenderedTasks(model, now_us)
     yield b"retry: 1000\n\n"
     if since is None:
         yield _event("reset", {}, feed.event_id(listener.version))
@@ -62,17 +93,22 @@ async def events(
             yield _event("beat", state(), feed.event_id(listener.version))
             beat_at += max(BEAT_S, BEAT_S - wait_s)
         elif listener.version < model.version:
-            changes = _changes(model, names, feed, wanted, listener, now_us())
+            changes = _changes(model, names, feed, wanted, listener, rendered)
             if changes:
                 yield changes
-            if listener.version == model.version:
-                await asyncio.sleep(SETTLE_S)
+            # with more to send, other requests still have their turn before it
+            await asyncio.sleep(SETTLE_S if listener.version == model.version else 0)
         else:
             await feed.wait(wait_s)
 
 
 def _changes(
-    model: ReadModel, names: TaskNames, feed: ChangeFeed, wanted: TaskFilter, listener: _Listener, now_us: int
+    model: ReadModel,
+    names: TaskNames,
+    feed: ChangeFeed,
+    wanted: TaskFilter,
+    listener: _Listener,
+    rendered: RenderedTasks,
 ) -> bytes:
     """The events of the changes since the listener's version, as bytes; advances that version."""
     goal = model.version
@@ -91,7 +127,7 @@ def _changes(
     left = np.setdiff1d(changed[listener.shown[changed]], here, assume_unique=True)
     listener.shown[left] = False
     listener.shown[here] = True
-    parts = [_event("task", task_summary(model, task, now_us)) for task in here.tolist()]
+    parts = [rendered.event_of(task) for task in here.tolist()]
     for task in left.tolist():
         project_id, task_id = model.tasks.name_of(task)
         if wanted.project in (None, project_id):

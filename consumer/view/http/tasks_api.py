@@ -11,7 +11,8 @@ from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskNames, page_of, parse_filter, select_tasks
+from taskstream.consumer.view.read_model.task_list import page_of, parse_filter, select_tasks
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.caller import Caller
 
 LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}

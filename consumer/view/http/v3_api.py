@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from taskstream.consumer.state.series import GAUGES, NONE, Health, Rows
+from taskstream.consumer.state.series import GAUGES, NONE, Health
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.silence import is_overdue
 from taskstream.consumer.state.task_rollup import state_of
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.quantities import finite_or_none
+from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller, Role
 
@@ -36,10 +38,13 @@ LONGEST_ID = 255
 def show_task(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     """One task, with all its subtasks."""
     now_us = model.judged_at(now_us)
-    return _common(model, task, now_us, _show_subtask) | _only_shown(model, task, now_us)
+    is_silent = bool(model.judged_health(np.array([task]), now_us).health[0] == Health.SILENT)
+    return _common(model, task, is_silent, _show_subtask) | _only_shown(model, task, now_us)
 
 
-def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+def list_tasks(
+    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+) -> dict[str, Any]:
     """The caller's tasks, the latest started first.
 
     Raises:
@@ -58,27 +63,26 @@ def list_tasks(model: ReadModel, caller: Caller, parameters: dict[str, str], now
     if not caller.may(Role.OPERATE):
         tasks = tasks[model.tasks.project[tasks] == model.tasks.projects.get(caller.project_id, NONE)]
     if "id" in parameters:
-        tasks = tasks[np.isin(tasks, model.tasks.named(parameters["id"]))]
+        tasks = tasks[np.isin(tasks, names.with_id(parameters["id"]))]
     if "name" in parameters:  # reports contain no name: the id serves as one
-        wanted = parameters["name"]
-        tasks = np.array([task for task in tasks.tolist() if wanted in model.tasks.name_of(task)[1]], np.int64)
-    rows = model.current_rows(tasks)
+        tasks = tasks[names.containing(parameters["name"], tasks, ignore_case=False)]
     if state is not None:
-        kept = _states(model, tasks, rows) == state
-        tasks, rows = tasks[kept], rows[kept]
-    order = np.lexsort((model.tasks.tie[tasks], -rows["first_seen"]))
-    page = tasks[order[offset : offset + limit]]
-    return {"count": len(tasks), "tasks": [_common(model, task, now_us, _list_subtask) for task in page.tolist()]}
+        tasks = tasks[_states(model, tasks) == state]
+    started = -model.current_column(tasks, "first_seen")
+    page = tasks[ordered_slice(started, model.tasks.tie[tasks], offset, offset + limit)]
+    silent = model.judged_health(page, now_us).health == Health.SILENT
+    shown = zip(page.tolist(), silent.tolist(), strict=True)
+    return {"count": len(tasks), "tasks": [_common(model, task, is_silent, _list_subtask) for task, is_silent in shown]}
 
 
-def _states(model: ReadModel, tasks: np.ndarray[Any, Any], rows: Rows) -> np.ndarray[Any, Any]:
+def _states(model: ReadModel, tasks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The state of each task, looked up by the name of its subtask and whether that is complete."""
     names = sorted(model.tasks.subtasks, key=model.tasks.subtasks.__getitem__)
     words = np.array([[state_of(name, progress) for progress in (0, 100)] for name in names] or [["", ""]], object)
-    return words[model.tasks.subtask[tasks], (rows["progress"] == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
+    return words[model.tasks.subtask[tasks], (model.current_column(tasks, "progress") == 100).astype(np.int64)]  # type: ignore[no-any-return] # object arrays
 
 
-def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str, Any]:
+def _common(model: ReadModel, task: int, is_silent: bool, subtask: Any) -> dict[str, Any]:
     table = model.table
     slots = model.tasks.series_of(task)
     current = int(model.tasks.current[task])
@@ -86,16 +90,14 @@ def _common(model: ReadModel, task: int, now_us: int, subtask: Any) -> dict[str,
     subtask_name = identity(table.keys[current])[2]
     progress = int(row["progress"])
     state = state_of(subtask_name, progress)
-    began = min(int(table.rows["first_seen"][slot]) for slot in slots.tolist())
     ended = int(row["health_since"]) if state.endswith("SUCCESS") else None
-    silent = model.judged_health(np.array([task]), now_us).health[0] == Health.SILENT
     document = {
         "id": model.tasks.name_of(task)[1],
         "state": state,
         "subtask_info": subtask_name,
         "syncing": state == "SYNCING",
-        "estimate_complete_time": None if silent else _end_ms(row),
-        "total_time": ((ended or int(row["last_seen"])) - began) // 1000,
+        "estimate_complete_time": None if is_silent else _end_ms(row),
+        "total_time": ((ended or int(row["last_seen"])) - int(model.began[task])) // 1000,
         **{gauge: finite_or_none(row[gauge]) for gauge in GAUGES},
         "need_migration_test": None if row["need_migration_test"] == NONE else bool(row["need_migration_test"]),
         "replicatesize": int(row["replicatesize"]),
@@ -113,7 +115,7 @@ def _only_shown(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     document = {
         "project_id": model.tasks.name_of(task)[0],
         "connected": not bool(is_overdue(table.rows, np.array([current]), now_us, model.bucket_us)[0]),
-        "start_date": min(int(table.rows["first_seen"][slot]) for slot in model.tasks.series_of(task).tolist()) // 1000,
+        "start_date": int(model.began[task]) // 1000,
         "finish_date": int(row["health_since"]) // 1000 if state.endswith("SUCCESS") else None,
         "remain_seconds": None if row["remain_time"] == NONE else int(row["remain_time"]),
     }

@@ -96,11 +96,10 @@ def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now
 
 def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
     """What a task has beyond its current subtask: the sums over all subtasks, and the reason of its health."""
-    rows = model.table.rows[model.tasks.series_of(task)]
-    began, done, total = int(rows["first_seen"].min()), int(rows["replicatesize"].sum()), int(rows["totalsize"].sum())
+    began, done = int(model.began[task]), int(model.done_bytes[task])
     whole: dict[str, Any] = {
         "task_replicatesize": done,
-        "task_totalsize": total,
+        "task_totalsize": int(model.total_bytes[task]),
         "task_first_seen_ms": began // 1000,
     }
     slot = int(model.tasks.current[task])

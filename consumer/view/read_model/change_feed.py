@@ -14,6 +14,7 @@ class ChangeFeed:
     def __init__(self) -> None:
         self.era = secrets.token_hex(4)
         self.listeners = 0
+        """Open streams."""
         self.cut = 0
         """Streams that were closed because their client did not read."""
         self._event = asyncio.Event()

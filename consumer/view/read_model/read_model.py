@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
-from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
@@ -22,6 +21,11 @@ from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+_COLUMNS: Final = (
+    *("first_seen", "last_seen", "last_advance", "reports", "progress", "replicatesize", "totalsize", "remain_time"),
+    *("rate_fast_bps", "rate_slow_bps", "migrate_speed", "trend", "trend_change_pct", "eta_s"),
+)
+"""The columns of a current series that whole lists are selected, sorted and summed by."""
 GONE_KEPT: Final = 10_000
 """How many dropped tasks are remembered for `gone_after`."""
 
@@ -56,7 +60,20 @@ class ReadModel:
         """[task] its `Health` at the latest `apply` or `update_health`."""
         self.health_since: Ints = np.zeros(0, np.int64)
         """[task] since when, in microseconds since 1970."""
+        self.began: Ints = np.zeros(0, np.int64)
+        """[task] when its first series began, in microseconds since 1970."""
+        self.done_bytes: Ints = np.zeros(0, np.int64)
+        """[task] replicatesize, summed over its series."""
+        self.total_bytes: Ints = np.zeros(0, np.int64)
+        """[task] totalsize, summed over its series."""
+        self._done: Floats = np.zeros(0)
+        self._total: Floats = np.zeros(0)
+        """[task] the same sums, which do not overflow."""
+        self._columns = {name: np.zeros(0, self.table.rows[name].dtype) for name in _COLUMNS}
+        """[task] `_COLUMNS` of its current series. In the rows, a column of all tasks is as many cache misses."""
         self.gone: deque[GoneTask] = deque(maxlen=GONE_KEPT)
+        self._changed_after: tuple[int, dict[int, Ints]] = (0, {})
+        """A version of the model, and the results of `changed_after` at it: many streams ask the same."""
         self._gone_complete_after = 0
         """`gone` holds every dropped task of a version after this one."""
 
@@ -80,13 +97,7 @@ class ReadModel:
 
     def whole_bytes(self, tasks: Ints) -> tuple[Floats, Floats]:
         """Bytes done and in total over all subtasks of each of these tasks."""
-        index, rows = self._task_health.index, self.table.rows
-        slots = index.live()
-        of_slot, wanted = index.task[slots], index.task[self.tasks.current[tasks]]
-        done, total = np.zeros(index.tasks), np.zeros(index.tasks)
-        np.add.at(done, of_slot, rows["replicatesize"][slots])
-        np.add.at(total, of_slot, rows["totalsize"][slots])
-        return done[wanted], total[wanted]
+        return self._done[tasks], self._total[tasks]
 
     def apply(self, changes: StateChanges, now_us: int) -> None:
         """Apply a batch of changes to the rows, the tasks and their health."""
@@ -102,9 +113,10 @@ class ReadModel:
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
             changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
         self._grow()
-        self._task_health.refresh(now_us)
+        self._task_health.refresh()
         if changed:
             tasks = np.fromiter(changed, np.int64, len(changed))
+            self._copy_columns(tasks)
             self.health[tasks], self.health_since[tasks] = self._health_at(tasks, now_us)
             self._record_change(tasks)
         for project_id, task_id in reduced:
@@ -113,7 +125,7 @@ class ReadModel:
 
     def update_health(self, now_us: int) -> None:
         """Compute the health of every task by this clock. A task whose health differs from before has changed."""
-        self._task_health.refresh(now_us)
+        self._task_health.refresh()
         tasks = self.tasks.live
         health, since = self._health_at(tasks, now_us)
         differ = np.flatnonzero((health != self.health[tasks]) | (since != self.health_since[tasks]))
@@ -129,9 +141,14 @@ class ReadModel:
 
     def changed_after(self, version: int) -> Ints:
         """The tasks that changed after this version, in the order of their latest change."""
-        tasks = np.flatnonzero(self.changed > version)
-        tasks = tasks[self.tasks.current[tasks] >= 0]
-        return tasks[np.argsort(self.changed[tasks])]
+        if self._changed_after[0] != self.version:
+            self._changed_after = (self.version, {})
+        known = self._changed_after[1]
+        if version not in known:
+            tasks = np.flatnonzero(self.changed > version)
+            tasks = tasks[self.tasks.current[tasks] >= 0]
+            known[version] = tasks[np.argsort(self.changed[tasks])]
+        return known[version]
 
     def gone_after(self, version: int) -> list[GoneTask] | None:
         """The tasks dropped after this version; None if some of them are no longer remembered."""
@@ -139,14 +156,22 @@ class ReadModel:
             return None
         return [each for each in self.gone if each.version > version]
 
-    def current_rows(self, tasks: Ints) -> Rows:
-        """A copy of the rows of these tasks' current subtasks."""
-        return self.table.rows[self.tasks.current[tasks]]
-
     def current_column(self, tasks: Ints, name: str) -> npt.NDArray[Any]:
-        """One column of these tasks' current subtasks."""
-        column: npt.NDArray[Any] = self.table.rows[name][self.tasks.current[tasks]]
+        """One of `_COLUMNS`, of these tasks' current subtasks."""
+        column: npt.NDArray[Any] = self._columns[name][tasks]
         return column
+
+    def _copy_columns(self, tasks: Ints) -> None:
+        """Copy what lists need of these tasks' rows into the columns by task."""
+        rows = np.take(self.table.rows, self.tasks.current[tasks])
+        for name, column in self._columns.items():
+            column[tasks] = rows[name]
+        slots, begins = self.tasks.members_of(tasks.tolist())
+        done, total = self.table.rows["replicatesize"][slots], self.table.rows["totalsize"][slots]
+        self.began[tasks] = np.minimum.reduceat(self.table.rows["first_seen"][slots], begins)
+        self.done_bytes[tasks], self.total_bytes[tasks] = np.add.reduceat(done, begins), np.add.reduceat(total, begins)
+        self._done[tasks] = np.add.reduceat(done.astype(np.float64), begins)
+        self._total[tasks] = np.add.reduceat(total.astype(np.float64), begins)
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
         judged = self.judged_health(tasks, now_us)
@@ -165,6 +190,10 @@ class ReadModel:
     def _grow(self) -> None:
         more = self.tasks.current.shape[0] - self.changed.shape[0]
         if more:
-            self.changed = np.concatenate([self.changed, np.zeros(more, np.int64)])
-            self.health = np.concatenate([self.health, np.zeros(more, np.int8)])
-            self.health_since = np.concatenate([self.health_since, np.zeros(more, np.int64)])
+            for name in ("changed", "health", "health_since", "began", "done_bytes", "total_bytes", "_done", "_total"):
+                setattr(self, name, _longer(getattr(self, name), more))
+            self._columns = {name: _longer(column, more) for name, column in self._columns.items()}
+
+
+def _longer(column: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
+    return np.concatenate([column, np.zeros(more, column.dtype)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import bisect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from taskstream.consumer.state.series import NONE, Health, Trend
+from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError, invalid_field
 from taskstream.schemas.http.caller import Caller, Role
 
@@ -69,54 +68,6 @@ def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
     )
 
 
-class TaskNames:
-    """The ids of tasks in the forms that filters and sorts need, computed once until a task is added or dropped."""
-
-    def __init__(self, model: ReadModel) -> None:
-        self._model = model
-        self._computed_at = -1
-        self._ids: pa.Array = pa.array([], pa.string())
-        self._sorted: dict[str, tuple[list[str], Floats]] = {}
-
-    def containing(self, text: str) -> npt.NDArray[np.bool_]:
-        """[task] whether its id contains this text, in any letter case."""
-        self._refresh()
-        found = pc.match_substring(self._ids, text, ignore_case=True)
-        return np.asarray(found.fill_null(False))  # noqa: FBT003 (Arrow's)
-
-    def ranks(self, field: str) -> Floats:
-        """[task] the rank of its `task_id` or `project_id` among all distinct ones, in the order of code points."""
-        self._refresh()
-        return self._sorted_names(field)[1]
-
-    def text_at(self, field: str, rank: float) -> str:
-        """The `task_id` or `project_id` of this rank."""
-        return self._sorted_names(field)[0][int(rank)]
-
-    def rank_of(self, field: str, text: str) -> float:
-        """The rank of a `task_id` or `project_id`; one that no longer exists lies between two ranks."""
-        self._refresh()
-        texts = self._sorted_names(field)[0]
-        rank = bisect.bisect_left(texts, text)
-        return rank if rank < len(texts) and texts[rank] == text else rank - 0.5
-
-    def _sorted_names(self, field: str) -> tuple[list[str], Floats]:
-        if field not in self._sorted:
-            part = 0 if field == "project_id" else 1
-            names = self._model.tasks.names
-            texts = sorted({name[part] for name in names if name is not None})
-            rank_of = {text: rank for rank, text in enumerate(texts)}
-            ranks = np.array([-1 if name is None else rank_of[name[part]] for name in names], np.float64)
-            self._sorted[field] = (texts, ranks)
-        return self._sorted[field]
-
-    def _refresh(self) -> None:
-        if self._computed_at != self._model.tasks.name_changes:
-            self._computed_at = self._model.tasks.name_changes
-            self._ids = pa.array([None if name is None else name[1] for name in self._model.tasks.names], pa.string())
-            self._sorted.clear()
-
-
 def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: Ints | None = None) -> Ints:
     """The numbers of the tasks that the filter selects, among all tasks or among those given."""
     tasks = model.tasks.live if among is None else among
@@ -132,7 +83,7 @@ def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: 
         numbers = [index.subtasks[name] for name in wanted.subtasks if name in index.subtasks]
         tasks = tasks[np.isin(index.subtask[tasks], numbers)]
     if wanted.text is not None:
-        tasks = tasks[names.containing(wanted.text)[tasks]]
+        tasks = tasks[names.containing(wanted.text, tasks, ignore_case=True)]
     return tasks
 
 
@@ -167,8 +118,8 @@ def _subtask(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
 
 SORTS: Final[dict[str, Callable[[ReadModel, TaskNames, Ints], Floats]]] = {
     "health": _worst,
-    "task_id": lambda _model, names, tasks: names.ranks("task_id")[tasks],
-    "project_id": lambda _model, names, tasks: names.ranks("project_id")[tasks],
+    "task_id": lambda _model, names, tasks: names.ranks("task_id", tasks),
+    "project_id": lambda _model, names, tasks: names.ranks("project_id", tasks),
     "subtask_name": _subtask,
     "left": _left,
     "ends_at_ms": _ends,
@@ -210,7 +161,7 @@ def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: i
             value = names.rank_of(name, value) * (-1 if descending else 1)
         after = (values > value) | ((values == value) & (ties > np.uint64(tie)))
         tasks, values, ties = tasks[after], values[after], ties[after]
-    order = _first(values, ties, limit + 1)
+    order = ordered_slice(values, ties, 0, limit + 1)
     on_page = order[:limit]
     next_cursor = None
     if order.shape[0] > limit > 0:
@@ -219,15 +170,6 @@ def page_of(model: ReadModel, names: TaskNames, tasks: Ints, sort: str, limit: i
         key = names.text_at(name, abs(last)) if name in _BY_TEXT else last.hex()
         next_cursor = _cursor(key, int(ties[on_page[-1]]), sort)
     return TaskPage(tasks[on_page].tolist(), count, next_cursor)
-
-
-def _first(values: Floats, ties: npt.NDArray[np.uint64], wanted: int) -> Ints:
-    """The indices of the first `wanted` values, in order; only values that can be among them are sorted."""
-    indices = np.arange(values.shape[0])
-    if values.shape[0] > 4 * wanted:
-        last = np.partition(values, wanted - 1)[wanted - 1]
-        indices = np.flatnonzero(values <= last)
-    return indices[np.lexsort((ties[indices], values[indices]))][:wanted]
 
 
 def _cursor(value: str, tie: int, sort: str) -> str:

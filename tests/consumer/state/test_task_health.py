@@ -8,13 +8,12 @@ import pytest
 from taskstream.consumer.state.series import Health, Signal
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import end_pauses, mark_silent
-from taskstream.consumer.state.tasks.task_health import TaskHealth, pause_limit_s
+from taskstream.consumer.state.tasks.subtask_habits import pause_limit_s
+from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.state.tasks.task_index import TaskIndex
 from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US
-
-NO_PAUSES = np.zeros(0)
 
 
 def reports(subtask: str, *progress: int, at_s: int = 0, task: str = "p/t") -> list[Event]:
@@ -39,13 +38,13 @@ class Fleet:
 
     def at(self, at_s: float, task: str = "p/t") -> Health:
         now_us = START + round(at_s * US)
-        self.health.refresh(now_us)
-        current = np.flatnonzero(self.health.index.is_current())
+        self.health.refresh()
+        current = np.flatnonzero(self.health.index.current)
         (slot,) = [slot for slot in current.tolist() if self.table.keys[slot].startswith(f"{task}/")]
         return Health(int(self.health.judge(np.array([slot]), now_us).health[0]))
 
     def newly_silent(self, at_s: float) -> list[str]:
-        self.health.refresh(START + round(at_s * US))
+        self.health.refresh()
         return self.table.keys[self.health.newly_silent(START + round(at_s * US))].tolist()
 
 
@@ -84,13 +83,18 @@ def test_a_subtask_with_a_later_sibling_is_never_silent():
     assert fleet.newly_silent(336) == ["p/t/SYNC_LINUX_FILE"]
 
 
+def limit_of(*pauses_s: int) -> float:
+    pauses_us = [each * US for each in pauses_s]
+    return pause_limit_s(len(pauses_us), sum(pauses_us), sum(each * each for each in pauses_us), 60.0)
+
+
 def test_the_limit_of_a_pause_is_learnt_from_the_fleet():
-    assert pause_limit_s(NO_PAUSES, 60.0) == 600.0
-    assert pause_limit_s(np.full(4, 1000.0), 60.0) == 600.0
-    assert pause_limit_s(np.full(5, 1000.0), 60.0) == 3000.0
-    assert pause_limit_s(np.full(5, 10.0), 60.0) == 600.0
-    assert pause_limit_s(np.zeros(5), 60.0) == 600.0
-    assert pause_limit_s(np.array([*[10.0] * 100, 1000.0]), 60.0) == pytest.approx(3 * 1_010_000 / 2_000)
+    assert limit_of() == 600.0
+    assert limit_of(*[1000] * 4) == 600.0
+    assert limit_of(*[1000] * 5) == 3000.0
+    assert limit_of(*[10] * 5) == 600.0
+    assert limit_of(*[0] * 5) == 600.0
+    assert limit_of(*[10] * 100, 1000) == 3 * 1_010_000 / 2_000
 
 
 def test_pauses_are_those_between_consecutive_subtasks():
@@ -125,9 +129,9 @@ def test_the_index_follows_series_that_come_and_go():
     assert index.refresh()
     assert not index.refresh()
     assert len(set(index.task[index.live()].tolist())) == 2
-    assert table.keys[index.is_current()].tolist() == ["p/t/CONFIGURE_LINUX", "p/u/SYNC_LINUX_FILE"]
+    assert table.keys[index.current].tolist() == ["p/t/CONFIGURE_LINUX", "p/u/SYNC_LINUX_FILE"]
     table.drop(table.find(["p/t/CONFIGURE_LINUX", "p/u/SYNC_LINUX_FILE"]))
     RecordedTable(table).fold(reports("SYNC_LINUX_FILE", 1, task="q/v"))
     index.refresh()
-    assert sorted(table.keys[index.is_current()].tolist()) == ["p/t/SYNC_LINUX_FILE", "q/v/SYNC_LINUX_FILE"]
+    assert sorted(table.keys[index.current].tolist()) == ["p/t/SYNC_LINUX_FILE", "q/v/SYNC_LINUX_FILE"]
     assert index.tasks == 2, "the number of a task that is gone is used again"

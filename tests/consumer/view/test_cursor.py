@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import SORTS, TaskNames, page_of
+from taskstream.consumer.view.read_model.task_list import SORTS, page_of
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from tests.consumer.view.read_models import NOW, changes, model, names, row
 

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, events
-from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, SseResponse
+from taskstream.consumer.view.http.sse_events import MOST_AT_ONCE, RENDERED_US, RenderedTasks, events
+from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, RETRY_AFTER_S, SseResponse
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import GONE_KEPT, ReadModel
-from taskstream.consumer.view.read_model.task_list import TaskFilter, TaskNames
+from taskstream.consumer.view.read_model.task_list import TaskFilter
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from taskstream.schemas.http.request import HttpRequest
@@ -260,6 +261,71 @@ def test_no_more_streams_than_the_bound():
         with pytest.raises(ApiError, match="streams are open already"):
             await streaming(made, feed).run(HttpRequest("GET", b"/stream", b"", []), OPERATOR, line.receive, line.send)
         assert line.sent == []
+
+    asyncio.run(story())
+
+
+def asking(project: str, *, anonymous: bool = False) -> Caller:
+    return Caller(project, frozenset({Role.READ}), anonymous)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "third"),
+    [
+        ((asking("p"), "10.0.0.1"), (asking("p"), "10.0.0.2"), (asking("q"), "10.0.0.1")),
+        (
+            (asking("p", anonymous=True), "10.0.0.1"),
+            (asking("p", anonymous=True), "10.0.0.1"),
+            (asking("p", anonymous=True), "10.0.0.2"),
+        ),
+    ],
+    ids=["of a project", "of an address, where nobody has a name"],
+)
+def test_the_streams_of_one_leave_room_for_those_of_another(first, second, third):
+    async def story() -> None:
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
+        response = SseResponse(made, TaskNames(made), feed, dict, lambda: NOW, per_project=1)
+        request = HttpRequest("GET", b"/stream", b"", [])
+        lines, running = [], []
+
+        def opened(caller: Caller, address: str) -> None:
+            lines.append(Line(takes=100))
+            running.append(
+                asyncio.create_task(response.run(request, caller, lines[-1].receive, lines[-1].send, address))
+            )
+
+        async with asyncio.timeout(300):
+            opened(*first)
+            await lines[0].third.wait()
+            with pytest.raises(ApiError, match="has 1 streams open already") as refused:
+                await response.run(request, second[0], lines[0].receive, lines[0].send, second[1])
+            problem = refused.value.problem
+            assert (problem.kind.status, problem.retry_after_s) == (429, RETRY_AFTER_S)
+            opened(*third)
+            await lines[1].third.wait()
+            lines[0].gone.set()
+            await running[0]
+            opened(*second)
+            await lines[2].third.wait()
+            feed.close()
+            await asyncio.gather(*running)
+        assert feed.listeners == 0
+
+    asyncio.run(story())
+
+
+def test_streams_share_the_work_of_events_for_a_second_and_no_longer():
+    async def story() -> None:
+        made, now_us = model({key("p/a"): row()}), NOW
+        rendered = RenderedTasks(made, lambda: now_us)
+        first = rendered.event_of(0)
+        assert rendered.event_of(0) is first
+        now_us += RENDERED_US
+        assert rendered.event_of(0) is not first
+        again = rendered.event_of(0)
+        made.apply(changes({key("p/a"): row(progress=77)}), NOW)
+        assert b'"progress":77' in rendered.event_of(0)
+        assert b'"progress":77' not in again
 
     asyncio.run(story())
 

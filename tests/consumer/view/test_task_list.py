@@ -14,11 +14,11 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import (
     MAX_LIMIT,
     SORTS,
-    TaskNames,
     page_of,
     parse_filter,
     select_tasks,
 )
+from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from tests.consumer.view.fleets import fleet

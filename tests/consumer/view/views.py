@@ -211,10 +211,12 @@ class RunningView:
     http: urllib3.PoolManager
     log: Path
 
-    def get(self, path: str, *, by: str | None = "operator", method: str = "GET", **headers: str) -> Any:
+    def get(
+        self, path: str, *, by: str | None = "operator", method: str = "GET", preload: bool = True, **headers: str
+    ) -> Any:
         sent = {"X-Auth-Token": self.tokens[by]} if by else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.request(method, self.url + path, headers=sent, retries=False)
+        return self.http.request(method, self.url + path, headers=sent, retries=False, preload_content=preload)
 
     def shown(self, path: str, *, by: str = "operator") -> Any:
         answer = self.get(path, by=by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -37,13 +38,13 @@ def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempP
 class Stream:
     """One connection to /stream, read only when it is told to."""
 
-    def __init__(self, view: RunningView, query: str = "", last_id: str | None = None) -> None:
+    def __init__(self, view: RunningView, query: str = "", last_id: str | None = None, by: str = "operator") -> None:
         address = urlsplit(view.url)
         self._socket = socket.create_connection((address.hostname, address.port), 300)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         more = f"Last-Event-ID: {last_id}\r\n" if last_id else ""
         self._socket.sendall(
-            f"GET /stream{query} HTTP/1.1\r\nHost: view\r\nX-Auth-Token: {view.tokens['operator']}\r\n{more}\r\n".encode()
+            f"GET /stream{query} HTTP/1.1\r\nHost: view\r\nX-Auth-Token: {view.tokens[by]}\r\n{more}\r\n".encode()
         )
         self._kept = b""
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -95,6 +96,31 @@ def test_a_reader_that_pauses_skips_what_lay_between_and_has_the_latest_of_every
     }
     assert len(tasks) < CROWD * ROUNDS / 2
     states.forget(keys)
+
+
+def test_many_streams_of_one_project_leave_room_for_those_of_another(broker, states, tmp_path):
+    with (
+        running_view(broker, states.topics.prefix, tmp_path, "--streams-per-project", "3") as few,
+        contextlib.ExitStack() as streams,
+    ):
+        held = [streams.enter_context(Stream(few, by="reader")) for _ in range(3)]
+        for stream in held:
+            stream.read(begun)
+        refused = few.get("/stream", by="reader")
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "5")
+        assert "has 3 streams open already" in refused.json()["error_msg"]
+        assert refused.json()["retriable"] is True
+        other = streams.enter_context(Stream(few, by="other"))
+        other.read(begun)
+        held[0].__exit__()
+        wait_until(lambda: opens(few, "reader"))
+
+
+def opens(view: RunningView, by: str) -> bool:
+    """Whether a stream can be opened; it is closed again."""
+    response = view.get("/stream", by=by, preload=False)
+    response.close()
+    return response.status == 200
 
 
 def test_who_comes_back_with_the_last_id_is_told_what_was_missed(view, states):
