@@ -185,17 +185,22 @@ def send(bootstrap: str, topics: Topics, events: Iterable[tuple[str, bytes]]) ->
 
 
 @contextmanager
-def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: int, patience_s: float = 60.0) -> Iterator[None]:
+def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: int, patience_s: float = LIMIT_S) -> Iterator[None]:
     """So many events a second all the while; at the end all of them are acknowledged."""
     stop = threading.Event()
+    failed: list[str] = []
     sender = producer(bootstrap, **{"delivery.timeout.ms": round(patience_s * 1000), "log_level": 0})
 
     def send_on() -> None:
         while not stop.wait(0.05):
             for _ in range(rate // 20):
                 key, value = fleet.event()
-                sender.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
+                sender.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS, on_delivery=delivered)
             sender.poll(0)
+
+    def delivered(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failed.append(error.str())
 
     thread = threading.Thread(target=send_on)
     thread.start()
@@ -205,6 +210,7 @@ def arriving(bootstrap: str, topics: Topics, fleet: Fleet, rate: int, patience_s
         stop.set()
         thread.join()
         assert sender.flush(patience_s) == 0
+        assert failed == []
 
 
 def words(folder: Path, instance: str = "w") -> str:

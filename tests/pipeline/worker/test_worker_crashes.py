@@ -123,7 +123,7 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(
     with ExitStack() as at_end:
         crew = Crew(start, at_end)
         broker_killed = False
-        with arriving(kafka.bootstrap_servers, topics, fleet, rate=1_000, patience_s=120):
+        with arriving(kafka.bootstrap_servers, topics, fleet, rate=1_000):
             while crew.killed < KILLS:
                 kill_some(crew, rng, folded)
                 if crew.killed > KILLS // 2 and not broker_killed:
