@@ -53,7 +53,7 @@ class HttpRequest:
     `path` and `query` are bytes as on the wire, before percent-decoding; header names are in lower case.
     """
 
-    __slots__ = ("_receive", "_request_id", "given_request_id", "headers", "method", "path", "query")
+    __slots__ = ("_receive", "_request_id", "address", "given_request_id", "headers", "method", "path", "query")
 
     def __init__(
         self,
@@ -62,8 +62,11 @@ class HttpRequest:
         query: bytes,
         headers: Iterable[tuple[bytes, bytes]],
         receive: Receive = no_body,
+        address: str = "",
     ) -> None:
         self._receive = receive
+        self.address = address
+        """The client's, as its connection shows it; empty where it is not known."""
         self.method = method
         self.path = path
         self.query = query
@@ -76,7 +79,9 @@ class HttpRequest:
     @classmethod
     def from_scope(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """The request of an ASGI scope of the type `http`."""
-        return cls(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
+        client = scope.get("client")
+        address = client[0] if client else ""
+        return cls(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive, address)
 
     @property
     def request_id(self) -> str:

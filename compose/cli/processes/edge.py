@@ -152,6 +152,7 @@ def edge(
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key require each other, and --tls-client-ca requires both")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
+    callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
     )

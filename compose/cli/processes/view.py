@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -75,6 +76,7 @@ def view(
     sees all projects.
     """
     log_to_standard_error()
+    callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
     settings = ViewSettings(kafka, Topics(prefix), ids, callers, Settings(bucket), group, behind_limit_s)
     app = build_view(settings, command_clock().now_us)
