@@ -118,6 +118,14 @@ class HttpRequest:
         """The error of a path that has no route."""
         return ApiError(NOT_FOUND, f"nothing is served at {self.path[:200].decode('latin-1')!r}")
 
+    @property
+    def declared_bytes(self) -> int | None:
+        """The length of the body as the headers declare it; None: they do not. A length beyond 18 digits is 10^18."""
+        declared = self.headers.raw.get(b"content-length")
+        if declared is None:
+            return None
+        return int(declared) if len(declared) <= _LENGTH_DIGITS else 10**_LENGTH_DIGITS
+
     async def body(self, limit_bytes: int) -> bytes:
         """Read the whole body.
 
@@ -125,8 +133,7 @@ class HttpRequest:
             ApiError: TOO_LARGE, when the body exceeds the limit; the rest is not read and the connection is closed.
             Disconnected: the caller closed the connection.
         """
-        declared = self.headers.raw.get(b"content-length")
-        if (declared is not None and len(declared) > _LENGTH_DIGITS) or int(declared or 0) > limit_bytes:
+        if (self.declared_bytes or 0) > limit_bytes:
             raise too_large(limit_bytes)
         message = await self._receive()
         if message["type"] == "http.disconnect":

@@ -70,6 +70,13 @@ _LIMIT_OPTIONS = (
         help="Reports of a project above the rate that are accepted at once, per process.",
     ),
     click.option(
+        "--tasks-per-project",
+        default=_LIMIT.tasks_per_project,
+        type=click.IntRange(0),
+        envvar="TASKSTREAM_TASKS_PER_PROJECT",
+        help="Maximum live tasks of a project, per process; 0: unlimited. The workers have the same option.",
+    ),
+    click.option(
         "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds to wait for an ack from Kafka."
     ),
 )
@@ -88,6 +95,7 @@ def limit_options(command: Command) -> Command:
             queued_events=kwargs.pop("max_queue"),
             reports_per_s=kwargs.pop("rate"),
             reports_burst=kwargs.pop("burst"),
+            tasks_per_project=kwargs.pop("tasks_per_project"),
             ack_timeout_s=kwargs.pop("ack_timeout"),
         )
         return command(limits=limits, **kwargs)
