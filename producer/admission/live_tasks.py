@@ -10,7 +10,7 @@ from typing import Final
 
 GENERATION_S: Final = 3.5 * 86_400.0
 REMEMBERED: Final = 1_000_000
-"""Tasks of all projects, about 75 bytes each."""
+"""Tasks of all projects, about 80 bytes each (`benchmarks/task_memory.py`)."""
 
 
 class LiveTasks:
