@@ -16,6 +16,7 @@ from taskstream.producer.callers.keystone import KeystoneTokens
 from taskstream.producer.callers.keystone_settings import read_keystone_settings
 from taskstream.producer.callers.signature import SignatureKeys
 from taskstream.producer.callers.token_file import TokenFile
+from taskstream.producer.callers.validation_rooms import PER_SOURCE
 from taskstream.schemas.http.caller import Authenticator
 
 _log = structlog.get_logger("taskstream.callers")
@@ -29,6 +30,8 @@ class CallerSettings:
     keys: Path | None = None
     keystone: Path | None = None
     insecure_open: bool = False
+    behind_proxy: bool = False
+    """All clients come from the proxy's address, so no limit per address applies."""
 
 
 def build_callers(settings: CallerSettings) -> AuthenticatorChain:
@@ -49,7 +52,9 @@ def build_callers(settings: CallerSettings) -> AuthenticatorChain:
         authenticators.append(tokens)
     if settings.keystone is not None:
         service = read_keystone_settings(settings.keystone)
-        authenticators.append(KeystoneTokens(IdentityService(service), service.roles, service.cache_s))
+        per_source = 0 if settings.behind_proxy else PER_SOURCE
+        identity = IdentityService(service)
+        authenticators.append(KeystoneTokens(identity, service.roles, service.cache_s, per_source=per_source))
     if settings.insecure_open:
         _log.warning("insecure_open", meaning="ANY token is accepted, for the project 'default', with every role")
         authenticators.append(AllowAny())

@@ -1,7 +1,7 @@
 """Where published rows differ from the fold of the events, and which differences the fold cannot decide. Pure.
 
-The fold cannot decide, and therefore excuses, what a clock decided (a series marked silent, one dropped for its age)
-and series that began before the first event that the topic still has.
+The fold cannot decide, and therefore excuses, what a clock decided (a series marked silent, one dropped for its age,
+one admitted because another was dropped) and series that began before the first event that the topic still has.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class DifferenceExcuse(enum.StrEnum):
     """The row begins long after the first event: it was dropped for its age, and reported again."""
     BEFORE_RANGE = "before_range"
     """It began before the first event that the topic has, or that was selected."""
+    OVER_LIMIT = "over_limit"
+    """Its project is at its limit of tasks on the side that does not have it: which tasks came first depends on those
+    that expired, or on events that are gone."""
     MOVING = "moving"
     """Workers changed it during the comparison."""
 
@@ -101,6 +104,8 @@ def judge(
             verdict.moving.append(key)
         elif rules.now_us - int(fold.rows["last_seen"][fold_keys[key]]) > rules.keep_us:
             verdict.excused[DifferenceExcuse.EXPIRED] += 1
+        elif not rules.complete and found.refuses(key, int(fold.rows["partition"][fold_keys[key]])):
+            verdict.excused[DifferenceExcuse.OVER_LIMIT] += 1
         else:
             verdict.missing.append(key)
     for key in found_keys.keys() - fold_keys.keys():
@@ -109,6 +114,8 @@ def judge(
             verdict.moving.append(key)
         elif not rules.complete and (rules.first_us is None or first_us < rules.first_us + CLOCKS_DIFFER_US):
             verdict.excused[DifferenceExcuse.BEFORE_RANGE] += 1
+        elif fold.refuses(key, int(found.rows["partition"][found_keys[key]])):
+            verdict.excused[DifferenceExcuse.OVER_LIMIT] += 1
         else:
             verdict.surplus.append(key)
     return verdict

@@ -53,11 +53,13 @@ def refuse_lost(compared: Compared, committed: int | None) -> None:
         RebuildRefused: rows whose events are gone would keep the old offset's values, and the events between the two
             offsets would never be folded into them.
     """
-    left = sum(compared.verdict.excused[each] for each in (DifferenceExcuse.BEFORE_RANGE, DifferenceExcuse.BEGUN_ANEW))
+    excuses = (DifferenceExcuse.BEFORE_RANGE, DifferenceExcuse.BEGUN_ANEW, DifferenceExcuse.OVER_LIMIT)
+    left = sum(compared.verdict.excused[each] for each in excuses)
     if left and compared.pinned != committed:
         raise RebuildEventsGone(
-            f"partition {compared.partition}: {left:,} series began before the first event that the topic has "
-            f"and cannot be rebuilt to offset {compared.pinned} (the group is at {committed})"
+            f"partition {compared.partition}: {left:,} series began before the first event that the topic has, "
+            f"or are of tasks beyond the limit, and cannot be rebuilt to offset {compared.pinned} (the group is at "
+            f"{committed})"
         )
 
 

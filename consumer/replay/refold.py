@@ -14,6 +14,7 @@ from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
 from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
 from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 
 Numbers = npt.NDArray[np.int32]
@@ -44,8 +45,10 @@ class EventFold:
             return
         if self.first_us is None:
             self.first_us = int(decoded.batch.column("received_at")[0].value)
-        self.table.fold(decoded.batch, partitions[decoded.kept])
-        self.events += decoded.batch.num_rows
+        refused = self.table.fold(decoded.batch, partitions[decoded.kept]).refused.size
+        if refused:
+            self.unreadable[str(Reason.TOO_MANY_TASKS)] += refused
+        self.events += decoded.batch.num_rows - refused
 
 
 class PublishedRows:

@@ -20,6 +20,7 @@ from taskstream.consumer.state.fold import fold_events
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 from taskstream.consumer.state.signals import MAX_SIGNALS
+from taskstream.consumer.state.tasks.task_limit import TaskLimit, tasks_per_partition
 
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
@@ -40,6 +41,10 @@ class Settings:
     bucket_s: float = 60.0
     eta_part: float = 0.33
     """An ETA_MOVED signal is raised when the end moved by more than this part of the time that remained."""
+    tasks_per_project: int = 0
+    """Live tasks of a project; 0: no limit."""
+    partitions: int = 1
+    """Of the progress topic: each gets its share of `tasks_per_project`, see `tasks_per_partition`."""
 
     @property
     def bucket_us(self) -> int:
@@ -53,6 +58,8 @@ class Folded:
 
     windows: npt.NDArray[np.void]
     signals: npt.NDArray[np.void]
+    refused: Ints
+    """The indices of the events that were not folded: their task is new, and its project is at its limit of tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,11 @@ class SeriesTable:
         self._free: list[int] = []
         self._changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
         self._saved: list[_Saved] = []
+        self._task_limit: TaskLimit | None = None
+        """None: no limit."""
+        if self.settings.tasks_per_project:
+            limit = tasks_per_partition(self.settings.tasks_per_project, self.settings.partitions)
+            self._task_limit = TaskLimit(limit, self._keys_of)
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -101,17 +113,37 @@ class SeriesTable:
         partitions: [events], the partition of each event, which is also that of its series.
         """
         if batch.num_rows == 0:
-            return Folded(np.zeros(0, WINDOW), np.zeros(0, SIGNAL))
+            return Folded(np.zeros(0, WINDOW), np.zeros(0, SIGNAL), np.zeros(0, np.int64))
         codes, slots = self._locate(batch, partitions)
+        refused = np.zeros(0, np.int64)
+        if self._task_limit is not None and slots.min() == NONE:
+            located = slots != NONE
+            kept = located[codes]
+            refused = np.flatnonzero(~kept)
+            batch = batch.take(pa.array(np.flatnonzero(kept)))
+            codes, slots = (np.cumsum(located) - 1)[codes[kept]], slots[located]
         self.save(slots)
         accepted = np.zeros(batch.num_rows, np.bool_)
-        folded = self._fold_slots(slots[codes], batch, accepted)
+        windows, signals = self._fold_slots(slots[codes], batch, accepted)
         self._copy_latest(codes, slots, batch, accepted)
-        return folded
+        return Folded(windows, signals, refused)
+
+    def refuses(self, key: str, partition: int) -> bool:
+        """Whether a new series of this key would be refused, because its project is at its limit of tasks."""
+        return self._task_limit is not None and self._task_limit.is_refused(key, partition)
+
+    @property
+    def tasks_per_partition(self) -> int:
+        """The limit of a project's live tasks in one partition; 0: no limit."""
+        return 0 if self._task_limit is None else self._task_limit.limit
 
     def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> None:
         """Write rows as they were published, under old or new keys; not part of a transaction."""
-        slots = self._slots_of(keys)
+        slots = self._find_slots(keys)
+        for index in np.flatnonzero(slots == NONE).tolist():
+            slots[index] = self._slot_for(keys[index], room_for=len(keys))
+        if self._task_limit is not None:
+            self._count_put(self._task_limit, keys, slots, rows["partition"])
         self._note_write(slots)
         self.rows[slots] = rows
         self.traces[slots] = traces
@@ -122,6 +154,8 @@ class SeriesTable:
         for slot in slots.tolist():
             del self._slots[self.keys[slot]]
             self._note_change(slot)
+            if self._task_limit is not None:
+                self._task_limit.remove(self.keys[slot], int(self.rows["partition"][slot]))
         self._note_write(slots)
         self.rows[slots] = np.zeros(1, ROW)
         self.keys[slots] = None
@@ -171,35 +205,51 @@ class SeriesTable:
     def rollback(self) -> None:
         """Restore every row as it was at the last commit, and drop the series that are new since then."""
         for saved in reversed(self._saved):
-            existed = saved.rows["live"]
+            self.drop(saved.slots[~saved.rows["live"]])
             self._note_write(saved.slots)
             self.rows[saved.slots] = saved.rows
             self.traces[saved.slots] = saved.traces
             self.agent_times[saved.slots] = saved.agent_times
-            self.drop(saved.slots[~existed])
         self._changed[:] = False
         self._saved.clear()
 
     def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
-        """For each event the code of its series within the batch, and for each code its slot."""
+        """For each event the code of its series within the batch, and for each code its slot; NONE if it is refused."""
         parts = (batch.column("project_id"), batch.column("task_id"), batch.column("subtask_name"))
         encoded = pc.dictionary_encode(pc.binary_join_element_wise(*parts, "/"))
         codes = np.asarray(encoded.indices).astype(np.int64)
-        slots = self._slots_of(encoded.dictionary.to_numpy(zero_copy_only=False).tolist())
+        keys = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
+        slots = self._find_slots(keys)
+        new = np.flatnonzero(slots == NONE)
+        if not new.size:
+            return codes, slots
         partition_of = np.empty(slots.shape[0], np.int32)
         partition_of[codes] = partitions
-        new = ~self.rows["live"][slots]
+        if self._task_limit is not None:
+            new = new[self._task_limit.admit([keys[index] for index in new.tolist()], partition_of[new].tolist())]
+        for index in new.tolist():
+            slots[index] = self._slot_for(keys[index], room_for=len(keys))
         self.save(slots[new])
         self.rows["live"][slots[new]] = True
         self.rows["partition"][slots[new]] = partition_of[new]
         return codes, slots
 
-    def _slots_of(self, keys: Sequence[str]) -> Ints:
-        """The slot of each key; a key without a slot gets one."""
-        slots = np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
-        for index in np.flatnonzero(slots == NONE).tolist():
-            slots[index] = self._slot_for(keys[index], room_for=len(keys))
-        return slots
+    def _find_slots(self, keys: Sequence[str]) -> Ints:
+        """The slot of each key, NONE where it has none."""
+        return np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
+
+    def _count_put(self, limit: TaskLimit, keys: Sequence[str], slots: Ints, partitions: Ints) -> None:
+        """Count the series that are new, or that come from another partition."""
+        were, live = self.rows["partition"][slots], self.rows["live"][slots]
+        for index in np.flatnonzero(~live | (were != partitions)).tolist():
+            if live[index]:
+                limit.remove(keys[index], int(were[index]))
+            limit.add(keys[index], int(partitions[index]))
+
+    def _keys_of(self, project_id: str, partition: int) -> list[str]:
+        """The keys of the series of a project in a partition."""
+        beginning = f"{project_id}/"
+        return [key for key in self.keys[self.of_partitions([partition])].tolist() if key.startswith(beginning)]
 
     def _slot_for(self, key: str, room_for: int) -> int:
         if key not in self._slots:
@@ -234,7 +284,8 @@ class SeriesTable:
         self._changed_at = _longer(self._changed_at, more)
         self._written_at = _longer(self._written_at, more)
 
-    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> Folded:
+    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
+        """The closed windows [WINDOW] and the signals [SIGNAL]."""
         room = batch.num_rows + MAX_WINDOWS
         windows, signals = np.zeros(room, WINDOW), np.zeros(room + MAX_SIGNALS, SIGNAL)
         all_windows, all_signals = [], []
@@ -258,7 +309,7 @@ class SeriesTable:
             )
             all_windows.append(windows[:window_count].copy())
             all_signals.append(signals[:signal_count].copy())
-        return Folded(np.concatenate(all_windows), np.concatenate(all_signals))
+        return np.concatenate([np.zeros(0, WINDOW), *all_windows]), np.concatenate([np.zeros(0, SIGNAL), *all_signals])
 
     def _copy_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
         """Copy the other fields of each series' last accepted report into its row, unchanged."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -72,7 +73,7 @@ def _run(
         metrics.built()
         source = BatchSource(dict(kafka) | member, topics.progress.name, watchdog)
         work = UnitOfWork(
-            SeriesTable(settings.fold),
+            SeriesTable(replace(settings.fold, partitions=partitions)),
             Output(ids, topics),
             transaction,
             source,

@@ -23,7 +23,8 @@ from taskstream.consumer.state.silence import end_pauses, mark_silent
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.consumer.worker.output import Output, RecordSender
-from taskstream.schemas.codec.column_codec import Decoded
+from taskstream.schemas.codec.column_codec import Decoded, Rejected
+from taskstream.schemas.codec.wire_format import Reason
 
 Ints = npt.NDArray[np.int64]
 _ABORTS_AT_MOST = 20
@@ -130,14 +131,19 @@ class UnitOfWork:
         return self._lifecycle.state is WorkerState.FOLDING
 
     def add(self, batch: SourceBatch, decoded: Decoded) -> None:
-        """Fold the records of `batch` that could be read, and keep the others as rejects."""
+        """Fold the records of `batch` that could be read; keep the others, and those of tasks too many, as rejects."""
         self._open()
         partitions = batch.partitions[decoded.kept]
-        self._output.add_folded(self.table.fold(decoded.batch, partitions))
-        for each in decoded.rejected:
+        folded = self.table.fold(decoded.batch, partitions)
+        self._output.add_folded(folded)
+        rejected = decoded.rejected
+        if folded.refused.size:
+            refused = [self._refused(decoded, row, int(partitions[row])) for row in folded.refused.tolist()]
+            rejected = sorted([*rejected, *refused], key=lambda each: each.index)
+        for each in rejected:
             self._output.add_reject(batch.messages[each.index], each)
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
-        self._metrics.folded(len(batch.values), len(decoded.rejected), newest_us)
+        self._metrics.folded(len(batch.values), len(decoded.rejected), folded.refused.size, newest_us)
 
     def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
         """Mark these series as silent since their last report, and publish a signal each.
@@ -241,6 +247,14 @@ class UnitOfWork:
     def forget(self, partitions: Sequence[int]) -> None:
         """Drop the series of these partitions from the table; no work may be open."""
         self.table.drop(self.table.of_partitions(partitions))
+
+    def _refused(self, decoded: Decoded, row: int, partition: int) -> Rejected:
+        project_id = decoded.batch.column("project_id")[row].as_py()
+        detail = (
+            f"the task is new, and project {project_id} has {self.table.tasks_per_partition} live tasks in partition "
+            f"{partition}: raise the limit of tasks per project and redrive, or wait until tasks expire"
+        )
+        return Rejected(int(decoded.kept[row]), Reason.TOO_MANY_TASKS, detail)
 
     def _open(self) -> None:
         if not self.is_open:

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.body_encoding import decoded_body
 from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.limits import Limits
-from taskstream.producer.admission.quota import Quotas
+from taskstream.producer.admission.live_tasks import LiveTasks
+from taskstream.producer.admission.quota import BYTES_PER_REPORT, Quotas, quota_cost
 from taskstream.producer.admission.readiness import Readiness
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.errors import NotAcked, RecordTooLarge
-from taskstream.schemas.http.api_error import THROTTLED, TOO_LARGE, UNAVAILABLE, ApiError
-from taskstream.schemas.http.caller import TOKEN_CHARS, Role, identify_caller
-from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.api_error import THROTTLED, TOO_LARGE, TOO_MANY_TASKS, UNAVAILABLE, ApiError
+from taskstream.schemas.http.caller import TOKEN_CHARS, Caller, Role, identify_caller
+from taskstream.schemas.http.request import CLOSE, HttpRequest
+
+UNAUTHENTICATED_BYTES: Final = 65_536
+"""The largest body that is read before its caller is known."""
+UNVERIFIED_BODIES: Final = 32
+"""How many larger bodies are read at once to verify their signature."""
+TASKS_RETRY_AFTER_S: Final = 60
 
 
 class AuthenticatedBody(NamedTuple):
@@ -48,6 +55,9 @@ class Admission:
         self._readiness = readiness
         self._limits = limits
         self._quotas = Quotas(limits.reports_per_s, limits.reports_burst)
+        self._tasks = LiveTasks(limits.tasks_per_project)
+        self._unverified = 0
+        """Bodies beyond UNAUTHENTICATED_BYTES that are being read."""
         self._clock_s = clock_s
         self.counts = counts
 
@@ -55,13 +65,17 @@ class Admission:
         """Read the body and check that the caller may report.
 
         Raises:
-            ApiError: the body is too large or not decodable, or the caller is unknown or lacks the role.
+            ApiError: the body is too large or not decodable, the caller is unknown or lacks the role, or too many large
+                bodies wait for the check of their signature.
             Disconnected: the caller closed the connection.
         """
-        body = await request.body(limit_bytes)
-        caller = await identify_caller(request, body, self._callers)
+        caller, body = await self._caller_and_body(request, limit_bytes)
         caller.require_role(Role.REPORT)
-        return AuthenticatedBody(caller.project_id, decoded_body(request, body, limit_bytes))
+        try:
+            return AuthenticatedBody(caller.project_id, decoded_body(request, body, limit_bytes))
+        except ApiError as error:
+            cost = quota_cost(1, limit_bytes if error.problem.kind is TOO_LARGE else len(body))
+            raise self.charged_refusal(caller.project_id, error, cost) from error
 
     def known_project(self, request: HttpRequest) -> str | None:
         """The caller's project, if a token file has the token and its caller may report; None: use `read_body`."""
@@ -71,15 +85,30 @@ class Admission:
         caller = self._callers.known(token)
         return caller.project_id if caller is not None and caller.may(Role.REPORT) else None
 
-    def admit(self, project_id: str, reports: int) -> None:
-        """Admit this many reports of a project, or none of them.
+    def admit(self, project_id: str, body_bytes: int) -> None:
+        """Admit one report of a project, whose inflated body has so many bytes.
 
         Raises:
             ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE when Kafka does not acknowledge at
                 present, or too many reports await their acknowledgement.
         """
-        self.require_capacity(reports)
-        self.charge(project_id, reports)
+        self.require_capacity(1)
+        self.charge(project_id, 1 if body_bytes <= BYTES_PER_REPORT else quota_cost(1, body_bytes))
+
+    def admit_task(self, project_id: str, key: str) -> None:
+        """Admit a report of a task, by the event's key, and remember the task.
+
+        Raises:
+            ApiError: TOO_MANY_TASKS when the task is new and its project has as many live tasks as its limit.
+        """
+        if self._tasks.is_current(key) or self._tasks.admit(project_id, key, self._clock_s()):
+            return
+        detail = (
+            f"project {project_id} has {self._limits.tasks_per_project} live tasks, and no new one is accepted beyond "
+            "that; a task is live until it has sent no report for several days. Send fewer tasks, or ask the operator "
+            "for a higher limit"
+        )
+        raise ApiError(TOO_MANY_TASKS, detail, retry_after_s=TASKS_RETRY_AFTER_S)
 
     def require_capacity(self, reports: int) -> None:
         """Return when this many reports can be produced now.
@@ -94,7 +123,7 @@ class Admission:
             raise self.unavailable("too many reports in flight")
 
     def charge(self, project_id: str, reports: int) -> None:
-        """Consume this many reports of the project's quota.
+        """Consume this many reports of the project's quota, see `quota_cost`.
 
         Raises:
             ApiError: THROTTLED when the project has exhausted its quota; nothing is consumed.
@@ -111,6 +140,27 @@ class Admission:
         except ApiError as throttled:
             return throttled
         return refusal
+
+    async def _caller_and_body(self, request: HttpRequest, limit_bytes: int) -> tuple[Caller, bytes]:
+        """Who calls, and the body. A large body is read once its caller is known, or while few others are."""
+        declared = request.declared_bytes
+        if declared is not None and not UNAUTHENTICATED_BYTES < declared <= limit_bytes:
+            body = await request.body(limit_bytes)
+            return await identify_caller(request, body, self._callers), body
+        if b"authorization" not in request.headers.raw:
+            try:
+                caller = await identify_caller(request, b"", self._callers)
+            except ApiError as error:
+                raise error.with_headers(*CLOSE) from error
+            return caller, await request.body(limit_bytes)
+        if self._unverified >= UNVERIFIED_BODIES:
+            raise self.unavailable("too many large signed bodies are being read").with_headers(*CLOSE)
+        self._unverified += 1
+        try:
+            body = await request.body(limit_bytes)
+            return await identify_caller(request, body, self._callers), body
+        finally:
+            self._unverified -= 1
 
     def not_acked(self, failure: NotAcked) -> ApiError:
         """The error of a report that Kafka did not acknowledge: TOO_LARGE if a retry cannot succeed, or UNAVAILABLE."""

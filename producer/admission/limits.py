@@ -30,6 +30,8 @@ class Limits:
     """Per project and process; 0: no limit."""
     reports_burst: float = 20_000.0
     """Reports that a project may send at once after a pause."""
+    tasks_per_project: int = 50_000
+    """Live tasks of a project, per process; 0: no limit."""
     ack_timeout_s: float = 10.0
     """How long Kafka has to acknowledge an event; the response follows at most half a second later."""
     retry_after_s: int = 2

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 
 MAX_PROJECTS = 10_000
+BYTES_PER_REPORT = 4_096
+
+
+def quota_cost(reports: int, body_bytes: int) -> int:
+    """How many reports a body counts as: those that it has, and at least one per started 4,096 bytes once inflated."""
+    return max(reports, -(-body_bytes // BYTES_PER_REPORT))
 
 
 class Quotas:

@@ -34,7 +34,7 @@ class IdentityService:
         self._settings = settings
         self._url = settings.url.rstrip("/").removesuffix("/v3")
         self._http = urllib3.PoolManager(
-            maxsize=8, timeout=timeout_s, retries=False, ca_certs=settings.ca_file, cert_reqs="CERT_REQUIRED"
+            maxsize=12, timeout=timeout_s, retries=False, ca_certs=settings.ca_file, cert_reqs="CERT_REQUIRED"
         )
         self._own_token = ""
         self._renewing = threading.Lock()

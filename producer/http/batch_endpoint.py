@@ -17,9 +17,10 @@ from pydantic_core import from_json
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.acks.delivery import Ack
-from taskstream.producer.admission.admission import Admission
+from taskstream.producer.admission.admission import TASKS_RETRY_AFTER_S, Admission
 from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
+from taskstream.producer.admission.quota import quota_cost
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
@@ -33,6 +34,7 @@ from taskstream.producer.events.report_validation import ProgressReport, validat
 from taskstream.producer.http.progress_endpoint import now_us, task_id_problem, traceparent, wants_validation
 from taskstream.schemas.http.api_error import (
     MALFORMED,
+    TOO_MANY_TASKS,
     UNAVAILABLE,
     ApiError,
     FieldError,
@@ -44,8 +46,8 @@ from taskstream.schemas.http.response import JSON_CONTENT, HttpResponse, content
 
 _LINE: Final = re.compile(rb"\S[^\r\n]*")
 """A line that is not blank, from its first character that is not white space."""
-FULL_PROBLEMS: Final = 20
-"""How many refused reports of a batch are answered in full; a later one gets its status and its code."""
+FULL_RESULTS: Final = 20
+"""How many refused or validated reports of a batch are answered in full; a later one gets its status and its code."""
 _SHORT: Final = ("number", "status", "error_code", "retriable")
 _JSON_LINES_CONTENT: Final = b"application/x-ndjson"
 TaskId = Annotated[str, Field(max_length=TASK_ID_CHARS, description="The migration task.")]
@@ -87,20 +89,24 @@ class BatchEndpoint:
             ApiError: the whole batch is refused, or Kafka acknowledged none of it.
         """
         project_id, body = await self._admission.read_body(request, self._limits.batch_bytes)
-        as_lines = require_media_type(request, JSON | JSON_LINES) in JSON_LINES
         try:
+            as_lines = require_media_type(request, JSON | JSON_LINES) in JSON_LINES
+            validates_only = request.query and wants_validation(request.query)
             elements = (read_lines if as_lines else read_array)(body, self._limits.batch_reports)
         except ApiError as error:
             as_reports = max(1, self._limits.batch_reports * len(body) // self._limits.batch_bytes)
             raise self._admission.charged_refusal(project_id, error, as_reports) from error
-        self._admission.charge(project_id, len(elements))
+        self._admission.charge(project_id, quota_cost(len(elements), len(body)))
         parsed = [_parse(element) for element in elements]
         valid = [report for report in parsed if isinstance(report, RelayedReport)]
         self._admission.counts.unknown_fields += sum(report.unknown_fields for report in valid)
         if not valid:
             raise _all_refused(parsed)
-        if request.query and wants_validation(request.query):
-            results = [self._validation_result(report, project_id, i, request) for i, report in enumerate(parsed)]
+        if validates_only:
+            results = [
+                {"number": number, **self._validation_result(report, project_id, number, request)}
+                for number, report in enumerate(parsed)
+            ]
         else:
             self._admission.require_capacity(len(valid))
             results = await self._produce(parsed, project_id, request)
@@ -121,14 +127,20 @@ class BatchEndpoint:
         self._admission.counts.accepted += sum(result["status"] == 200 for result in results)
         if all(result["status"] == UNAVAILABLE.status for result in results):
             raise self._admission.unavailable("Kafka acknowledged none of the batch")
+        if all(result["status"] == TOO_MANY_TASKS.status for result in results):
+            raise ApiError(TOO_MANY_TASKS, results[0]["detail"], retry_after_s=TASKS_RETRY_AFTER_S)
         return results
 
     def _send(
         self, report: RelayedReport, project_id: str, number: int, request: HttpRequest
     ) -> tuple[asyncio.Future[Ack] | ProblemDetails, str]:
         receipt = self._receipt(report, project_id, number, request)
+        event = self._event_builder.build(report, receipt)
         try:
-            return self._acks.send(self._event_builder.build(report, receipt)), receipt.event_id
+            self._admission.admit_task(project_id, event.key)
+            return self._acks.send(event), receipt.event_id
+        except ApiError as error:
+            return error.problem, ""
         except NotAcked as error:
             return self._admission.not_acked(error).problem, ""
 
@@ -215,7 +227,7 @@ def _all_refused(parsed: list[ParsedReport]) -> ApiError:
     refused = [(number, report) for number, report in enumerate(parsed) if isinstance(report, ProblemDetails)]
     fields = tuple(
         FieldError(f"[{number}].{each.field}", each.rule)
-        for number, problem in refused[:FULL_PROBLEMS]
+        for number, problem in refused[:FULL_RESULTS]
         for each in problem.fields
     )
     number, first = refused[0]
@@ -228,10 +240,14 @@ def _problem_document(problem: ProblemDetails, request: HttpRequest) -> dict[str
 
 
 def _bounded(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results, with the problems beyond the first `FULL_PROBLEMS` shortened: a report of 2 bytes has 2 kB."""
-    refused = [index for index, result in enumerate(results) if result["status"] != 200]
+    """The results, with the problems and events beyond the first `FULL_RESULTS` shortened.
+
+    A refused report of 2 bytes has a problem of 2 kB; a gzip body of a thousand equal reports has a few kB, and their
+    events several MB.
+    """
+    long = [index for index, result in enumerate(results) if result["status"] != 200 or "event" in result]
     shown = list(results)
-    for index in refused[FULL_PROBLEMS:]:
+    for index in long[FULL_RESULTS:]:
         shown[index] = {name: results[index][name] for name in _SHORT if name in results[index]}
     return shown
 

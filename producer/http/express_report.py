@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.admission import Admission
+from taskstream.producer.admission.quota import quota_cost
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.http.progress_endpoint import RECEIPT_LINES, ProgressEndpoint
 from taskstream.producer.http.refusals import Refusals
@@ -78,11 +79,12 @@ class ExpressReport:
         try:
             event = lane.progress.event(self._request, self._segment, self._project_id, body)[2]
         except ApiError as error:
-            self._refuse(lane.admission.charged_refusal(self._project_id, error))
+            self._refuse(lane.admission.charged_refusal(self._project_id, error, quota_cost(1, len(body))))
             return
         try:
             self._event_id = event.headers[0][1]  # type: ignore[assignment] # ce_id, in bytes
-            lane.admission.admit(self._project_id, 1)
+            lane.admission.admit(self._project_id, len(body))
+            lane.admission.admit_task(self._project_id, event.key)
             lane.acks.produce(event, self)
         except ApiError as error:
             self._refuse(error)

@@ -18,6 +18,7 @@ from taskstream.schemas.http.api_error import (
     REQUEST_TIMEOUT,
     THROTTLED,
     TOO_LARGE,
+    TOO_MANY_TASKS,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA,
@@ -33,6 +34,7 @@ REPORT_ERRORS: Final = (
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     THROTTLED,
+    TOO_MANY_TASKS,
     HEADERS_TOO_LARGE,
     UNAVAILABLE,
 )

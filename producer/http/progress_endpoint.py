@@ -14,6 +14,7 @@ from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.body_encoding import JSON, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
+from taskstream.producer.admission.quota import quota_cost
 from taskstream.producer.callers.signature import signed_key
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
@@ -41,6 +42,9 @@ RECEIPT_LINES: Final = header_lines((_EMPTY, *_RECEIPT))
 """All headers of a 200 as header lines, to be formatted with request id, event id, partition and offset."""
 TASK_ID_PATTERN: Final = "^[^\\x00-\\x1f\\x7f]*$"
 """What `task_id_problem` allows, as a regular expression for the OpenAPI description."""
+SHOWN_FIELDS: Final = 20
+SHOWN_CHARS: Final = 100
+"""How many unknown fields a response names, and how much of a name: a body can have thousands."""
 _KEY: Final = re.compile(rb"[!-~]{1,255}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -76,11 +80,14 @@ class ProgressEndpoint:
         project_id, body = await self._admission.read_body(request, self._limits.body_bytes)
         try:
             report, receipt, event = self.event(request, task_segment, project_id, body)
+            validates_only = request.query and wants_validation(request.query)
         except ApiError as error:
-            raise self._admission.charged_refusal(project_id, error) from error
-        if request.query and wants_validation(request.query):
+            raise self._admission.charged_refusal(project_id, error, quota_cost(1, len(body))) from error
+        if validates_only:
+            self._admission.charge(project_id, quota_cost(1, len(body)))
             return validation_response(report, receipt, event, request)
-        self._admission.admit(project_id, 1)
+        self._admission.admit(project_id, len(body))
+        self._admission.admit_task(project_id, event.key)
         try:
             ack = await self._acks.send(event)
         except NotAcked as error:
@@ -130,7 +137,7 @@ def validation_response(report: ProgressReport, receipt: Receipt, event: Event, 
         "headers": {name: value.decode() for name, value in event.headers if isinstance(value, bytes)},
         "timestamp": event.timestamp_ms,
         "value_bytes": len(event.value),
-        "unknown_fields": sorted(report.model_extra or ()),
+        "unknown_fields": [name[:SHOWN_CHARS] for name in sorted(report.model_extra or ())[:SHOWN_FIELDS]],
     }
     return content_response(request.request_id, json.dumps(document).encode())
 

@@ -16,7 +16,7 @@ _HEADER = struct.Struct(">BI")
 
 
 class Reason(enum.StrEnum):
-    """Why a value cannot be decoded. The strings appear in the rejected topic's headers and in the metrics."""
+    """Why a value cannot be decoded or is not folded. The strings appear in the rejected topic's headers."""
 
     EMPTY = "empty"
     MAGIC = "wrong_magic_byte"
@@ -32,6 +32,8 @@ class Reason(enum.StrEnum):
     """The schema id belongs to another record than the topic holds."""
     OUT_OF_BOUNDS = "out_of_bounds"
     """The record can be decoded; a time, number, name or text in it is not one that a report can have."""
+    TOO_MANY_TASKS = "too_many_tasks"
+    """The report is of a new task, and its project has as many live tasks as its limit."""
 
 
 def header(schema_id: int) -> bytes:

@@ -30,6 +30,7 @@ REQUEST_TIMEOUT = ErrorKind(408, "TASKSTREAM.0408", "The request did not arrive 
 TOO_LARGE = ErrorKind(413, "TASKSTREAM.0413", "The body is too large")
 UNSUPPORTED_MEDIA = ErrorKind(415, "TASKSTREAM.0415", "The type or encoding of the body is not supported")
 THROTTLED = ErrorKind(429, "APIGW.0308", "Too many requests", retriable=True)
+TOO_MANY_TASKS = ErrorKind(429, "TASKSTREAM.0429", "The project has too many live tasks", retriable=True)
 HEADERS_TOO_LARGE = ErrorKind(431, "TASKSTREAM.0431", "The headers are too large")
 UNAVAILABLE = ErrorKind(503, "TASKSTREAM.0503", "The service is temporarily unavailable", retriable=True)
 
@@ -84,6 +85,17 @@ class ApiError(Exception):
     ) -> None:
         super().__init__(detail)
         self.problem = ProblemDetails(kind, detail, fields, retry_after_s, headers)
+
+    def with_headers(self, *headers: tuple[bytes, bytes]) -> ApiError:
+        """The same error with further headers."""
+        problem = self.problem
+        return ApiError(
+            problem.kind,
+            problem.detail,
+            fields=problem.fields,
+            retry_after_s=problem.retry_after_s,
+            headers=(*problem.headers, *headers),
+        )
 
 
 def invalid_field(name: str, rule: str) -> ApiError:

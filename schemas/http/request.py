@@ -53,7 +53,7 @@ class HttpRequest:
     `path` and `query` are bytes as on the wire, before percent-decoding; header names are in lower case.
     """
 
-    __slots__ = ("_receive", "_request_id", "given_request_id", "headers", "method", "path", "query")
+    __slots__ = ("_receive", "_request_id", "address", "given_request_id", "headers", "method", "path", "query")
 
     def __init__(
         self,
@@ -62,8 +62,11 @@ class HttpRequest:
         query: bytes,
         headers: Iterable[tuple[bytes, bytes]],
         receive: Receive = no_body,
+        address: str = "",
     ) -> None:
         self._receive = receive
+        self.address = address
+        """The client's, as its connection shows it; empty where it is not known."""
         self.method = method
         self.path = path
         self.query = query
@@ -76,7 +79,9 @@ class HttpRequest:
     @classmethod
     def from_scope(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """The request of an ASGI scope of the type `http`."""
-        return cls(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive)
+        client = scope.get("client")
+        address = client[0] if client else ""
+        return cls(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive, address)
 
     @property
     def request_id(self) -> str:
@@ -113,6 +118,14 @@ class HttpRequest:
         """The error of a path that has no route."""
         return ApiError(NOT_FOUND, f"nothing is served at {self.path[:200].decode('latin-1')!r}")
 
+    @property
+    def declared_bytes(self) -> int | None:
+        """The length of the body as the headers declare it; None: they do not. A length beyond 18 digits is 10^18."""
+        declared = self.headers.raw.get(b"content-length")
+        if declared is None:
+            return None
+        return int(declared) if len(declared) <= _LENGTH_DIGITS else 10**_LENGTH_DIGITS
+
     async def body(self, limit_bytes: int) -> bytes:
         """Read the whole body.
 
@@ -120,8 +133,7 @@ class HttpRequest:
             ApiError: TOO_LARGE, when the body exceeds the limit; the rest is not read and the connection is closed.
             Disconnected: the caller closed the connection.
         """
-        declared = self.headers.raw.get(b"content-length")
-        if (declared is not None and len(declared) > _LENGTH_DIGITS) or int(declared or 0) > limit_bytes:
+        if (self.declared_bytes or 0) > limit_bytes:
             raise too_large(limit_bytes)
         message = await self._receive()
         if message["type"] == "http.disconnect":

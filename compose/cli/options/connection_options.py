@@ -23,7 +23,8 @@ _OPTIONS = (
         "--max-connections-per-address",
         default=PER_ADDRESS,
         type=click.IntRange(0),
-        help="Maximum connections of one client address, per process; 0: unlimited, for a server behind a proxy.",
+        help="Maximum connections of one client address, per process; 0: no limit per address, for a server behind a "
+        "proxy.",
     ),
     click.option(
         "--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Maximum bytes of a request's headers."

@@ -70,6 +70,13 @@ _LIMIT_OPTIONS = (
         help="Reports of a project above the rate that are accepted at once, per process.",
     ),
     click.option(
+        "--tasks-per-project",
+        default=_LIMIT.tasks_per_project,
+        type=click.IntRange(0),
+        envvar="TASKSTREAM_TASKS_PER_PROJECT",
+        help="Maximum live tasks of a project, per process; 0: unlimited. The workers have the same option.",
+    ),
+    click.option(
         "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds to wait for an ack from Kafka."
     ),
 )
@@ -88,6 +95,7 @@ def limit_options(command: Command) -> Command:
             queued_events=kwargs.pop("max_queue"),
             reports_per_s=kwargs.pop("rate"),
             reports_burst=kwargs.pop("burst"),
+            tasks_per_project=kwargs.pop("tasks_per_project"),
             ack_timeout_s=kwargs.pop("ack_timeout"),
         )
         return command(limits=limits, **kwargs)
@@ -152,6 +160,7 @@ def edge(
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key require each other, and --tls-client-ca requires both")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
+    callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
     )

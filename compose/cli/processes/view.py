@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from dataclasses import replace
 
 import click
 
@@ -84,6 +85,7 @@ def view(
     sees all projects.
     """
     log_to_standard_error()
+    callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
     settings = ViewSettings(
         kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s

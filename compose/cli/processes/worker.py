@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import click
 
+from taskstream.compose.cli.options.fold_options import tasks_option
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
@@ -47,6 +48,7 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
     help="Seconds per rate window. Permanent, and the same for all workers and views.",
 )
 @click.option("--eta-part", default=0.33, type=_FRACTION, help="Publish an ETA again when it changes by this fraction.")
+@tasks_option
 @click.option("--commit-interval", "commit_interval_s", default=0.33, type=_SECONDS, help="Seconds between commits.")
 @click.option(
     "--keep", "keep_days", default=7.0, type=_SECONDS, help="Days without a report after which a series expires."
@@ -69,6 +71,7 @@ def worker(
     instance: str | None,
     bucket_s: float,
     eta_part: float,
+    tasks_per_project: int,
     commit_interval_s: float,
     keep_days: float,
     reject_share: float,
@@ -86,7 +89,7 @@ def worker(
         group=group or f"{prefix}.worker",
         instance=instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         static=instance is not None,
-        fold=Settings(bucket_s, eta_part),
+        fold=Settings(bucket_s, eta_part, tasks_per_project),
         commit_interval_s=commit_interval_s,
         keep_s=keep_days * 86_400,
         reject_share=reject_share,

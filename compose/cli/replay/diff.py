@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -71,7 +72,7 @@ def diff(
         exit_when_interrupted("nothing was written"),
         ConsumerGroup(kafka.config(), group_name or f"{prefix}.worker") as group,
     ):
-        check_topics(kafka.config(), topics)
+        fold = replace(fold, partitions=check_topics(kafka.config(), topics))
         spans = Cluster(kafka.config()).pinned(topics.progress.name, start, Latest())
         with progress_bar("folding", sum(each.end - each.begin for each in spans.values())) as advance:
             comparison = comparison_of(kafka, topics, ids, fold, keep_s, advance)

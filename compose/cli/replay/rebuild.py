@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -80,7 +81,7 @@ def rebuild(
         exit_when_interrupted("each partition has its old state or its new one; run the command again for the rest"),
         ConsumerGroup(kafka.config(), group_name or f"{prefix}.worker") as group,
     ):
-        check_topics(kafka.config(), topics)
+        fold = replace(fold, partitions=check_topics(kafka.config(), topics))
         refuse_members(group)
         spans = Cluster(kafka.config()).pinned(topics.progress.name, Earliest(), Latest())
         committed = group.committed(topics.progress.name, list(spans))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -85,9 +86,11 @@ def state(
         )
     end = as_of or until_offsets or Latest()
     topic = Topics(prefix).progress.name
-    refold = EventFold(ids, fold, KeySelection(project_id, task_id))
     with exit_when_interrupted("nothing was written"):
-        spans = Cluster(kafka.config()).pinned(topic, Earliest(), end)
+        cluster = Cluster(kafka.config())
+        spans = cluster.pinned(topic, Earliest(), end)
+        settings = replace(fold, partitions=len(cluster.partitions(topic)))
+        refold = EventFold(ids, settings, KeySelection(project_id, task_id))
         _print_gaps(topic, spans)
         with (
             manual_gc(),

@@ -35,8 +35,8 @@ class Event:
         return self._value
 
 
-def table(*events: Event) -> SeriesTable:
-    refold = EventFold(IDS, Settings())
+def table(*events: Event, limit: int = 0) -> SeriesTable:
+    refold = EventFold(IDS, Settings(tasks_per_project=limit))
     refold.fold(events, np.zeros(len(events), np.int32))
     refold.table.commit()
     return refold.table
@@ -141,6 +141,39 @@ def test_a_row_without_events_that_should_be_there_is_surplus_whatever_is_gone()
     verdict = judge(table(Event("a", START)), table(Event("a", START), Event("made up", START + 2 * DAY)), cut)
 
     assert verdict.surplus == ["p/made up/S"]
+
+
+def test_a_task_that_was_admitted_after_another_had_expired_is_excused():
+    """The fold expires nothing, so it refuses the task."""
+    events = [Event("old", START), Event("a", START + 8 * DAY), Event("b", START + 8 * DAY)]
+    fold, found = table(*events[:2], limit=1), table(*events[:1], limit=1)
+    found.drop(found.find(["p/old/S"]))
+    found.put(["p/a/S"], *columns(table(events[1])))
+    rules = FoldRules(now_us=START + 8 * DAY, keep_us=7 * DAY, complete=True, first_us=START)
+
+    verdict = judge(fold, found, rules)
+
+    assert (verdict.differences, verdict.same) == (0, 0)
+    assert verdict.excused == {DifferenceExcuse.OVER_LIMIT: 1, DifferenceExcuse.EXPIRED: 1}
+
+
+def test_a_row_that_is_surplus_within_the_limit_is_a_difference():
+    fold, found = table(Event("a", START), limit=2), table(Event("a", START), Event("b", START), limit=2)
+
+    assert judge(fold, found, ALL).surplus == ["p/b/S"]
+
+
+def test_a_task_that_was_refused_for_tasks_whose_events_are_gone_is_excused():
+    fold, found = table(Event("b", START), limit=1), table(Event("a", START - DAY), limit=1)
+    incomplete = FoldRules(now_us=START + DAY, keep_us=7 * DAY, complete=False, first_us=START)
+
+    assert judge(fold, found, incomplete).excused[DifferenceExcuse.OVER_LIMIT] == 1
+    assert judge(fold, table(limit=1), incomplete).missing == ["p/b/S"]
+
+
+def columns(made: SeriesTable):
+    slots = np.flatnonzero(made.rows["live"])
+    return made.rows[slots], made.traces[slots], made.agent_times[slots]
 
 
 def test_what_moves_is_looked_at_again_and_only_that():

@@ -16,6 +16,7 @@ from taskstream.consumer.errors import (
     TransactionAborted,
 )
 from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker
+from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.lifecycle import WorkerState
 from tests.consumer.worker.workers import (
     COMMIT_S,
@@ -28,6 +29,7 @@ from tests.consumer.worker.workers import (
     published,
     undisturbed,
 )
+from tests.pipeline.streams import report
 
 REPORTS = events(200)
 JOIN = nothing
@@ -295,6 +297,16 @@ class TestEnd:
         assert worker.state is WorkerState.FAILED
         assert worker.count(WorkerState.ABORTING) == worker.count(WorkerState.REBUILDING) == 0
         assert published(broker)["rows"] == {}
+
+    def test_tasks_too_many_are_rejected_in_the_order_of_the_records_and_never_end_it(self, broker):
+        worker = WorkerInMemory(broker, fold=Settings(tasks_per_project=1, partitions=1))
+        many = [report(number, START_US + number, 1) for number in range(300)]
+        worker.run(JOIN, worker.publish([*many[:150], ("k", b"not ours"), *many[150:]]), worker.wait(), nothing)
+        for log in broker.log(TOPICS.rejected.name):
+            offsets = [int(dict(each.headers())["taskstream_offset"]) for each in log.messages]
+            assert offsets == sorted(offsets)
+        assert worker.metric("refused_total") == 300 - TOPICS.partitions
+        assert worker.metric("rejected_total") == 1
 
     def test_too_many_unreadable_records_end_it_and_none_is_rejected(self, worker, broker):
         with pytest.raises(TooManyRejected, match="more than 50% of the last records"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taskstream.producer.admission.quota import MAX_PROJECTS, Quotas
+from taskstream.producer.admission.quota import MAX_PROJECTS, Quotas, quota_cost
 
 
 def test_a_burst_passes_and_what_follows_waits():
@@ -50,3 +50,9 @@ def test_a_clock_that_went_back_takes_nothing_away():
     quotas = Quotas(per_s=10, burst=10)
     quotas.consume("a", 1, 10.0)
     assert quotas.consume("a", 9, 5.0) == 0
+
+
+def test_a_body_counts_as_its_reports_and_as_one_per_started_4096_bytes():
+    assert [quota_cost(1, size) for size in (0, 1, 4_096, 4_097, 65_536)] == [1, 1, 1, 2, 16]
+    assert quota_cost(1_000, 65_536) == 1_000
+    assert quota_cost(1, 1_048_576) == 256

@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from taskstream.producer.callers.identity_service import TokenFacts
-from taskstream.producer.callers.keystone import NEGATIVE_CACHE_S, KeystoneTokens
+from taskstream.producer.callers.keystone import CACHE_TOKENS, NEGATIVE_CACHE_S, KeystoneTokens
 from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES, read_keystone_settings
+from taskstream.producer.callers.validation_rooms import PER_SOURCE, ValidationRoom
 from taskstream.producer.errors import CredentialsUnusable, IdentityUnavailable
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Role
@@ -47,12 +48,12 @@ def facts(expires=9e9, project="p", roles=("member",)):
     return TokenFacts(project, frozenset(roles), expires)
 
 
-def request_with(token):
-    return HttpRequest("PUT", b"/", b"", [(b"x-auth-token", token.encode())])
+def request_with(token, address="192.0.2.1"):
+    return HttpRequest("PUT", b"/", b"", [(b"x-auth-token", token.encode())], address=address)
 
 
-def ask(tokens, token="good"):
-    return asyncio.run(tokens.authenticate(request_with(token), b""))
+def ask(tokens, token="good", address="192.0.2.1"):
+    return asyncio.run(tokens.authenticate(request_with(token, address), b""))
 
 
 def test_a_good_token_gives_its_project_and_what_its_roles_may_do():
@@ -152,6 +153,139 @@ def test_a_service_that_is_slow_is_503_in_bounded_time():
         identity.answering.set()
 
 
+def test_tokens_that_are_refused_never_evict_a_valid_one():
+    identity, clock = FakeIdentity(good=facts()), Clock()
+    tokens = KeystoneTokens(identity, clock_s=clock)
+
+    async def storm():
+        await tokens.authenticate(request_with("good"), b"")
+        for number in range(CACHE_TOKENS + 10):
+            with pytest.raises(ApiError):
+                await tokens.authenticate(request_with(f"bad-{number}"), b"")
+
+    asyncio.run(storm())
+    asked = identity.asked
+    assert ask(tokens).project_id == "p"
+    assert identity.asked == asked
+    assert len(tokens._refused) == CACHE_TOKENS
+
+
+class Storm:
+    """Unknown tokens that the service holds up until the storm is over."""
+
+    def __init__(self, identity, tokens):
+        self.identity = identity
+        self.tokens = tokens
+        self.asking = []
+
+    async def begin(self, count, address):
+        self.identity.answering.clear()
+        for number in range(count):
+            request = request_with(f"{address} bad-{number}", address)
+            self.asking.append(asyncio.ensure_future(self.tokens.authenticate(request, b"")))
+        await asyncio.sleep(0)
+
+    async def end(self):
+        """The status of each."""
+        self.identity.answering.set()
+        outcomes = await asyncio.gather(*self.asking, return_exceptions=True)
+        return [outcome.problem.kind.status for outcome in outcomes]
+
+
+def in_storm(identity, count, addresses, act, **options):
+    """The result of `act(tokens)` during a storm, and the statuses of the storm."""
+    clock = Clock()
+    tokens = KeystoneTokens(identity, clock_s=clock, **options)
+
+    async def run():
+        await tokens.authenticate(request_with("seen", "198.51.100.1"), b"")
+        clock.now += CACHE_S + 1
+        storm = Storm(identity, tokens)
+        for address in addresses:
+            await storm.begin(count, address)
+        done = asyncio.ensure_future(act(tokens))
+        await (asyncio.wait([done]) if isinstance(identity, OnlyGood) else asyncio.sleep(0))
+        statuses = await storm.end()
+        return await asyncio.wait_for(asyncio.gather(done, return_exceptions=True), 60), statuses
+
+    return asyncio.run(run())
+
+
+def test_one_address_holds_few_of_the_validations():
+    identity = FakeIdentity(good=facts(), seen=facts())
+    (good,), statuses = in_storm(
+        identity, 100, ["203.0.113.1"], lambda tokens: tokens.authenticate(request_with("good"), b"")
+    )
+    assert good.project_id == "p"
+    assert (statuses.count(401), statuses.count(503)) == (PER_SOURCE, 100 - PER_SOURCE)
+
+
+def test_one_address_never_holds_every_thread():
+    identity = OnlyGood(good=facts(), seen=facts())
+    (good,), _ = in_storm(identity, 100, ["203.0.113.1"], lambda tokens: tokens.authenticate(request_with("good"), b""))
+    assert good.project_id == "p"
+
+
+class OnlyGood(FakeIdentity):
+    """Answers for the tokens that it knows at once, and for others when the storm ends.
+
+    A request that has to wait for one of the others is answered with 503 before.
+    """
+
+    def validate(self, token: str) -> TokenFacts | None:
+        if token not in self.known:
+            self.answering.wait(60)
+        return self.known.get(token)
+
+
+def test_beyond_the_room_for_unknown_tokens_a_token_is_503_at_once_and_one_seen_before_is_validated():
+    addresses = [f"203.0.113.{number}" for number in range(20)]
+    identity = FakeIdentity(good=facts(), seen=facts())
+    (seen,), statuses = in_storm(
+        identity, PER_SOURCE, addresses, lambda tokens: tokens.authenticate(request_with("seen"), b"")
+    )
+    assert seen.project_id == "p"
+    assert statuses.count(401) == ValidationRoom.OPEN.value
+    identity = FakeIdentity(good=facts(), seen=facts())
+    (good,), _ = in_storm(
+        identity, PER_SOURCE, addresses, lambda tokens: tokens.authenticate(request_with("good"), b"")
+    )
+    assert (good.problem.kind.status, good.problem.retry_after_s) == (503, 2)
+
+
+def test_a_new_token_from_an_address_that_had_a_valid_one_is_validated_in_the_storm():
+    addresses = [f"203.0.113.{number}" for number in range(20)]
+    identity = FakeIdentity(good=facts(), seen=facts())
+    (good,), _ = in_storm(
+        identity, PER_SOURCE, addresses, lambda tokens: tokens.authenticate(request_with("good", "198.51.100.1"), b"")
+    )
+    assert good.project_id == "p"
+
+
+def test_behind_a_proxy_no_address_is_limited_or_known():
+    identity = FakeIdentity(good=facts(), seen=facts())
+    (good,), statuses = in_storm(
+        identity,
+        100,
+        ["198.51.100.1", "198.51.100.2"],
+        lambda tokens: tokens.authenticate(request_with("seen", "198.51.100.1"), b""),
+        per_source=0,
+    )
+    assert good.project_id == "p"
+    assert statuses.count(401) == ValidationRoom.OPEN.value
+
+
+def test_a_token_that_is_no_longer_valid_is_no_longer_known():
+    identity, clock = FakeIdentity(good=facts()), Clock()
+    tokens = KeystoneTokens(identity, clock_s=clock)
+    ask(tokens)
+    clock.now += CACHE_S
+    identity.known.clear()
+    with pytest.raises(ApiError):
+        ask(tokens)
+    assert not tokens._callers
+
+
 FILE = {"url": "https://iam", "username": "u", "password": "sesame", "project": "service"}
 
 
@@ -193,4 +327,4 @@ def test_a_wrong_file_is_told_and_shows_no_secret(tmp_path, document, told):
 def test_no_token_itself_is_remembered():
     tokens = KeystoneTokens(FakeIdentity(good=facts()))
     ask(tokens)
-    assert "good" not in repr(tokens._cache)
+    assert "good" not in repr(vars(tokens))
