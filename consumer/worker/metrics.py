@@ -25,6 +25,7 @@ class WorkerMetrics:
         metric: dict[str, Any] = {"registry": self.registry, "namespace": "taskstream", "subsystem": "worker"}
         self._events = Counter("events", "Events read from the progress topic.", **metric)
         self._rejected = Counter("rejected", "Records that could not be read.", **metric)
+        self._duplicates = Counter("duplicates", "Events that their series had counted already.", **metric)
         self._batch = Histogram("batch_events", "Events in one batch.", buckets=_SIZES, **metric)
         self._rows = Counter("rows", "Rows published to the state topic.", **metric)
         self._commit = Histogram(
@@ -46,10 +47,11 @@ class WorkerMetrics:
         self._newest_us: dict[int, int] = {}
         self._reported: set[int] = set()
 
-    def folded(self, events: int, rejected: int, newest_us: Mapping[int, int]) -> None:
+    def folded(self, events: int, rejected: int, duplicates: int, newest_us: Mapping[int, int]) -> None:
         """A batch was folded; `newest_us` is the time of receipt of its last event, by partition."""
         self._events.inc(events)
         self._rejected.inc(rejected)
+        self._duplicates.inc(duplicates)
         self._batch.observe(events)
         self._newest_us.update(newest_us)
 

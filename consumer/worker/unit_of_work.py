@@ -133,11 +133,12 @@ class UnitOfWork:
         """Fold the records of `batch` that could be read, and keep the others as rejects."""
         self._open()
         partitions = batch.partitions[decoded.kept]
-        self._output.add_folded(self.table.fold(decoded.batch, partitions))
+        folded = self.table.fold(decoded.batch, partitions)
+        self._output.add_folded(folded)
         for each in decoded.rejected:
             self._output.add_reject(batch.messages[each.index], each)
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
-        self._metrics.folded(len(batch.values), len(decoded.rejected), newest_us)
+        self._metrics.folded(len(batch.values), len(decoded.rejected), folded.duplicates, newest_us)
 
     def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
         """Mark these series as silent since their last report, and publish a signal each.
