@@ -62,9 +62,10 @@ def run() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One batch for the fold, and [events] the number of each event's series."""
+    """One batch for the fold, and [events] the number of each event's series and the hash of its id."""
 
     series: Ints
+    event_ids: Ints
     batch: pa.RecordBatch
 
 
@@ -75,6 +76,7 @@ class Reports:
         self.series = series
         self._rng = np.random.default_rng(1)
         self._now_us = START_US
+        self._sent = 0
         self._tasks = pa.array([str(uuid.UUID(bytes=self._rng.bytes(16))) for _ in range(series)])
 
     def any(self) -> Load:
@@ -88,6 +90,7 @@ class Reports:
         times = self._now_us + np.arange(count) * BATCH_US // count
         self._now_us += BATCH_US
         values: dict[str, Any] = {
+            "event_id": pa.array([f"{self._sent + number:036d}" for number in range(count)]),
             "project_id": pa.array([PROJECT]).take(nothing),
             "task_id": self._tasks.take(pa.array(series)),
             "subtask_name": pa.array(["MIGRATE_LINUX_BLOCK"]).take(nothing),
@@ -100,7 +103,12 @@ class Reports:
             "remain_time": pa.array(np.full(count, 3600)),
         }
         arrays = [values.get(each.name, pa.nulls(count, each.arrow)) for each in _COLUMNS]
-        return Load(series, pa.RecordBatch.from_arrays(arrays, names=[each.name for each in _COLUMNS]))
+        self._sent += count
+        return Load(
+            series,
+            self._rng.integers(1, 1 << 62, count),
+            pa.RecordBatch.from_arrays(arrays, names=[each.name for each in _COLUMNS]),
+        )
 
 
 def filled(reports: Reports) -> SeriesTable:
@@ -127,8 +135,8 @@ def compiled_loop(rows: npt.NDArray[np.void], load: Load) -> None:
     accepted = np.zeros(EVENTS, np.bool_)
     begin = 0
     while begin < EVENTS:
-        begin, _, _ = fold_events(
-            rows, load.series, *numbers(load), 60_000_000, 0.25, begin, accepted, windows, signals
+        begin, *_ = fold_events(
+            rows, load.series, load.event_ids, *numbers(load), 60_000_000, 0.25, begin, accepted, windows, signals
         )
 
 

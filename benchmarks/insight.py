@@ -125,13 +125,14 @@ def fold_each(
 ) -> int:
     """Fold all reports of one series, and write its state after each; returns the number of signals."""
     windows, raised = np.zeros(2 * MAX_WINDOWS, WINDOW), np.zeros(2 * MAX_SIGNALS, SIGNAL)
-    accepted, slots = np.zeros(1, np.bool_), np.zeros(1, np.int64)
+    accepted, slots, no_ids = np.zeros(1, np.bool_), np.zeros(1, np.int64), np.zeros(1, np.int64)
     written = 0
     for at in range(times_us.shape[0]):
         one = slice(at, at + 1)
-        _, _, count = fold_events(
+        _, _, count, _ = fold_events(
             rows,
             slots,
+            no_ids,
             times_us[one],
             progress[one],
             replicatesize[one],

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "compose": set(ROOMS),
 }
 DECISIONS = (
-    *(f"consumer/state/{name}.py" for name in ("eta", "expiry", "fold", "health", "minutes", "rates", "series")),
+    *(f"consumer/state/{name}.py" for name in ("eta", "event_ids", "fold", "health", "minutes", "rates", "series")),
     *(f"consumer/state/{name}.py" for name in ("series_table", "signals", "silence", "stall", "state_records")),
     *(f"consumer/state/{name}.py" for name in ("task_rollup", "trend")),
     *(f"consumer/state/tasks/{name}.py" for name in ("task_health", "task_index", "task_limit")),

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import StateUnreadable
-from taskstream.consumer.records.record_bounds import STATE_RANGES, ambiguous_names, bad_minutes, outside_ranges
+from taskstream.consumer.records.record_bounds import STATE_RANGES, ambiguous_names, bad_lists, outside_ranges
 from taskstream.consumer.state.series import ROW, Rows
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.state_records import rows_of, strings_of
@@ -118,9 +118,7 @@ class StateDecoder:
         contents = _keys_in(batch)
         bad = {
             row: (UnreadableReason.OUT_OF_BOUNDS, detail)
-            for row, detail in (
-                bad_minutes(batch) | ambiguous_names(batch) | outside_ranges(batch, STATE_RANGES)
-            ).items()
+            for row, detail in (bad_lists(batch) | ambiguous_names(batch) | outside_ranges(batch, STATE_RANGES)).items()
         }
         for row, (key, _) in enumerate(read):
             if not self._is_key_of(key, contents[row]):

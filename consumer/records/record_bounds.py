@@ -8,7 +8,7 @@ once; single records are looked at only when a column violates a bound. It decod
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taskstream.consumer.state.eta import MAX_ETA_S
-from taskstream.consumer.state.series import GAUGES, MINUTES
+from taskstream.consumer.state.series import EVENT_IDS, GAUGES, MINUTES
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -141,18 +141,26 @@ def ahead_of_timestamps(received_at_us: Ints, timestamps_ms: Ints) -> dict[int, 
     }
 
 
-def bad_minutes(batch: pa.RecordBatch) -> dict[int, str]:
-    """[row] minute_bytes has more than 30 items, or a negative one."""
-    column = batch.column("minute_bytes")
+def bad_lists(batch: pa.RecordBatch) -> dict[int, str]:
+    """[row] minute_bytes has more than 30 items, or a negative one; event_ids more than 16, or one that is 0."""
+    minutes = _bad_items(batch, "minute_bytes", MINUTES, lambda items: items < 0, "a negative item")
+    return minutes | _bad_items(batch, "event_ids", EVENT_IDS, lambda items: items == 0, "an item that is 0")
+
+
+def _bad_items(
+    batch: pa.RecordBatch, name: str, room: int, is_bad: Callable[[Ints], Bools], what: str
+) -> dict[int, str]:
+    """[row] This column of lists has more than `room` items, or an item that is bad; `what` describes such an item."""
+    column = batch.column(name)
     found: dict[int, str] = {}
     lengths = np.diff(np.asarray(column.offsets))
-    for row in np.flatnonzero(lengths > MINUTES).tolist():
-        found[row] = f"minute_bytes has {lengths[row]} items, and may have {MINUTES}"
-    items = np.asarray(column.flatten())
-    if items.size and items.min() < 0:
+    for row in np.flatnonzero(lengths > room).tolist():
+        found[row] = f"{name} has {lengths[row]} items, and may have {room}"
+    bad = is_bad(np.asarray(column.flatten()))
+    if bad.any():
         owners = np.repeat(np.arange(len(column)), lengths)
-        for row in np.unique(owners[items < 0]).tolist():
-            found.setdefault(row, "minute_bytes has a negative item")
+        for row in np.unique(owners[bad]).tolist():
+            found.setdefault(row, f"{name} has {what}")
     return found
 
 

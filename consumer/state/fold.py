@@ -1,5 +1,6 @@
 """The rules by which one report changes its series, in offset order.
 
+- An event whose id is among the newest 16 that its series folded is a duplicate: it is counted, and changes no row.
 - A report's time is its time of receipt, but never before the series' last one (then it is counted as skewed).
 - A first fall of replicatesize is held and changes nothing else. If the next report is back at or above the old value,
   the held one was stale. If it is below the old value too, the series was reset: measuring starts again from there.
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.eta import signal_moved_eta, update_eta
+from taskstream.consumer.state.event_ids import is_duplicate
 from taskstream.consumer.state.health import update_health
 from taskstream.consumer.state.minutes import MAX_WINDOWS, add_saturating, advance_minutes, complete_minutes
 from taskstream.consumer.state.rates import update_growth, update_rates
@@ -34,6 +36,7 @@ SIGNAL_RESET = int(Signal.RESET)
 def fold_events(
     rows: Rows,
     slots: Ints,
+    event_ids: Ints,
     received_at: Ints,
     progress: Ints,
     replicatesize: Ints,
@@ -44,21 +47,26 @@ def fold_events(
     accepted: npt.NDArray[np.bool_],
     windows: npt.NDArray[np.void],
     signals: npt.NDArray[np.void],
-) -> tuple[int, int, int]:
+) -> tuple[int, int, int, int]:
     """Fold the events from index `begin` on into their rows; stop early when an output could run full.
 
-    slots, received_at (us), progress, replicatesize, totalsize: [events]. eta_part: the part of the remaining time by
-    which an ETA must move to be signalled. accepted: [events], set where the report is now the series' latest.
-    windows, signals: [WINDOW] and [SIGNAL], written from their start.
-    Returns the index of the first event not folded, and the numbers of windows and of signals written.
+    slots, event_ids (see `hash_event_ids`), received_at (us), progress, replicatesize, totalsize: [events].
+    eta_part: the part of the remaining time by which an ETA must move to be signalled. accepted: [events], set where
+    the report is now the series' latest. windows, signals: [WINDOW] and [SIGNAL], written from their start.
+    Returns the index of the first event not folded, and the numbers of windows written, of signals written and of
+    duplicates.
     """
     window_count = 0
     signal_count = 0
+    duplicates = 0
     for index in range(begin, slots.shape[0]):
         if window_count + MAX_WINDOWS > windows.shape[0] or signal_count + MAX_SIGNALS > signals.shape[0]:
-            return index, window_count, signal_count
+            return index, window_count, signal_count, duplicates
         slot = slots[index]
         row = rows[slot]
+        if is_duplicate(row["event_ids"], event_ids[index]):
+            duplicates += 1
+            continue
         now_us = received_at[index]
         new_bytes = replicatesize[index]
         row["reports"] += 1
@@ -122,7 +130,7 @@ def fold_events(
             )
         signal_count = update_health(rows, slot, bucket_us, signals, signal_count)
         signal_count = signal_moved_eta(rows, slot, closed_minutes, bucket_us, eta_part, signals, signal_count)
-    return slots.shape[0], window_count, signal_count
+    return slots.shape[0], window_count, signal_count, duplicates
 
 
 @compiled

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 MINUTES: Final = 30
 """How many closed minutes a row keeps; a minute is one bucket, of whatever width."""
+EVENT_IDS: Final = 16
+"""How many event ids a row keeps, to recognise an event that comes again."""
 NONE: Final = -1
 """Stands for null in the integer columns that may be null (times, remain_time, need_migration_test)."""
 
@@ -135,10 +137,12 @@ ROW: Final[np.dtype[Any]] = np.dtype(
         ("eta_high_s", np.float64),
         *((gauge, np.float64) for gauge in GAUGES),
         ("minute_bytes", np.int64, (MINUTES,)),
+        ("event_ids", np.int64, (EVENT_IDS,)),
     ],
     align=True,
 )
-"""Times are microseconds since 1970, rates bytes per second; null is NaN in floats. `minute_bytes` is oldest first."""
+"""Times are microseconds since 1970, rates bytes per second; null is NaN in floats. `minute_bytes` is oldest first.
+`event_ids` are hashes, see `event_ids`, the newest last; 0 where there are fewer."""
 
 WINDOW: Final[np.dtype[Any]] = np.dtype(
     [

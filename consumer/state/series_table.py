@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taskstream.consumer.state.event_ids import NO_ID, hash_event_ids
 from taskstream.consumer.state.fold import fold_events
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
@@ -27,9 +28,8 @@ Objects = npt.NDArray[np.object_]
 
 _LATEST = [*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time"]
 """The fields that are copied into the row unchanged."""
-EVENT_COLUMNS = frozenset(
-    {"project_id", "task_id", "subtask_name", "received_at", "progress", "replicatesize", "totalsize", *_LATEST}
-)
+_SERIES = ("project_id", "task_id", "subtask_name")
+EVENT_COLUMNS = frozenset({"event_id", *_SERIES, "received_at", "progress", "replicatesize", "totalsize", *_LATEST})
 """The fields of ProgressReported that the fold reads. A reader need not decode the others."""
 _SPARE = 64
 
@@ -60,6 +60,8 @@ class Folded:
     signals: npt.NDArray[np.void]
     refused: Ints
     """The indices of the events that were not folded: their task is new, and its project is at its limit of tasks."""
+    duplicates: int = 0
+    """How many of its events had been folded before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,9 @@ class SeriesTable:
             codes, slots = (np.cumsum(located) - 1)[codes[kept]], slots[located]
         self.save(slots)
         accepted = np.zeros(batch.num_rows, np.bool_)
-        windows, signals = self._fold_slots(slots[codes], batch, accepted)
+        windows, signals, duplicates = self._fold_slots(slots[codes], batch, accepted)
         self._copy_latest(codes, slots, batch, accepted)
-        return Folded(windows, signals, refused)
+        return Folded(windows, signals, refused, duplicates)
 
     def refuses(self, key: str, partition: int) -> bool:
         """Whether a new series of this key would be refused, because its project is at its limit of tasks."""
@@ -215,7 +217,7 @@ class SeriesTable:
 
     def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
         """For each event the code of its series within the batch, and for each code its slot; NONE if it is refused."""
-        parts = (batch.column("project_id"), batch.column("task_id"), batch.column("subtask_name"))
+        parts = (batch.column(name) for name in _SERIES)
         encoded = pc.dictionary_encode(pc.binary_join_element_wise(*parts, "/"))
         codes = np.asarray(encoded.indices).astype(np.int64)
         keys = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
@@ -284,18 +286,20 @@ class SeriesTable:
         self._changed_at = _longer(self._changed_at, more)
         self._written_at = _longer(self._written_at, more)
 
-    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
-        """The closed windows [WINDOW] and the signals [SIGNAL]."""
+    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> tuple[Any, Any, int]:
+        """The closed windows [WINDOW], the signals [SIGNAL], and how many events were duplicates."""
         room = batch.num_rows + MAX_WINDOWS
         windows, signals = np.zeros(room, WINDOW), np.zeros(room + MAX_SIGNALS, SIGNAL)
         all_windows, all_signals = [], []
         columns = (_integers(batch.column(name)) for name in ("received_at", "progress", "replicatesize", "totalsize"))
         received_at, progress, replicatesize, totalsize = columns
-        begin = 0
+        event_ids = _hashes_of(batch.column("event_id"))
+        begin = duplicates = 0
         while begin < batch.num_rows:
-            begin, window_count, signal_count = fold_events(
+            begin, window_count, signal_count, repeated = fold_events(
                 self.rows,
                 slots,
+                event_ids,
                 received_at,
                 progress,
                 replicatesize,
@@ -309,7 +313,9 @@ class SeriesTable:
             )
             all_windows.append(windows[:window_count].copy())
             all_signals.append(signals[:signal_count].copy())
-        return np.concatenate([np.zeros(0, WINDOW), *all_windows]), np.concatenate([np.zeros(0, SIGNAL), *all_signals])
+            duplicates += repeated
+        nothing = np.zeros(0, WINDOW), np.zeros(0, SIGNAL)
+        return np.concatenate([nothing[0], *all_windows]), np.concatenate([nothing[1], *all_signals]), duplicates
 
     def _copy_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
         """Copy the other fields of each series' last accepted report into its row, unchanged."""
@@ -340,6 +346,16 @@ def _longer(array: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
     longer = make(array.shape[0] + more, array.dtype)
     longer[: array.shape[0]] = array
     return longer
+
+
+def _hashes_of(event_ids: pa.Array) -> Ints:
+    """[events] The hash of each event id; NO_ID for an empty one and for null."""
+    hashes: Ints = np.full(len(event_ids), NO_ID, np.int64)
+    _, offsets, data = event_ids.buffers()
+    if data is not None:
+        bounds = np.frombuffer(offsets, np.int32)[event_ids.offset : event_ids.offset + len(event_ids) + 1]
+        hash_event_ids(np.frombuffer(data, np.uint8), bounds, hashes)
+    return hashes
 
 
 def _integers(array: Any) -> Ints:

@@ -1,6 +1,6 @@
-"""Decides which series are silent: no report for longer than the quiet limit, by the clock that is passed in.
+"""Decides which series are silent, and which have expired: no report for too long, by the clock that is passed in.
 
-The fold does not decide it. A series that is marked as silent stays so until its next accepted report.
+The fold decides neither. A series that is marked as silent stays so until its next accepted report.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def is_overdue(rows: Rows, slots: Ints, now_us: int | Ints, bucket_us: int) -> n
     """
     quiet_us = now_us - rows["last_seen"][slots]
     return quiet_us / US_PER_S > quiet_limits_s(rows["quiet_limit_s"][slots], bucket_us)
+
+
+def expired(rows: Rows, now_us: int, keep_s: float) -> Ints:
+    """The slots whose last report is more than `keep_s` ago, so that the table need not hold them."""
+    return np.flatnonzero(rows["live"] & (now_us - rows["last_seen"] > keep_s * US_PER_S))
 
 
 def mark_silent(

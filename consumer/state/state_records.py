@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.series import MINUTES, NONE, ROW, EtaReason, Health, Rows, Signal, Trend
+from taskstream.consumer.state.series import EVENT_IDS, MINUTES, NONE, ROW, EtaReason, Health, Rows, Signal, Trend
 from taskstream.consumer.state.series_table import SeriesTable, identity
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import Column, columns_of
@@ -24,7 +24,7 @@ _MAX_INT = 2**31 - 1
 """The most that `minutes` of a RateWindow can hold: a gap of 4,000 years, or of a month with buckets of 1 ms."""
 
 
-_COMPUTED = frozenset({"trend", "health", "eta_reason", "minute_bytes"})
+_COMPUTED = frozenset({"trend", "health", "eta_reason", "minute_bytes", "event_ids"})
 _COUNTS = frozenset({"report_gaps", "advance_gaps", "eta_late_minutes", "eta_early_minutes"})
 """Columns that are 0 where a record of an older schema has none."""
 
@@ -38,7 +38,8 @@ def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
     computed["trend"] = _names_of(Trend, rows["trend"])
     computed["health"] = _names_of(Health, rows["health"])
     computed["eta_reason"] = _reasons_of(rows["eta_reason"])
-    computed["minute_bytes"] = _minutes(rows, table.settings.bucket_us)
+    computed["minute_bytes"] = _newest_items(rows["minute_bytes"], held_minutes(rows, table.settings.bucket_us))
+    computed["event_ids"] = _newest_items(rows["event_ids"], np.count_nonzero(rows["event_ids"], axis=1))
     return _batch(_STATE, rows, computed)
 
 
@@ -79,12 +80,8 @@ def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
     rows["trend"] = _values_of(Trend, batch.column("trend"))
     rows["health"] = _values_of(Health, batch.column("health"))
     rows["eta_reason"] = _values_of(EtaReason, batch.column("eta_reason").fill_null(EtaReason.NONE.name))
-    ring = batch.column("minute_bytes")
-    items, lengths = np.asarray(ring.flatten()), np.diff(np.asarray(ring.offsets))
-    ends = np.cumsum(lengths)
-    row_numbers = np.repeat(np.arange(batch.num_rows), lengths)
-    columns = np.arange(items.shape[0]) - np.repeat(ends - MINUTES, lengths)
-    rows["minute_bytes"][row_numbers, columns] = items
+    for name, room in (("minute_bytes", MINUTES), ("event_ids", EVENT_IDS)):
+        _put_newest(batch.column(name), rows[name], room)
     return rows
 
 
@@ -126,12 +123,22 @@ def _column(values: npt.NDArray[np.generic], column: Column) -> pa.Array:
     return pa.array(values, column.arrow, mask=mask)
 
 
-def _minutes(rows: Rows, bucket_us: int) -> pa.Array:
-    lengths = held_minutes(rows, bucket_us)
-    offsets = np.zeros(rows.shape[0] + 1, np.int32)
+def _newest_items(items: Ints, lengths: Ints) -> pa.Array:
+    """The last lengths[row] items of each row. items: [rows, room]."""
+    offsets = np.zeros(items.shape[0] + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    closed = np.arange(MINUTES)[None, :] >= MINUTES - lengths[:, None]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows["minute_bytes"][closed]))
+    room = items.shape[1]
+    held = np.arange(room)[None, :] >= room - lengths[:, None]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(items[held]))
+
+
+def _put_newest(lists: pa.Array, rows: Ints, room: int) -> None:
+    """Write each list right-aligned into its row of `rows`, [lists, room]; no list has more than `room` items."""
+    items, lengths = np.asarray(lists.flatten()), np.diff(np.asarray(lists.offsets))
+    ends = np.cumsum(lengths)
+    row_numbers = np.repeat(np.arange(len(lists)), lengths)
+    columns = np.arange(items.shape[0]) - np.repeat(ends - room, lengths)
+    rows[row_numbers, columns] = items
 
 
 def _names_of(kind: type[Trend | Health | Signal], values: npt.NDArray[np.int8]) -> pa.Array:

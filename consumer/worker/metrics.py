@@ -26,6 +26,7 @@ class WorkerMetrics:
         self._events = Counter("events", "Events read from the progress topic.", **metric)
         self._rejected = Counter("rejected", "Records that could not be read.", **metric)
         self._refused = Counter("refused", "Reports of new tasks beyond the limit of their project.", **metric)
+        self._duplicates = Counter("duplicates", "Events that their series had counted already.", **metric)
         self._batch = Histogram("batch_events", "Events in one batch.", buckets=_SIZES, **metric)
         self._rows = Counter("rows", "Rows published to the state topic.", **metric)
         self._commit = Histogram(
@@ -47,11 +48,12 @@ class WorkerMetrics:
         self._newest_us: dict[int, int] = {}
         self._reported: set[int] = set()
 
-    def folded(self, events: int, rejected: int, refused: int, newest_us: Mapping[int, int]) -> None:
+    def folded(self, events: int, rejected: int, refused: int, duplicates: int, newest_us: Mapping[int, int]) -> None:
         """A batch was folded; `newest_us` is the time of receipt of its last event, by partition."""
         self._events.inc(events)
         self._rejected.inc(rejected)
         self._refused.inc(refused)
+        self._duplicates.inc(duplicates)
         self._batch.observe(events)
         self._newest_us.update(newest_us)
 

@@ -143,7 +143,8 @@ class UnitOfWork:
         for each in rejected:
             self._output.add_reject(batch.messages[each.index], each)
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
-        self._metrics.folded(len(batch.values), len(decoded.rejected), folded.refused.size, newest_us)
+        counts = len(batch.values), len(decoded.rejected), folded.refused.size, folded.duplicates
+        self._metrics.folded(*counts, newest_us)
 
     def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
         """Mark these series as silent since their last report, and publish a signal each.

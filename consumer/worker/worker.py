@@ -18,8 +18,8 @@ import structlog
 from taskstream.consumer.errors import OffsetsGone, TooManyRejected
 from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
-from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series import Health
+from taskstream.consumer.state.silence import expired
 from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
 from taskstream.consumer.worker.metrics import WorkerMetrics

@@ -12,13 +12,21 @@ from typing import Final, NamedTuple
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.body_encoding import decoded_body
 from taskstream.producer.admission.counts import EdgeCounts
+from taskstream.producer.admission.idempotency_keys import IdempotencyKeys
 from taskstream.producer.admission.limits import Limits
 from taskstream.producer.admission.live_tasks import LiveTasks
 from taskstream.producer.admission.quota import BYTES_PER_REPORT, Quotas, quota_cost
 from taskstream.producer.admission.readiness import Readiness
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
 from taskstream.producer.errors import NotAcked, RecordTooLarge
-from taskstream.schemas.http.api_error import THROTTLED, TOO_LARGE, TOO_MANY_TASKS, UNAVAILABLE, ApiError
+from taskstream.schemas.http.api_error import (
+    KEY_REUSED,
+    THROTTLED,
+    TOO_LARGE,
+    TOO_MANY_TASKS,
+    UNAVAILABLE,
+    ApiError,
+)
 from taskstream.schemas.http.caller import TOKEN_CHARS, Caller, Role, identify_caller
 from taskstream.schemas.http.request import CLOSE, HttpRequest
 
@@ -58,6 +66,7 @@ class Admission:
         self._tasks = LiveTasks(limits.tasks_per_project)
         self._unverified = 0
         """Bodies beyond UNAUTHENTICATED_BYTES that are being read."""
+        self._keys = IdempotencyKeys()
         self._clock_s = clock_s
         self.counts = counts
 
@@ -132,6 +141,20 @@ class Admission:
         if wait_s:
             detail = f"project {project_id} may send {self._limits.reports_per_s:g} reports per second"
             raise ApiError(THROTTLED, detail, retry_after_s=wait_s)
+
+    def require_same_report(self, project_id: str, event_id: str, report: bytes) -> None:
+        """Return when the idempotency key of this event came with no other report, as far as this process remembers.
+
+        report: the report's fields as the event holds them.
+
+        Raises:
+            ApiError: KEY_REUSED.
+        """
+        if not self._keys.names(project_id, event_id, report, self._clock_s()):
+            detail = (
+                "this idempotency key came with another report of the task before; give each report a key of its own"
+            )
+            raise ApiError(KEY_REUSED, detail)
 
     def charged_refusal(self, project_id: str, refusal: ApiError, reports: int = 1) -> ApiError:
         """The error of refused reports, which count as reports: THROTTLED when the project has exhausted its quota."""

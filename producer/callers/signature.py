@@ -14,7 +14,7 @@ import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskstream.producer.callers.signature_uses import SignatureUses
 from taskstream.producer.callers.token_file import project_id, roles
@@ -27,8 +27,7 @@ from taskstream.schemas.http.request import HttpRequest
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 SKEW_S: Final = 900.0
 """How far the caller's clock may be off, and so how long an intercepted signature can be replayed. `SignatureUses`
-bounds the number of replays, and each replay yields the same event, see `signed_key`."""
-_KEY_HEADERS: Final = frozenset({"idempotency-key", "x-request-id"})
+bounds the number of replays, and each replay yields the same event, see `RequestSignature`."""
 _READ_METHODS: Final = frozenset({"GET", "HEAD"})
 _FORM: Final = re.compile(r"SDK-HMAC-SHA256 Access=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{64})")
 
@@ -107,15 +106,24 @@ class SignatureKeys:
             )
 
 
-def signed_key(headers: Mapping[str, str]) -> str | None:
-    """The idempotency key of a signed request: its signature, so that a replayed request yields the same event.
+class RequestSignature(NamedTuple):
+    """The signature of a request: a replayed request has the same one."""
 
-    None when the request is not signed, or when its signature covers an idempotency key of its own.
-    """
+    names: list[str]
+    """The headers that it covers, in lower case. Any other header may have been added by somebody else."""
+    digest: str
+    """64 hexadecimal digits."""
+
+    @property
+    def key(self) -> str:
+        """What identifies the request, in the place of an idempotency key; a caller's own key has no space."""
+        return f"signature {self.digest}"
+
+
+def request_signature(headers: Mapping[str, str]) -> RequestSignature | None:
+    """The signature that the request carries; None when it is not signed. It is not checked here."""
     matched = _FORM.fullmatch(headers.get("authorization", ""))
-    if matched is None or not _KEY_HEADERS.isdisjoint(matched[2].split(";")):
-        return None
-    return f"signature {matched[3]}"  # a caller's own key has no space
+    return RequestSignature(matched[2].split(";"), matched[3]) if matched is not None else None
 
 
 def sign(request: HttpRequest, body: bytes, signed_headers: list[str], secret: bytes) -> str:

@@ -109,7 +109,7 @@ class ProgressClient:
     ) -> Acknowledgement:
         """Send a report and wait until the edge has recorded it.
 
-        Every retry sends the same event id as Idempotency-Key, so the edge records the report once. `event_id`
+        Every retry sends the same event id as Idempotency-Key, so workers count it once. `event_id`
         defaults to a new UUID; pass the previous one to resume a report whose deadline has passed. `deadline_s`
         defaults to the policy's. `pause` is called before each retry with the wait in seconds; it waits, and returns
         False to give up.

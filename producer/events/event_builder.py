@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 import uuid
 from typing import Any, Final, NamedTuple
 
-from taskstream.producer.events.progress_encoder import ProgressEncoder
+from taskstream.producer.events.progress_encoder import ProgressEncoder, report_offset
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import task_key
@@ -31,6 +32,8 @@ class Receipt(NamedTuple):  # made once per request: a tuple costs a third of a 
     """Microseconds since 1970 UTC."""
     traceparent: bytes | None = None
     """The caller's W3C trace context, unchanged."""
+    has_key: bool = False
+    """Whether an idempotency key of the caller made the event id."""
 
 
 class Event(NamedTuple):
@@ -88,6 +91,12 @@ def event_fields(report: ProgressReport, receipt: Receipt) -> dict[str, Any]:
     }
 
 
+def encoded_report(event: Event, receipt: Receipt) -> bytes:
+    """The report's own fields as the event holds them: equal for equal reports, whenever they are received."""
+    at = report_offset(receipt.event_id, receipt.project_id, receipt.task_id, receipt.received_at_us)
+    return event.value[at:]
+
+
 def new_event_id(received_at_us: int) -> str:
     """A new UUID of version 7 (RFC 9562, 5.7), so that event ids sort by time of receipt."""
     millis, micros = divmod(received_at_us, 1000)
@@ -99,3 +108,14 @@ def new_event_id(received_at_us: int) -> str:
 def idempotent_event_id(project_id: str, task_id: str, idempotency_key: str) -> str:
     """The event id for an Idempotency-Key: a UUID of version 5 of project, task and key, equal for every retry."""
     return str(uuid.uuid5(_EVENT_NAMESPACE, f"{project_id}\0{task_id}\0{idempotency_key}"))
+
+
+def resent_event_id(project_id: str, task_id: str, request_id: str, body: bytes) -> str:
+    """The event id for an X-Request-Id: a UUID of version 5 of project, task, request id and body.
+
+    A caller may send the same request id with many reports, so the id alone does not name a report.
+    """
+    name = f"{project_id}\0{task_id}\0{request_id}\0".encode() + body
+    return str(
+        uuid.UUID(bytes=hashlib.sha1(_EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16], version=5)
+    )

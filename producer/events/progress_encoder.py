@@ -69,6 +69,12 @@ class ProgressEncoder:
         return b"".join(parts)
 
 
+def report_offset(event_id: str, project_id: str, task_id: str, received_at_us: int) -> int:
+    """Where the report's own fields begin in the Kafka value of its event: what precedes them is the edge's."""
+    parts = (_string(event_id), _string(project_id), _string(task_id), _long(received_at_us))
+    return wire_format.HEADER_SIZE + sum(map(len, parts))
+
+
 def _string(text: str) -> bytes:
     encoded = text.encode()
     return _long(len(encoded)) + encoded

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
@@ -21,11 +22,12 @@ from taskstream.producer.admission.admission import TASKS_RETRY_AFTER_S, Admissi
 from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.admission.quota import quota_cost
-from taskstream.producer.callers.signature import signed_key
+from taskstream.producer.callers.signature import request_signature
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
     EventBuilder,
     Receipt,
+    encoded_report,
     event_fields,
     idempotent_event_id,
     new_event_id,
@@ -120,6 +122,9 @@ class BatchEndpoint:
         futures = [outcome for outcome, _ in sent if isinstance(outcome, asyncio.Future)]
         if futures:
             await asyncio.wait(futures)
+        refused = [outcome for outcome, _ in sent if isinstance(outcome, ProblemDetails)]
+        if len(refused) == len(sent) and not any(each.kind.retriable for each in refused):
+            raise _all_refused(refused)
         results = [
             {"number": number, **self._result(outcome, event_id, request)}
             for number, (outcome, event_id) in enumerate(sent)
@@ -138,6 +143,8 @@ class BatchEndpoint:
         event = self._event_builder.build(report, receipt)
         try:
             self._admission.admit_task(project_id, event.key)
+            if receipt.has_key:
+                self._admission.require_same_report(project_id, receipt.event_id, encoded_report(event, receipt))
             return self._acks.send(event), receipt.event_id
         except ApiError as error:
             return error.problem, ""
@@ -147,10 +154,13 @@ class BatchEndpoint:
     def _receipt(self, report: RelayedReport, project_id: str, number: int, request: HttpRequest) -> Receipt:
         received_at_us = now_us()
         key = report.idempotency_key
-        if key is None and (signed := signed_key(request.headers)) is not None:
-            key = f"{signed} {number}"
-        event_id = idempotent_event_id(project_id, report.task_id, key) if key else new_event_id(received_at_us)
-        return Receipt(project_id, report.task_id, event_id, received_at_us, traceparent(request))
+        if key is not None:
+            event_id = idempotent_event_id(project_id, report.task_id, key)
+        elif (signed := request_signature(request.headers)) is not None:
+            event_id = idempotent_event_id(project_id, report.task_id, f"{signed.key} {number}")
+        else:
+            event_id = new_event_id(received_at_us)
+        return Receipt(project_id, report.task_id, event_id, received_at_us, traceparent(request), key is not None)
 
     def _result(
         self, outcome: asyncio.Future[Ack] | ProblemDetails, event_id: str, request: HttpRequest
@@ -222,7 +232,7 @@ def _parse(element: Any) -> ParsedReport:
     return report
 
 
-def _all_refused(parsed: list[ParsedReport]) -> ApiError:
+def _all_refused(parsed: Sequence[ParsedReport]) -> ApiError:
     """The error of a batch without a valid report; it names the invalid fields of the first 20 reports."""
     refused = [(number, report) for number, report in enumerate(parsed) if isinstance(report, ProblemDetails)]
     fields = tuple(
@@ -231,7 +241,7 @@ def _all_refused(parsed: list[ParsedReport]) -> ApiError:
         for each in problem.fields
     )
     number, first = refused[0]
-    return ApiError(first.kind, f"no report of the batch is valid; number {number}: {first.detail}", fields=fields)
+    return ApiError(first.kind, f"no report of the batch is accepted; number {number}: {first.detail}", fields=fields)
 
 
 def _problem_document(problem: ProblemDetails, request: HttpRequest) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class ExpressReport:
         lane = self._lane
         self._responder = responder
         try:
-            event = lane.progress.event(self._request, self._segment, self._project_id, body)[2]
+            _, receipt, event = lane.progress.event(self._request, self._segment, self._project_id, body)
         except ApiError as error:
             self._refuse(lane.admission.charged_refusal(self._project_id, error, quota_cost(1, len(body))))
             return
@@ -85,6 +85,8 @@ class ExpressReport:
             self._event_id = event.headers[0][1]  # type: ignore[assignment] # ce_id, in bytes
             lane.admission.admit(self._project_id, len(body))
             lane.admission.admit_task(self._project_id, event.key)
+            if receipt.has_key:
+                lane.progress.require_same_report(receipt, event)
             lane.acks.produce(event, self)
         except ApiError as error:
             self._refuse(error)

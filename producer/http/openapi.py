@@ -14,6 +14,7 @@ from taskstream.schemas.http.api_error import (
     FORBIDDEN,
     HEADERS_TOO_LARGE,
     INVALID_FIELD,
+    KEY_REUSED,
     MALFORMED,
     REQUEST_TIMEOUT,
     THROTTLED,
@@ -33,6 +34,7 @@ REPORT_ERRORS: Final = (
     REQUEST_TIMEOUT,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
+    KEY_REUSED,
     THROTTLED,
     TOO_MANY_TASKS,
     HEADERS_TOO_LARGE,
@@ -158,7 +160,8 @@ def _idempotency() -> dict[str, Any]:
     return {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Gives every retry of the report the same event id; X-Request-Id does so as well.",
+        "description": "Gives every retry of the report the same event id. A key that came with another report of the "
+        "task is refused with 422, as far as the edge remembers it.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     }
 

@@ -15,15 +15,17 @@ from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.body_encoding import JSON, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.admission.quota import quota_cost
-from taskstream.producer.callers.signature import signed_key
+from taskstream.producer.callers.signature import request_signature
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
     Event,
     EventBuilder,
     Receipt,
+    encoded_report,
     event_fields,
     idempotent_event_id,
     new_event_id,
+    resent_event_id,
 )
 from taskstream.producer.events.report_validation import ProgressReport, parse_report
 from taskstream.schemas.http.api_error import MALFORMED, ApiError
@@ -88,6 +90,8 @@ class ProgressEndpoint:
             return validation_response(report, receipt, event, request)
         self._admission.admit(project_id, len(body))
         self._admission.admit_task(project_id, event.key)
+        if receipt.has_key:
+            self.require_same_report(receipt, event)
         try:
             ack = await self._acks.send(event)
         except NotAcked as error:
@@ -111,10 +115,17 @@ class ProgressEndpoint:
         report = parse_report(body)
         self._admission.counts.unknown_fields += report.unknown_fields
         received_at_us = self._clock_us()
-        key = idempotency_key(request)
-        event_id = idempotent_event_id(project_id, task_id, key) if key else new_event_id(received_at_us)
-        receipt = Receipt(project_id, task_id, event_id, received_at_us, traceparent(request))
+        event_id, has_key = _event_id(request, project_id, task_id, body, received_at_us)
+        receipt = Receipt(project_id, task_id, event_id, received_at_us, traceparent(request), has_key)
         return report, receipt, self._event_builder.build(report, receipt)
+
+    def require_same_report(self, receipt: Receipt, event: Event) -> None:
+        """Return when the receipt's idempotency key came with no other report.
+
+        Raises:
+            ApiError: KEY_REUSED.
+        """
+        self._admission.require_same_report(receipt.project_id, receipt.event_id, encoded_report(event, receipt))
 
 
 def wants_validation(query: bytes) -> bool:
@@ -142,23 +153,31 @@ def validation_response(report: ProgressReport, receipt: Receipt, event: Event, 
     return content_response(request.request_id, json.dumps(document).encode())
 
 
-def idempotency_key(request: HttpRequest) -> str | None:
-    """What identifies a retried report: Idempotency-Key, else the caller's own X-Request-Id, else None.
+def _event_id(
+    request: HttpRequest, project_id: str, task_id: str, body: bytes, received_at_us: int
+) -> tuple[str, bool]:
+    """The event id of a report, and whether an Idempotency-Key made it.
 
-    In a signed request only a signed header counts, and without one the signature itself: see `signed_key`.
+    A retry has the same id: that of the Idempotency-Key, else of the caller's own X-Request-Id and the body, else of
+    the request's signature. In a signed request a header counts only if the signature covers it. Without all of these
+    the id is new.
 
     Raises:
         ApiError: MALFORMED, when Idempotency-Key is not valid.
     """
     raw = request.headers.raw
-    if b"authorization" in raw and (signed := signed_key(request.headers)) is not None:
-        return signed
+    signed = request_signature(request.headers) if b"authorization" in raw else None
     key = raw.get(b"idempotency-key")
-    if key is None:
-        return request.given_request_id
-    if not _KEY.fullmatch(key):
-        raise ApiError(MALFORMED, "Idempotency-Key must be 1 to 255 visible ASCII characters without spaces")
-    return key.decode("ascii")
+    if key is not None and (signed is None or "idempotency-key" in signed.names):
+        if not _KEY.fullmatch(key):
+            raise ApiError(MALFORMED, "Idempotency-Key must be 1 to 255 visible ASCII characters without spaces")
+        return idempotent_event_id(project_id, task_id, key.decode("ascii")), True
+    request_id = request.given_request_id
+    if request_id is not None and (signed is None or "x-request-id" in signed.names):
+        return resent_event_id(project_id, task_id, request_id, body), False
+    if signed is not None:
+        return idempotent_event_id(project_id, task_id, signed.key), False
+    return new_event_id(received_at_us), False
 
 
 def traceparent(request: HttpRequest) -> bytes | None:

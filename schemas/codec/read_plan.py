@@ -48,6 +48,8 @@ class Column:
     kind: int
     nullable: bool
     arrow: pa.DataType
+    is_optional: bool
+    """Whether a writer's schema may lack it: its rows are null then, or empty arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +98,20 @@ def plan_for(ids: SchemaIds, schema_id: int, name: str, columns: tuple[Column, .
 
 
 def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
-    """The plan that decodes records of `written` into `columns`. A column that `written` lacks is null in every row.
+    """The plan that decodes records of `written` into `columns`. A column that `written` lacks is null or empty.
 
-    The rules are those of Avro's schema resolution, without default values other than null:
+    The rules are those of Avro's schema resolution, without default values other than null and the empty array:
     https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
 
     Raises:
-        Unresolvable: a column that is not nullable is missing in `written`, or a type cannot be promoted.
+        Unresolvable: a column that is not optional is missing in `written`, or a type cannot be promoted.
     """
     indexes = {column.name: index for index, column in enumerate(columns)}
     fields = [_column(written, each, reading=True) for each in written.definition["fields"]]
     branches = [_null_branch(each["type"]) for each in written.definition["fields"]]
     names = {each.name for each in fields}
     for column in columns:
-        if column.name not in names and not column.nullable:
+        if column.name not in names and not column.is_optional:
             raise Unresolvable(f"{written.title} (as written) has no field {column.name}, which has no default")
     for each in fields:
         if each.name in indexes:
@@ -154,7 +156,8 @@ def _column(schema: Schema, field: dict[str, Any], *, reading: bool = False) -> 
     if kind == FLOAT and not reading:
         raise Unresolvable(f"{schema.title}: {field['name']} is a float: declare it as double")
     timestamp = kind == LONG and logical == "timestamp-micros"
-    return Column(field["name"], kind, nullable, pa.timestamp("us", "UTC") if timestamp else _ARROW[kind])
+    arrow = pa.timestamp("us", "UTC") if timestamp else _ARROW[kind]
+    return Column(field["name"], kind, nullable, arrow, nullable or (kind == LONGS and field.get("default") == []))
 
 
 def _null_branch(avro_type: Any) -> int:

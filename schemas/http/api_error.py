@@ -29,6 +29,7 @@ METHOD_NOT_ALLOWED = ErrorKind(405, "TASKSTREAM.0405", "The resource does not su
 REQUEST_TIMEOUT = ErrorKind(408, "TASKSTREAM.0408", "The request did not arrive in time", retriable=True)
 TOO_LARGE = ErrorKind(413, "TASKSTREAM.0413", "The body is too large")
 UNSUPPORTED_MEDIA = ErrorKind(415, "TASKSTREAM.0415", "The type or encoding of the body is not supported")
+KEY_REUSED = ErrorKind(422, "TASKSTREAM.0422", "The idempotency key was used for another report")
 THROTTLED = ErrorKind(429, "APIGW.0308", "Too many requests", retriable=True)
 TOO_MANY_TASKS = ErrorKind(429, "TASKSTREAM.0429", "The project has too many live tasks", retriable=True)
 HEADERS_TOO_LARGE = ErrorKind(431, "TASKSTREAM.0431", "The headers are too large")

@@ -38,7 +38,7 @@ def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
         series = series_key(record["project_id"], record["task_id"], record["subtask_name"])
         homes[series] = message.partition()
         numbers = (record[name] for name in ("received_at", "progress", "replicatesize", "totalsize"))
-        oracle.fold(Event(series, *numbers, record))
+        oracle.fold(Event(series, *numbers, record, record["event_id"]))
     return homes
 
 

@@ -27,7 +27,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("tests/consumer/state")
-FILES = [f"consumer/state/{name}.py" for name in ("fold", "minutes", "rates", "trend", "eta", "silence", "expiry")]
+FILES = [f"consumer/state/{name}.py" for name in ("fold", "minutes", "rates", "trend", "eta", "silence", "event_ids")]
 TESTS = [
     str(STATE / f"test_{name}.py")
     for name in (

@@ -20,6 +20,7 @@ RELEASED = {
     "RateWindow.v1": (4, "74059ee71ed3cb581ce6bfc7f58ec1e35b36582a7f958f03f9dd9a0aef1ccea2"),
     "SeriesState.v1": (3, "ce578992299a717e5070f0ad885cb838767876800279a83de566209676240269"),
     "SeriesState.v2": (6, "e0fc05cde0fa81f5de7e00898fcf7eecbc6bad4a171c4957493029b789e29fe0"),
+    "SeriesState.v3": (7, "acc7265373c20126eff215ecabe34fb39fab9a1204291030280424bab8971a61"),
     "SignalRaised.v1": (5, "53639723fec3e1096a733dccfe02e88ef386957583075511f9ea42bcfa3a58c4"),
 }
 """Id and sha256 of each released file. A line may be added and never changed: a new version is a new file."""
@@ -83,7 +84,7 @@ def test_the_error_for_an_unknown_title_lists_the_known_ones():
 
 
 def test_the_error_for_an_unknown_id_lists_the_known_ones():
-    with pytest.raises(UnknownSchema, match=r"no schema has id 99; .*1, 2, 3, 4, 5, 6"):
+    with pytest.raises(UnknownSchema, match=r"no schema has id 99; .*1, 2, 3, 4, 5, 6, 7"):
         TableIds().schema_of(99)
 
 

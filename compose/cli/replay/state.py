@@ -32,9 +32,8 @@ from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
 from taskstream.consumer.replay.comparison import BATCH
 from taskstream.consumer.replay.refold import EventFold
-from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.state.silence import mark_silent, silent
+from taskstream.consumer.state.silence import expired, mark_silent, silent
 from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics

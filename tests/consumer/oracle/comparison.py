@@ -20,6 +20,7 @@ from taskstream.consumer.state.silence import mark_silent, silent
 from taskstream.consumer.state.state_records import held_minutes
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
+from tests.consumer.oracle.murmur import murmur_hash
 from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_rates import Gaps
 from tests.consumer.oracle.oracle_series import Event, Series
@@ -40,7 +41,8 @@ _MAY_BE_NONE = {"eta", "eta_before", "eta_told", "eta_told_at", "silent_since", 
 _OTHER_FIELDS = (*GAUGES, "remain_time", "need_migration_test", "process_trace", "agent_time")
 
 
-_PARTS = {"other", "report_gaps", "advance_gaps"}
+_LISTS = {"minute_bytes", "event_ids"}
+_PARTS = {"other", "report_gaps", "advance_gaps", "event_ids"}
 """The attributes of a `Series` that are not a column by their name."""
 
 
@@ -62,6 +64,7 @@ class RecordedTable:
         self.table = table
         self.windows: Records = defaultdict(list)
         self.signals: Records = defaultdict(list)
+        self.duplicates = 0
 
     def fold(self, events: Sequence[Event], splits: Iterable[int] = ()) -> RecordedTable:
         """Fold the events in batches that begin at these indices."""
@@ -70,6 +73,7 @@ class RecordedTable:
             folded = self.table.fold(batch_of(events[begin:end]), partitions_of(events[begin:end]))
             _append(self.table, folded.windows, self.windows)
             _append(self.table, folded.signals, self.signals)
+            self.duplicates += folded.duplicates
         return self
 
     def mark_silent(self, now_us: int) -> list[str]:
@@ -85,10 +89,11 @@ def rows_of(table: SeriesTable) -> dict[str, dict[str, Any]]:
     held = held_minutes(table.rows[slots], table.settings.bucket_us)
     found = {}
     for slot, minutes in zip(slots.tolist(), held.tolist(), strict=True):
-        row = {name: _word(name, table.rows[slot][name]) for name in ROW.names or () if name != "minute_bytes"}
+        row = {name: _word(name, table.rows[slot][name]) for name in ROW.names or () if name not in _LISTS}
         ring = table.rows[slot]["minute_bytes"].tolist()
         assert not any(ring[: 30 - minutes])
         row["minute_bytes"] = ring[30 - minutes :]
+        row["event_ids"] = [each for each in table.rows[slot]["event_ids"].tolist() if each]
         row |= {"process_trace": table.traces[slot], "agent_time": table.agent_times[slot]}
         found[table.keys[slot]] = row
     return found
@@ -151,6 +156,7 @@ def _expected_row(key: str, series: Series) -> dict[str, Any]:
     row |= _gap_columns("report", series.report_gaps) | _gap_columns("advance", series.advance_gaps)
     row["typical_gap_s"], row["quiet_limit_s"] = row.pop("report_gap_s"), row.pop("report_limit_s")
     row["stall_limit_s"] = row.pop("advance_limit_s")
+    row["event_ids"] = [murmur_hash(each.encode()) for each in series.event_ids]
     row |= {name: _bits(series.other.get(name)) for name in _OTHER_FIELDS}
     return row | {"live": True, "partition": zlib.crc32(key.encode()) % 12}
 

@@ -31,13 +31,19 @@ class Oracle:
         self.series: dict[str, Series] = {}
         self.windows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.signals: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self.duplicates = 0
 
     def fold(self, event: Event) -> None:
         """Apply one report, in offset order."""
         row = self.series.get(event.series)
         if row is None:
             self._first(event)
+            self._remember(event)
             return
+        if event.event_id in row.event_ids:
+            self.duplicates += 1
+            return
+        self._remember(event)
         row.reports += 1
         fell = event.replicatesize < row.replicatesize
         if fell and not row.held:
@@ -95,6 +101,12 @@ class Oracle:
         )
         self._judge_eta(row)
         self._judge_health(event.series, row)
+
+    def _remember(self, event: Event) -> None:
+        """Keep the newest 16 ids of the events that were folded, whatever the rules made of them."""
+        row = self.series[event.series]
+        if event.event_id:
+            row.event_ids = [*row.event_ids, event.event_id][-16:]
 
     def _advance(self, event: Event, row: Series, moment: int) -> None:
         if event.replicatesize > row.replicatesize or event.progress > row.progress:

@@ -18,6 +18,8 @@ class Event:
     replicatesize: int
     totalsize: int
     other: dict[str, Any] = field(default_factory=dict)
+    event_id: str = ""
+    """An event without an id is never a duplicate."""
 
 
 @dataclass(slots=True)
@@ -68,3 +70,5 @@ class Series:
     eta_reason: str = "TOO_YOUNG"
     eta_late_minutes: int = 0
     eta_early_minutes: int = 0
+    event_ids: list[str] = field(default_factory=list)
+    """The newest event ids that were folded, 16 at most, oldest first."""

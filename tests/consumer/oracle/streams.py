@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -63,7 +64,7 @@ class Agent:
 
     CHAPTERS = (
         *("copy", "drift", "stall", "repeat", "stale", "reset", "regress", "total", "same_instant", "behind"),
-        *("jump_back", "jump_ahead", "done", "extremes", "churn"),
+        *("jump_back", "jump_ahead", "done", "extremes", "churn", "retry"),
     )
 
     def __init__(self, series: str) -> None:
@@ -88,6 +89,7 @@ class Agent:
                 min(facts["done"], LARGEST),
                 facts["total"],
                 _other_fields(dice, len(self.reports)),
+                f"{self.series} {len(self.reports)}" if dice.random() < 0.9 else "",
             )
         )
 
@@ -176,6 +178,13 @@ class Agent:
             self._report(dice, done=(0, 0, LARGEST)[place % 3], total=dice.choice((0, LARGEST)))
         self.done = LARGEST - 10**14 if count % 2 else 0
 
+    def _retry(self, count: int, dice: random.Random) -> None:
+        """Old reports are received again, some of them often, and at once or later."""
+        for _ in range(min(count, 20) if self.reports else 0):
+            self._wait(dice)
+            old = self.reports[-dice.randint(1, min(len(self.reports), 40))]
+            self.reports.append(replace(old, received_at=dice.choice((old.received_at, self.now))))
+
     def _churn(self, count: int, dice: random.Random) -> None:
         """Old and new values in turn."""
         for _ in range(min(count, 10)):
@@ -200,5 +209,6 @@ def _jumbled(fields: list[tuple[int, int, int, int, int]]) -> list[Event]:
     now, events = START, []
     for number, (series, step, percent, done, total) in enumerate(fields):
         now = max(now + step, START - 86_400 * US)
-        events.append(Event(series_name(series), now, percent, done, total, {"process_trace": str(number)}))
+        event_id = ("", "", "a", str(number), str(number))[number % 5]
+        events.append(Event(series_name(series), now, percent, done, total, {"process_trace": str(number)}, event_id))
     return events

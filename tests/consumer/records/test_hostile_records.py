@@ -58,6 +58,7 @@ STATE: dict[str, Any] = {
     "process_trace": "",
     "agent_time": None,
     "minute_bytes": [1] * 30,
+    "event_ids": [-(2**63), *range(1, 16)],
     "trend": "STEADY",
     "health": "OK",
 }
@@ -152,6 +153,9 @@ def test_undecodable_and_impossible_records_are_reported_in_the_order_of_the_bat
         {"minute_bytes": [1] * 31},
         {"minute_bytes": [1] * 100_000},
         {"minute_bytes": [-1]},
+        {"event_ids": [1] * 17},
+        {"event_ids": [1] * 100_000},
+        {"event_ids": [5, 0]},
         {"complete_minutes": 31},
         {"complete_minutes": -1},
         {"progress": 101},

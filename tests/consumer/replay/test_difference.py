@@ -24,9 +24,11 @@ class Event:
     """A record as a consumer gives it."""
 
     def __init__(self, task: str, received_at: int, replicated: int = 0) -> None:
-        record = {"event_id": "e", "project_id": "p", "task_id": task, "received_at": received_at, "progress": 1}
-        record |= {"subtask_name": "S", "replicatesize": replicated, "totalsize": 100, "process_trace": ""}
-        self._value = RecordWriter(IDS, newest("ProgressReported")).write(record | {"agent_time": None})
+        record = {"event_id": f"{received_at} {replicated}", "project_id": "p", "task_id": task, "progress": 1}
+        record |= {"subtask_name": "S", "received_at": received_at, "replicatesize": replicated, "totalsize": 100}
+        self._value = RecordWriter(IDS, newest("ProgressReported")).write(
+            record | {"process_trace": "", "agent_time": None}
+        )
 
     def timestamp(self) -> tuple[int, int]:
         return TIMESTAMP_NOT_AVAILABLE, -1

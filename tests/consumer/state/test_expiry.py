@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskstream.consumer.state.expiry import expired
 from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.silence import expired
 from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, series_name, streams

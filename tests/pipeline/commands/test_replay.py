@@ -311,11 +311,12 @@ def test_rebuild_mends_what_was_spoiled_and_writes_only_that(broker: KafkaClient
     assert committed(broker.bootstrap_servers, pipeline) == EVENTS
 
 
-def test_rebuild_brings_a_state_of_the_version_before_to_the_newest(broker: KafkaClient, pipeline: Topics):
-    """The rows as SeriesState.v1, without what v2 added: a worker reads them, and a rebuild fills in the rest."""
+@pytest.mark.parametrize("title", ["SeriesState.v1", "SeriesState.v2"])
+def test_rebuild_brings_a_state_of_a_version_before_to_the_newest(broker: KafkaClient, pipeline: Topics, title: str):
+    """The rows without what later versions added: a worker reads them, and a rebuild fills in the rest."""
     expected = published(broker, pipeline)
-    reader, writer = RecordReader(IDS, "SeriesState"), RecordWriter(IDS, named("SeriesState.v1"))
-    names = [each["name"] for each in named("SeriesState.v1").definition["fields"]]
+    reader, writer = RecordReader(IDS, "SeriesState"), RecordWriter(IDS, named(title))
+    names = [each["name"] for each in named(title).definition["fields"]]
     newest = {message.key(): message for message in read_all(broker.bootstrap_servers, pipeline.state.name)}
     for message in newest.values():
         row = reader.read(message.value())

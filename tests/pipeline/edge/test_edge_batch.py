@@ -57,6 +57,18 @@ def test_an_idempotency_key_names_the_event_as_the_header_does(edge):
     assert edge.put("t-7", Idempotency_Key="k").headers["X-Event-Id"] == batch
 
 
+def test_a_key_that_came_with_another_report_is_422_in_its_result(edge):
+    once = report("t-8", idempotency_key="reused")
+    answer = post(edge, [once, report("t-8", idempotency_key="reused", progress=43), report("t-8"), once])
+    assert answer.status == 207
+    results = answer.json()
+    assert [result["status"] for result in results] == [200, 422, 200, 200]
+    assert results[1]["error_code"] == "TASKSTREAM.0422"
+    assert results[0]["event_id"] == results[3]["event_id"] != results[2]["event_id"]
+    assert edge.put("t-8", {**REPORT, "progress": 43}, Idempotency_Key="reused").status == 422
+    assert post(edge, [report("t-8", idempotency_key="reused", progress=44)]).status == 422
+
+
 def test_what_is_no_batch_is_400(edge):
     for body in (b"", b"{}", b"[]", b"[1", json.dumps([report("t")] * 51).encode()):
         assert post(edge, body).status == 400

@@ -106,8 +106,8 @@ def test_a_field_that_breaks_its_rule_comes_through_as_our_code(signing_edge):
     assert "from 0 to 100" in refused.value.error_msg
 
 
-def repeated(edge, times=2, slipped_in=None, **headers):
-    """The event's names, when one signed request is sent so often."""
+def signed_request(edge, body, **headers):
+    """A report that the SDK's signer has signed, with these headers."""
     request = SdkRequest(
         method="PUT",
         schema="http",
@@ -115,9 +115,15 @@ def repeated(edge, times=2, slipped_in=None, **headers):
         resource_path="/v3/tasks/task-1/progress",
         header_params={"Content-Type": "application/json", **headers},
         query_params=[],
-        body=json.dumps(REPORT).encode(),
+        body=json.dumps(body).encode(),
     )
     Signer(BasicCredentials(ACCESS, SECRET, "project-7")).sign(request)
+    return request
+
+
+def repeated(edge, times=2, slipped_in=None, **headers):
+    """The event's names, when one signed request is sent so often."""
+    request = signed_request(edge, REPORT, **headers)
     names = set()
     for number in range(times):
         sent = {**request.header_params, **({slipped_in: f"{number}"} if slipped_in else {})}
@@ -140,6 +146,20 @@ def test_a_key_that_is_signed_names_the_event_whenever_it_was_signed(signing_edg
     at = {"X-Sdk-Date": (dt.datetime.now(dt.UTC) - dt.timedelta(seconds=60)).strftime("%Y%m%dT%H%M%SZ")}
     first = repeated(signing_edge, times=1, **{"Idempotency-Key": "k"})
     assert repeated(signing_edge, times=1, **{"Idempotency-Key": "k"}, **at) == first
+
+
+def test_an_unsigned_key_beside_a_signed_request_id_counts_for_nothing(signing_edge):
+    named = repeated(signing_edge, slipped_in="Idempotency-Key", **{"X-Request-Id": "r-1"})
+    assert named == repeated(signing_edge, times=1, **{"X-Request-Id": "r-1"})
+    assert named != repeated(signing_edge, times=1, **{"X-Request-Id": "r-2"})
+
+
+def test_a_key_that_is_signed_and_comes_with_another_report_is_422(signing_edge):
+    repeated(signing_edge, times=1, **{"Idempotency-Key": "once"})
+    request = signed_request(signing_edge, REPORT | {"progress": 43}, **{"Idempotency-Key": "once"})
+    url = signing_edge.url + request.resource_path
+    answer = signing_edge.http.request("PUT", url, body=request.body, headers=request.header_params)
+    assert (answer.status, answer.json()["error_code"]) == (422, "TASKSTREAM.0422")
 
 
 def test_a_token_works_beside_signatures(signing_edge):

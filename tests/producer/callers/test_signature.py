@@ -14,7 +14,7 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from taskstream.producer.callers.signature import SignatureKeys, parse_keys, sign, signed_key
+from taskstream.producer.callers.signature import SignatureKeys, parse_keys, request_signature, sign
 from taskstream.producer.callers.signature_uses import USES, SignatureUses
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import ApiError
@@ -241,10 +241,11 @@ def test_signatures_are_forgotten_after_their_time_and_past_their_number():
     assert len(uses) == 3
 
 
-def test_a_signed_request_is_named_by_its_signature_unless_its_own_key_is_signed():
+def test_a_signature_says_what_it_covers_and_names_the_request():
     headers = signed().headers
-    named = signed_key(headers)
-    assert named == f"signature {headers['authorization'][-64:]}"
-    assert signed_key({**headers, "idempotency-key": "slipped in"}) == named
-    assert signed_key(signed(**{"Idempotency-Key": "k"}).headers) is None
-    assert signed_key({"x-auth-token": "t"}) is None
+    found = request_signature(headers)
+    assert found.key == f"signature {headers['authorization'][-64:]}"
+    assert request_signature({**headers, "idempotency-key": "slipped in"}) == found
+    assert "idempotency-key" not in found.names
+    assert "idempotency-key" in request_signature(signed(**{"Idempotency-Key": "k"}).headers).names
+    assert request_signature({"x-auth-token": "t"}) is None

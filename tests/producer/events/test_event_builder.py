@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import uuid
 
-from taskstream.producer.events.event_builder import EventBuilder, Receipt, idempotent_event_id, new_event_id
+from taskstream.producer.events.event_builder import (
+    EventBuilder,
+    Receipt,
+    idempotent_event_id,
+    new_event_id,
+    resent_event_id,
+)
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.ids import TableIds
 
@@ -53,3 +59,10 @@ def test_the_headers_are_those_of_cloudevents():
         "content-type": b"application/avro",
         "traceparent": b"00-trace",
     }
+
+
+def test_a_request_id_gives_the_same_id_only_with_the_same_body():
+    first = resent_event_id("p", "t", "r", b"{}")
+    assert resent_event_id("p", "t", "r", b"{}") == first
+    assert len({first, resent_event_id("p", "t", "r", b"[]"), resent_event_id("p", "t", "s", b"{}")}) == 3
+    assert uuid.UUID(first).version == 5

@@ -152,4 +152,5 @@ def comparable(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_newest(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The record as a reader of the newest version decodes it."""
-    return comparable({each["name"]: record.get(each["name"]) for each in newest(name).definition["fields"]})
+    fields = newest(name).definition["fields"]
+    return comparable({each["name"]: record.get(each["name"], each.get("default")) for each in fields})
