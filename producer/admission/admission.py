@@ -75,8 +75,7 @@ class Admission:
         """Admit this many reports of a project, or none of them.
 
         Raises:
-            ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE when Kafka does not acknowledge at
-                present, or too many reports await their acknowledgement.
+            ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE as `require_capacity` does.
         """
         self.require_capacity(reports)
         self.charge(project_id, reports)
@@ -85,11 +84,11 @@ class Admission:
         """Return when this many reports can be produced now.
 
         Raises:
-            ApiError: UNAVAILABLE when Kafka does not acknowledge at present, or too many reports await their
-                acknowledgement.
+            ApiError: UNAVAILABLE when Kafka does not acknowledge at present, the edge's clock is wrong, or too many
+                reports await their acknowledgement.
         """
-        if self._readiness.kafka is not None:
-            raise self.unavailable(f"Kafka does not acknowledge: {self._readiness.kafka}")
+        if self._readiness.refusal is not None:
+            raise self.unavailable(self._readiness.refusal)
         if self._acks.in_flight + reports > self._limits.in_flight:
             raise self.unavailable("too many reports in flight")
 

@@ -39,7 +39,10 @@ from taskstream.schemas.topics import Topics
     envvar="TASKSTREAM_BUCKET",
     help="Seconds per rate window, as set for the workers.",
 )
-@click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
+@click.option(
+    "--group",
+    help="The workers' consumer group, whose committed offsets are read (ACL: DESCRIBE); it is not joined.  [default: PREFIX.worker]",
+)
 @click.option(
     "--behind-limit",
     "behind_limit_s",
