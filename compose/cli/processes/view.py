@@ -41,7 +41,8 @@ from taskstream.schemas.topics import Topics
 )
 @click.option(
     "--group",
-    help="The workers' consumer group, whose committed offsets are read (ACL: DESCRIBE); it is not joined.  [default: PREFIX.worker]",
+    help="The workers' consumer group. The view reads its committed offsets (ACL: DESCRIBE) and does not join it.  "
+    "[default: PREFIX.worker]",
 )
 @click.option(
     "--behind-limit",

@@ -1,4 +1,4 @@
-"""Explains in a few words why a series has no ETA. Pure."""
+"""Explains in a few words why a series or a task has no ETA: the words of page, API and command line. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ ETA_REASON_TEXTS: Final = {
     EtaReason.TOO_YOUNG: "not measured yet",
     EtaReason.STALLED: "no progress",
     EtaReason.NO_RATE: "no rate",
-    EtaReason.NOT_CONVERGING: "total keeps growing",
+    EtaReason.NOT_CONVERGING: "not converging",
     EtaReason.TOO_FAR: "over 100 years",
     EtaReason.SILENT: "silent",
+    EtaReason.NEXT_SUBTASK: "next subtask",
 }
 
 

@@ -98,7 +98,10 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
     """What a task has beyond its current subtask: the sums over all subtasks, and the reason of its health."""
     rows = model.table.rows[model.tasks.series_of(task)]
     began, done, total = int(rows["first_seen"].min()), int(rows["replicatesize"].sum()), int(rows["totalsize"].sum())
+    reason = EtaReason(int(model.eta_reasons(np.array([task]))[0]))
     whole: dict[str, Any] = {
+        "eta_reason": None if reason == EtaReason.NONE else reason.name,
+        "eta_reason_text": eta_reason_text(reason),
         "task_replicatesize": done,
         "task_totalsize": total,
         "task_first_seen_ms": began // 1000,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
-from taskstream.consumer.state.series import Rows
+from taskstream.consumer.state.series import EtaReason, Health, Rows
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
@@ -147,6 +147,15 @@ class ReadModel:
         """One column of these tasks' current subtasks."""
         column: npt.NDArray[Any] = self.table.rows[name][self.tasks.current[tasks]]
         return column
+
+    def eta_reasons(self, tasks: Ints) -> npt.NDArray[np.int8]:
+        """The `EtaReason` of each of these tasks, by its health as last judged."""
+        health = self.health[tasks]
+        reasons = self.current_column(tasks, "eta_reason").astype(np.int8)
+        reasons[self.current_column(tasks, "progress") == 100] = EtaReason.NEXT_SUBTASK
+        reasons[health == Health.COMPLETE] = EtaReason.COMPLETE
+        reasons[health == Health.SILENT] = EtaReason.SILENT
+        return reasons
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
         judged = self.judged_health(tasks, now_us)
