@@ -109,7 +109,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("task", row["task"]),
         ("project", row["project"]),
         ("since", moment(task["health_since_ms"])),
-        ("copied", f"{row['bytes']}, {row['done']}"),
+        ("copied", f"{row['bytes'] if row['bytes'] != '-' else 'no bytes to copy'}, {row['done']}"),
         ("observed", f"{'' if task['health'] == 'COMPLETE' else rates}{rate(best)} at best"),
         ("reported by agent", rate(task["rate_reported_bps"])),
         ("trend", row["trend"]),
@@ -126,7 +126,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         own = row_of({"task_id": task["task_id"], "project_id": task["project_id"]} | each, now_ms)
         parts.append(
             Text.assemble(
-                (f"  {own['health']:<14}", STYLES.get(condition_of(each), "")),
+                (f"  {own['health']:<16}", STYLES.get(condition_of(each), "")),
                 f"{own['subtask']}  {own['done']}  {own['bytes']}  {own['why']}",
             )
         )

@@ -46,5 +46,5 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
         "ends_at_ms": None if np.isnan(ends_s).all() else int(np.nanmax(ends_s) * 1000),
         "without_eta": int(np.count_nonzero(incomplete) - np.count_nonzero(~np.isnan(ends_s))),
         "without_eta_by_reason": {each.name: int(np.count_nonzero(reasons == each)) for each in withheld},
-        "oldest_silence_s": None if oldest_us is None else finite_or_none(oldest_us / 1e6),
+        "oldest_silence_s": None if oldest_us is None else finite_or_none(max(0, oldest_us) / 1e6),
     }

@@ -37,7 +37,7 @@ function page(task, nowMs) {
   const end = ends(task, nowMs);
   const size = sizes(task);
   const facts = [
-    ["copied", `${bytes(size.done)} of ${bytes(size.total)}, ${task.progress}\u00a0%`],
+    ["copied", `${size.total > 0 ? `${bytes(size.done)} of ${bytes(size.total)}` : "no bytes to copy"}, ${task.progress}\u00a0%`],
     ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `}peak ${rate(current.rate_peak_bps)}`],
     ["reported by the agent", `${rate(task.rate_reported_bps)}`],
     ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
