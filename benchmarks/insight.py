@@ -1,8 +1,8 @@
 """The words of the fold on simulated migrations: false alarms per 100 hours, and how long the true ones take.
 
-In brackets are the figures of the first rules on the same migrations. Everything
-that is said of a regime without a `stall` or a `change` is a false alarm, except in drift, halve, window, mix, twopass,
-skip and tail, whose rates do change, and in stall. SILENT is judged at each report, as a clock between them would.
+In brackets are the figures of the first rules on the same migrations. Whatever is said of a regime that does not change
+is a false alarm; drift, halve, window, mix, twopass, skip and tail change, and stall stalls. SILENT is judged at each
+report, as a clock between them would.
 """
 
 from __future__ import annotations
