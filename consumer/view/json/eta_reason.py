@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from taskstream.consumer.state.series import EtaReason
+from taskstream.consumer.state.series import EtaReason, Health
 
 ETA_REASON_TEXTS: Final = {
     EtaReason.COMPLETE: "done",
@@ -23,3 +23,12 @@ ETA_REASON_TEXTS: Final = {
 def eta_reason_text(reason: EtaReason) -> str | None:
     """The words; None if the series has an ETA, or its state is of an older worker that wrote no reason."""
     return ETA_REASON_TEXTS.get(reason)
+
+
+def task_eta_reason(health: Health, progress: int, reason: EtaReason) -> EtaReason:
+    """The reason of a task, from its health and its current subtask; `ReadModel.eta_reasons` does it for columns."""
+    if health == Health.SILENT:
+        return EtaReason.SILENT
+    if health == Health.COMPLETE:
+        return EtaReason.COMPLETE
+    return EtaReason.NEXT_SUBTASK if progress == 100 else reason

@@ -15,7 +15,7 @@ from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
-from taskstream.consumer.view.json.eta_reason import eta_reason_text
+from taskstream.consumer.view.json.eta_reason import eta_reason_text, task_eta_reason
 from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
@@ -98,7 +98,9 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
     """What a task has beyond its current subtask: the sums over all subtasks, and the reason of its health."""
     rows = model.table.rows[model.tasks.series_of(task)]
     began, done, total = int(rows["first_seen"].min()), int(rows["replicatesize"].sum()), int(rows["totalsize"].sum())
-    reason = EtaReason(int(model.eta_reasons(np.array([task]))[0]))
+    slot = int(model.tasks.current[task])
+    row = model.table.rows[slot]
+    reason = task_eta_reason(health, int(row["progress"]), EtaReason(int(row["eta_reason"])))
     whole: dict[str, Any] = {
         "eta_reason": None if reason == EtaReason.NONE else reason.name,
         "eta_reason_text": eta_reason_text(reason),
@@ -106,8 +108,6 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
         "task_totalsize": total,
         "task_first_seen_ms": began // 1000,
     }
-    slot = int(model.tasks.current[task])
-    row = model.table.rows[slot]
     if health == Health.COMPLETE:
         whole["health_reason"] = complete_reason(since - began, done)
     elif row["progress"] == 100:
