@@ -92,8 +92,8 @@ class AioAcks(AckedProducer):
     def queue_depth(self) -> int:
         return len(self._aio)
 
-    def produce(self, event, waiter, topic=None) -> None:
-        delivery = Delivery(self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
+    def produce(self, event, waiter, topic=None, delivered=None) -> None:
+        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
         self._waiting[delivery] = None
         task = self._loop.create_task(self._produce_one(event, delivery, topic or self._topic))
         self._tasks.add(task)
@@ -106,7 +106,7 @@ class AioAcks(AckedProducer):
             del self._waiting[delivery]
             delivery.waiter.failed(NotAcked(str(error), error.args[0].name()))
         else:
-            self._delivered(delivery, None, message)
+            delivery(None, message)
 
 
 ACKS = {"loop": AckedProducer, "thread": ThreadAcks, "aio": AioAcks}

@@ -74,8 +74,15 @@ class Topics:
 
     @property
     def probe(self) -> Topic:
-        """Empty records that the edges write to test that Kafka acknowledges. Nothing consumes them."""
-        config = {"cleanup.policy": "delete", "retention.ms": str(DAY_MS // 24)}
+        """Empty records that the edges write to test that Kafka acknowledges. Nothing consumes them.
+
+        With LogAppendTime, the acknowledgement of a record has the time of its append by the broker's clock.
+        """
+        config = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(DAY_MS // 24),
+            "message.timestamp.type": "LogAppendTime",
+        }
         return Topic(f"{self.prefix}.probe", "none", None, 1, config)
 
     @property

@@ -18,7 +18,7 @@ from taskstream.producer.http.application import Edge
 from taskstream.producer.http.batch_endpoint import BatchEndpoint
 from taskstream.producer.http.express_report import ExpressLane
 from taskstream.producer.http.metrics import EdgeMetrics, LibrdkafkaStats
-from taskstream.producer.http.progress_endpoint import ProgressEndpoint
+from taskstream.producer.http.progress_endpoint import ProgressEndpoint, now_us
 from taskstream.producer.http.refusals import Refusals
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -38,9 +38,14 @@ class EdgeSettings:
 
 
 def build_edge(
-    settings: EdgeSettings, worker: int = 0, make_acks: Callable[..., AckedProducer] = AckedProducer
+    settings: EdgeSettings,
+    worker: int = 0,
+    make_acks: Callable[..., AckedProducer] = AckedProducer,
+    clock_us: Callable[[], int] = now_us,
 ) -> Edge:
     """An edge that is not connected yet. `make_acks` lets benchmarks measure other ways to await acks.
+
+    clock_us: the clock of the times of receipt, in microseconds since 1970.
 
     Raises:
         CredentialsUnusable: a file of credentials cannot be used.
@@ -61,8 +66,9 @@ def build_edge(
     admission = Admission(build_callers(settings.callers), acks, readiness, limits, counts)
     event_builder = EventBuilder(settings.ids)
     metrics = EdgeMetrics(acks, readiness, counts, stats, folder=settings.metrics_folder, worker=worker)
-    progress = ProgressEndpoint(admission, event_builder, acks, limits)
-    batch = BatchEndpoint(admission, event_builder, acks, limits)
+    progress = ProgressEndpoint(admission, event_builder, acks, limits, clock_us)
+    batch = BatchEndpoint(admission, event_builder, acks, limits, clock_us)
     refusals = Refusals(counts)
     express = ExpressLane(admission, progress, acks, refusals, limits.body_bytes)
-    return Edge(progress, batch, acks, readiness, ReadinessWatch(readiness, acks), metrics, refusals, express)
+    watch = ReadinessWatch(readiness, acks, clock_us)
+    return Edge(progress, batch, acks, readiness, watch, metrics, refusals, express)

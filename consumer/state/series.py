@@ -39,7 +39,10 @@ class Health(enum.IntEnum):
 
 
 class EtaReason(enum.IntEnum):
-    """Why a series has no ETA; NONE if it has one. The fold never writes SILENT into a row: that needs a clock."""
+    """Why a series has no ETA; NONE if it has one.
+
+    The fold never writes SILENT into a row: that needs a clock. NEXT_SUBTASK is of a task, and in no row.
+    """
 
     NONE = 0
     COMPLETE = 1
@@ -56,6 +59,8 @@ class EtaReason(enum.IntEnum):
     TOO_FAR = 8
     """The end lies further away than a rate can be trusted for."""
     SILENT = 9
+    NEXT_SUBTASK = 10
+    """The current subtask is complete, and the next one has not reported yet."""
 
 
 class Signal(enum.IntEnum):

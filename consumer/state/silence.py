@@ -17,12 +17,6 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
-def silent(rows: Rows, now_us: int, bucket_us: int) -> Ints:
-    """The slots without a report for longer than their quiet limit, that are not complete and not marked yet."""
-    waiting = np.flatnonzero(rows["live"] & (rows["silent_since"] == NONE) & (rows["health"] != Health.COMPLETE))
-    return waiting[is_overdue(rows, waiting, now_us, bucket_us)]
-
-
 def is_overdue(rows: Rows, slots: Ints, now_us: int | Ints, bucket_us: int) -> npt.NDArray[np.bool_]:
     """Whether the last report of each of these series, complete or not, is older than its quiet limit. [slots].
 

@@ -12,9 +12,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Self
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
-from taskstream.producer.acks.delivery import Ack, AckCounts, Delivery, FutureWaiter, Waiter
+from taskstream.producer.acks.delivery import Ack, AckCounts, Delivered, Delivery, FutureWaiter, ProbeOutcome, Waiter
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event_builder import Event
 
@@ -23,6 +23,11 @@ POLL_INTERVAL_S: Final = 0.001
 LINGER_MS: Final = 5
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
+_EXPLAINED: Final = {
+    KafkaError.INVALID_TIMESTAMP: "INVALID_TIMESTAMP: the time of receipt, by the edge's clock, is outside of what the "
+    "topic accepts (message.timestamp.before.max.ms and .after.max.ms); compare the edge's clock with Kafka's"
+}
+"""[error code] The name of the error and what it means here."""
 IDLE_INTERVAL_S: Final = 0.25
 """The interval at which statistics, errors and overdue events are processed when nothing is in flight."""
 
@@ -78,6 +83,8 @@ class AckedProducer:
         self._dead = False
         self._closing: set[asyncio.Future[None]] = set()
         self._at_last_probe = (0, 0)  # counts of acked and failed events
+        self._probe_appended_ms: int | None = None
+        """When Kafka appended the last acknowledged probe, by the broker's clock."""
 
     @property
     def in_flight(self) -> int:
@@ -101,7 +108,7 @@ class AckedProducer:
         with contextlib.suppress(asyncio.CancelledError):
             await self._maintenance
 
-    def send(self, event: Event, topic: str | None = None) -> asyncio.Future[Ack]:
+    def send(self, event: Event) -> asyncio.Future[Ack]:
         """Produce an event; the future yields its ack, or raises NotAcked: Kafka may have stored the event even then.
 
         Raises:
@@ -110,16 +117,20 @@ class AckedProducer:
             NotAcked: nothing was produced.
         """
         future: asyncio.Future[Ack] = self._loop.create_future()
-        self.produce(event, FutureWaiter(future), topic)
+        self.produce(event, FutureWaiter(future))
         return future
 
-    def produce(self, event: Event, waiter: Waiter, topic: str | None = None) -> None:
+    def produce(
+        self, event: Event, waiter: Waiter, topic: str | None = None, delivered: Delivered | None = None
+    ) -> None:
         """Like `send`, without a future: one method of the waiter is called once.
+
+        topic, delivered: for probes, the topic and what is called with the delivery report.
 
         Raises:
             Like `send`; then no method of the waiter is called.
         """
-        delivery = Delivery(self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
+        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
         try:
             self._producer.produce(
                 topic or self._topic,
@@ -139,26 +150,43 @@ class AckedProducer:
             self._polling = True
             self._loop.call_later(self._first_poll_s, self._poll)
 
-    async def probe(self) -> str | None:
+    async def probe(self, *, must_write: bool) -> ProbeOutcome:
         """See `taskstream.producer.admission.readiness.Probe`. Acks since the last call prove the same."""
         acked, failed = self.counts.acked, self.counts.failed
         before, self._at_last_probe = self._at_last_probe, (acked, failed)
-        if acked > before[0] and failed == before[1]:
-            return None
+        acknowledges = acked > before[0] and failed == before[1]
+        if acknowledges and not must_write:
+            return ProbeOutcome()
         try:
-            ack = self.send(_PROBE, self._probe_topic)
+            ack = self._send_probe()
         except NotAcked as error:
-            return error.reason or str(error)
+            return ProbeOutcome(error.reason or str(error))
         ack.add_done_callback(asyncio.Future.exception)  # retrieved even when it fails after the timeout
         if acked == before[0] and failed > before[1]:  # reports have failed already
-            return self.counts.last_error
+            return ProbeOutcome(self.counts.last_error)
         await asyncio.wait([ack], timeout=PROBE_TIMEOUT_S)
         if not ack.done():
-            return f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({self.counts.last_error or 'no error reported'})"
+            if acknowledges:  # under load, the probe waits behind the reports
+                return ProbeOutcome()
+            last_error = self.counts.last_error or "no error reported"
+            return ProbeOutcome(f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({last_error})")
         failure = ack.exception()
         if isinstance(failure, NotAcked) and "UNKNOWN_TOPIC" in failure.reason:
-            return f"the topic {self._probe_topic} does not exist; `taskstream topics create` creates it"
-        return None if failure is None else str(failure)
+            return ProbeOutcome(f"the topic {self._probe_topic} does not exist; `taskstream topics create` creates it")
+        if failure is not None:
+            return ProbeOutcome(str(failure))
+        return ProbeOutcome(appended_to=self._probe_topic, appended_ms=self._probe_appended_ms)
+
+    def _send_probe(self) -> asyncio.Future[Ack]:
+        future: asyncio.Future[Ack] = self._loop.create_future()
+        self.produce(_PROBE, FutureWaiter(future), self._probe_topic, self._probe_delivered)
+        return future
+
+    def _probe_delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            kind, at_ms = message.timestamp()
+            self._probe_appended_ms = at_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None
+        self._delivered(delivery, error, message)
 
     async def flush(self, timeout_s: float) -> int:
         """Wait until nothing is in flight, at most this long; then fail the rest. Returns the number failed."""
@@ -211,7 +239,8 @@ class AckedProducer:
         self._count_failure(error.name())
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return RecordTooLarge("the event is larger than Kafka accepts")
-        return NotAcked(f"Kafka did not acknowledge: {error.name()}", error.name())
+        why = _EXPLAINED.get(error.code(), error.name())
+        return NotAcked(f"Kafka did not acknowledge: {why}", error.name())
 
     def _count_failure(self, reason: str) -> None:
         self.counts.failed += 1

@@ -22,6 +22,18 @@ class Ack(NamedTuple):
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeOutcome:
+    """Whether Kafka acknowledges, and what it said of its clock."""
+
+    problem: str | None = None
+    """None when Kafka acknowledges, else the problem in a few words."""
+    appended_to: str | None = None
+    """The topic that a probe was appended to; None if none was acknowledged in time."""
+    appended_ms: int | None = None
+    """When, by the broker's clock, in milliseconds since 1970 UTC; None if the topic has the times of its writers."""
+
+
 @dataclass(slots=True)
 class AckCounts:
     """Counts since the producer was entered, for the edge's metrics."""
@@ -58,9 +70,7 @@ class Delivery:
 
     __slots__ = ("_delivered", "due_s", "waiter")
 
-    def __init__(
-        self, delivered: Callable[[Delivery, KafkaError | None, Message], None], waiter: Waiter, due_s: float
-    ) -> None:
+    def __init__(self, delivered: Delivered, waiter: Waiter, due_s: float) -> None:
         self._delivered = delivered
         self.waiter = waiter
         self.due_s = due_s
@@ -69,6 +79,10 @@ class Delivery:
     def __call__(self, error: KafkaError | None, message: Message) -> None:
         """Called by `confluent_kafka`."""
         self._delivered(self, error, message)
+
+
+Delivered = Callable[[Delivery, KafkaError | None, Message], None]
+"""What is called with the delivery report of an event."""
 
 
 class FutureWaiter:

@@ -98,8 +98,7 @@ class Admission:
         """Admit one report of a project, whose inflated body has so many bytes.
 
         Raises:
-            ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE when Kafka does not acknowledge at
-                present, or too many reports await their acknowledgement.
+            ApiError: THROTTLED when the project has exhausted its quota; UNAVAILABLE as `require_capacity` does.
         """
         self.require_capacity(1)
         self.charge(project_id, 1 if body_bytes <= BYTES_PER_REPORT else quota_cost(1, body_bytes))
@@ -123,11 +122,11 @@ class Admission:
         """Return when this many reports can be produced now.
 
         Raises:
-            ApiError: UNAVAILABLE when Kafka does not acknowledge at present, or too many reports await their
-                acknowledgement.
+            ApiError: UNAVAILABLE when Kafka does not acknowledge at present, the edge's clock is wrong, or too many
+                reports await their acknowledgement.
         """
-        if self._readiness.kafka is not None:
-            raise self.unavailable(f"Kafka does not acknowledge: {self._readiness.kafka}")
+        if self._readiness.refusal is not None:
+            raise self.unavailable(self._readiness.refusal)
         if self._acks.in_flight + reports > self._limits.in_flight:
             raise self.unavailable("too many reports in flight")
 

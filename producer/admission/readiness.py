@@ -1,47 +1,79 @@
-"""Whether the edge accepts reports now: it does not while it drains or while Kafka does not acknowledge."""
+"""Whether the edge accepts reports now: not while it drains, Kafka does not acknowledge, or its clock is wrong."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from taskstream.producer.acks.delivery import ProbeOutcome
+from taskstream.producer.admission.clock_difference import ClockDifference
+
+_NOT_PROBED = "not probed yet"
 
 
 class Probe(Protocol):
     """Checks that Kafka acknowledges."""
 
-    async def probe(self) -> str | None:
-        """None when Kafka acknowledges, else the problem in a few words."""
+    async def probe(self, *, must_write: bool) -> ProbeOutcome:
+        """Whether Kafka acknowledges. must_write: write a probe even if acknowledgements of reports prove it."""
         ...
 
 
 @dataclass(slots=True)
 class Readiness:
-    """What /readyz reports."""
+    """What /readyz reports. `update` sets everything but `draining`."""
 
     draining: bool = False
-    kafka: str | None = "not probed yet"
+    kafka: str | None = _NOT_PROBED
     """The problem with Kafka, or None."""
+    clock: str | None = None
+    """How the edge's clock is too far from Kafka's, or None."""
+    clock_unknown: str | None = None
+    """Why Kafka's clock is not known; the edge is ready without it."""
+    refusal: str | None = f"Kafka does not acknowledge: {_NOT_PROBED}"
+    """Why every report is refused now, or None."""
 
     @property
     def ready(self) -> bool:
         """Whether the edge accepts reports."""
-        return not self.draining and self.kafka is None
+        return not self.draining and self.refusal is None
+
+    def update(self, kafka: str | None = None, clock: str | None = None, clock_unknown: str | None = None) -> None:
+        """Set the outcome of a probe: the problem with Kafka, the one with the clock, why that is unknown."""
+        self.kafka, self.clock, self.clock_unknown = kafka, clock, clock_unknown
+        self.refusal = clock if kafka is None else f"Kafka does not acknowledge: {kafka}"
 
     def document(self) -> dict[str, Any]:
         """The body of /readyz, which names the check that fails."""
-        checks = {"draining": "yes" if self.draining else "no", "kafka": self.kafka or "ok"}
+        clock = self.clock or (f"unknown: {self.clock_unknown}" if self.clock_unknown else "ok")
+        checks = {"draining": "yes" if self.draining else "no", "kafka": self.kafka or "ok", "clock": clock}
         return {"status": "ready" if self.ready else "unready", "checks": checks}
 
 
 class ReadinessWatch:
-    """Updates a Readiness until it is left: `async with ReadinessWatch(readiness, probe, interval_s)`."""
+    """Updates a Readiness until it is left: `async with ReadinessWatch(readiness, probe, clock_us)`.
 
-    def __init__(self, readiness: Readiness, probe: Probe, interval_s: float = 1.0) -> None:
+    clock_us: the clock that the reports get their times of receipt from, in microseconds since 1970 UTC.
+    """
+
+    def __init__(
+        self,
+        readiness: Readiness,
+        probe: Probe,
+        clock_us: Callable[[], int],
+        interval_s: float = 1.0,
+        monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+    ) -> None:
         self._readiness = readiness
         self._probe = probe
+        self._clock_us = clock_us
         self._interval_s = interval_s
+        self._monotonic_us = monotonic_us
+        self._difference = ClockDifference()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
@@ -53,7 +85,19 @@ class ReadinessWatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
+    async def check_once(self) -> None:
+        """Probe Kafka, and compare the clocks if that is due."""
+        difference, begin_us = self._difference, self._clock_us()
+        outcome = await self._probe.probe(must_write=difference.is_due(begin_us, self._monotonic_us()))
+        middle_us = (begin_us + self._clock_us()) // 2
+        if outcome.appended_ms is not None:
+            difference.compare(middle_us, outcome.appended_ms * 1000, self._monotonic_us())
+        elif outcome.appended_to is not None:
+            why = f"{outcome.appended_to} has a message.timestamp.type other than LogAppendTime"
+            difference.cannot_compare(why, middle_us, self._monotonic_us())
+        self._readiness.update(outcome.problem, difference.problem, difference.unknown)
+
     async def _watch(self) -> None:
         while True:
-            self._readiness.kafka = await self._probe.probe()
+            await self.check_once()
             await asyncio.sleep(self._interval_s)

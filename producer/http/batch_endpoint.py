@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import Field, ValidationError
@@ -73,11 +73,19 @@ ParsedReport = RelayedReport | ProblemDetails
 class BatchEndpoint:
     """POST /v3/progress."""
 
-    def __init__(self, admission: Admission, event_builder: EventBuilder, acks: AckedProducer, limits: Limits) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        event_builder: EventBuilder,
+        acks: AckedProducer,
+        limits: Limits,
+        clock_us: Callable[[], int] = now_us,
+    ) -> None:
         self._admission = admission
         self._event_builder = event_builder
         self._acks = acks
         self._limits = limits
+        self._clock_us = clock_us
 
     @property
     def max_reports(self) -> int:
@@ -152,7 +160,7 @@ class BatchEndpoint:
             return self._admission.not_acked(error).problem, ""
 
     def _receipt(self, report: RelayedReport, project_id: str, number: int, request: HttpRequest) -> Receipt:
-        received_at_us = now_us()
+        received_at_us = self._clock_us()
         key = report.idempotency_key
         if key is not None:
             event_id = idempotent_event_id(project_id, report.task_id, key)

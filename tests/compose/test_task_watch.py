@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from taskstream.compose.cli.tasks.task_tables import fitting
-from taskstream.compose.cli.tasks.task_text import ends_of, rate_of, size, span, spark, trend_of
+from taskstream.compose.cli.tasks.task_text import (
+    condition_of,
+    ends_of,
+    health_of,
+    rate_of,
+    size,
+    span,
+    spark,
+    trend_of,
+)
 from taskstream.compose.errors import ViewRefused, ViewUnreachable
 from taskstream.compose.task_watch import Snapshot, WatchedTasks
 from taskstream.compose.view_client import StreamEvent, StreamLost
@@ -122,6 +131,13 @@ def test_an_end_that_is_not_known_comes_with_its_reason():
     task = {"health": "OK", "ends_at_ms": None}
     assert ends_of(task, 0) == "-"
     assert ends_of(task | {"eta_reason": "CHECKING", "eta_reason_text": "checking"}, 0) == "checking"
+
+
+def test_a_task_that_moves_and_does_not_converge_is_named_so():
+    assert condition_of({"health": "OK", "eta_reason": "NOT_CONVERGING"}) == "NOT_CONVERGING"
+    assert condition_of({"health": "SLOW", "eta_reason": "NOT_CONVERGING"}) == "SLOW"
+    assert condition_of({"health": "OK"}) == "OK"
+    assert health_of("NOT_CONVERGING") == "not converging"
 
 
 def test_ends_come_with_their_interval():

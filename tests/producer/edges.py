@@ -67,6 +67,19 @@ class RunningEdge:
         return self.process.wait(timeout_s)
 
 
+SHIFTED_CLOCK = """
+import sys
+import time
+from pathlib import Path
+
+from taskstream.compose.cli import cli
+from taskstream.compose.cli.command_clock import CommandClock
+
+hours = Path(sys.argv.pop(1))
+cli(obj=CommandClock(lambda: time.time_ns() // 1000 + int(float(hours.read_text()) * 3_600_000_000)))
+"""
+
+
 @contextlib.contextmanager
 def running_edge(
     kafka: KafkaClient,
@@ -75,8 +88,12 @@ def running_edge(
     *options: str,
     properties: dict[str, str] | None = None,
     tls: Mapping[str, Any] = MappingProxyType({}),
+    clock_ahead: Path | None = None,
 ) -> Iterator[RunningEdge]:
-    """`tls` has urllib3's options for TLS connections to the edge."""
+    """`tls` has urllib3's options for TLS connections to the edge.
+
+    clock_ahead: a file with the hours by which the edge's clock is ahead; such an edge need not be ready yet.
+    """
     token = secrets.token_urlsafe(16)
     tokens = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
     write_private(tokens, token_line(token, "project-1", [Role.REPORT]) + "\n")
@@ -88,7 +105,11 @@ def running_edge(
             [
                 sys.executable,
                 "-c",
-                "from taskstream.compose.cli import main; main()",
+                *(
+                    ["from taskstream.compose.cli import main; main()"]
+                    if clock_ahead is None
+                    else [SHIFTED_CLOCK, clock_ahead]
+                ),
                 *arguments,
                 "--tokens",
                 tokens,
@@ -102,7 +123,8 @@ def running_edge(
         url = _address(process, log)
         with urllib3.PoolManager(maxsize=8, timeout=120, **tls) as http:
             edge = RunningEdge(url, token, tokens, process, http, log)
-            wait_until(lambda: edge.get("/readyz").status == 200)
+            if clock_ahead is None:
+                wait_until(lambda: edge.get("/readyz").status == 200)
             yield edge
     finally:
         process.kill()

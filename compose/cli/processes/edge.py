@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.authentication_options import authentication_options
 from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
@@ -165,7 +166,8 @@ def edge(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls
     )
     settings = EdgeSettings(kafka=kafka, topics=Topics(prefix), ids=ids, callers=callers, limits=limits)
-    sys.exit(_run(settings, serving, workers, _tracing(otel_endpoint)))
+    build = functools.partial(build_edge, clock_us=command_clock().now_us)
+    sys.exit(_run(build, settings, serving, workers, _tracing(otel_endpoint)))
 
 
 def _tracing(endpoint: str | None) -> Tracing | None:
@@ -186,8 +188,10 @@ def _serve(app: Edge, listener: socket.socket, serving: Serving, tracing: Tracin
     return serve(tracing(app), listener, serving, app.drain)  # the express path has no spans
 
 
-def _run(settings: EdgeSettings, serving: Serving, workers: int, tracing: Tracing | None) -> int:
-    app = build_edge(settings)  # also with several processes: wrong settings are reported before any starts
+def _run(
+    build: Callable[..., Edge], settings: EdgeSettings, serving: Serving, workers: int, tracing: Tracing | None
+) -> int:
+    app = build(settings)  # also with several processes: wrong settings are reported before any starts
     if serving.tls is not None:
         serving.tls.context()
     listener = bind(serving)
@@ -198,6 +202,6 @@ def _run(settings: EdgeSettings, serving: Serving, workers: int, tracing: Tracin
         shared = replace(settings, metrics_folder=Path(folder))
 
         def work(number: int) -> int:
-            return _serve(build_edge(shared, number), listener, serving, tracing)
+            return _serve(build(shared, number), listener, serving, tracing)
 
         return run_workers(workers, work, serving.drain_delay_s + serving.drain_timeout_s + 10)

@@ -42,7 +42,11 @@ from taskstream.schemas.topics import Topics
     envvar="TASKSTREAM_BUCKET",
     help="Seconds per rate window, as set for the workers.",
 )
-@click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
+@click.option(
+    "--group",
+    help="The workers' consumer group. The view reads its committed offsets (ACL: DESCRIBE) and does not join it.  "
+    "[default: PREFIX.worker]",
+)
 @click.option(
     "--behind-limit",
     "behind_limit_s",

@@ -33,8 +33,9 @@ from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, S
 from taskstream.consumer.replay.comparison import BATCH
 from taskstream.consumer.replay.refold import EventFold
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.state.silence import expired, mark_silent, silent
+from taskstream.consumer.state.silence import expired, mark_silent
 from taskstream.consumer.state.state_records import state_batch
+from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -43,9 +44,7 @@ from taskstream.schemas.topics import Topics
 @kafka_options
 @schema_ids_option
 @prefix_option
-@click.option(
-    "--as-of", "as_of", type=BOUND, help="Fold the events before this time, and mark series as silent as of then."
-)
+@click.option("--as-of", "as_of", type=BOUND, help="Fold the events before this time, and judge silence as of then.")
 @click.option(
     "--until-offsets",
     type=BOUND,
@@ -74,8 +73,9 @@ def state(
 ) -> None:
     """Print the state at a time, or at given offsets, folded from the events.
 
-    The fold ends before the first record whose timestamp is at or after the time. The command writes nothing to
-    Kafka.
+    The fold ends before the first record whose timestamp is at or after the time. A task is silent by the rule of the
+    workers; the normal pause between two subtasks is learnt from the tasks that are selected. The command writes
+    nothing to Kafka.
     """
     if (as_of is None) == (until_offsets is None):
         raise click.UsageError("give either --as-of or --until-offsets")
@@ -120,7 +120,10 @@ def _print_state(refold: EventFold, end: Bound, keep_s: float, output: str, limi
     if isinstance(end, Since):
         now_us = end.timestamp_ms * 1000
         table.drop(expired(table.rows, now_us, keep_s))
-        mark_silent(table, silent(table.rows, now_us, table.settings.bucket_us), now_us)
+        health = TaskHealth(table)
+        health.refresh()
+        slots = health.newly_silent(now_us)
+        mark_silent(table, slots, now_us, health.judge(slots, now_us).limit_s)
     slots = np.flatnonzero(table.rows["live"])
     slots = slots[np.argsort(table.keys[slots].astype(str), kind="stable")]
     batch = state_batch(table, slots)

@@ -11,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from taskstream.compose.cli.tasks.task_text import (
+    NOT_CONVERGING,
     STYLES,
+    condition_of,
     health_of,
     moment,
     pipeline_text,
@@ -32,7 +34,7 @@ _GAP: Final = 2
 
 def table_of(tasks: Iterable[Mapping[str, Any]], now_ms: int, width: int) -> Table:
     """One row per task, with the columns that fit into `width`."""
-    rows = [(each["health"], row_of(each, now_ms)) for each in tasks]
+    rows = [(condition_of(each), row_of(each, now_ms)) for each in tasks]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     widths = {name: max(len(name), *(cell_len(row[name]) for _, row in rows)) for name in (rows[0][1] if rows else ())}
     names = fitting(widths, width)
@@ -76,6 +78,8 @@ def fleet_line(fleet: Mapping[str, Any]) -> Text:
     for word in ("SILENT", "NO_PROGRESS", "SLOW", "OK", "COMPLETE"):
         count = fleet["health"].get(word, 0)
         line.append(f"{count:,} {health_of(word)}   ", style=STYLES[word] if count else "dim")
+    if endless := fleet.get("without_eta_by_reason", {}).get(NOT_CONVERGING, 0):
+        line.append(f"{endless:,} not converging   ", style=STYLES[NOT_CONVERGING])
     line.append(f"{rate(fleet['rate_bps'])}, {size(fleet['bytes_left'])} left")
     if fleet["ends_at_ms"] is not None:
         line.append(f", the last one ends in {span((fleet['ends_at_ms'] - fleet['now_ms']) / 1000)}")
@@ -96,7 +100,7 @@ def connection_line(watched: WatchedTasks) -> Text:
 def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
     """All of one task: its facts, its subtasks in order of time, its signals."""
     row = row_of(task, now_ms)
-    verdict = Text.assemble((row["health"], STYLES.get(task["health"], "")), f": {row['why']}")
+    verdict = Text.assemble((row["health"], STYLES.get(condition_of(task), "")), f": {row['why']}")
     best = max((each["rate_peak_bps"] or 0.0 for each in task["subtasks"]), default=0.0)
     when = "" if task["health"] == "SILENT" else " now"
     rates = f"{row['rate']}{when}, {rate(task['rate_slow_bps'])} over {span(10 * task['bucket_s'])}, "
@@ -105,7 +109,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("task", row["task"]),
         ("project", row["project"]),
         ("since", moment(task["health_since_ms"])),
-        ("copied", f"{row['bytes']}, {row['done']}"),
+        ("copied", f"{row['bytes'] if row['bytes'] != '-' else 'no bytes to copy'}, {row['done']}"),
         ("observed", f"{'' if task['health'] == 'COMPLETE' else rates}{rate(best)} at best"),
         ("reported by agent", rate(task["rate_reported_bps"])),
         ("trend", row["trend"]),
@@ -122,7 +126,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         own = row_of({"task_id": task["task_id"], "project_id": task["project_id"]} | each, now_ms)
         parts.append(
             Text.assemble(
-                (f"  {own['health']:<12}", STYLES.get(each["health"], "")),
+                (f"  {own['health']:<16}", STYLES.get(condition_of(each), "")),
                 f"{own['subtask']}  {own['done']}  {own['bytes']}  {own['why']}",
             )
         )

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 from taskstream.schemas.terminal_text import terminal_text
 
-STYLES: Final = {"SILENT": "magenta", "NO_PROGRESS": "red", "SLOW": "yellow", "OK": "green", "COMPLETE": "dim"}
+NOT_CONVERGING: Final = "NOT_CONVERGING"
+STYLES: Final = {
+    "SILENT": "magenta",
+    "NO_PROGRESS": "red",
+    "SLOW": "yellow",
+    NOT_CONVERGING: "yellow",
+    "OK": "green",
+    "COMPLETE": "dim",
+}
 _WORDS: Final = {"OK": "moving"}
 _ARROWS: Final = {"STEADY": "→", "SLOWING": "↘", "ACCELERATING": "↗", "WARMING": "…"}
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -21,7 +29,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
     """The columns of one task, by name."""
     return {
-        "health": health_of(task["health"]),
+        "health": health_of(condition_of(task)),
         "task": terminal_text(task["task_id"]),
         "project": terminal_text(task["project_id"]),
         "subtask": terminal_text(task["subtask_name"]),
@@ -39,6 +47,12 @@ def pipeline_text(document: Mapping[str, Any]) -> str | None:
     """The view's sentence about workers that are behind, from a response or a beat; None when there is none."""
     text = (document.get("pipeline") or {}).get("text")
     return None if text is None else terminal_text(text)
+
+
+def condition_of(task: Mapping[str, Any]) -> str:
+    """The health; NOT_CONVERGING for a task that moves and whose total grows as fast as the copy."""
+    endless = task["health"] == "OK" and task.get("eta_reason") == NOT_CONVERGING
+    return NOT_CONVERGING if endless else str(task["health"])
 
 
 def health_of(word: str) -> str:

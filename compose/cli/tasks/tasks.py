@@ -21,7 +21,7 @@ from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.remedies import message_of
 from taskstream.compose.task_watch import Snapshot, WatchedTasks, is_transient
 from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
-from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.state.series import EtaReason, Health, Trend
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANY: Final = 1_000_000
@@ -55,19 +55,28 @@ def _filters(command: Command) -> Command:
         project: str | None,
         health: tuple[str, ...],
         trend: tuple[str, ...],
+        eta_reason: tuple[str, ...],
         subtask: tuple[str, ...],
         text: str | None,
         **kwargs: Any,
     ) -> Any:
-        several = {"health": ",".join(health), "trend": ",".join(trend), "subtask": ",".join(subtask)}
+        several = {"health": ",".join(health), "trend": ",".join(trend), "eta_reason": ",".join(eta_reason)}
+        several["subtask"] = ",".join(subtask)
         return command(*args, wanted={"project": project, "q": text, **several}, **kwargs)
 
     healths = click.Choice([each.name for each in Health], case_sensitive=False)
     trends = click.Choice([each.name for each in Trend], case_sensitive=False)
+    reasons = click.Choice([each.name for each in EtaReason], case_sensitive=False)
     decorated: Any = filtered
     for option in (
         click.option("-q", "text", metavar="TEXT", help="Tasks whose id contains TEXT."),
         click.option("--subtask", multiple=True, metavar="NAME", help="Tasks in this subtask. May be repeated."),
+        click.option(
+            "--eta-reason",
+            multiple=True,
+            type=reasons,
+            help="Tasks without an ETA for this reason; NONE: with an ETA. May be repeated.",
+        ),
         click.option("--trend", multiple=True, type=trends, help="Tasks with this trend. May be repeated."),
         click.option("--health", multiple=True, type=healths, help="Tasks with this health. May be repeated."),
         click.option("--project", help="Tasks of this project; other projects require the role operate."),

@@ -65,6 +65,12 @@ class ViewMetrics(Collector):
         for name, count in sums["trend"].items():
             by_trend.add_metric([name], count)
         yield by_trend
+        withheld = GaugeMetricFamily(
+            "taskstream_tasks_without_eta", "Incomplete tasks without an ETA, by reason.", labels=["reason"]
+        )
+        for name, count in sums["without_eta_by_reason"].items():
+            withheld.add_metric([name], count)
+        yield withheld
         for name, text, value in (
             (
                 "fleet_rate_bytes_per_second",

@@ -18,6 +18,7 @@ _TEXT: Final = {"type": "string"}
 _AT_MOST: Final = {"type": "string", "maxLength": task_list.MAX_TEXT_LENGTH}
 _HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
 _TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
+_ETA_REASON: Final = {"type": "string", "enum": [each.name for each in EtaReason]}
 
 _SERIES: Final[dict[str, Any]] = {
     "subtask_name": _TEXT,
@@ -120,6 +121,11 @@ _FLEET: Final = {
     "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
     "ends_at_ms": _MS | {"description": "Latest estimated end of any task that has one."},
     "without_eta": _COUNT,
+    "without_eta_by_reason": {
+        "type": "object",
+        "additionalProperties": _COUNT,
+        "description": "Incomplete tasks without an estimate, by eta_reason.",
+    },
     "oldest_silence_s": _NUMBER
     | {"description": "Seconds since the last report of the unfinished task that has been silent longest."},
     "now_ms": _MS,
@@ -157,6 +163,7 @@ def document() -> dict[str, Any]:
         _query("project", _AT_MOST, "One project; without the role 'operate', only the caller's own."),
         _several("health", _HEALTH, "One or more, separated by commas."),
         _several("trend", _TREND, "One or more, separated by commas."),
+        _several("eta_reason", _ETA_REASON, "Why there is no estimate; NONE: there is one. Separated by commas."),
         _query("subtask", _AT_MOST, "Names of subtasks, separated by commas."),
         _query("q", _AT_MOST, "A part of the task's id, in any case."),
     ]

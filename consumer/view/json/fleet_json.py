@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.read_model.read_model import ReadModel
 
@@ -17,7 +17,8 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
 
     `trend` counts the tasks that move. `rate_bps` is the sum of the fast rates of the tasks that are neither complete
     nor silent nor between two subtasks. `ends_at_ms` is the expected end of the last task that has an ETA;
-    `without_eta` counts the incomplete tasks that have none.
+    `without_eta` counts the incomplete tasks that have none, and `without_eta_by_reason` says why; a
+    task whose state is of an older worker has no reason.
     """
     health = model.health[tasks]
     trend = model.current_column(tasks, "trend")
@@ -32,6 +33,8 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
     rates = model.current_column(tasks, "rate_fast_bps")[active]
     ends_s = (last_seen / 1e6 + model.current_column(tasks, "eta_s"))[active]
     incomplete = ~complete
+    reasons = model.eta_reasons(tasks)[incomplete]
+    withheld = [each for each in EtaReason if each not in (EtaReason.NONE, EtaReason.COMPLETE)]
     oldest_us = now_us - int(last_seen[incomplete].min()) if incomplete.any() else None
     return {
         "tasks": int(tasks.shape[0]),
@@ -42,5 +45,6 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
         "rate_bps": float(np.nansum(rates)),
         "ends_at_ms": None if np.isnan(ends_s).all() else int(np.nanmax(ends_s) * 1000),
         "without_eta": int(np.count_nonzero(incomplete) - np.count_nonzero(~np.isnan(ends_s))),
-        "oldest_silence_s": None if oldest_us is None else finite_or_none(oldest_us / 1e6),
+        "without_eta_by_reason": {each.name: int(np.count_nonzero(reasons == each)) for each in withheld},
+        "oldest_silence_s": None if oldest_us is None else finite_or_none(max(0, oldest_us) / 1e6),
     }

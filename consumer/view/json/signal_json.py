@@ -53,7 +53,7 @@ def signal_text(signal: RaisedSignal, bucket_us: int) -> str:
         case "RESET":
             return f"the copy restarted: {_copied(signal)}"
         case "COMPLETE":
-            return f"complete, {_copied(signal)}" if signal.totalsize else "complete"
+            return "the subtask is complete" + (f", {_copied(signal)}" if signal.totalsize else "")
         case "ETA_MOVED":
             return _moved(signal)
     return signal.signal.lower().replace("_", " ")

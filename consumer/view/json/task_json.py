@@ -15,7 +15,7 @@ from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
-from taskstream.consumer.view.json.eta_reason import eta_reason_text
+from taskstream.consumer.view.json.eta_reason import eta_reason_text, task_eta_reason
 from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
@@ -97,13 +97,16 @@ def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now
 def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
     """What a task has beyond its current subtask: the sums over all subtasks, and the reason of its health."""
     began, done = int(model.began[task]), int(model.done_bytes[task])
+    slot = int(model.tasks.current[task])
+    row = model.table.rows[slot]
+    reason = task_eta_reason(health, int(row["progress"]), EtaReason(int(row["eta_reason"])))
     whole: dict[str, Any] = {
+        "eta_reason": None if reason == EtaReason.NONE else reason.name,
+        "eta_reason_text": eta_reason_text(reason),
         "task_replicatesize": done,
         "task_totalsize": int(model.total_bytes[task]),
         "task_first_seen_ms": began // 1000,
     }
-    slot = int(model.tasks.current[task])
-    row = model.table.rows[slot]
     if health == Health.COMPLETE:
         whole["health_reason"] = complete_reason(since - began, done)
     elif row["progress"] == 100:

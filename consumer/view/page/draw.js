@@ -49,6 +49,7 @@ export const HEALTH = {
   SILENT: { word: "silent", sign: "◆" },
   NO_PROGRESS: { word: "no progress", sign: "■" },
   SLOW: { word: "slow", sign: "▲" },
+  NOT_CONVERGING: { word: "not converging", sign: "▲" },
   OK: { word: "moving", sign: "●" },
   COMPLETE: { word: "complete", sign: "✓" },
 };
@@ -58,6 +59,11 @@ export const TREND = {
   SLOWING: { word: "slowing", sign: "↘" },
   ACCELERATING: { word: "accelerating", sign: "↗" },
 };
+
+// The health as the page names it: a task that moves and whose total grows as fast as the copy is not converging.
+export function condition(task) {
+  return task.health === "OK" && task.eta_reason === "NOT_CONVERGING" ? "NOT_CONVERGING" : task.health;
+}
 
 // Whether no bytes move. A trend of such a task would mislead, so none is shown.
 export function isStill(health) {

@@ -1,6 +1,6 @@
 // The list: fleet, filters, table, pages. The URL holds what it shows; the stream changes single rows.
 
-import { HEALTH, TREND, isStill, known, make, setAttribute, setText, spark } from "./draw.js";
+import { HEALTH, TREND, condition, isStill, known, make, setAttribute, setText, spark } from "./draw.js";
 import { bytes, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
 
 const PAGE_SIZE = 100;
@@ -14,7 +14,7 @@ const COLUMNS = [
   ["trend", "Trend", "trend"],
   ["ends_at_ms", "Ends", "ends"],
 ];
-const FILTERS = ["q", "project", "subtask", "trend", "health"];
+const FILTERS = ["q", "project", "subtask", "trend", "health", "eta_reason"];
 const SUBTASKS = [
   "CREATE_CLOUD_SERVER", "SSL_CONFIG", "ATTACH_AGENT_IMAGE", "DETTACH_AGENT_IMAGE", "FORMAT_DISK_LINUX",
   "FORMAT_DISK_LINUX_FILE", "FORMAT_DISK_LINUX_BLOCK", "FORMAT_DISK_WINDOWS", "MIGRATE_LINUX_FILE",
@@ -34,7 +34,7 @@ export class List {
     this.pending = new Map();
     this.cursors = [null];
     this.requests = 0;
-    this.fleet = new Fleet((health) => this.filter("health", health));
+    this.fleet = new Fleet((name) => this.filterCondition(name));
     by("columns").append(...COLUMNS.map((column) => this.heading(column)));
     by("filter-subtask").append(...SUBTASKS.map((name) => make("option", { value: name }, name)));
     by("sort-phone").append(...COLUMNS.filter(([sort]) => sort).map(([sort, label]) => make("option", { value: sort }, label.toLowerCase())));
@@ -70,12 +70,19 @@ export class List {
     return this.refresh();
   }
 
-  // Sets a filter, or removes it if it has this value already.
-  filter(name, value) {
+  // Sets a filter, or removes it if it has this value already. It replaces the filter `replaced`.
+  filter(name, value, replaced = null) {
     const next = { ...this.filters };
+    delete next[replaced];
     if (value && next[name] !== value) next[name] = value;
     else delete next[name];
     this.navigate(this.sort === "health" ? next : { ...next, sort: this.sort });
+  }
+
+  // A button of the fleet: a health, or a reason of a withheld end.
+  filterCondition(name) {
+    if (name === "NOT_CONVERGING") this.filter("eta_reason", name, "health");
+    else this.filter("health", name, "eta_reason");
   }
 
   sortBy(sort) {
@@ -95,13 +102,13 @@ export class List {
     const cursor = this.cursors[this.cursors.length - 1];
     const [page, fleet] = await Promise.all([
       this.fetchJson("/tasks", { ...this.filters, sort: this.sort, limit: PAGE_SIZE, cursor }),
-      this.fetchJson("/fleet", { ...this.filters, health: null }),
+      this.fetchJson("/fleet", { ...this.filters, health: null, eta_reason: null }),
     ]);
     if (request !== this.requests) return; // a later one is on its way
     this.nextCursor = page.next_cursor;
     this.bucketS = page.bucket_s;
     this.skewMs = page.now_ms - Date.now();
-    this.fleet.show(fleet, this.filters.health);
+    this.fleet.show(fleet, this.filters.health ?? this.filters.eta_reason);
     this.arrange(page.tasks);
     this.showRange(page);
   }
@@ -213,12 +220,12 @@ class Row {
   }
 
   show(task, nowMs, bucketS) {
-    const health = known(HEALTH, task.health);
+    const health = known(HEALTH, condition(task));
     const trend = known(TREND, task.trend);
     const end = ends(task, nowMs);
     const done = task.health === "COMPLETE";
     const silent = task.health === "SILENT";
-    setAttribute(this.element, "data-health", task.health);
+    setAttribute(this.element, "data-health", condition(task));
     setAttribute(this.element, "data-trend", isStill(task.health) ? "" : task.trend);
     setAttribute(this.element, "data-gone", "");
     setText(this.sign, health.sign);
@@ -251,7 +258,7 @@ class Row {
 }
 
 class Fleet {
-  constructor(selectHealth) {
+  constructor(select) {
     this.counts = {};
     const states = Object.entries(HEALTH).map(([name, { word, sign }]) => {
       const number = make("strong", { class: "number" }, "0");
@@ -259,7 +266,7 @@ class Fleet {
         "button", { type: "button", class: "state", "data-health": name, "aria-pressed": "false" },
         make("span", { class: "sign", "aria-hidden": "true" }, sign), number, make("span", {}, word),
       );
-      button.addEventListener("click", () => selectHealth(name));
+      button.addEventListener("click", () => select(name));
       this.counts[name] = { number, button };
       return button;
     });
@@ -276,10 +283,10 @@ class Fleet {
     return { value, element: make("div", {}, value, make("dt", {}, label)) };
   }
 
-  show(fleet, health) {
+  show(fleet, pressed) {
     for (const [name, { number, button }] of Object.entries(this.counts)) {
-      setText(number, count(fleet.health[name] ?? 0));
-      setAttribute(button, "aria-pressed", String((health ?? "").split(",").includes(name)));
+      setText(number, count(fleet.health[name] ?? fleet.without_eta_by_reason[name] ?? 0));
+      setAttribute(button, "aria-pressed", String((pressed ?? "").split(",").includes(name)));
     }
     const { bytes_done: done, bytes_left: left, ends_at_ms: endMs, now_ms: nowMs } = fleet;
     setText(this.rate.value, rate(fleet.rate_bps));

@@ -1,6 +1,6 @@
 // The page of one task: its state, its rate, its subtasks in time order and its signals. All strings go in as text.
 
-import { HEALTH, TREND, bars, isStill, known, make, svg } from "./draw.js";
+import { HEALTH, TREND, bars, condition, isStill, known, make, svg } from "./draw.js";
 import { bytes, clock, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
 
 const by = (id) => document.getElementById(id);
@@ -32,12 +32,12 @@ export class TaskPage {
 }
 
 function page(task, nowMs) {
-  const health = known(HEALTH, task.health);
+  const health = known(HEALTH, condition(task));
   const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
   const end = ends(task, nowMs);
   const size = sizes(task);
   const facts = [
-    ["copied", `${bytes(size.done)} of ${bytes(size.total)}, ${task.progress}\u00a0%`],
+    ["copied", `${size.total > 0 ? `${bytes(size.done)} of ${bytes(size.total)}` : "no bytes to copy"}, ${task.progress}\u00a0%`],
     ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `}peak ${rate(current.rate_peak_bps)}`],
     ["reported by the agent", `${rate(task.rate_reported_bps)}`],
     ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
@@ -50,7 +50,7 @@ function page(task, nowMs) {
     make("p", {}, make("a", { href: "/", id: "back" }, "← all tasks")),
     make("h1", {}, make("bdi", {}, task.task_id)),
     make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${task.state}`),
-    make("p", { class: "verdict", "data-health": task.health },
+    make("p", { class: "verdict", "data-health": condition(task) },
       make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
       make("span", {}, `${task.health_reason}; since ${moment(task.health_since_ms, nowMs)}`)),
     make("dl", { class: "facts wide" }, ...facts.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }, value)))),
@@ -89,13 +89,13 @@ function chart(series, bucketS, nowMs) {
 }
 
 function subtask(series, nowMs) {
-  const health = known(HEALTH, series.health);
+  const health = known(HEALTH, condition(series));
   const done = series.health === "COMPLETE";
   const took = ((done ? series.health_since_ms : series.last_seen_ms) - series.first_seen_ms) / 1000;
   const counts = ["reports", "stale", "resets", "regressions", "skewed"].filter((name) => name === "reports" || series[name] > 0);
   const usage = [["cpu", "total_cpu_usage", "agent_cpu_usage", "%"], ["memory", "total_mem_usage", "agent_mem_usage", "MB"],
     ["disk", "total_disk_io", "agent_disk_io", "Mbit/s"]].filter(([, total]) => series[total] !== null);
-  return make("li", { "data-health": series.health },
+  return make("li", { "data-health": condition(series) },
     make("p", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, health.sign),
       make("strong", {}, series.subtask_name), make("span", { class: "faint" }, `${health.word}: ${series.health_reason}`)),
     make("p", { class: "number" }, `${series.progress} %`, series.totalsize > 0 ? `, ${bytes(series.replicatesize)} of ${bytes(series.totalsize)}` : "",

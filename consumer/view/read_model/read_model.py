@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
+from taskstream.consumer.state.series import EtaReason, Health
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
@@ -23,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _COLUMNS: Final = (
     *("first_seen", "last_seen", "last_advance", "reports", "progress", "replicatesize", "totalsize", "remain_time"),
-    *("rate_fast_bps", "rate_slow_bps", "migrate_speed", "trend", "trend_change_pct", "eta_s"),
+    *("rate_fast_bps", "rate_slow_bps", "migrate_speed", "trend", "trend_change_pct", "eta_s", "eta_reason"),
 )
 """The columns of a current series that whole lists are selected, sorted and summed by."""
 GONE_KEPT: Final = 10_000
@@ -172,6 +173,15 @@ class ReadModel:
         self.done_bytes[tasks], self.total_bytes[tasks] = np.add.reduceat(done, begins), np.add.reduceat(total, begins)
         self._done[tasks] = np.add.reduceat(done.astype(np.float64), begins)
         self._total[tasks] = np.add.reduceat(total.astype(np.float64), begins)
+
+    def eta_reasons(self, tasks: Ints) -> npt.NDArray[np.int8]:
+        """The `EtaReason` of each of these tasks, by its health as last judged."""
+        health = self.health[tasks]
+        reasons = self.current_column(tasks, "eta_reason").astype(np.int8)
+        reasons[self.current_column(tasks, "progress") == 100] = EtaReason.NEXT_SUBTASK
+        reasons[health == Health.COMPLETE] = EtaReason.COMPLETE
+        reasons[health == Health.SILENT] = EtaReason.SILENT
+        return reasons
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
         judged = self.judged_health(tasks, now_us)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.state.series import NONE, Health, Trend
+from taskstream.consumer.state.series import NONE, EtaReason, Health, Trend
 from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_names import TaskNames
@@ -22,7 +22,7 @@ from taskstream.schemas.http.caller import Caller, Role
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-FILTERS: Final = frozenset({"project", "health", "trend", "subtask", "q"})
+FILTERS: Final = frozenset({"project", "health", "trend", "eta_reason", "subtask", "q"})
 MAX_LIMIT, DEFAULT_LIMIT = 500, 100
 MAX_TEXT_LENGTH = 255
 WORST_FIRST: Final = {Health.SILENT: 0, Health.NO_PROGRESS: 0, Health.SLOW: 1, Health.OK: 2, Health.COMPLETE: 3}
@@ -39,13 +39,14 @@ class TaskFilter:
     """The project that the caller asks for, or the only one that the caller may see."""
     healths: frozenset[Health] | None = None
     trends: frozenset[Trend] | None = None
+    eta_reasons: frozenset[EtaReason] | None = None
     subtasks: frozenset[str] | None = None
     text: str | None = None
     """A part of the task id, in any letter case."""
 
 
 def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
-    """The filter of a request. `health`, `trend` and `subtask` are lists separated by commas.
+    """The filter of a request. `health`, `trend`, `eta_reason` and `subtask` are lists separated by commas.
 
     Raises:
         ApiError: INVALID_FIELD for a value that is not allowed.
@@ -63,6 +64,7 @@ def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
         project,
         _members(parameters, "health", Health),
         _members(parameters, "trend", Trend),
+        _members(parameters, "eta_reason", EtaReason),
         frozenset(subtasks.split(",")) if subtasks else None,
         parameters.get("q"),
     )
@@ -79,6 +81,8 @@ def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: 
     if wanted.trends is not None:
         trends = [int(each) for each in wanted.trends]
         tasks = tasks[np.isin(model.current_column(tasks, "trend"), trends)]
+    if wanted.eta_reasons is not None:
+        tasks = tasks[np.isin(model.eta_reasons(tasks), [int(each) for each in wanted.eta_reasons])]
     if wanted.subtasks is not None:
         numbers = [index.subtasks[name] for name in wanted.subtasks if name in index.subtasks]
         tasks = tasks[np.isin(index.subtask[tasks], numbers)]
@@ -106,7 +110,10 @@ def _left(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
 
 
 def _worst(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:
-    return _SEVERITY[model.health[tasks]] * _ERA_US + model.health_since[tasks]
+    severity = _SEVERITY[model.health[tasks]]
+    endless = (model.eta_reasons(tasks) == EtaReason.NOT_CONVERGING) & (severity > WORST_FIRST[Health.SLOW])
+    severity[endless] = WORST_FIRST[Health.SLOW]
+    return severity * _ERA_US + model.health_since[tasks]
 
 
 def _subtask(model: ReadModel, _names: TaskNames, tasks: Ints) -> Floats:

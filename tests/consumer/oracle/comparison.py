@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, EtaReason, Health, Signal, Trend
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
-from taskstream.consumer.state.silence import mark_silent, silent
+from taskstream.consumer.state.silence import mark_silent
 from taskstream.consumer.state.state_records import held_minutes
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
@@ -24,6 +24,7 @@ from tests.consumer.oracle.murmur import murmur_hash
 from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_rates import Gaps
 from tests.consumer.oracle.oracle_series import Event, Series
+from tests.consumer.oracle.silent_series import silent
 
 Records = dict[str, list[dict[str, Any]]]
 """The windows or the signals of each series, in order."""

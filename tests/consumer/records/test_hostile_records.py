@@ -16,7 +16,7 @@ from taskstream.consumer.kafka.state_decoder import StateDecoder, UnreadableReas
 from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
 from taskstream.consumer.state.series import GAUGES, SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from taskstream.consumer.state.silence import mark_silent, silent
+from taskstream.consumer.state.silence import mark_silent
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
 from taskstream.schemas.catalog import newest
@@ -24,6 +24,7 @@ from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import TableIds
+from tests.consumer.oracle.silent_series import silent
 
 IDS = TableIds()
 NOW_US = 1_790_000_000_000_000

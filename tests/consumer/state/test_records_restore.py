@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import SeriesTable, Settings
-from taskstream.consumer.state.silence import silent
 from taskstream.consumer.state.state_records import rows_of, state_batch, strings_of
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
 from taskstream.schemas.ids import TableIds
 from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.silent_series import silent
 from tests.consumer.oracle.streams import START, US, stream_of, streams
 
 IDS = TableIds()

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
-from taskstream.consumer.state.silence import mark_silent, silent
+from taskstream.consumer.state.silence import mark_silent
 from taskstream.consumer.state.stall import limit_or_first
 from taskstream.consumer.state.state_records import signal_batch
 from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
+from tests.consumer.oracle.silent_series import silent
 from tests.consumer.oracle.streams import START, US, series_name, stream_of, streams
 
 BUCKET_US = 60 * US

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from taskstream.consumer.state.series import ROW, Health
+from taskstream.consumer.state.series import ROW, EtaReason, Health
 from taskstream.consumer.view.json.health_reason import health_reason
 from taskstream.consumer.view.json.quantities import duration_text, rate_text, size_text
 from tests.consumer.view.read_models import NOW, row
@@ -52,6 +52,12 @@ def test_ok_says_the_rate_and_when_there_will_be_a_trend():
     assert said(Health.OK) == "10 MB/s over 1 min"
     assert said(Health.OK, trend=0, complete_minutes=3) == "10 MB/s, a trend in 5 min"
     assert said(Health.OK, rate_fast_bps=np.nan) == "no rate measured yet"
+
+
+@pytest.mark.parametrize("health", [Health.OK, Health.SLOW])
+def test_a_total_that_grows_as_fast_as_the_copy_is_said_with_its_rate(health):
+    text = said(health, eta_reason=EtaReason.NOT_CONVERGING, growth_bps=12.0 * MB)
+    assert text.endswith("; the total grows as fast as the copy, by 12 MB/s")
 
 
 @pytest.mark.parametrize("health", list(Health))

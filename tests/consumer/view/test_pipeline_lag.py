@@ -93,6 +93,8 @@ def test_a_task_is_not_silent_because_its_reports_are_unread():
     assert task_summary(made, task, NOW)["health"] == "OK"
     assert [each["health"] for each in task_detail(made, task, (), NOW)["subtasks"]] == ["OK"]
     assert fleet_json(made, made.tasks.live, made.judged_at(NOW))["oldest_silence_s"] == 10.0
+    made.pipeline = pipeline_lag(unread(260.0), NOW, 15.0)  # as of a time before the last report
+    assert fleet_json(made, made.tasks.live, made.judged_at(NOW))["oldest_silence_s"] == 0.0
     made.pipeline = PipelineLag(0.0, 0)
     made.update_health(NOW)
     assert task_summary(made, task, NOW)["health"] == "SILENT"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from taskstream.consumer.state.series import Health, Trend
+from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import (
@@ -22,7 +22,8 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Caller, Role
 from tests.consumer.view.fleets import fleet
-from tests.consumer.view.read_models import NOW, model, names
+from tests.consumer.view.read_models import NOW, model, names, row
+from tests.consumer.view.views import S
 
 OPERATOR = Caller("operations", frozenset({Role.OPERATE}))
 READER = Caller("project-1", frozenset({Role.READ}))
@@ -66,6 +67,38 @@ def test_trend_selects(busy, word):
     assert found(busy, trend=word) == those(busy, lambda line: line["trend"] == word)
 
 
+@pytest.fixture(scope="module")
+def withheld() -> ReadModel:
+    """One task with each reason of a withheld end, and one with an end."""
+    no_eta = dict.fromkeys(("eta_s", "eta_low_s", "eta_high_s"), np.nan)
+    rows = {}
+    for reason in EtaReason:
+        columns = no_eta | {"eta_reason": reason}
+        if reason == EtaReason.NONE:
+            columns = {}
+        elif reason in (EtaReason.COMPLETE, EtaReason.NEXT_SUBTASK):
+            columns |= {"eta_reason": EtaReason.COMPLETE, "progress": 100, "health": Health.COMPLETE}
+        elif reason == EtaReason.SILENT:
+            columns |= {"last_seen": NOW - 3_600 * S}
+        subtask = "CONFIGURE_LINUX" if reason == EtaReason.COMPLETE else "MIGRATE_LINUX_FILE"
+        rows[f"p/{reason.name}/{subtask}"] = row(**columns)
+    return model(rows)
+
+
+@pytest.mark.parametrize("reason", [each.name for each in EtaReason])
+def test_the_reason_of_a_withheld_end_selects_and_is_shown_with_its_words(withheld, reason):
+    assert found(withheld, eta_reason=reason) == {f"p/{reason}"}
+    (line,) = [each for each in lines(withheld) if each["task_id"] == reason]
+    assert line["eta_reason"] == (None if reason == "NONE" else reason)
+    assert (line["eta_reason_text"] is None) == (reason == "NONE")
+    assert (line["ends_at_ms"] is None) == (reason != "NONE")
+
+
+def test_a_task_that_does_not_converge_comes_before_those_that_move_well(withheld):
+    page = page_of(withheld, TaskNames(withheld), withheld.tasks.live, "health", 3, None)
+    assert names(withheld, page.tasks)[:2] == ["p/SILENT", "p/NOT_CONVERGING"]
+
+
 def test_several_words_are_either_and_several_parameters_are_both(busy):
     either = found(busy, health="SLOW,SILENT")
     assert either == found(busy, health="SLOW") | found(busy, health="SILENT")
@@ -101,7 +134,8 @@ def key_of(line: dict[str, Any], sort: str) -> Any:
     """The plain meaning of each sort: the shown value, nothing last."""
     if sort == "health":
         severity = {"SILENT": 0, "NO_PROGRESS": 0, "SLOW": 1, "OK": 2, "COMPLETE": 3}
-        return (severity[line["health"]], line["health_since_ms"])
+        endless = line["health"] == "OK" and line["eta_reason"] == "NOT_CONVERGING"
+        return (1 if endless else severity[line["health"]], line["health_since_ms"])
     if sort == "left":
         return line["totalsize"] - line["replicatesize"]
     if sort == "trend":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.cli import cli
 from taskstream.compose.doctor.clock_check import clock_finding
@@ -87,6 +87,17 @@ def test_without_a_worker_the_report_is_followed_as_far_as_it_comes(broker, topi
     )
     assert "taskstream worker" in finding(result, "group")["remedy"]
     assert finding(result, "in the view")["verdict"] == "unknown"
+
+
+def test_a_probe_topic_of_an_older_version_does_not_say_the_brokers_time(broker, topics):
+    entry = ConfigEntry("message.timestamp.type", "CreateTime", incremental_operation=AlterConfigOpType.SET)
+    admin = AdminClient(broker.config())
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topics.probe.name, incremental_configs=[entry])
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(30)
+    result = doctor(*kafka(broker, topics))
+    assert (verdicts(result)["transactions"], verdicts(result)["broker clock"]) == ("good", "unknown")
+    assert "`taskstream topics check`" in finding(result, "broker clock")["remedy"]
 
 
 def test_everything_down_is_told_line_by_line():

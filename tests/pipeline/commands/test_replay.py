@@ -117,6 +117,24 @@ def test_silence_is_judged_as_it_was_at_the_time(broker: KafkaClient, topics: To
     assert silent_at(602)
 
 
+def test_a_task_is_silent_in_the_subtask_that_reported_last(broker: KafkaClient, topics: Topics):
+    """One task went on from a subtask that never reported 100 percent; the other died after a complete one."""
+    writer = RecordWriter(IDS, named("ProgressReported.v2"))
+    for task_id, subtask_name, progress, second in (
+        ("went-on", "MIGRATE_LINUX_FILE", 99, 0),
+        ("went-on", "SYNC_LINUX_FILE", 50, 1_200),
+        ("died", "ATTACH_AGENT_IMAGE", 100, 0),
+    ):
+        value = event(writer, HOUR_AGO + second, 1, task_id=task_id, subtask_name=subtask_name, progress=progress)
+        put(broker, topics.progress.name, f"p/{task_id}", value, 0, timestamp=(HOUR_AGO + second) * 1000)
+
+    at = datetime.fromtimestamp(HOUR_AGO + 1_300, UTC).isoformat()
+    rows = answer(replay(broker, topics, "state", "--as-of", at, "-o", "json"))
+
+    silent = [(row["task_id"], row["subtask_name"]) for row in rows if row["silent_since"] is not None]
+    assert silent == [("died", "ATTACH_AGENT_IMAGE")]
+
+
 def test_state_of_one_task_and_of_one_project(broker: KafkaClient, topics: Topics):
     fill(broker, topics, EVENTS)
     everything = folded(broker, topics)
@@ -391,7 +409,7 @@ def test_rebuild_does_not_move_past_events_for_rows_that_it_cannot_fold(broker: 
     assert published(broker, pipeline) == before
 
 
-def event(writer: RecordWriter, second: int, replicated: int) -> bytes:
+def event(writer: RecordWriter, second: int, replicated: int, **fields: object) -> bytes:
     record = {"event_id": f"e{second}", "project_id": "p", "task_id": "t", "received_at": second * 1_000_000}
     record |= {"subtask_name": "S", "progress": 1, "replicatesize": replicated, "totalsize": 100}
-    return writer.write(record | {"process_trace": ""})
+    return writer.write(record | {"process_trace": ""} | fields)

@@ -180,6 +180,8 @@ def test_metrics_say_what_the_fleet_does(view):
     found, sums = metrics(view), view.shown("/fleet")
     by_health = {each.labels["health"]: each.value for each in found["taskstream_tasks"]}
     assert by_health == sums["health"]
+    by_reason = {each.labels["reason"]: each.value for each in found["taskstream_tasks_without_eta"]}
+    assert by_reason == sums["without_eta_by_reason"]
     assert found["taskstream_fleet_bytes_left"][0].value == sums["bytes_left"]
     assert found["taskstream_view_caught_up"][0].value == 1
     assert found["taskstream_view_signals"][0].value >= len(Signal)
@@ -196,7 +198,7 @@ def test_no_label_grows_with_tasks_projects_or_paths(view, states):
         view.get(f"/nowhere/{number}")
     found = metrics(view)
     labels = {label for samples in found.values() for each in samples for label in each.labels}
-    assert labels == {"health", "trend", "route", "status"}
+    assert labels == {"health", "trend", "reason", "route", "status"}
     grown = {name for name, samples in found.items() if len(samples) > before[name]}
     assert grown <= {"taskstream_view_requests", "taskstream_view_requests_created"}
     routes = {each.labels["route"] for each in found["taskstream_view_requests"]}

@@ -42,7 +42,9 @@ class Outcomes:
 
 
 def endpoint_of(acks: Outcomes, limits: Limits) -> BatchEndpoint:
-    admission = Admission(AuthenticatorChain([AllowAny()]), acks, Readiness(kafka=None), limits, EdgeCounts())
+    readiness = Readiness()
+    readiness.update()
+    admission = Admission(AuthenticatorChain([AllowAny()]), acks, readiness, limits, EdgeCounts())
     return BatchEndpoint(admission, EventBuilder(TableIds()), acks, limits)
 
 
