@@ -19,6 +19,7 @@ from docker.errors import DockerException
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
+from tests.waiting import LIMIT_S
 
 BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
@@ -73,7 +74,7 @@ def accept_later_timestamps(client: KafkaClient) -> None:
     for number in admin.list_topics(timeout=30).brokers:
         resource = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
         for answer in admin.incremental_alter_configs([resource]).values():
-            answer.result(30)
+            answer.result(LIMIT_S)
 
 
 def docker_answers() -> bool:

@@ -12,6 +12,7 @@ from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS
+from tests.waiting import LIMIT_S
 
 T = 4_000_000_000_000_000
 S = 1_000_000
@@ -44,6 +45,6 @@ def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]
         yield
     finally:
         stop.set()
-        thread.join(60)
+        thread.join(LIMIT_S)
         assert not failed, failed
         assert not thread.is_alive()

@@ -181,7 +181,7 @@ def send(bootstrap: str, topics: Topics, events: Iterable[tuple[str, bytes]]) ->
     sender = producer(bootstrap)
     for key, value in events:
         sender.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
-    assert sender.flush(60) == 0
+    assert sender.flush(LIMIT_S) == 0
 
 
 @contextmanager

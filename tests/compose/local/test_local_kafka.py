@@ -20,7 +20,7 @@ from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.ports import free_port, free_ports
 from tests.processes import is_alive
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def create_topic(client: KafkaClient, name: str) -> None:
 def write(client: KafkaClient, topic: str, value: bytes) -> None:
     producer = Producer(client.config(acks="all"))
     producer.produce(topic, value, partition=0)
-    assert producer.flush(30) == 0
+    assert producer.flush(LIMIT_S) == 0
 
 
 def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:

@@ -31,7 +31,7 @@ from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 MB = 1_000_000
 S = 1_000_000
@@ -179,7 +179,7 @@ class StateTopic:
     def abort(self, key: str, value: bytes) -> None:
         self._producer.begin_transaction()
         self._produce(key, value)
-        self._producer.flush(10)
+        self._producer.flush(LIMIT_S)
         self._producer.abort_transaction(10)
 
     def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> None:
@@ -191,7 +191,7 @@ class StateTopic:
     def _produce(self, key: str, value: bytes | None) -> None:
         partition = hash_of(key.rpartition("/")[0]) % self.topics.partitions
         if len(self._producer) > 50_000:
-            self._producer.flush(20)
+            self._producer.flush(LIMIT_S)
         self._producer.produce(self.topics.state.name, value, key, partition)
 
 

@@ -26,14 +26,14 @@ from tests.pipeline.streams import (
     table_of,
     worker,
 )
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 def fill(broker: KafkaClient, topics: Topics, count: int, seed: int = 1) -> Fleet:
     """So many events of a fleet of twenty."""
     fleet, sending = Fleet(20, seed), producer(broker.bootstrap_servers)
     more(broker, topics, fleet, count)
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
     return fleet
 
 
@@ -43,7 +43,7 @@ def more(broker: KafkaClient, topics: Topics, fleet: Fleet, count: int) -> None:
     for _ in range(count):
         key, value = fleet.event()
         sending.produce(topics.progress.name, value, key, timestamp=SENT_AT_MS)
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
 
 
 def put(
@@ -52,7 +52,7 @@ def put(
     """One record as it stands."""
     sending = producer(broker.bootstrap_servers)
     sending.produce(topic, value, key, partition, **rest)
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
 
 
 def worked(broker: KafkaClient, topics: Topics, folder: Path, until: int) -> None:

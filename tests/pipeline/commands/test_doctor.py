@@ -30,7 +30,7 @@ from tests.pipeline.streams import ask, worker
 from tests.producer.edges import running_edge
 from tests.schemas.codec.records import altered
 from tests.schemas.registry.registry_server import serving
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 def doctor(*arguments: str) -> Result:
@@ -94,7 +94,7 @@ def test_a_probe_topic_of_an_older_version_does_not_say_the_brokers_time(broker,
     admin = AdminClient(broker.config())
     resource = ConfigResource(ConfigResource.Type.TOPIC, topics.probe.name, incremental_configs=[entry])
     for answer in admin.incremental_alter_configs([resource]).values():
-        answer.result(30)
+        answer.result(LIMIT_S)
     result = doctor(*kafka(broker, topics))
     assert (verdicts(result)["transactions"], verdicts(result)["broker clock"]) == ("good", "unknown")
     assert "`taskstream topics check`" in finding(result, "broker clock")["remedy"]
@@ -137,7 +137,7 @@ def test_a_state_topic_that_forgets_is_bad_and_another_retention_is_not(broker, 
     topics = Topics(topic_prefix, partitions=2)
     admin = AdminClient(broker.config())
     (answer,) = admin.create_topics([NewTopic(topics.state.name, 2, config={"cleanup.policy": "delete"})]).values()
-    answer.result(30)
+    answer.result(LIMIT_S)
     create_topics(broker.config(), topics)
     result = doctor(*kafka(broker, topics))
     wrong = [each for each in json.loads(result.stdout) if each["check"] == "topics" and each["verdict"] == "bad"]

@@ -25,6 +25,7 @@ from taskstream.schemas.registry.registry_ids import RegistryIds
 from taskstream.schemas.topics import Topics, task_key
 from tests.pipeline.streams import IDS, producer
 from tests.schemas.registry.registry_server import RegistryServer, serving
+from tests.waiting import LIMIT_S
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 BEGAN = datetime(2026, 11, 20, 22, 50, tzinfo=UTC)
@@ -76,7 +77,7 @@ def send(broker: KafkaClient, topics: Topics, told: list[dict[str, Any]], ids: S
         exact = each | {"received_at": round(each["received_at"].timestamp() * 1_000_000)}
         value = new.write(exact) if "agent_cpu_usage" in each else old.write(exact)
         sending.produce(topics.progress.name, value, task_key(each["project_id"], each["task_id"]))
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
 
 
 def run(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:

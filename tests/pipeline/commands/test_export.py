@@ -25,7 +25,7 @@ from taskstream.schemas.catalog import named
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all, records
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 def fill(broker: KafkaClient, topics: Topics, count: int) -> None:
@@ -33,14 +33,14 @@ def fill(broker: KafkaClient, topics: Topics, count: int) -> None:
     for _ in range(count):
         key, value = fleet.event()
         sending.produce(topics.progress.name, value, key)
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
 
 
 def put(broker: KafkaClient, topics: Topics, *values: bytes, partition: int = 0) -> None:
     sending = producer(broker.bootstrap_servers)
     for value in values:
         sending.produce(topics.progress.name, value, b"p/t", partition)
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
 
 
 def arguments(broker: KafkaClient, topics: Topics, path: Path, *more: str) -> list[str]:
@@ -124,7 +124,7 @@ def test_offsets_that_retention_took_are_told(broker, topics, tmp_path):
     name = topics.progress.name
     admin = AdminClient(broker.config())
     for answer in admin.delete_records([TopicPartition(name, 0, 10)]).values():
-        answer.result(30)
+        answer.result(LIMIT_S)
     (tmp_path / "from.csv").write_text(f"{name},0,4\n{name},1,0\n", "utf-8")
     path = tmp_path / "rest.parquet"
 

@@ -15,7 +15,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import committed, measured, producer, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 AGO_MS = 90_000
 
@@ -28,7 +28,7 @@ def filled(broker: KafkaClient, topics: Topics) -> Topics:
     for number in range(10):
         at_ms = now_ms - AGO_MS + number * 1000
         sender.produce(topics.progress.name, b"no record", b"p/t", 0, timestamp=at_ms)
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
     return topics
 
 
@@ -89,7 +89,7 @@ def test_offsets_that_retention_took_unread_are_told(broker, filled):
     commit(broker, filled, 4)
     admin = AdminClient(broker.config())  # named: one that is let go answers nobody
     (answer,) = admin.delete_records([TopicPartition(filled.progress.name, 0, 7)]).values()
-    answer.result(30)
+    answer.result(LIMIT_S)
     assert json.loads(lag(broker, filled).stdout)[0]["gone"] == 3
     assert rows(lag(broker, filled))[0] == (0, 4, 10, 3)
 

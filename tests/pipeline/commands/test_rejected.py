@@ -18,7 +18,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import folded, put
 from tests.pipeline.streams import producer, read_all, report, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ def reject(broker: KafkaClient, topics: Topics, count: int) -> list[tuple[str, b
     sending = producer(broker.bootstrap_servers)
     for offset, (key, value) in enumerate(sent):
         sending.produce(topics.rejected.name, value, key, headers=origin(topics, hash_of(key), offset))
-    assert sending.flush(30) == 0
+    assert sending.flush(LIMIT_S) == 0
     return sent
 
 

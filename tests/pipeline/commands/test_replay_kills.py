@@ -18,7 +18,7 @@ from taskstream.schemas.topics import Topics, task_key
 from tests.pipeline.commands.replays import command, folded, published, worked
 from tests.pipeline.streams import Fleet, newest_by_key, producer, read_all, send
 from tests.run import chaos
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 SERIES = 20_000
 LATER = 500
@@ -37,7 +37,7 @@ def emptied(broker: KafkaClient, topic_prefix: str, tmp_path: Path) -> Topics:
     sending = producer(broker.bootstrap_servers)
     for key, partition in rows.items():
         sending.produce(topics.state.name, None, key, partition)
-    assert sending.flush(60) == 0
+    assert sending.flush(LIMIT_S) == 0
     send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(LATER)))
     return topics
 

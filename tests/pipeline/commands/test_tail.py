@@ -24,7 +24,7 @@ from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.description.asyncapi import document
 from taskstream.schemas.topics import Topic, Topics
 from tests.pipeline.streams import IDS, committed, producer, report, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 T = 1_795_421_400_000_000
 S = 1_000_000
@@ -34,7 +34,7 @@ def put(broker: KafkaClient, topic: Topic, *records: tuple[str | bytes | None, b
     sender = producer(broker.bootstrap_servers)
     for key, value in records:
         sender.produce(topic.name, value, key, 0, headers=list(headers), timestamp=T // 1000)
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
 
 
 def example(title: str, **more) -> bytes:
@@ -216,7 +216,7 @@ def test_offsets_that_retention_took_are_left_out_and_the_rest_is_shown(broker, 
     put(broker, topics.progress, *[("p/a", example("ProgressReported.v2"))] * 5)
     admin = AdminClient(broker.config())  # named: one that is let go answers nobody
     (answer,) = admin.delete_records([TopicPartition(topics.progress.name, 0, 3)]).values()
-    answer.result(30)
+    answer.result(LIMIT_S)
     offsets = tmp_path / "from.csv"
     offsets.write_text(f"{topics.progress.name},0,1\n")
     result = tail(broker, topics, "progress", "-o", "ndjson", "--from", f"@{offsets}")

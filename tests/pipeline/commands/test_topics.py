@@ -15,7 +15,7 @@ from taskstream.compose.local.ports import free_port
 from taskstream.compose.remedies import message_of
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Topics, differences
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 def test_created_topics_are_found_as_declared(broker: KafkaClient, topic_prefix: str):
@@ -126,5 +126,5 @@ def run(command: str, broker: KafkaClient, prefix: str, *options: str) -> Result
 def _create(broker: KafkaClient, name: str, partitions: int) -> None:
     """Create a topic as a stranger would, and await that it is seen."""
     admin = AdminClient(broker.config())
-    admin.create_topics([NewTopic(name, partitions)])[name].result(30)
+    admin.create_topics([NewTopic(name, partitions)])[name].result(LIMIT_S)
     wait_until(lambda: name in admin.list_topics(timeout=60).topics)

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from tests.producer.edges import REPORT, running_edge
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 SIX_YEARS_H = 6 * 8766
 
@@ -28,7 +28,7 @@ def set_topic(broker, topic: str, name: str, value: str) -> None:
     admin = AdminClient(broker.config())
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     for answer in admin.incremental_alter_configs([resource]).values():
-        answer.result(30)
+        answer.result(LIMIT_S)
 
 
 def test_an_edge_acknowledges_nothing_while_its_clock_is_wrong(broker, topics, tmp_path):

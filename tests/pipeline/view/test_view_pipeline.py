@@ -15,7 +15,7 @@ from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import RunningView, S, now_us, running_view
 from tests.pipeline.clocked_worker import Clock, working
 from tests.pipeline.streams import committed, producer, read_all, records, report
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 SAYS = "reports are arriving, the workers are 4 min behind: health is as of "
 
@@ -27,7 +27,7 @@ def send(broker: KafkaClient, topics: Topics, ages_s: list[int]) -> None:
         received_at = now_us() - age_s * S
         key, value = report(1, received_at, 10_000 - age_s)
         sender.produce(topics.progress.name, value, key, timestamp=received_at // 1000)
-    assert sender.flush(60) == 0
+    assert sender.flush(LIMIT_S) == 0
 
 
 def health(view: RunningView) -> str:

@@ -17,6 +17,7 @@ from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.schemas.topics import Topics
 from tests.consumer.worker.behaviour import SourceBehaviour, TransactionBehaviour, at_end  # noqa: F401 (a fixture)
 from tests.pipeline.streams import producer, read_all
+from tests.waiting import LIMIT_S
 
 SESSION_S = 6.0
 """The shortest that Kafka allows."""
@@ -36,7 +37,7 @@ class RealKafka:
         sender = producer(self._broker.bootstrap_servers)
         for value in values:
             sender.produce(self.events, value, None, partition)
-        assert sender.flush(30) == 0
+        assert sender.flush(LIMIT_S) == 0
 
     def truncate(self, partition: int, begin: int) -> None:
         cut = [TopicPartition(self.events, partition, begin)]

@@ -26,7 +26,7 @@ from tests.pipeline.streams import (
 )
 from tests.private_files import write_private
 from tests.producer.edges import REPORT, running_edge
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 T = 4_000_000_000_000_000
 S = 1_000_000
@@ -100,7 +100,7 @@ def rewrite_rows(broker, topics, schema: Schema) -> None:
     for message, row in zip(newest.values(), records(list(newest.values()), "SeriesState"), strict=True):
         old = writer.write({name: row[name] for name in names})
         sender.produce(topics.state.name, old, message.key(), message.partition())
-    assert sender.flush(60) == 0
+    assert sender.flush(LIMIT_S) == 0
 
 
 def signed(edge, percent: int) -> SdkRequest:

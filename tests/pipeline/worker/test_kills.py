@@ -17,7 +17,7 @@ from taskstream.producer.events.event_builder import idempotent_event_id
 from taskstream.schemas.topics import Topics
 from tests.compose.local.test_up import Running
 from tests.pipeline.streams import newest_by_key, read_all, records
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ class Reporting:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(150)
+        self._thread.join(LIMIT_S)
         self._client.close()
 
 

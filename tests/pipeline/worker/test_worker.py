@@ -25,7 +25,7 @@ from tests.pipeline.streams import (
     words,
     worker,
 )
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 T = 4_000_000_000_000_000
 S = 1_000_000
@@ -39,7 +39,7 @@ def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broke
     bad = [(b"p/1", b"not ours", [("ce_id", b"1"), ("taskstream_reason", b"forged")]), (None, None, []), (b"", b"", [])]
     for key, value, headers in bad:
         sender.produce(topics.progress.name, value, key, 1, headers=headers, timestamp=1234)
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
     with worker(bootstrap, topics, tmp_path):
         wait_until(lambda: committed(bootstrap, topics) == 103)
         wait_until(lambda: measured(tmp_path, "rejected_total") == 3)
@@ -77,7 +77,7 @@ def test_metrics_and_health(broker, topics, tmp_path):
         assert ask(tmp_path, "/healthz")[0] == 200
         assert ask(tmp_path, "/nothing")[0] == 404
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(LIMIT_S) == 0
     assert "librdkafka" not in words(tmp_path)
     as_one_undisturbed_fold(bootstrap, topics, 2_000, 60.0)
 
@@ -150,7 +150,7 @@ def test_records_that_no_fold_could_process_are_rejected_and_the_worker_works_on
     sender = producer(bootstrap)
     for key, value in [report(1, now_us, 100), *hostile, report(1, now_us + S, 200)]:
         sender.produce(topics.progress.name, value, key)
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
     with worker(bootstrap, topics, tmp_path, "w", "--reject-share", "1") as process:
         wait_until(lambda: committed(bootstrap, topics) == len(hostile) + 2)
         wait_until(lambda: measured(tmp_path, "rejected_total") == len(hostile))

@@ -22,7 +22,7 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, committed, kill, worker
 from tests.run import chaos
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ class Crew:
     def stop(self, name: str) -> None:
         process = self._running.pop(name)
         process.terminate()
-        ended = process.wait(60)  # -SIGTERM: it had not installed its handler yet
+        ended = process.wait(LIMIT_S)  # -SIGTERM: it had not installed its handler yet
         assert ended in (0, -signal.SIGTERM, HUNG), f"{name} ended with {ended}"
 
     def restart_hung(self) -> bool:

@@ -13,7 +13,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, send, words, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def test_two_then_three_then_one_worker_count_nothing_twice(broker, topics, tmp_
         wait_until(lambda: folds("c"))
         for process in (first, second):
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(LIMIT_S) == 0
         wait_until(lambda: words(tmp_path, "c").count("assigned") >= 2)
         seen = measured(tmp_path, "events_total", "c")
         wait_until(lambda: measured(tmp_path, "events_total", "c") > seen)
@@ -117,6 +117,6 @@ def test_partitions_without_a_member_are_assigned_again(broker, topics, tmp_path
         assert first.stdout.readline() == b"6\n"
         bucket = ("--bucket", str(BUCKET_S))
         at_end.enter_context(worker(bootstrap, topics, tmp_path, "a", *bucket))
-        assert first.wait(60) == 9
+        assert first.wait(LIMIT_S) == 9
         at_end.enter_context(worker(bootstrap, topics, tmp_path, "b", *bucket))
         all_folded(broker, topics, fleet)

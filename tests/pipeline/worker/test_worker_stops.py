@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import Fleet, committed, producer, read_all, send, words, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def stops(broker: KafkaClient, topics: Topics, folder: Path, *options: str) -> str:
     """The last line of a worker that ends with exit code 1 without being stopped."""
     with worker(broker.bootstrap_servers, topics, folder, "w", *options) as process:
-        assert process.wait(60) == 1, words(folder)
+        assert process.wait(LIMIT_S) == 1, words(folder)
     said = words(folder)
     assert "Traceback" not in said
     last = said.strip().splitlines()[-1]
@@ -83,7 +83,7 @@ def test_deleted_offsets_stop_it_where_there_is_state(broker, topics, tmp_path):
 def test_a_foreign_record_on_the_state_topic_stops_it(broker, topics, tmp_path, key, value):
     sender = producer(broker.bootstrap_servers)
     sender.produce(topics.state.name, value, key, 0)
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
     assert f"{topics.state.name}-0 offset 0 is not a record of our state" in stops(broker, topics, tmp_path)
 
 
@@ -92,7 +92,7 @@ def test_state_under_a_wrong_key_stops_it(broker, topics, tmp_path):
     row = read_all(broker.bootstrap_servers, topics.state.name)[0]
     sender = producer(broker.bootstrap_servers)
     sender.produce(topics.state.name, row.value(), b"p/another/MIGRATE_LINUX_FILE", row.partition())
-    assert sender.flush(30) == 0
+    assert sender.flush(LIMIT_S) == 0
     assert "its key is 'p/another/MIGRATE_LINUX_FILE'" in stops(broker, topics, tmp_path)
 
 

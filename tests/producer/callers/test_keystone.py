@@ -17,6 +17,7 @@ from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.http.request import HttpRequest
 from tests.private_files import write_private
+from tests.waiting import LIMIT_S
 
 
 class FakeIdentity:
@@ -234,7 +235,7 @@ class OnlyGood(FakeIdentity):
 
     def validate(self, token: str) -> TokenFacts | None:
         if token not in self.known:
-            self.answering.wait(60)
+            self.answering.wait(LIMIT_S)
         return self.known.get(token)
 
 
