@@ -22,6 +22,7 @@ from taskstream.compose.errors import ListenAddressUnusable, TlsUnusable
 from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp, HttpBounds, bounded_by
 from taskstream.compose.server.express_connection import ExpressHandler
 from taskstream.compose.server.tls_acceptor import TlsAcceptor
+from taskstream.producer.private_file import exposure
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -38,11 +39,14 @@ class Tls:
         """The TLS settings of every connection: TLS 1.2 or newer.
 
         Raises:
-            TlsUnusable: a file cannot be used.
+            TlsUnusable: a file cannot be used, or the key is not private.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
+            problem = exposure(self.key, self.key.stat())
+            if problem is not None:
+                raise TlsUnusable(f"the key {problem}")
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             reason = f"the certificate {self.certificate} with its key {self.key} cannot be used: {error}"

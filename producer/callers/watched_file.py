@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from taskstream.producer.errors import CredentialsUnusable
+from taskstream.producer.private_file import exposure
 
 CHECK_INTERVAL_S = 1.0
 Entry = TypeVar("Entry")
@@ -80,17 +80,14 @@ class WatchedFile(Generic[Entry]):
 
 
 def require_private(path: Path, stat: os.stat_result) -> None:
-    """Return when only the owner may read and write the file.
+    """Return when the file is private, see `exposure`.
 
     Raises:
-        CredentialsUnusable: its group or others may; the message has the command that changes it.
+        CredentialsUnusable: it is not; the message has the command that changes it.
     """
-    if stat.st_mode & 0o077:
-        mode = f"{stat.st_mode & 0o777:o}"
-        raise CredentialsUnusable(
-            f"{path} has the mode {mode}, so others than its owner can read or write it: run `chmod 600 "
-            f"{shlex.quote(str(path))}`"
-        )
+    problem = exposure(path, stat)
+    if problem is not None:
+        raise CredentialsUnusable(problem)
 
 
 def json_lines(lines: Iterable[str], source: str) -> Iterator[tuple[str, Any]]:

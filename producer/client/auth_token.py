@@ -1,10 +1,12 @@
 """The client's token: its source, and the check that it is usable as a header. It never shows the token."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from taskstream.producer.errors import TokenUnusable
+from taskstream.producer.private_file import exposure
 
 _SENDABLE = re.compile(r"[\x21-\x7e]{1,16384}")
 
@@ -31,7 +33,8 @@ class AuthToken:
         """The token.
 
         Raises:
-            TokenUnusable: the file cannot be read, or the token is not 1 to 16,384 printable ASCII characters.
+            TokenUnusable: the file cannot be read or is not private, or the token is not 1 to 16,384 printable ASCII
+                characters.
         """
         token = self._text().strip()
         if not _SENDABLE.fullmatch(token):
@@ -47,7 +50,11 @@ class AuthToken:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            problem = exposure(path, os.fstat(file.fileno()))
+            if problem is not None:
+                raise TokenUnusable(f"the token file {problem}")
+            return file.read()
     except OSError as error:
         raise TokenUnusable(
             f"the token file {path} cannot be read ({error.strerror}): give the path of a readable file"

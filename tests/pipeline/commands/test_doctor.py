@@ -27,6 +27,7 @@ from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
 from tests.pipeline.streams import ask, worker
+from tests.private_files import write_private
 from tests.producer.edges import running_edge
 from tests.schemas.codec.records import altered
 from tests.schemas.registry.registry_server import serving
@@ -62,7 +63,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
     ):
         register(registry, topics)
         wait_until(lambda: ask(tmp_path, "/readyz")[0] == 200)
-        (tmp_path / "view-token").write_text(view.tokens["reader"])
+        write_private(tmp_path / "view-token", view.tokens["reader"])
         faces = ["--edge", edge.url, "--view", view.url, "--token", edge.token]
         faces += ["--view-token-file", str(tmp_path / "view-token"), "--wait", "40s", "--strict"]
         once, again = (doctor(*kafka(broker, topics), *faces) for _ in range(2))

@@ -19,6 +19,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
+from tests.private_files import write_private
 from tests.waiting import wait_until
 
 TASKS = 36
@@ -129,8 +130,7 @@ def test_a_sort_that_is_none_is_wrong_usage_with_the_ones_there_are(view):
 
 
 def test_a_token_may_lie_in_a_file_and_one_of_the_two_must_be_given(view, tmp_path):
-    file = tmp_path / "token"
-    file.write_text(view.tokens["reader"] + "\n")
+    file = write_private(tmp_path / "token", view.tokens["reader"] + "\n")
     arguments = ["tasks", "list", "--endpoint", view.url]
     assert CliRunner().invoke(cli, [*arguments, "--token-file", str(file)]).exit_code == 0
     assert CliRunner().invoke(cli, arguments).exit_code == 2

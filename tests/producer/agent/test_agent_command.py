@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from taskstream.compose.cli import cli
 from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
+from tests.private_files import write_private
 from tests.producer.agent.trees import contents, plant, size_of
 from tests.producer.client.scripted_edge import ScriptedEdge, error
 
@@ -29,9 +30,7 @@ def edge():
 
 @pytest.fixture
 def token_file(tmp_path):
-    path = tmp_path / "token"
-    path.write_text("secret-token\n")
-    return path
+    return write_private(tmp_path / "token", "secret-token\n")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from taskstream.producer.errors import (
     RequestRefused,
     TokenUnusable,
 )
+from tests.private_files import write_private
 from tests.producer.client.scripted_edge import ScriptedEdge, ScriptedResponse, error
 
 SECRET = "gAAAA-secret-token"
@@ -264,8 +265,7 @@ def test_a_200_that_is_not_a_json_object_is_an_error(body):
 
 
 def test_a_token_file_is_read_before_each_request(tmp_path):
-    file = tmp_path / "token"
-    file.write_text("first\n")
+    file = write_private(tmp_path / "token", "first\n")
     with ScriptedEdge() as edge, ProgressClient(edge.url, AuthToken.in_file(file)) as client:
         client.report("t", REPORT)
         file.write_text("second\n")
@@ -278,6 +278,7 @@ def test_a_token_file_is_read_before_each_request(tmp_path):
 )
 def test_an_invalid_token_is_refused_without_showing_it(tmp_path, content):
     file = tmp_path / "token"
+    file.touch(0o600)
     file.write_bytes(content)
     with pytest.raises(TokenUnusable, match=str(file)) as caught:
         AuthToken.in_file(file).read()
