@@ -11,11 +11,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.waiting import wait_until
+
 SERVER = """
 import asyncio, sys, threading
+from taskstream.compose.cli.output.logs import log_to_standard_error
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.serve import Serving, bind, serve
 
@@ -34,6 +38,9 @@ async def app(scope, receive, send):
         print("in flight", flush=True)
         await asyncio.to_thread(stopping.wait)
         await asyncio.sleep(0.5)  # the server notices it within 0.1 s
+    if scope["path"] == "/broken":
+        token = "a-secret-token"
+        raise ValueError(f"it holds {token} and \\x1b[31m")
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
@@ -43,6 +50,7 @@ def on_drain():
     stopping.set()
     print("drain", flush=True)
 
+log_to_standard_error()
 serving = Serving(drain_delay_s=0.2, drain_timeout_s=20, bounds=HttpBounds(header_bytes=2000, request_s=0.5))
 listener = bind(serving)
 print(listener.getsockname()[1], flush=True)
@@ -53,8 +61,12 @@ sys.exit(code)
 
 
 class Server:
-    def __init__(self) -> None:
-        self.process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=log, text=True
+            )
         self.port = int(self.line())
 
     def line(self) -> str:
@@ -66,8 +78,8 @@ class Server:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
+def server(tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path)
     yield running
     running.process.kill()
     running.process.communicate()
@@ -108,6 +120,20 @@ def test_a_request_that_does_not_end_is_refused_in_time(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
         wire.sendall(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nabc")
         assert wire.recv(65536).startswith(b"HTTP/1.1 408")
+
+
+def test_an_error_of_ours_shows_its_place_in_the_log_and_nothing_else_anywhere(server):
+    connection = server.connect()
+    connection.request("PUT", "/broken", b"body")
+    status, body, _ = response(connection)
+    assert (status, body) == (500, b"Internal Server Error")
+    wait_until(lambda: "in app" in server.log.read_text())
+    log = server.log.read_text()
+    assert "ValueError" in log
+    assert not [word for word in ("secret", "it holds", "\x1b", "Traceback") if word in log]
+    connection = server.connect()
+    connection.request("PUT", "/", b"goes on")
+    assert response(connection)[:2] == (200, b"goes on")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
