@@ -51,7 +51,7 @@ def worker(character: str) -> Callable[[int], None]:
 
     def add(first: int) -> None:
         changes(first, character).apply_to(table)
-        health.refresh(NOW)
+        health.refresh()
 
     return add
 

@@ -27,12 +27,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STATE = Path("tests/consumer/state")
-FILES = [f"consumer/state/{name}.py" for name in ("fold", "minutes", "rates", "trend", "eta", "silence", "event_ids")]
+FILES = [
+    f"consumer/state/{name}.py"
+    for name in ("fold", "minutes", "rates", "trend", "eta", "stall", "health", "silence", "event_ids")
+]
 TESTS = [
     str(STATE / f"test_{name}.py")
     for name in (
-        *("fold_rules", "formulas", "silence", "expiry", "records", "records_restore", "table_transaction"),
-        *("fold_laws", "fold_oracle", "fold_splits", "claims"),
+        *("fold_rules", "formulas", "silence", "expiry", "event_ids", "records", "records_restore"),
+        *("table_transaction", "fold_laws", "fold_oracle", "fold_splits", "claims"),
     )
 ]
 """The quick ones first: the first failure ends a mutant."""
