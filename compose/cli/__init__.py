@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
-from taskstream.compose.cli.commands import COMMANDS, load
+from taskstream.compose.cli.commands import COMMANDS, HELP_NAMES, load
 from taskstream.compose.errors import ComposeError
 from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import ConsumerError
@@ -43,6 +45,9 @@ class _CommandTable(click.Group):
             return super().invoke(ctx)
         except FAILURES as error:
             raise click.ClickException(terminal_lines(message_of(error))) from error
+        except click.BadParameter as error:
+            words = terminal_lines(error.message) + _origin(error)
+            raise type(error)(words, error.ctx, error.param, error.param_hint) from error
         except click.ClickException as error:
             shown = terminal_lines(error.message)
             if shown == error.message:
@@ -50,12 +55,29 @@ class _CommandTable(click.Group):
             raise click.ClickException(shown) from error
 
 
+def _origin(error: click.BadParameter) -> str:
+    """Where the value came from, if that was an environment variable: nobody typed it on the command line."""
+    if error.ctx is None or error.param is None or error.param.name is None:
+        return ""
+    if error.ctx.get_parameter_source(error.param.name) is not ParameterSource.ENVIRONMENT:
+        return ""
+    named = error.param.envvar or f"{error.ctx.auto_envvar_prefix}_{error.param.name.upper()}"
+    name = named if isinstance(named, str) else named[0]
+    cause = ""
+    if os.environ.get(name, "").startswith("tcp://"):
+        cause = (
+            ", a service link: container platforms set it for a service of this name (enableServiceLinks: false "
+            "switches that off)"
+        )
+    return f" It comes from the environment variable {name}{cause}: unset it, or give the option."
+
+
 @click.group(
     cls=_CommandTable,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
+    context_settings={"help_option_names": list(HELP_NAMES), "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
     epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
 )
-@click.version_option(package_name="taskstream")
+@click.version_option(package_name="taskstream", allow_from_autoenv=False)
 def cli() -> None:
     """Server-migration progress as an event stream.
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import click
 
+HELP_NAMES = ("-h", "--help")
+
 
 class Command(NamedTuple):
     """One line of the table."""
@@ -47,4 +49,14 @@ def load(name: str) -> click.Command:
     """
     module = importlib.import_module(f"taskstream.compose.cli.{COMMANDS[name].folder}.{name}")
     command: click.Command = getattr(module, name)
+    _take_no_help_from_environment(command)
     return command
+
+
+def _take_no_help_from_environment(command: click.Command) -> None:
+    """An environment variable that happens to be called ..._HELP must not replace a command by its help."""
+    option = command.get_help_option(click.Context(command, help_option_names=list(HELP_NAMES)))
+    if isinstance(option, click.Option):
+        option.allow_from_autoenv = False
+    for each in command.commands.values() if isinstance(command, click.Group) else ():
+        _take_no_help_from_environment(each)

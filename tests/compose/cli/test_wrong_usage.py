@@ -86,3 +86,35 @@ def test_every_command_prints_its_help(words):
     assert result.exit_code == 0
     assert result.stdout.startswith("Usage: ")
     assert "click" not in result.stdout
+
+
+def test_a_service_link_of_a_container_platform_is_named_as_the_cause():
+    link = {"TASKSTREAM_EDGE_PORT": "tcp://10.0.0.7:8080"}
+    result = CliRunner().invoke(cli, ["edge", "--bootstrap-servers", "127.0.0.1:1"], env=link)
+    assert result.exit_code == 2
+    words = " ".join(result.output.split())
+    assert "'tcp://10.0.0.7:8080' is not a valid integer" in words
+    assert "the environment variable TASKSTREAM_EDGE_PORT, a service link" in words
+    assert "enableServiceLinks" in words
+
+
+def test_a_wrong_value_of_an_environment_variable_names_the_variable():
+    result = CliRunner().invoke(cli, ["view", *KAFKA], env={"TASKSTREAM_VIEW_PORT": "many"})
+    assert result.exit_code == 2
+    assert "comes from the environment variable TASKSTREAM_VIEW_PORT: unset it" in " ".join(result.output.split())
+
+
+def test_a_wrong_value_on_the_command_line_names_no_variable():
+    result = CliRunner().invoke(cli, ["view", *KAFKA, "--port", "many"], env={"TASKSTREAM_VIEW_PORT": "3"})
+    assert result.exit_code == 2
+    assert "environment" not in result.output
+
+
+@pytest.mark.parametrize("variable", ["TASKSTREAM_VERSION", "TASKSTREAM_HELP", "TASKSTREAM_TOPICS_HELP"])
+def test_no_variable_replaces_a_command_by_its_version_or_help(variable):
+    result = CliRunner().invoke(cli, ["schemas", "list"], env={variable: "1"})
+    assert result.exit_code == 0
+    assert "SeriesState" in result.output
+    assert (
+        "SeriesState" in CliRunner().invoke(cli, ["schemas", "list"], env={"TASKSTREAM_SCHEMAS_LIST_HELP": "1"}).output
+    )
