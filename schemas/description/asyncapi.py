@@ -6,6 +6,7 @@ The format: https://www.asyncapi.com/docs/reference/specification/v3.0.0 with ve
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib import metadata, resources
 from typing import Any, Final
@@ -19,6 +20,7 @@ AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
 _TOMBSTONE: Final = "SeriesForgotten"
 _REDRIVE_NOTE: Final = "RedriveNote"
 _BINDING: Final = {"bindingVersion": "0.5.0"}
+_DECIMAL = re.compile(r"\d+\.\d+")
 _KEYS: Final = {
     "project_id/task_id": "The first slash ends the project id; the rest is the task id.",
     "project_id/task_id/subtask_name": "The first slash ends the project id; the last slash begins the subtask name.",
@@ -66,7 +68,7 @@ def _suffix(topics: Topics, topic: Topic) -> str:
 def _channel(topics: Topics, topic: Topic) -> dict[str, Any]:
     names = _message_names(topics, topic)
     configuration: dict[str, Any] = {
-        name: [value] if name == "cleanup.policy" else _number(value) for name, value in topic.config.items()
+        name: [value] if name == "cleanup.policy" else _setting(value) for name, value in topic.config.items()
     }
     return {
         "address": topic.name,
@@ -180,8 +182,11 @@ def _example(schema: Schema) -> dict[str, Any]:
     return typical
 
 
-def _number(value: str) -> int | float:
-    return int(value) if value.isdecimal() else float(value)
+def _setting(value: str) -> int | float | str:
+    """A topic's setting as JSON writes it."""
+    if value.isdecimal():
+        return int(value)
+    return float(value) if _DECIMAL.fullmatch(value) else value
 
 
 def _strings(properties: Mapping[str, Mapping[str, Any]], *, optional: frozenset[str] = frozenset()) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
         *("edge", "edge clock", "view", "view clock", "report", "on the topic", "in the state", "in the view"),
     ]
     assert "2 partitions" in finding(once, "group")["what"]
-    assert "all 6 are registered" in finding(with_registry, "schemas")["what"]
+    assert "all 7 are registered" in finding(with_registry, "schemas")["what"]
 
 
 def test_without_a_worker_the_report_is_followed_as_far_as_it_comes(broker, topics, tmp_path):
