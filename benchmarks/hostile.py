@@ -87,7 +87,7 @@ async def run_attacks(port: int, pid: int) -> set[str]:
         "... streamed": lambda hostile: hostile.fields_streamed(FIELDS),
         "20 batches of as many fields as fit": lambda hostile: repeated(hostile.fields_in_batch, 20),
         "20 bodies of 65,000 brackets": lambda hostile: repeated(hostile.nested, 20),
-        "10 connections that pipeline 2 MB": lambda hostile: at_once(hostile.pipelined, 10),
+        "20 connections that pipeline 2 MB": lambda hostile: at_once(hostile.pipelined, 20),
         "100 clients that never read": lambda hostile: hostile.unread(100),
         "500 damaged and pipelined requests": lambda hostile: hostile.garbage(500, SEED),
         "20 batches of 100,000 reports": lambda hostile: repeated(hostile.refused_batch, 20),
