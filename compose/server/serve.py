@@ -36,13 +36,14 @@ class Tls:
     client_ca: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """The TLS settings of every connection: TLS 1.2 or newer.
+        """The TLS settings of every connection: TLS 1.2 or newer, without renegotiation.
 
         Raises:
             TlsUnusable: a file cannot be used, or the key is not private.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION  # a client could make the server compute without end
         try:
             problem = exposure(self.key, self.key.stat())
             if problem is not None:

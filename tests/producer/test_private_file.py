@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_a_client_refuses_a_token_that_others_can_read(tmp_path):
 
 def test_a_server_refuses_a_key_that_others_can_read(tmp_path):
     pair = Authority(tmp_path, "authority").vouch_for("server")
-    Tls(pair.certificate, pair.key).context()
+    assert Tls(pair.certificate, pair.key).context().options & ssl.OP_NO_RENEGOTIATION
     os.chmod(pair.key, 0o644)  # noqa: PTH101 -- as an operator does it
     with pytest.raises(TlsUnusable, match=f"run `chmod 6[04]0 {pair.key}`"):
         Tls(pair.certificate, pair.key).context()
