@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import IsolationLevel, KafkaError
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError
 
 from taskstream.consumer.errors import BadRange, KafkaFailed
 from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, OffsetRange
@@ -39,13 +39,22 @@ def test_nothing_is_asked_for_no_partitions():
     assert admin.asked == 0
 
 
+def test_a_leader_that_did_not_answer_is_no_empty_partition():
+    """librdkafka then reports the offset -1001 and no error: a state read back up to there would be empty."""
+    clock = Clock()
+    admin = FakeAdmin(lambda *_: {0: 30 if clock.slept else OFFSET_INVALID, 1: 20})
+
+    assert cluster(admin, clock).offsets("t", [0, 1], LATEST) == {0: 30, 1: 20}
+    assert clock.slept == [0.1]
+
+
 @pytest.mark.parametrize("code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART])
 def test_a_leader_that_is_away_for_a_moment_is_asked_again(code):
     admin, clock = FakeAdmin(answers, [code, code]), Clock()
 
     assert cluster(admin, clock).offsets("t", [0], LATEST) == {0: 20}
     assert clock.slept == [0.1, 0.1]
-    assert admin.created == 1
+    assert admin.created == 3, "a client keeps the epoch of the leader that it knows"
 
 
 def test_what_is_forbidden_is_not_asked_again():
