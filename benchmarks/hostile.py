@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import resource
 import subprocess
 import sys
@@ -26,6 +27,8 @@ from taskstream.consumer.export.topic_batches import batches
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
+from tests.private_files import write_private
+from tests.producer.callers.token_service import TokenService
 
 SECTION = "hostile"
 PREFIX = "hostile"
@@ -41,17 +44,21 @@ ATTACK_PAUSE_S = 0.05
 SEED = 7
 HOSTILE_TOKEN = "hostile"
 GIBIBYTES = 10
+TASKS = 2_000
+"""Of the hostile project, which soon has as many."""
+STORM = 20
 FIELDS = 1_000_000
 Attack = Callable[[Hostile], Awaitable[object]]
 
 
 def run() -> None:
     raise_file_limit()
-    with tempfile.TemporaryDirectory() as folder, local_kafka() as kafka:
+    with tempfile.TemporaryDirectory() as folder, local_kafka() as kafka, TokenService() as service:
         create_topics(kafka.client.config(), Topics(PREFIX))
         tokens = token_file(Path(folder), TOKEN)
         with tokens.open("a") as file:
             file.write(token_line(HOSTILE_TOKEN, "hostile", [Role.REPORT]) + "\n")
+        keystone = write_private(Path(folder) / "keystone.json", json.dumps(service.settings))
         port = free_port()
         edge = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", PREFIX, "--port", str(port)]
         options = [
@@ -61,6 +68,10 @@ def run() -> None:
             str(REQUEST_TIMEOUT_S),
             "--max-connections-per-address",
             "0",
+            "--keystone",
+            str(keystone),
+            "--tasks-per-project",
+            str(TASKS),
         ]
         process = subprocess.Popen(
             [sys.executable, "-m", "taskstream", *edge, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -141,11 +152,15 @@ async def everything(hostile: Hostile) -> Counter[str]:
         "nested": lambda _: hostile.nested(),
         "fields": lambda _: hostile.fields_in_batch(),
         "batches": lambda _: hostile.refused_batch(),
-        "unknown tokens": hostile.unknown_token,
+        "unknown tokens": lambda number: storm(hostile, number),
         "new tasks": hostile.new_tasks,
     }
     await asyncio.gather(*(again_and_again(name, attack) for name, attack in attacks.items()))
     return rounds
+
+
+async def storm(hostile: Hostile, number: int) -> None:
+    await asyncio.gather(*(hostile.unknown_token(STORM * number + each) for each in range(STORM)))
 
 
 async def at_once(attack: Callable[[], Awaitable[int]], times: int) -> None:
