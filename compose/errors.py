@@ -4,6 +4,7 @@ ComposeError
 ├── MissingProgramError         java or mvn is not on the PATH
 ├── KafkaInstallError           Maven could not download Kafka
 ├── BrokerStartError            the local Kafka did not become ready
+├── BrokerCountDiffers          the folder holds a Kafka of another number of brokers (brokers)
 ├── PortInUseError              another program listens on a port
 │   ├── ListenAddressUnusable   ... on that of a server that starts
 │   └── StackPortTaken          ... on that of a process of the local stack (process)
@@ -44,6 +45,14 @@ class KafkaInstallError(ComposeError):
 
 class BrokerStartError(ComposeError):
     """The local Kafka exited or did not answer before it was ready."""
+
+
+class BrokerCountDiffers(ComposeError):
+    """The data folder holds a local Kafka of another number of brokers: `brokers`."""
+
+    def __init__(self, message: str, brokers: int) -> None:
+        super().__init__(message)
+        self.brokers = brokers
 
 
 class PortInUseError(ComposeError):

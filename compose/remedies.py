@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from taskstream.compose.errors import (
+    BrokerCountDiffers,
     KafkaInstallError,
     ListenAddressUnusable,
     MissingProgramError,
@@ -58,6 +59,7 @@ def _topics_differ(error: TopicsDiffer) -> str:
 
 
 REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
+    BrokerCountDiffers: lambda error: f"give --brokers {error.brokers}, or another --data-dir",
     ArchiveExists: "choose another FILE, or replace it with --overwrite",
     CommittedOffsetGone: _reset_offsets,
     CopyOntoItself: "choose another topic with --to-topic, or another cluster with --to-bootstrap",
@@ -92,7 +94,7 @@ KAFKA_REMEDIES: Mapping[str, str] = {
         ("_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL"), _CONNECTION
     ),
     "SASL_AUTHENTICATION_FAILED": _CONNECTION,
-    "INVALID_REPLICATION_FACTOR": "choose a smaller --replication-factor",
+    "INVALID_REPLICATION_FACTOR": "choose a smaller --replication-factor, or start the brokers that are down",
     "TOPIC_EXCEPTION": "choose another --prefix",
 }
 """By librdkafka's name of the error code, for an error that a Kafka client's error caused."""
@@ -131,6 +133,13 @@ def difference_remedy(difference: Difference) -> str:
             return f"run `{alter} --add-config {setting}`"
         case DifferenceKind.UNEQUAL:
             return f"the state of a series must be in the partition of its events: {_NEW_TOPICS}"
+        case DifferenceKind.REPLICAS:
+            return (
+                f"add replicas with kafka-reassign-partitions, or create topics under a new --prefix with "
+                f"--replication-factor {difference.declared}"
+            )
+        case DifferenceKind.IN_SYNC:
+            return "start the brokers that are down; if all are up, wait until they have caught up"
 
 
 def _kafka_remedy(cause: BaseException | None) -> str:

@@ -102,6 +102,10 @@ class FoundTopic:
 
     partitions: int
     config: Mapping[str, str]
+    replicas: int = 1
+    """Of the partition that has the fewest."""
+    in_sync: int = 1
+    """Replicas that have every acknowledged record, of the partition that has the fewest."""
 
 
 class DifferenceKind(enum.Enum):
@@ -111,6 +115,8 @@ class DifferenceKind(enum.Enum):
     PARTITIONS = "another number of partitions than declared"
     SETTING = "another value of a topic setting"
     UNEQUAL = "progress and state have different numbers of partitions"
+    REPLICAS = "fewer replicas than the cluster can hold"
+    IN_SYNC = "fewer replicas in sync than a write needs"
 
 
 @dataclass(frozen=True, slots=True)

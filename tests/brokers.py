@@ -18,6 +18,7 @@ from docker.errors import DockerException
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_kafka import LocalKafka
 from tests.waiting import LIMIT_S
 
@@ -61,6 +62,23 @@ def private_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
     with LocalKafka(tmp_path / "kafka", cache_dir=default_cache_dir(os.environ), heap="512m") as kafka:
         accept_later_timestamps(kafka.client)
         yield kafka
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
+    """Three brokers shared by all tests that only need them to be there: no test stops one of them."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with LocalCluster(folder, brokers=3, cache_dir=default_cache_dir(os.environ)) as cluster:
+        accept_later_timestamps(cluster.client)
+        yield cluster.client
+
+
+@pytest.fixture
+def private_cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    """Three brokers for one test, which may stop, pause, kill and restart each of them."""
+    with LocalCluster(tmp_path / "cluster", brokers=3, cache_dir=default_cache_dir(os.environ)) as cluster:
+        accept_later_timestamps(cluster.client)
+        yield cluster
 
 
 def accept_later_timestamps(client: KafkaClient) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -13,10 +13,11 @@ from confluent_kafka import KafkaException
 from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
-from taskstream.compose.topic_admin import found_topics
+from taskstream.compose.topic_admin import found_topics, live_brokers
 from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.schemas.topics import Topics, differences
+from taskstream.schemas.durability import durability
+from taskstream.schemas.topics import Difference, FoundTopic, Topics, differences
 
 REQUEST_TIMEOUT_S = 5.0
 _API_VERSION = re.compile(r"ApiKey \S+ \((\d+)\) Versions \d+\.\.(\d+)")
@@ -65,19 +66,43 @@ def check_broker(kafka: KafkaClient) -> Iterator[Finding]:
 
 def check_topics(kafka: KafkaClient, topics: Topics) -> Iterator[Finding]:
     """Whether the topics are as declared. A harmless difference is a good finding."""
-    differ = differences(topics, found_topics(kafka.config(), topics, REQUEST_TIMEOUT_S))
-    harmless: dict[tuple[str, str], list[str]] = {}
+    found = found_topics(kafka.config(), topics, REQUEST_TIMEOUT_S)
+    differ = differences(topics, found)
     for each in differ:
         if each.fatal:
             yield bad("topics", f"{each.topic} {each.what}", difference_remedy(each))
-        else:
-            harmless.setdefault((each.what, difference_remedy(each).replace(each.topic, "TOPIC")), []).append(
-                each.topic
-            )
-    for (what, remedy), names in harmless.items():
-        yield good("topics", f"{what}, which is harmless: {', '.join(names)}; {remedy}")
+    for what, remedy, names in _grouped([each for each in differ if not each.fatal]):
+        yield good("topics", f"{what}, which is harmless: {names}; {remedy}")
     if not any(each.fatal for each in differ):
         yield good("topics", f"all {len(topics.all)} topics of {topics.prefix} exist and are usable")
+    yield from _check_durability(topics, found, live_brokers(kafka.config(), REQUEST_TIMEOUT_S))
+
+
+def _check_durability(topics: Topics, found: Mapping[str, FoundTopic], brokers: int) -> Iterator[Finding]:
+    """Whether an acknowledged report survives the loss of a broker, and the pipeline goes on."""
+    if not found:
+        return
+    lacking = durability(topics, found, brokers)
+    for what, remedy, names in _grouped(lacking):
+        yield bad("durability", f"{what}: {names}", remedy)
+    if lacking:
+        return
+    replicas = min(each.replicas for each in found.values())
+    if replicas == 1:
+        what = "one broker: every topic has 1 replica, and reports are as durable as its disk"
+        yield good("durability", what)
+    else:
+        in_sync = min(each.in_sync for each in found.values())
+        yield good("durability", f"every topic has {replicas} replicas or more, {in_sync} or more in sync")
+
+
+def _grouped(differ: Sequence[Difference]) -> Iterator[tuple[str, str, str]]:
+    """What differs, the remedy, and the names of the topics; topics with the same difference together."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for each in differ:
+        groups.setdefault((each.what, difference_remedy(each).replace(each.topic, "TOPIC")), []).append(each.topic)
+    for (what, remedy), names in groups.items():
+        yield what, remedy, ", ".join(names)
 
 
 def check_group(kafka: KafkaClient, topics: Topics, group: str, max_lag_s: float) -> Iterator[Finding]:

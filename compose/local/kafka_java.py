@@ -47,13 +47,13 @@ class KafkaJava:
         main = ("kafka.Kafka", str(node.properties_file))
         return [*self._java(flags), f"-Xmx{heap}", logging, "-cp", self._class_path(), *main]
 
-    def format(self, node: KafkaNode) -> None:
-        """Format the node's storage.
+    def format(self, node: KafkaNode, cluster_id: str) -> None:
+        """Format the node's storage for a cluster; see `new_cluster_id`.
 
         Raises:
             BrokerStartError: the storage tool failed or timed out.
         """
-        main = ("kafka.tools.StorageTool", *node.begin_format(), "-t", _cluster_id())
+        main = ("kafka.tools.StorageTool", *node.begin_format(), "-t", cluster_id)
         command = [*self._java(("-XX:TieredStopAtLevel=1",)), "-cp", self._class_path(), *main]
         try:
             done = subprocess.run(
@@ -76,7 +76,7 @@ class KafkaJava:
         return f"{self.jars}/*"  # java expands the wildcard, so process listings stay short
 
 
-def _cluster_id() -> str:
+def new_cluster_id() -> str:
     """A random cluster id in the format of `kafka.tools.StorageTool random-uuid`, without starting java.
 
     The format is unpadded URL-safe base64 of 16 bytes; the first byte is zero, so that it does not begin with a dash.

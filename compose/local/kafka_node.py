@@ -1,28 +1,30 @@
-"""The files of a one-node Kafka: properties, logging configuration, formatted storage. It runs no process."""
+"""The files of one Kafka node: properties, logging configuration, formatted storage. It runs no process."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+node.id={node_id}
+{quorum}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={storage}
-offsets.topic.replication.factor=1
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
+offsets.topic.replication.factor={replicas}
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
@@ -47,6 +49,10 @@ logger.settings.level=warn
 """
 
 
+REPLICAS = 3
+"""Replicas of each partition, in a cluster of at least as many brokers."""
+
+
 @dataclass(frozen=True)
 class KafkaNode:
     """A node's folder and ports. The folder can be reused, also with other ports, and also after a kill -9."""
@@ -54,6 +60,9 @@ class KafkaNode:
     data_dir: Path
     port: int
     controller_port: int
+    node_id: int = 1
+    controllers: Mapping[int, int] = field(default_factory=dict)
+    """[node id] The controller ports of all nodes of the cluster, this one included; empty: it is the only node."""
 
     @property
     def properties_file(self) -> Path:
@@ -75,6 +84,14 @@ class KafkaNode:
         """Whether the storage is formatted."""
         return self.storage.is_dir()
 
+    @property
+    def cluster_id(self) -> str | None:
+        """The id of the cluster that the storage is formatted for; None while it is not formatted."""
+        if not self.is_formatted:
+            return None
+        lines = (self.storage / "meta.properties").read_text(encoding="ascii").splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
+
     def write(self) -> None:
         """Write the configuration files, replacing old ones."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
@@ -89,7 +106,7 @@ class KafkaNode:
         shutil.rmtree(self._fresh_storage, ignore_errors=True)
         properties = self.data_dir / "format.properties"
         properties.write_text(self._properties(self._fresh_storage), encoding="ascii")
-        return ("format", "--standalone", "-c", str(properties))
+        return ("format", *(() if self.controllers else ("--standalone",)), "-c", str(properties))
 
     def end_format(self) -> None:
         """Rename the formatted storage to its final name."""
@@ -100,9 +117,23 @@ class KafkaNode:
         return self.data_dir / "storage.new"
 
     def _properties(self, storage: Path) -> str:
+        replicas = min(REPLICAS, max(1, len(self.controllers)))
         return PROPERTIES.format(
-            port=self.port, controller_port=self.controller_port, storage=_escaped(str(storage.absolute()))
+            node_id=self.node_id,
+            quorum=self._quorum(),
+            port=self.port,
+            controller_port=self.controller_port,
+            storage=_escaped(str(storage.absolute())),
+            replicas=replicas,
+            in_sync=max(1, replicas - 1),
         )
+
+    def _quorum(self) -> str:
+        """The controllers: a single node keeps them in its log, several read them here, so that ports can change."""
+        if not self.controllers:
+            return f"controller.quorum.bootstrap.servers=127.0.0.1:{self.controller_port}"
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in sorted(self.controllers.items()))
+        return f"controller.quorum.voters={voters}"
 
 
 def _escaped(value: str) -> str:

@@ -6,18 +6,19 @@ It prepares, starts, awaits and stops a broker. It must not know the topics.
 from __future__ import annotations
 
 import fcntl
+import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from taskstream.compose.errors import BrokerStartError, PortInUseError
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.guarded_process import GuardedProcess
 from taskstream.compose.local.kafka_jars import cache_lock, find_program, install_jars
-from taskstream.compose.local.kafka_java import PORT_TAKEN, KafkaJava, explain
+from taskstream.compose.local.kafka_java import PORT_TAKEN, KafkaJava, explain, new_cluster_id
 from taskstream.compose.local.kafka_node import KafkaNode
 from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import kafka_answers
@@ -31,7 +32,7 @@ PORT_ATTEMPTS = 3
 ALL_LINES = 10_000
 
 
-def _ignore(_message: str) -> None:
+def ignore(_message: str) -> None:
     """The default of `notify`."""
 
 
@@ -39,7 +40,8 @@ class LocalKafka:
     """One broker process. `with LocalKafka(folder, cache_dir=...) as kafka:` starts and stops it.
 
     Ports that are not given are free ones; the ports stay the same over restarts. The broker ends when this process
-    ends, however that happens. `notify` is called with a sentence before a step that takes long.
+    ends, however that happens. `notify` is called with a sentence before a step that takes long. `node_id`,
+    `controllers` (see KafkaNode) and `cluster_id` make it a member of a cluster; see LocalCluster.
     """
 
     def __init__(
@@ -51,8 +53,12 @@ class LocalKafka:
         controller_port: int | None = None,
         heap: str = "1g",
         handover_timeout_s: float = HANDOVER_TIMEOUT_S,
-        notify: Callable[[str], None] = _ignore,
+        notify: Callable[[str], None] = ignore,
+        node_id: int = 1,
+        controllers: Mapping[int, int] = MappingProxyType({}),
+        cluster_id: str | None = None,
     ) -> None:
+        self.node_id = node_id
         self.data_dir = data_dir
         self.log_file = data_dir / "kafka.log"
         self.lock_file = data_dir / "lock"
@@ -62,6 +68,8 @@ class LocalKafka:
         self._heap = heap
         self._handover_timeout_s = handover_timeout_s
         self._notify = notify
+        self._controllers = dict(controllers)
+        self._cluster_id = cluster_id
         self._process: GuardedProcess | None = None
 
     @property
@@ -108,10 +116,10 @@ class LocalKafka:
         free = free_ports(2)
         self._port = self._port or free[0]
         self._controller_port = self._controller_port or free[1]
-        node = KafkaNode(self.data_dir, self._port, self._controller_port)
+        node = KafkaNode(self.data_dir, self._port, self._controller_port, self.node_id, self._controllers)
         node.write()
         if not node.is_formatted:
-            java.format(node)
+            java.format(node, self._cluster_id or new_cluster_id())
         return java.broker(node, self._heap)
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
@@ -124,7 +132,8 @@ class LocalKafka:
         given = self._port, self._controller_port
         for attempt in range(1, PORT_ATTEMPTS + 1):
             try:
-                self._start(timeout_s)
+                self.launch()
+                self.await_answer(timeout_s)
             except BrokerStartError as error:
                 if all(given) or attempt == PORT_ATTEMPTS or PORT_TAKEN not in str(error):
                     raise
@@ -132,17 +141,36 @@ class LocalKafka:
             else:
                 return
 
-    def _start(self, timeout_s: float) -> None:
+    def launch(self) -> None:
+        """Start the broker's process and return at once; `await_answer` waits.
+
+        Raises:
+            PortInUseError: another program listens on the port. Other errors as for `prepare`.
+        """
+        assert not self.is_running, "already started"
         command = self.prepare()
         if not is_free(self.port):
             raise PortInUseError(f"port {self.port} is taken: another program listens there; choose another one, or 0")
         self._process = GuardedProcess(command, self.log_file, lock=self.lock_file)
         self._process.start()
+
+    def await_answer(self, timeout_s: float = START_TIMEOUT_S) -> None:
+        """Wait until the launched broker answers; end it when it does not.
+
+        Raises:
+            BrokerStartError: it ended, or did not answer within `timeout_s`.
+        """
+        assert self._process is not None, "not started"
         try:
             _await_answer(self._process, self.client, timeout_s)
         except BaseException:
             self._process.kill()
             raise
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Send the broker's process a signal."""
+        assert self._process is not None, "not started"
+        self._process.signal(signum)
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop the broker with SIGTERM, and with SIGKILL after `timeout_s`; does nothing if it does not run."""
@@ -209,9 +237,10 @@ def _archive_classes(java: KafkaJava, cache_dir: Path, notify: Callable[[str], N
             return
         notify("archiving Kafka's classes for a faster start (once, about 10 s)")
         fresh = Path(scratch) / "classes.jsa"
-        node = KafkaNode(Path(scratch), *free_ports(2))
+        port, controller_port = free_ports(2)
+        node = KafkaNode(Path(scratch), port, controller_port)
         node.write()
-        java.format(node)
+        java.format(node, new_cluster_id())
         command = java.broker(node, "1g", [f"-XX:ArchiveClassesAtExit={fresh}"])
         process = GuardedProcess(command, Path(scratch) / "kafka.log")
         process.start()

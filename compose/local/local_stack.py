@@ -18,7 +18,7 @@ from typing import Never, Self
 
 from taskstream.compose.errors import StackPortTaken, TopicsDiffer
 from taskstream.compose.kafka_client import KafkaClient, write_properties
-from taskstream.compose.local.local_kafka import LocalKafka
+from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_token import local_token
 from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import http_answers, kafka_answers
@@ -30,6 +30,8 @@ from taskstream.schemas.topics import Difference, Topics, differences
 HOST = "127.0.0.1"
 PROBE_TIMEOUT_S = 1.0
 DRAIN_TIMEOUT_S = 5
+KAFKA_READY_S = 60.0
+"""For each broker: they start at the same time and share the machine."""
 LOCAL_KAFKA = KafkaClient("")
 
 
@@ -43,7 +45,10 @@ class StackSettings:
     topics: Topics = field(default_factory=Topics)
     tokens: Path | None = None
     """A file of hashed tokens; None: a token is generated and kept in the data folder."""
+    brokers: int = 1
+    """The number of nodes of a local Kafka."""
     kafka_port: int = 9092
+    """The port of the first broker; each further broker has the next port."""
     edge_port: int = 8080
     view_port: int = 8081
     worker_metrics_port: int = 9464
@@ -122,7 +127,7 @@ class LocalStack:
         self._supervisor.stop()
 
     def pids(self) -> dict[str, int]:
-        """The process ids by name: kafka, view, worker-1, edge."""
+        """The process ids by name: kafka (kafka-1 and so on with several brokers), view, worker-1, edge."""
         return self._supervisor.pids()
 
     def __enter__(self) -> Self:
@@ -140,16 +145,28 @@ class LocalStack:
 
     def _start_kafka(self) -> None:
         settings = self.settings
-        local = LocalKafka(
+        local = LocalCluster(
             settings.data_dir / "kafka",
+            brokers=settings.brokers,
             cache_dir=settings.cache_dir,
             port=settings.kafka_port or None,
             notify=self._notify,
         )
-        command = local.prepare()
+        commands = local.prepare()
         self.kafka = KafkaClient(local.bootstrap_servers, settings.kafka.properties)
-        is_ready = partial(kafka_answers, local.client, PROBE_TIMEOUT_S)
-        self._supervisor.start(Service("kafka", tuple(command), is_ready, stop_timeout_s=15.0, lock=local.lock_file))
+        services = [
+            Service(
+                "kafka" if settings.brokers == 1 else f"kafka-{number}",
+                tuple(command),
+                partial(kafka_answers, local.nodes[number].client, PROBE_TIMEOUT_S),
+                ready_timeout_s=KAFKA_READY_S * settings.brokers,
+                stop_timeout_s=15.0,
+                lock=local.nodes[number].lock_file,
+                stops_with="kafka",
+            )
+            for number, command in commands.items()
+        ]
+        self._supervisor.start(*services)
 
     def _create_topics(self) -> None:
         topics, config = self.settings.topics, self.kafka.config()
@@ -195,7 +212,8 @@ def _ports(settings: StackSettings) -> list[int]:
     for number in range(settings.workers):
         port = settings.worker_metrics_port
         requested.append((port and port + number, "worker metrics"))
-    kafka = [] if settings.kafka.bootstrap_servers else [(settings.kafka_port, "kafka")]
+    brokers = 0 if settings.kafka.bootstrap_servers else settings.brokers
+    kafka = [(settings.kafka_port and settings.kafka_port + number, "kafka") for number in range(brokers)]
     taken: dict[int, str] = {}
     for port, server in (*kafka, *requested):
         if port and not is_free(port):

@@ -26,6 +26,9 @@ class Service:
     ready_timeout_s: float = 60.0
     stop_timeout_s: float = 10.0
     lock: Path | None = None
+    stops_with: str = ""
+    """Services with the same name here, started one after another, are stopped at the same time: the nodes of a
+    cluster, which wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,11 @@ class SupervisedService:
     def last_lines(self) -> str:
         """The end of the current process's output."""
         return self._process.last_lines() if self._process is not None else ""
+
+    def begin_stop(self) -> None:
+        """Send SIGTERM, if the process runs, and do not wait. `stop` sends it again."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.signal(signal.SIGTERM)
 
     def stop(self, kill_now: Callable[[], bool]) -> ServiceStopped | None:
         """Send SIGTERM, and SIGKILL after `stop_timeout_s` or once `kill_now` returns True; None if it does not run."""

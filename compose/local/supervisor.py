@@ -84,11 +84,20 @@ class Supervisor:
         return events
 
     def stop(self) -> None:
-        """Stop the services one after another, the last started first."""
+        """Stop the services one after another, the last started first; those that stop together at the same time."""
         while self._services:
-            stopped = self._services.pop().stop(self._kill_now)
-            if stopped is not None:
-                self._on_event(stopped)
+            last = self._services.pop()
+            together = [last]
+            while last.service.stops_with and self._services:
+                if self._services[-1].service.stops_with != last.service.stops_with:
+                    break
+                together.append(self._services.pop())
+            for each in together[1:]:
+                each.begin_stop()
+            for each in together:
+                stopped = each.stop(self._kill_now)
+                if stopped is not None:
+                    self._on_event(stopped)
 
     def log_file(self, service: str) -> Path:
         """The file of a service's output."""

@@ -87,6 +87,11 @@ def is_unanswered(error: KafkaError) -> bool:
     return error.code() in _UNANSWERED
 
 
+def is_away(error: KafkaError) -> bool:
+    """Whether the broker that has to answer is away for a moment: no answer, or Kafka is electing another one."""
+    return error.code() in _AWAY
+
+
 def is_all_brokers_down(error: KafkaError) -> bool:
     """Whether librdkafka reports only that it has no connection left; the reason is in an error before."""
     return error.code() == KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
@@ -99,6 +104,22 @@ _UNANSWERED = frozenset(
         KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     }
 )
+_AWAY = _UNANSWERED | {
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError._WAIT_COORD,  # noqa: SLF001
+    KafkaError._TIMED_OUT_QUEUE,  # noqa: SLF001
+}
 
 
 class UnknownTopicLimit:

@@ -82,6 +82,8 @@ DIFFERENCES = {
     DifferenceKind.PARTITIONS: "--partitions 6",
     DifferenceKind.SETTING: "--topic p.state --add-config segment.ms=1000",
     DifferenceKind.UNEQUAL: "start with a new --prefix",
+    DifferenceKind.REPLICAS: "--replication-factor 1000",
+    DifferenceKind.IN_SYNC: "start the brokers that are down",
 }
 
 

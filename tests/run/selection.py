@@ -10,6 +10,8 @@ import pytest
 SERVICES = {
     "broker": "Kafka",
     "private_kafka": "Kafka",
+    "cluster": "Kafka",
+    "private_cluster": "Kafka",
     "kafka_cache_dir": "Kafka",
     "browser": "a browser",
     "keystone": "Keystone",

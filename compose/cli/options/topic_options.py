@@ -53,6 +53,13 @@ replication_option = click.option(
     show_default="the cluster's default",
     help="Replicas of each partition. With 3, the loss of one broker loses no data.",
 )
+min_insync_option = click.option(
+    "--min-insync-replicas",
+    type=click.IntRange(min=1),
+    envvar="TASKSTREAM_MIN_INSYNC_REPLICAS",
+    show_default="the cluster's default",
+    help="Replicas that must have a report before it is acknowledged. With 3 replicas, 2 survives the loss of any one.",
+)
 
 
 def topics_options(command: Command) -> Command:

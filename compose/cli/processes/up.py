@@ -35,7 +35,17 @@ _PORT = click.IntRange(0, 65_535)
     help="The folder for Kafka's data, the token and the logs. A restart continues with what is there.",
 )
 @click.option(
-    "--kafka-port", type=_PORT, default=9092, help="The port of the local Kafka. For each port, 0 means a free one."
+    "--brokers",
+    type=click.IntRange(1, 9),
+    default=1,
+    help="The number of brokers of the local Kafka. With 3, each topic has three replicas, and the pipeline survives "
+    "the loss of one broker. Permanent for a data folder.",
+)
+@click.option(
+    "--kafka-port",
+    type=_PORT,
+    default=9092,
+    help="The port of the local Kafka; each further broker uses the next port. For each port, 0 means a free one.",
 )
 @click.option("--edge-port", type=_PORT, default=8080, help="The port of the edge, which receives reports.")
 @click.option("--view-port", type=_PORT, default=8081, help="The port of the view, which serves tasks.")
@@ -67,6 +77,7 @@ def up(
     topics: Topics,
     cache_dir: Path,
     data_dir: Path,
+    brokers: int,
     kafka_port: int,
     edge_port: int,
     view_port: int,
@@ -87,6 +98,7 @@ def up(
         kafka=kafka,
         topics=topics,
         tokens=tokens,
+        brokers=brokers,
         kafka_port=kafka_port,
         edge_port=edge_port,
         view_port=view_port,

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options, optional_kafka_options
-from taskstream.compose.cli.options.topic_options import replication_option, topics_options
+from taskstream.compose.cli.options.topic_options import (
+    min_insync_option,
+    replication_option,
+    topics_options,
+)
 from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
-from taskstream.compose.topic_admin import CLUSTER_DEFAULT, create_topics, found_topics
+from taskstream.compose.topic_admin import CLUSTER_DEFAULT, create_topics, found_topics, live_brokers
+from taskstream.schemas.durability import durability
 from taskstream.schemas.topics import DAY_MS, Difference, Topic, Topics, differences
 
 
@@ -45,14 +50,18 @@ def list_topics(topics: Topics, kafka: KafkaClient, output: str) -> None:
 @topics.command
 @topics_options
 @replication_option
+@min_insync_option
 @kafka_options
 @output_option
-def create(topics: Topics, replication_factor: int | None, kafka: KafkaClient, output: str) -> None:
+def create(
+    topics: Topics, replication_factor: int | None, min_insync_replicas: int | None, kafka: KafkaClient, output: str
+) -> None:
     """Create the topics that are missing. Topics that exist are not changed.
 
     Exit codes: 0 done, 1 an existing topic must not be used as it is or the command failed, 2 wrong usage.
     """
-    created = create_topics(kafka.config(), topics, replication_factor or CLUSTER_DEFAULT)
+    replicas = replication_factor or CLUSTER_DEFAULT
+    created = create_topics(kafka.config(), topics, replicas, min_insync_replicas=min_insync_replicas)
     found = found_topics(kafka.config(), topics)
     print_rows([_declared(topic) | {"created": topic.name in created} for topic in topics.all], output)
     _exit_if_fatal(differences(topics, found))
@@ -65,10 +74,13 @@ def create(topics: Topics, replication_factor: int | None, kafka: KafkaClient, o
 def check(topics: Topics, kafka: KafkaClient, output: str) -> None:
     """Compare the topics on the cluster with their declaration, and print how to correct the differences.
 
+    It also notes where the loss of one broker would lose acknowledged reports or stop the pipeline.
+
     Exit codes: 0 the pipeline can run on the topics, 1 it cannot (a topic is missing or has the wrong cleanup policy,
-    or progress and state have different numbers of partitions), 2 wrong usage. Other differences do no harm.
+    progress and state have different numbers of partitions, or too few replicas are in sync), 2 wrong usage.
     """
-    differ = differences(topics, found_topics(kafka.config(), topics))
+    found = found_topics(kafka.config(), topics)
+    differ = [*differences(topics, found), *durability(topics, found, live_brokers(kafka.config()))]
     if output == "json":
         print_rows([_difference_row(each) for each in differ], output)
     elif not differ:

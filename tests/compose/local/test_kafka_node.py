@@ -18,6 +18,34 @@ def test_the_ports_are_in_the_properties(tmp_path):
     assert written["auto.create.topics.enable"] == "false"
 
 
+def test_a_single_node_has_one_replica_of_everything(tmp_path):
+    node = KafkaNode(tmp_path, 1, 2)
+    node.write()
+    written = properties(node.properties_file)
+    assert written["default.replication.factor"] == written["min.insync.replicas"] == "1"
+    assert written["controller.quorum.bootstrap.servers"] == "127.0.0.1:2"
+    assert "--standalone" in node.begin_format()
+
+
+def test_a_member_of_a_cluster_knows_all_controllers_and_keeps_three_replicas(tmp_path):
+    node = KafkaNode(tmp_path, 1, 12, node_id=2, controllers={1: 11, 2: 12, 3: 13})
+    node.write()
+    written = properties(node.properties_file)
+    assert written["node.id"] == "2"
+    assert written["controller.quorum.voters"] == "1@127.0.0.1:11,2@127.0.0.1:12,3@127.0.0.1:13"
+    assert written["default.replication.factor"] == written["offsets.topic.replication.factor"] == "3"
+    assert written["min.insync.replicas"] == written["transaction.state.log.min.isr"] == "2"
+    assert "--standalone" not in node.begin_format()
+
+
+def test_the_cluster_id_is_read_from_the_storage(tmp_path):
+    node = KafkaNode(tmp_path, 1, 2)
+    assert node.cluster_id is None
+    node.storage.mkdir()
+    (node.storage / "meta.properties").write_text("#Kafka\nnode.id=1\ncluster.id=AAbb-_=x\nversion=1\n")
+    assert node.cluster_id == "AAbb-_=x"
+
+
 def test_the_folder_is_escaped_for_java(tmp_path):
     node = KafkaNode(tmp_path / "Ünï \\ 😀", 1, 2)
     node.write()

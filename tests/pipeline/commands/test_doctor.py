@@ -71,7 +71,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
     assert set(verdicts(once).values()) == {"good"}, once.stdout
     assert (once.exit_code, again.exit_code) == (0, 0)
     assert list(verdicts(once)) == [
-        *("broker", "version", "topics", "transactions", "broker clock", "group", "lag", "schemas"),
+        *("broker", "version", "topics", "durability", "transactions", "broker clock", "group", "lag", "schemas"),
         *("edge", "edge clock", "view", "view clock", "report", "on the topic", "in the state", "in the view"),
     ]
     assert "2 partitions" in finding(once, "group")["what"]

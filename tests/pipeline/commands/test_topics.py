@@ -109,6 +109,32 @@ def test_create_fails_on_a_state_topic_that_cannot_be_used(broker: KafkaClient, 
     assert "has 3 partitions" in created.stderr
 
 
+def test_topics_of_a_cluster_survive_the_loss_of_a_broker_unless_told_otherwise(
+    cluster: KafkaClient, topic_prefix: str
+):
+    assert run("create", cluster, topic_prefix).exit_code == 0
+    wait_until(lambda: json.loads(run("check", cluster, topic_prefix).stdout) == [])
+
+
+def test_check_tells_of_fewer_replicas_and_of_the_settings_of_a_topic(cluster: KafkaClient, topic_prefix: str):
+    run("create", cluster, topic_prefix, "--replication-factor", "1", "--min-insync-replicas", "1")
+    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 6)
+    checked = run("check", cluster, topic_prefix)
+    rows = json.loads(checked.stdout)
+
+    assert checked.exit_code == 0
+    assert {row["what"] for row in rows} == {"has 1 replica in a cluster of 3 brokers"}
+    assert all("--replication-factor 3" in row["remedy"] for row in rows)
+
+
+def test_a_minimum_of_replicas_in_sync_is_set_and_told(cluster: KafkaClient, topic_prefix: str):
+    run("create", cluster, topic_prefix, "--min-insync-replicas", "1")
+    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 6)
+    rows = json.loads(run("check", cluster, topic_prefix).stdout)
+
+    assert all("--add-config min.insync.replicas=2" in row["remedy"] for row in rows)
+
+
 def test_list_shows_what_the_cluster_has(broker: KafkaClient, topic_prefix: str):
     _create(broker, Topics(topic_prefix).rates.name, partitions=3)
     listed = {row["topic"]: row["found_partitions"] for row in json.loads(run("list", broker, topic_prefix).stdout)}
