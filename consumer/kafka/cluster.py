@@ -11,9 +11,10 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from taskstream.consumer.errors import BadRange, KafkaFailed
+from taskstream.consumer.kafka.kafka_errors import is_away
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
-from taskstream.consumer.kafka.retry import RetryLimit, with_retry
+from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry, with_retry
 
 _CALL_S = 15.0
 _PAUSE_S = 0.1
@@ -34,7 +35,8 @@ class OffsetRange:
 class Cluster:
     """Asks a cluster for partitions and offsets, with one admin client that the first question creates.
 
-    `config` is librdkafka's. `call_s` is the timeout of one request, `limit_s` how long a failing one is repeated.
+    `config` is librdkafka's. `call_s` is the timeout of one request, `limit_s` how long a failing one is repeated; with
+    `waiting`, an offset is asked for until Kafka answers.
     """
 
     def __init__(
@@ -44,13 +46,17 @@ class Cluster:
         limit_s: float = _CALL_S,
         new_admin: Callable[[Mapping[str, Any]], QuietAdmin] = QuietAdmin,
         sleep: Callable[[float], None] = time.sleep,
+        waiting: Waiting | None = None,
     ) -> None:
         self._config = config
+        self._waiting = waiting
         self._call_s = call_s
         self._limit = RetryLimit(limit_s, pause_s=_PAUSE_S)
         self._new_admin = new_admin
         self._sleep = sleep
         self._admin_or_none: QuietAdmin | None = None
+        self._why = ""
+        """Why the last question for offsets failed."""
 
     def partitions(self, topic: str) -> list[int]:
         """The numbers of a topic's partitions.
@@ -59,14 +65,20 @@ class Cluster:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
         admin = self._admin()
-        try:
+
+        def ask() -> list[int]:
             found = admin.list_topics(topic, timeout=self._call_s).topics[topic]
+            if found.error is not None:
+                raise KafkaException(found.error)
+            return sorted(found.partitions)
+
+        try:
+            return retry(ask, is_away, self._limit, sleep=self._sleep)
         except KafkaException as error:
+            if not is_away(error.args[0]):
+                remedy = "`taskstream topics list` shows the topics, `taskstream topics create` creates them"
+                raise KafkaFailed(f"{topic}: {error.args[0].str()}; {remedy}") from error
             raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
-        if found.error is not None:
-            remedy = "`taskstream topics list` shows the topics, `taskstream topics create` creates them"
-            raise KafkaFailed(f"{topic}: {found.error.str()}; {remedy}")
-        return sorted(found.partitions)
 
     def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, OffsetRange]:
         """[partition] The offsets from `start` to `end`, as a read_committed reader sees them now.
@@ -116,15 +128,21 @@ class Cluster:
         """
         if not partitions:
             return {}
-        admin = self._admin()
         specs = {TopicPartition(topic, each): spec for each in partitions}
 
         def ask() -> dict[int, int]:
+            admin = self._admin()
             answers = admin.list_offsets(specs, isolation_level=isolation, request_timeout=self._call_s)
-            return {each.partition: answer.result().offset for each, answer in answers.items()}
+            try:
+                return {each.partition: answer.result().offset for each, answer in answers.items()}
+            except KafkaException as error:
+                self._why = admin.why(error)
+                # A leader that has moved stays unknown to this client: it goes on asking with the old leader's epoch.
+                self._admin_or_none = None
+                raise
 
         what = f"the offsets of {topic} cannot be read"
-        return with_retry(what, ask, self._limit, admin.why, sleep=self._sleep)
+        return with_retry(what, ask, self._limit, lambda _: self._why, sleep=self._sleep, waiting=self._waiting)
 
     def _admin(self) -> QuietAdmin:
         if self._admin_or_none is None:

@@ -8,23 +8,27 @@ from functools import partial
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import CommittedOffsetGone, StreamGap
-from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
+from taskstream.consumer.kafka.retry import Waiting, with_retry
 
 _CALL_S = 5.0
 
 
 class CommittedOffsets:
-    """The offsets of one group on one topic, asked through the group's own `consumer`."""
+    """The offsets of one group on one topic, asked through the group's own `consumer`.
 
-    def __init__(self, consumer: Consumer, group: str, topic: str) -> None:
+    `waiting` is called between two requests, which are then repeated until Kafka answers; None: for a minute.
+    """
+
+    def __init__(self, consumer: Consumer, group: str, topic: str, waiting: Waiting | None = None) -> None:
         self._consumer = consumer
         self._group = group
         self._topic = topic
+        self._waiting = waiting
 
-    def starts(self, partitions: Sequence[int], limit: RetryLimit = QUESTION) -> tuple[list[TopicPartition], set[int]]:
+    def starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
         """The offset to read each partition from; and the partitions without a committed offset.
 
-        Those begin at the first record that the topic holds. `limit`: how long to ask for the group's offsets.
+        Those begin at the first record that the topic holds.
 
         Raises:
             StreamGap: a committed offset lies outside of what the topic holds.
@@ -32,9 +36,11 @@ class CommittedOffsets:
         """
         starts: list[TopicPartition] = []
         unread: set[int] = set()
-        for place in with_retry("the group's offsets cannot be asked", partial(self._committed, partitions), limit):
+        what = "the group's offsets cannot be asked"
+        for place in with_retry(what, partial(self._committed, partitions), waiting=self._waiting):
             ask = partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S)
-            low, high = with_retry(f"the ends of {self._topic}-{place.partition} cannot be asked", ask)
+            what = f"the ends of {self._topic}-{place.partition} cannot be asked"
+            low, high = with_retry(what, ask, waiting=self._waiting)
             offset = place.offset
             if offset < 0:
                 offset = low

@@ -25,7 +25,8 @@ class QuietAdmin(AdminClient):
     def __init__(self, config: Mapping[str, Any], **more: Any) -> None:
         self._servers = config.get("bootstrap.servers")
         self._last_error: KafkaError | None = None
-        settings: dict[str, Any] = {"log_level": 0, **config, "error_cb": self._on_error}
+        backoff = {"reconnect.backoff.ms": 250, "reconnect.backoff.max.ms": 1_000}
+        settings: dict[str, Any] = {"log_level": 0, **backoff, **config, "error_cb": self._on_error}
         super().__init__(settings, **more)
 
     def why(self, error: KafkaException) -> str:

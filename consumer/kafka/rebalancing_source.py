@@ -29,15 +29,13 @@ from taskstream.consumer.kafka.kafka_errors import (
     is_offset_gone,
     is_unknown_topic,
 )
-from taskstream.consumer.kafka.retry import RetryLimit
+from taskstream.consumer.kafka.retry import Waiting
 from taskstream.consumer.kafka.transaction import CallWatch
 
 Ints = npt.NDArray[np.int64]
 _END_OFFSET_S = 1.0
 _READ_LIMIT_S = 1_200.0
 """A read includes the listener's calls, in which state is read back."""
-_REJOIN = RetryLimit(seconds=360.0)
-"""Longer than the group waits for its slowest member (librdkafka's max.poll.interval.ms): no answer comes before."""
 _FOREIGN = 1 << 62
 """A position that no record reaches."""
 
@@ -78,8 +76,6 @@ class RebalanceListener(Protocol):
 
 class _Membership(Enum):
     ACTIVE = auto()
-    REJOINING = auto()
-    """Leaving the group, to join again when no partition is held."""
     LEAVING = auto()
     """Closing: partitions are given back, and none is accepted."""
     LEAVING_AFTER_ERROR = auto()
@@ -99,8 +95,9 @@ class BatchSource:
         watchdog: CallWatch,
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Callable[[], float] = time.monotonic,
+        waiting: Waiting | None = None,
     ) -> None:
-        """`config` is librdkafka's; `clock` gives monotonic seconds."""
+        """`config` is librdkafka's; `clock` gives monotonic seconds; `waiting`: see CommittedOffsets."""
         self.topic = topic
         self._config = dict(config)
         self._watchdog = watchdog
@@ -118,12 +115,14 @@ class BatchSource:
         self._new_consumer = new_consumer
         self._clock = clock
         self._unknown = UnknownTopicLimit()
+        self._waiting = waiting
 
     def __enter__(self) -> Self:
         self._consumer_or_none = self._new_consumer(
             {
                 "session.timeout.ms": 10_000,
                 "heartbeat.interval.ms": 2_000,
+                "reconnect.backoff.max.ms": 1_000,
                 "max.partition.fetch.bytes": 8 << 20,
                 "fetch.wait.max.ms": 100,
                 "queued.min.messages": 200_000,
@@ -185,20 +184,18 @@ class BatchSource:
             if self._failed is not None:
                 failed, self._failed = self._failed, None
                 raise failed
-            if self._moved:
-                # `messages` mixes records fetched before and after the move: begin again at the committed offsets.
-                self._moved = False
-                self.rewind()
-                messages = []
-            if self._state is _Membership.REJOINING and not self._next and self._listener is not None:
-                self._state = _Membership.ACTIVE
-                self.subscribe(self._listener)
             errors = list(map(Message.error, messages))
             if any(error is not None for error in errors):
                 for message, error in zip(messages, errors, strict=True):
                     if error is not None:
                         self._handle_event(message, error)
                 messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            if self._moved:
+                # `messages` mixes records fetched before and after the move: begin again at the committed offsets.
+                # Errors are handled before: librdkafka reports a fatal one once, together with the lost partitions.
+                self._moved = False
+                self.rewind()
+                messages = []
             if messages:
                 self._unknown.end()
             elif self._unknown.exceeded(self._clock()):
@@ -222,11 +219,6 @@ class BatchSource:
             self._next[partition] = int(positions[partition])
         return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)
 
-    def rejoin(self) -> None:
-        """Leave the group and join it again, during the next reads: the group then assigns all partitions anew."""
-        self._state = _Membership.REJOINING
-        self._consumer.unsubscribe()
-
     def committed(self, offsets: Mapping[int, int]) -> None:
         """These offsets of held partitions are committed: `rewind` goes back to them."""
         self._committed_to.update((each, offset) for each, offset in offsets.items() if each in self._next)
@@ -249,7 +241,7 @@ class BatchSource:
             StreamGap: a committed offset is no longer on the topic.
             KafkaFailed: Kafka does not return the group's offsets.
         """
-        starts = self._committed.starts(list(self._next), _REJOIN)[0]
+        starts = self._committed.starts(list(self._next))[0]
         self._committed_to = {start.partition: start.offset for start in starts}
         self.rewind()
 
@@ -283,7 +275,7 @@ class BatchSource:
 
     @property
     def _committed(self) -> CommittedOffsets:
-        return CommittedOffsets(self._consumer, self._config["group.id"], self.topic)
+        return CommittedOffsets(self._consumer, self._config["group.id"], self.topic, self._waiting)
 
     def _handle_event(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition(), message.offset()

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -19,6 +20,8 @@ from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.kafka_errors import is_passing, is_repeatable
 
 T = TypeVar("T")
+Waiting = Callable[[str, KafkaError], None]
+"""Called instead of a pause, with what cannot be done and why; the request is repeated until this raises an error."""
 TRANSACTION_CALL_S = 30.0
 """The timeout of each call that is made with `call_transaction`."""
 
@@ -45,8 +48,11 @@ def retry(
     limit: RetryLimit = QUESTION,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    waiting: Callable[[KafkaError], None] | None = None,
 ) -> T:
     """The result of `request`, which is repeated while its error `may_pass` and the limit allows it.
+
+    With `waiting` there is no limit and no pause: it is called instead, and may raise an error.
 
     `clock` gives monotonic seconds.
 
@@ -58,7 +64,13 @@ def retry(
         try:
             return request()
         except KafkaException as error:
-            if not may_pass(error.args[0]) or attempt >= limit.attempts or clock() > deadline_s:
+            reason: KafkaError = error.args[0]
+            if not may_pass(reason):
+                raise
+            if waiting is not None:
+                waiting(reason)
+                continue
+            if attempt >= limit.attempts or clock() > deadline_s:
                 raise
         if limit.pause_s:
             sleep(limit.pause_s)
@@ -72,6 +84,7 @@ def with_retry(
     why: Callable[[KafkaException], str] = lambda error: f"{error.args[0].str()}: is Kafka up, and its address right?",
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    waiting: Waiting | None = None,
 ) -> T:
     """The answer to `ask`, which is called again while its error may pass. `why` explains the last one.
 
@@ -80,7 +93,7 @@ def with_retry(
             KafkaException.
     """
     try:
-        return retry(ask, is_passing, limit, clock, sleep)
+        return retry(ask, is_passing, limit, clock, sleep, partial(waiting, what) if waiting else None)
     except KafkaException as error:
         reason: KafkaError = error.args[0]
         if is_passing(reason):

@@ -10,19 +10,26 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
+from taskstream.consumer.bounded_calls import BoundedCalls, CallAbandoned
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.kafka_errors import is_fatal, is_repeatable
-from taskstream.consumer.kafka.retry import RetryLimit, retry
+from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 
-_CALL_S = 15.0
+_CALL_S = 10.0
 _REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
-"""How long a call is repeated while Kafka does not answer."""
-_LIMIT_S = 2 * _CALL_S
-"""A call that has not returned by then never returns: the watchdog ends the process."""
+"""How long a call is repeated while Kafka does not answer: when entering, and later unless there is `waiting`."""
+_REQUEST_MS = 5_000
+"""The timeout of one request. A coordinator that is suspended answers none, and librdkafka looks for its successor only
+after that. With librdkafka's default, the transaction's timeout, one request takes as long as a call may."""
+_LIMIT_S = 1.5 * _CALL_S
+"""A call that has not returned by then is abandoned, and its producer is lost: librdkafka may wait for ever for a
+coordinator that has moved."""
+_WATCH_S = 2 * _LIMIT_S
 _ABORT_S = 5.0
 
 
@@ -51,10 +58,23 @@ class Transaction:
         new_producer: Callable[[dict[str, Any]], Producer] = Producer,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        waiting: Waiting | None = None,
+        limit_s: float = _LIMIT_S,
     ) -> None:
-        """`config` is librdkafka's; `clock` gives monotonic seconds."""
+        """`config` is librdkafka's; `clock` gives monotonic seconds.
+
+        waiting: called between two attempts of a call, which is then repeated until Kafka answers.
+        limit_s: after which a call is abandoned.
+        """
+        self._limit_s = limit_s
         self._config = (
-            {"linger.ms": 20, "compression.type": "lz4", "transaction.timeout.ms": 15_000}
+            {
+                "linger.ms": 20,
+                "reconnect.backoff.max.ms": 1_000,
+                "compression.type": "lz4",
+                "transaction.timeout.ms": 15_000,
+                "socket.timeout.ms": _REQUEST_MS,
+            }
             | dict(config)
             | {
                 "transactional.id": transactional_id,
@@ -67,15 +87,20 @@ class Transaction:
         self._new_producer = new_producer
         self._clock = clock
         self._sleep = sleep
+        self._calls = BoundedCalls()
         self._producer_or_none: Producer | None = None
         self._begun = False
+        self._waiting = waiting
+        self._entered = False
 
     def __enter__(self) -> Self:
         self._open()
+        self._entered = True
         return self
 
     def __exit__(self, *_: object) -> None:
         self._close()
+        self._calls.close()
 
     def begin(self) -> None:
         """Begin a transaction, unless one is open.
@@ -181,7 +206,13 @@ class Transaction:
             self._producer_or_none = self._new_producer(self._config)
         except KafkaException as error:
             raise KafkaFailed(f"librdkafka does not accept the producer's settings: {error.args[0].str()}") from error
-        self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
+        try:
+            self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
+        except ProducerLost as error:
+            if self._waiting is None or not self._entered:
+                raise KafkaFailed(f"{error}: is Kafka up, and its address right?") from error
+            self._waiting("init_transactions", KafkaError(KafkaError._TIMED_OUT, str(error)))  # noqa: SLF001
+            self._open()
 
     def _close(self) -> None:
         """Close the producer; a dead one raises its fatal error once more here, where it changes nothing."""
@@ -189,7 +220,8 @@ class Transaction:
         begun, self._begun = self._begun, False
         if producer is None:
             return
-        with self._watchdog.watch("closing the producer", _LIMIT_S):
+
+        def close() -> None:
             if begun:  # otherwise Kafka keeps readers waiting until the transaction times out
                 with contextlib.suppress(KafkaException):
                     producer.abort_transaction(_ABORT_S)
@@ -197,6 +229,13 @@ class Transaction:
                 producer.purge()
             with contextlib.suppress(KafkaException):
                 producer.close()
+
+        with self._watchdog.watch("closing the producer", _WATCH_S), contextlib.suppress(CallAbandoned):
+            self._calls.make(close, self._limit_s)
+
+    def _abandon(self) -> None:
+        """Leave the producer to its call, which does not return: it must not be closed meanwhile."""
+        self._producer_or_none, self._begun = None, False
 
     def _wait_for_space(self, error: KafkaError) -> None:
         if error.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001 (librdkafka's public name for it)
@@ -215,11 +254,15 @@ class Transaction:
 
         def attempt() -> None:
             self._poll(0)
-            with self._watchdog.watch(name, _LIMIT_S):
-                call()
+            with self._watchdog.watch(name, _WATCH_S):
+                self._calls.make(call, self._limit_s)
 
         try:
-            retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep)
+            waiting = partial(self._waiting, name) if self._waiting is not None and self._entered else None
+            retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep, waiting)
+        except CallAbandoned as error:
+            self._abandon()
+            raise ProducerLost(f"{name}: it {error}") from error
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             if not is_repeatable(reason):

@@ -19,8 +19,8 @@ from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle
 from taskstream.consumer.worker.metrics import WorkerMetrics
-from taskstream.consumer.worker.orphaned_partitions import OrphanedPartitions
 from taskstream.consumer.worker.output import Output
+from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
 from taskstream.consumer.worker.topic_check import check_topics
@@ -61,30 +61,29 @@ def _run(
     clock: Callable[[], float],
 ) -> None:
     topics = settings.topics
-    partitions = check_topics(kafka, topics)
+    check_topics(kafka, topics)
     warm_up_jit(ids)
-    member = {"group.id": settings.group} | ({"group.instance.id": settings.instance} if settings.static else {})
+    patience = Patience(stopping)
     lifecycle = WorkerLifecycle()
     with (
         Watchdog() as watchdog,
-        Transaction(kafka, f"{settings.group}.{settings.instance}", watchdog) as transaction,
+        Transaction(kafka, f"{settings.group}.{settings.instance}", watchdog, waiting=patience.wait) as transaction,
         manual_gc(),
     ):
         metrics.built()
-        source = BatchSource(dict(kafka) | member, topics.progress.name, watchdog)
+        member = dict(kafka) | {"group.id": settings.group}
+        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),
             Output(ids, topics),
             transaction,
             source,
-            StateRestore(kafka, topics.state.name, ids),
+            StateRestore(kafka, topics.state.name, ids, waiting=patience.wait),
             lifecycle,
             metrics,
         )
-        orphans = OrphanedPartitions(kafka, settings.group, source, topics.progress.name, partitions)
+        Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(stopping)
 
-        def each_second(now_s: float) -> None:
-            orphans.check(now_s)
-            gc.collect()
 
-        Worker(source, work, lifecycle, ids, settings, metrics, each_second, clock).run(stopping)
+def _collect_garbage(_now_s: float) -> None:
+    gc.collect()

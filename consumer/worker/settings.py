@@ -15,10 +15,8 @@ class WorkerSettings:
     topics: Topics
     group: str
     instance: str
-    """A name that no other worker of the group has at the same time; it makes the transactional id."""
-    static: bool = True
-    """Whether the name stays the same over restarts. The group then keeps the partitions of a worker that restarts;
-    otherwise it assigns them to the others as soon as the worker leaves."""
+    """A name that no other worker of the group has at the same time; it makes the transactional id. With a name that
+    stays the same over restarts, the transaction that a killed worker left open is aborted when it starts again."""
     fold: Settings = field(default_factory=Settings)
     commit_interval_s: float = 0.25
     """From the first record folded to the commit."""

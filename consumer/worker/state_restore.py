@@ -16,12 +16,14 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Topic
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final
+from taskstream.consumer.kafka.retry import Waiting
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.schemas.ids import SchemaIds
 
 _BATCH = 20_000
 _STALLED_S = 180.0
+_CALL_S = 5.0
 _LIMIT_S = 60.0
 """How long the question for the ends is repeated while Kafka does not answer."""
 _REMEDY = "start the program that wrote it, or rebuild the state under a new topic prefix"
@@ -39,12 +41,16 @@ class StateRestore:
         cluster: Cluster | None = None,
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Callable[[], float] = time.monotonic,
+        waiting: Waiting | None = None,
     ) -> None:
-        """`config` is librdkafka's; `clock` gives monotonic seconds. Tests give their own `cluster` and consumer."""
+        """`config` is librdkafka's; `clock` gives monotonic seconds. Tests give their own `cluster` and consumer.
+
+        waiting: called between two questions for the ends, which are then repeated until Kafka answers.
+        """
         self._config = dict(config)
         self._topic = topic
         self._decoder = StateDecoder(ids)
-        self._cluster = cluster or Cluster(self._config, limit_s=_LIMIT_S)
+        self._cluster = cluster or Cluster(self._config, call_s=_CALL_S, limit_s=_LIMIT_S, waiting=waiting)
         self._new_consumer = new_consumer
         self._clock = clock
 

@@ -36,8 +36,8 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
 @click.option("--group", help="The workers' consumer group.  [default: PREFIX.worker]")
 @click.option(
     "--instance",
-    help="A name of this worker that stays the same across restarts (static membership): after a restart the worker "
-    "gets its partitions back without a rebalance.  [default: a new name at each start]",
+    help="A name of this worker that stays the same across restarts: a worker that starts again ends at once the "
+    "transaction that it had open when it was killed.  [default: a new name at each start]",
 )
 @click.option(
     "--bucket",
@@ -88,7 +88,6 @@ def worker(
         topics=Topics(prefix),
         group=group or f"{prefix}.worker",
         instance=instance or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
-        static=instance is not None,
         fold=Settings(bucket_s, eta_part, tasks_per_project),
         commit_interval_s=commit_interval_s,
         keep_s=keep_days * 86_400,

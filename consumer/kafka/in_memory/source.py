@@ -28,7 +28,6 @@ class InMemorySource:
         self._member_id = ""
         self._told_assignment = False
         """Whether the listener had an assignment, perhaps an empty one, since this member joined."""
-        self._rejoining = False
         self._next: dict[int, int] = {}
         self._committed_to: dict[int, int] = {}
 
@@ -60,7 +59,7 @@ class InMemorySource:
 
     def membership(self) -> Any:
         """See `BatchSource.membership`."""
-        return InMemoryMembership(self._member_id) if self._member_id and not self._rejoining else None
+        return InMemoryMembership(self._member_id) if self._member_id else None
 
     def read(self, most: int, timeout_s: float) -> SourceBatch:  # noqa: ARG002 (nothing to wait for)
         """See `BatchSource.read`."""
@@ -79,10 +78,6 @@ class InMemorySource:
             messages += taken
             self._next[partition] = position + len(taken)
         return _batch(messages)
-
-    def rejoin(self) -> None:
-        """See `BatchSource.rejoin`."""
-        self._rejoining = True
 
     def committed(self, offsets: Mapping[int, int]) -> None:
         """See `BatchSource.committed`."""
@@ -107,13 +102,6 @@ class InMemorySource:
 
     def _rebalance(self) -> bool:
         """Give up, and accept, the partitions that the group moves now; whether any moved."""
-        if self._rejoining:
-            self._rejoining = False
-            self._give_up(sorted(self._next))
-            self._broker.leave(self._member_id)
-            self._member_id = self._broker.join(self._instance)
-            self._told_assignment = False
-            return True
         if not self._broker.is_member(self._member_id):
             self._lose(sorted(self._next))
             self._member_id = self._broker.join(self._instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +120,43 @@ def test_a_lost_producer_is_replaced_although_closing_it_raises_its_error_again(
     first, second = producers.built
     assert first.calls[-3:] == ["abort_transaction", "purge", "close"]
     assert "commit_transaction" in second.calls
+
+
+def test_a_call_that_does_not_return_loses_its_producer_which_is_not_closed_meanwhile():
+    returns = threading.Event()
+    producers = Producers()
+    with Transaction({}, "id", NoWatch(), producers, limit_s=0.5) as transaction:
+        transaction.begin()
+        producers.built[0].send_offsets_to_transaction = lambda *_: returns.wait(60)
+        with pytest.raises(ProducerLost, match="send_offsets_to_transaction: it did not return within"):
+            transaction.commit("topic", {0: 1}, object())
+        transaction.renew()
+        commit(transaction)
+        assert producers.built[0].calls[-1] == "poll"
+        assert "commit_transaction" in producers.built[1].calls
+    returns.set()
+
+
+def test_a_lost_producer_is_replaced_by_one_whose_initialisation_returns():
+    returns = threading.Event()
+    producers = Producers()
+    waited = []
+
+    def waiting(what: str, _: KafkaError) -> None:
+        waited.append(what)
+        returns.set()
+
+    def new_producer(config: object) -> Any:
+        built = producers(config)
+        if len(producers.built) == 2:
+            built.init_transactions = lambda *_: returns.wait(60)
+        return built
+
+    with Transaction({}, "id", NoWatch(), new_producer, waiting=waiting, limit_s=0.5) as transaction:
+        transaction.renew()
+        commit(transaction)
+    assert waited == ["init_transactions"]
+    assert "commit_transaction" in producers.built[2].calls
 
 
 def test_leaving_aborts_what_is_open_and_only_then():

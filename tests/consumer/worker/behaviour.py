@@ -237,13 +237,6 @@ class SourceBehaviour:
             fail_to_join(kafka, stack, listener)
         assert listener.calls == []
 
-    def test_a_member_that_rejoins_gives_all_up_and_gets_all_again(self, kafka, at_end):
-        listener = Listener()
-        source = joined(kafka, at_end, listener)
-        source.rejoin()
-        read_until(lambda: len(listener.calls) == 3, source)
-        assert listener.calls == [("assigned", {0, 1}), ("revoked", {0, 1}), ("assigned", {0, 1})]
-
     def test_a_member_that_its_group_removed_has_lost_its_partitions_and_joins_again(self, kafka, at_end):
         listener = Listener()
         source = joined(kafka, at_end, listener, short_lived=True)

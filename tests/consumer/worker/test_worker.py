@@ -115,14 +115,6 @@ class TestAbort:
         worker.run(JOIN, worker.publish(REPORTS), worker.wait(), note)
         assert worker.notes == [(0, {0: 0, 1: 0}, WorkerState.IDLE)]
 
-    def test_a_worker_that_is_leaving_its_group_commits_nothing_until_it_is_back(self, worker, broker):
-        worker.rejoin_next_second = True
-        note = worker.note(lambda: published(broker))
-        worker.run(JOIN, worker.publish(REPORTS), worker.wait(1.0), note, nothing, nothing)
-        assert not any(worker.notes[0].values())
-        assert worker.metric("aborted_total") == 1
-        assert published(broker) == undisturbed(REPORTS)
-
     def test_offsets_of_a_member_that_its_group_removed_are_refused(self, worker, broker):
         steps = iter([JOIN, worker.publish(REPORTS)])
 

@@ -105,7 +105,6 @@ class WorkerInMemory:
         )
         self.seconds: list[float] = []
         """When it was called once a second."""
-        self.rejoin_next_second = False
         self.worker = Worker(
             self.source,
             self.work,
@@ -174,9 +173,6 @@ class WorkerInMemory:
 
     def _each_second(self, now_s: float) -> None:
         self.seconds.append(now_s)
-        if self.rejoin_next_second:
-            self.rejoin_next_second = False
-            self.source.rejoin()
 
     def metric(self, name: str) -> float:
         return self.metrics.registry.get_sample_value(f"taskstream_worker_{name}") or 0.0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from contextlib import ExitStack
 
 import pytest
@@ -12,8 +10,8 @@ import pytest
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
-from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, send, words, worker
-from tests.waiting import LIMIT_S, wait_until
+from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, words, worker
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -87,36 +85,3 @@ def test_a_worker_suspended_while_another_takes_over_changes_nothing(broker, top
         else:
             with another("a2"):
                 all_folded(broker, topics, fleet)
-
-
-_DIES_IN_ITS_REVOCATION = """
-import os, sys
-from confluent_kafka import Consumer
-bootstrap, group, topic = sys.argv[1:]
-consumer = Consumer({
-    "bootstrap.servers": bootstrap, "group.id": group, "group.instance.id": "b", "session.timeout.ms": 30000,
-    "partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False,
-})
-def assigned(consumer, partitions):
-    consumer.incremental_assign(partitions)
-    print(len(partitions), flush=True)
-consumer.subscribe([topic], on_assign=assigned, on_revoke=lambda *_: os._exit(9))
-while True:
-    consumer.poll(0.1)
-"""
-
-
-def test_partitions_without_a_member_are_assigned_again(broker, topics, tmp_path):
-    """A member dies between giving partitions up and joining: after its restart no member has what it gave up."""
-    bootstrap, group = broker.bootstrap_servers, f"{topics.prefix}.worker"
-    fleet = Fleet(tasks=60, seed=7, step_us=5_000)
-    send(bootstrap, topics, (fleet.event() for _ in range(500)))
-    command = [sys.executable, "-c", _DIES_IN_ITS_REVOCATION, bootstrap, group, topics.progress.name]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as first, ExitStack() as at_end:
-        assert first.stdout is not None
-        assert first.stdout.readline() == b"6\n"
-        bucket = ("--bucket", str(BUCKET_S))
-        at_end.enter_context(worker(bootstrap, topics, tmp_path, "a", *bucket))
-        assert first.wait(LIMIT_S) == 9
-        at_end.enter_context(worker(bootstrap, topics, tmp_path, "b", *bucket))
-        all_folded(broker, topics, fleet)

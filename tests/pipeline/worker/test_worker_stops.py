@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
-from tests.pipeline.streams import Fleet, committed, producer, read_all, send, words, worker
+from tests.pipeline.streams import Fleet, arriving, committed, producer, read_all, send, words, worker
 from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
@@ -144,16 +145,20 @@ def test_a_setting_that_transactions_forbid_stops_it(broker, topics, tmp_path):
     )
 
 
-def test_a_second_worker_of_the_same_name_fences_the_first(broker, topics, tmp_path):
-    (tmp_path / "second").mkdir()
-    with worker(broker.bootstrap_servers, topics, tmp_path, "same") as first:
-        wait_until(lambda: "assigned" in words(tmp_path, "same"))
-        with worker(broker.bootstrap_servers, topics, tmp_path / "second", "same") as second:
-            assert first.wait(90) == 1
-            last = words(tmp_path, "same").strip().splitlines()[-1]
-            assert "the same instance name" in last, last
-            assert "give each worker its own --instance" in last, last
-            fleet = Fleet(tasks=5, seed=1)
-            send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(50)))
-            wait_until(lambda: committed(broker.bootstrap_servers, topics) == 50)
-            assert second.poll() is None
+def test_of_two_workers_of_the_same_name_one_ends_and_the_other_goes_on(broker, topics, tmp_path):
+    folders = (tmp_path / "one", tmp_path / "two")
+    fleet = Fleet(tasks=50, seed=1)
+    with ExitStack() as at_end:
+        both = []
+        for folder in folders:
+            folder.mkdir()
+            both.append(at_end.enter_context(worker(broker.bootstrap_servers, topics, folder, "same")))
+        with arriving(broker.bootstrap_servers, topics, fleet, rate=100):
+            wait_until(lambda: any(each.poll() is not None for each in both))
+        ended = next(index for index, each in enumerate(both) if each.poll() is not None)
+        assert both[ended].returncode == 1
+        last = words(folders[ended], "same").strip().splitlines()[-1]
+        assert "the same instance name" in last, last
+        assert "give each worker its own --instance" in last, last
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent)
+        assert both[1 - ended].poll() is None

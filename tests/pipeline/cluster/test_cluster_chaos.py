@@ -1,0 +1,65 @@
+"""Processes of a pipeline on three brokers are killed and paused by role: nothing is lost, nothing is counted twice.
+
+For a longer run, or the same faults again (their moments depend on the machine):
+    make chaos ARGS="--kills 30 --seed 7"
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from taskstream.compose.local.local_cluster import LocalCluster
+from tests.pipeline.cluster.faults import Fault, commit, random_fault
+from tests.pipeline.cluster.rig import BUCKET_S, WORKERS, Rig, copies
+from tests.pipeline.folded import as_one_undisturbed_fold
+from tests.pipeline.streams import read_all, records
+from tests.run import chaos
+from tests.waiting import wait_until
+
+SEED = chaos.seed()
+USUAL = (
+    Fault("kill", "controller", 3),
+    Fault("pause", "group coordinator", 12),
+    Fault("kill", "transaction coordinator", 3),
+    Fault("kill", "edge", 0),
+    Fault("kill", WORKERS[0], 0),
+)
+"""The faults in `make test`."""
+
+
+@pytest.mark.chaos
+def test_nothing_is_lost_or_doubled_and_no_process_ends_whatever_broker_dies(
+    private_cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def say(line: str) -> None:
+        with capsys.disabled():
+            print(line, flush=True)
+
+    rng = random.Random(SEED)
+    count = chaos.kills(usual=0)
+    faults = [random_fault(rng) for _ in range(count)] if count else USUAL
+    say(f"\n--kills {count} --seed {SEED}\n{'fault':44} no ack   rows  died")
+    with Rig(private_cluster, tmp_path) as rig:
+        wait_until(lambda: rig.rows_have(dict.fromkeys(rig.acknowledged(), 1_000)))
+        for fault in faults:
+            outcome = commit(fault, rig)
+            say("\n      ".join([outcome.line(), *outcome.died]))
+        rig.stop_agents()
+        acknowledged = rig.acknowledged()
+        wait_until(lambda: rig.restart_died() == [] and rig.rows_have(acknowledged))
+        ids = rig.event_ids()
+        refused = {status: sum(lane.refused.get(status, 0) for lane in rig.lanes) for status in (0, 503)}
+        say(
+            f"{len(ids)} acknowledged, refused {refused}, longest {max(each.longest_request_s for each in rig.lanes):.1f} s"
+        )
+    bootstrap, topics = private_cluster.bootstrap_servers, rig.topics
+    messages = read_all(bootstrap, topics.progress.name)
+    on_topic = [event["event_id"] for event in records(messages, "ProgressReported")]
+    lost = ids - set(on_topic)
+    say(f"lost {len(lost)}, events written more than once {copies(iter(on_topic))}, died {len(rig.died)}")
+    assert lost == set()
+    as_one_undisturbed_fold(bootstrap, topics, len(messages), BUCKET_S)
+    assert rig.died == []
