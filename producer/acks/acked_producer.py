@@ -38,6 +38,8 @@ def producer_config(properties: Mapping[str, Any], *, ack_timeout_s: float, queu
         "linger.ms": LINGER_MS,
         "queue.buffering.max.kbytes": 262_144,
         "reconnect.backoff.max.ms": 1000,
+        # A suspended broker answers nothing: only after this time librdkafka asks for the partition's new leader.
+        "socket.timeout.ms": 3000,
         "topic.metadata.propagation.max.ms": 5000,
         "statistics.interval.ms": 5000,
     }
@@ -77,6 +79,9 @@ class AckedProducer:
         self._ack_timeout_s = ack_timeout_s
         self._flush_timeout_s = flush_timeout_s
         self._waiting: dict[Delivery, None] = {}  # the oldest first
+        self._alone: dict[Delivery, None] = {}
+        """Events that were refused in a batch that is too large, and that are sent again in a batch of their own."""
+        self._single: Producer | None = None
         self._first_poll_s = min(0.01, max(POLL_INTERVAL_S, float(config.get("linger.ms", LINGER_MS)) / 1000))
         """librdkafka sends nothing before its linger time has passed: an earlier poll would find no ack."""
         self._polling = False
@@ -130,7 +135,7 @@ class AckedProducer:
         Raises:
             Like `send`; then no method of the waiter is called.
         """
-        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
+        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s, event)
         try:
             self._producer.produce(
                 topic or self._topic,
@@ -191,14 +196,36 @@ class AckedProducer:
     async def flush(self, timeout_s: float) -> int:
         """Wait until nothing is in flight, at most this long; then fail the rest. Returns the number failed."""
         deadline = self._loop.time() + timeout_s
-        while self._waiting and self._loop.time() < deadline:  # noqa: ASYNC110 # an asyncio.Event would cost time in every report
+        while (self._waiting or self._alone) and self._loop.time() < deadline:  # noqa: ASYNC110 # an asyncio.Event would cost time in every report
             await asyncio.sleep(POLL_INTERVAL_S)
-        left = len(self._waiting)
+        left = len(self._waiting) + len(self._alone)
         if left:
             self._producer.purge(blocking=False)
             self._producer.poll(0)
             self._fail_waiting("SHUTDOWN")
         return left
+
+    def _send_alone(self, delivery: Delivery, topic: str | None) -> None:
+        """Send an event again, in a batch of its own: Kafka refuses a whole batch that is larger than one record may be."""
+        event = delivery.event
+        if self._single is None:
+            self._single = Producer({**self._config, "batch.num.messages": 1, "linger.ms": 0})
+        try:
+            self._single.produce(
+                topic or self._topic,
+                event.value,
+                event.key,
+                on_delivery=delivery,
+                timestamp=event.timestamp_ms,
+                headers=event.headers,
+            )
+        except BufferError:
+            self._count_failure("QUEUE_FULL")
+            delivery.waiter.failed(NotAcked("Kafka did not acknowledge: QUEUE_FULL", "QUEUE_FULL"))
+        except KafkaException as error:
+            delivery.waiter.failed(self._failure(error.args[0]))
+        else:
+            self._alone[delivery] = None
 
     def _new_producer(self) -> Producer:
         self._dead = False
@@ -208,6 +235,8 @@ class AckedProducer:
         """Let librdkafka call back. It raises a fatal error as an exception, once, and calls no callback for it."""
         try:
             self._producer.poll(0)
+            if self._single is not None:
+                self._single.poll(0)
         except KafkaException as error:
             self._dead = True
             self.counts.last_error = error.args[0].name()
@@ -216,7 +245,7 @@ class AckedProducer:
         try:
             self._serve()
         finally:  # an exception of one waiter must not stop the polls for the others
-            self._polling = bool(self._waiting)
+            self._polling = bool(self._waiting or self._alone)
             if self._polling:
                 self._loop.call_later(POLL_INTERVAL_S, self._poll)
 
@@ -224,6 +253,12 @@ class AckedProducer:
         awaited = delivery in self._waiting
         if awaited:
             del self._waiting[delivery]
+            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._send_alone(delivery, message.topic())
+                return
+        elif delivery in self._alone:
+            awaited = True
+            del self._alone[delivery]
         if error is None:
             self.counts.acked += 1
             if awaited:
@@ -261,23 +296,25 @@ class AckedProducer:
 
     def _fail_waiting(self, reason: str, due_by: float = float("inf")) -> None:
         """Fail the events due by then: librdkafka reports a timeout seconds late, too late for the response."""
-        while self._waiting:
-            delivery = next(iter(self._waiting))
-            if delivery.due_s > due_by:
-                return
-            del self._waiting[delivery]
-            self._count_failure(reason)
-            delivery.waiter.failed(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
+        for waiting in (self._waiting, self._alone):
+            while waiting:
+                delivery = next(iter(waiting))
+                if delivery.due_s > due_by:
+                    break
+                del waiting[delivery]
+                self._count_failure(reason)
+                delivery.waiter.failed(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
 
     def _replace(self) -> None:
         """Replace the dead producer. Its events fail now; its late delivery reports are ignored."""
-        dead = self._producer
+        dead, single, self._single = self._producer, self._single, None
         self._fail_waiting("FATAL")
         self._producer = self._new_producer()
         self.counts.rebuilds += 1
-        closing = self._loop.run_in_executor(None, _close, dead)
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+        for each in filter(None, (dead, single)):
+            closing = self._loop.run_in_executor(None, _close, each)
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def _close(dead: Producer) -> None:

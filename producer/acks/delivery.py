@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol
 from confluent_kafka import KafkaError, Message
 
 from taskstream.producer.errors import NotAcked
+from taskstream.producer.events.event_builder import Event
 
 LATENCY_BOUNDS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -68,13 +69,15 @@ class Waiter(Protocol):
 class Delivery:
     """The delivery report callback of one event."""
 
-    __slots__ = ("_delivered", "due_s", "waiter")
+    __slots__ = ("_delivered", "due_s", "event", "waiter")
 
-    def __init__(self, delivered: Delivered, waiter: Waiter, due_s: float) -> None:
+    def __init__(self, delivered: Delivered, waiter: Waiter, due_s: float, event: Event) -> None:
         self._delivered = delivered
         self.waiter = waiter
         self.due_s = due_s
         """When the event fails as overdue, on the event loop's clock."""
+        self.event = event
+        """To send it again: the message of a delivery report has no headers."""
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
         """Called by `confluent_kafka`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message, TopicPartition
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import InstanceFenced, KafkaFailed
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from tests.consumer.kafka.fakes import Clock, FakeConsumer, end_of, failed
 
@@ -40,3 +41,35 @@ def test_a_topic_that_is_unknown_for_a_moment_is_waited_for():
 def test_what_is_forbidden_ends_it_at_once():
     with pytest.raises(KafkaFailed, match=r"^t cannot be read: .*authorization"):
         read([failed(KafkaError.GROUP_AUTHORIZATION_FAILED)], rounds=1)
+
+
+class LosesItsPartitions(FakeConsumer):
+    """Reports the loss of partition 0 within its first wait, as librdkafka does, and returns the first batch with it."""
+
+    def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
+        self._lost = callbacks["on_lost"]
+
+    def consume(self, most: int, timeout: float) -> list[Message]:
+        if (lost := self._lost) is not None:
+            self._lost = None
+            lost(self, [TopicPartition("t", 0)])
+        return super().consume(most, timeout)
+
+
+class Listener:
+    """Does nothing."""
+
+    def assigned(self, *_: object) -> None: ...
+
+    def revoked(self, *_: object) -> None: ...
+
+    def lost(self, *_: object) -> None: ...
+
+
+def test_a_fatal_error_that_comes_with_lost_partitions_is_raised():
+    clock = Clock()
+    consumer = LosesItsPartitions([[failed(KafkaError._FATAL)]], clock)
+    with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
+        source.subscribe(Listener())
+        with pytest.raises(InstanceFenced, match="the group has excluded this member"):
+            source.read(10, 1.0)

@@ -11,7 +11,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import Fleet, arriving, ask, committed, measured, words, worker
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
