@@ -93,7 +93,7 @@ class AioAcks(AckedProducer):
         return len(self._aio)
 
     def produce(self, event, waiter, topic=None, delivered=None) -> None:
-        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s)
+        delivery = Delivery(delivered or self._delivered, waiter, self._loop.time() + self._ack_timeout_s, event)
         self._waiting[delivery] = None
         task = self._loop.create_task(self._produce_one(event, delivery, topic or self._topic))
         self._tasks.add(task)

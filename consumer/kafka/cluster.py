@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
 from taskstream.consumer.errors import BadRange, KafkaFailed
@@ -134,7 +134,7 @@ class Cluster:
             admin = self._admin()
             answers = admin.list_offsets(specs, isolation_level=isolation, request_timeout=self._call_s)
             try:
-                return {each.partition: answer.result().offset for each, answer in answers.items()}
+                return {each.partition: _answered(answer.result().offset) for each, answer in answers.items()}
             except KafkaException as error:
                 self._why = admin.why(error)
                 # A leader that has moved stays unknown to this client: it goes on asking with the old leader's epoch.
@@ -161,6 +161,17 @@ class Cluster:
                 spec: OffsetSpec = OffsetSpec.for_timestamp(timestamp_ms)
                 found = self.offsets(topic, list(extents), spec)
                 return {each: extents[each].end if offset < 0 else offset for each, offset in found.items()}
+
+
+def _answered(offset: int) -> int:
+    """The offset, unless there is none: librdkafka reports no error for a leader that did not answer.
+
+    Raises:
+        KafkaException: the leader did not answer.
+    """
+    if offset == OFFSET_INVALID:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+    return offset
 
 
 def _named(bound: Offsets, topic: str) -> Mapping[int, int]:

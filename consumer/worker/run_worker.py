@@ -61,7 +61,7 @@ def _run(
     clock: Callable[[], float],
 ) -> None:
     topics = settings.topics
-    check_topics(kafka, topics)
+    partitions = check_topics(kafka, topics)
     warm_up_jit(ids)
     patience = Patience(stopping)
     lifecycle = WorkerLifecycle()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +17,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Topic
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final
-from taskstream.consumer.kafka.retry import Waiting
+from taskstream.consumer.kafka.retry import Waiting, with_retry
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.schemas.ids import SchemaIds
@@ -50,7 +51,8 @@ class StateRestore:
         self._config = dict(config)
         self._topic = topic
         self._decoder = StateDecoder(ids)
-        self._cluster = cluster or Cluster(self._config, call_s=_CALL_S, limit_s=_LIMIT_S, waiting=waiting)
+        self._cluster = cluster
+        self._waiting = waiting
         self._new_consumer = new_consumer
         self._clock = clock
 
@@ -61,10 +63,9 @@ class StateRestore:
             StateUnreadable: a record could not be decoded, or lies under the key of another series.
             KafkaFailed: Kafka did not answer, or a transaction stayed open.
         """
-        extents = self._cluster.extents(self._topic, partitions, IsolationLevel.READ_UNCOMMITTED)
-        left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
-        if not left:
-            return 0
+        # A new client each time: one that is kept asks with what it knew of the leaders when it last asked.
+        cluster = self._cluster or Cluster(self._config, call_s=_CALL_S, limit_s=_LIMIT_S, waiting=self._waiting)
+        extents = cluster.extents(self._topic, partitions, IsolationLevel.READ_UNCOMMITTED)
         began_s = self._clock()
         consumer = self._new_consumer(
             self._config
@@ -79,12 +80,28 @@ class StateRestore:
             }
         )
         try:
+            extents = {each: self._confirmed(consumer, each, extent) for each, extent in extents.items()}
+            left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
+            if not left:
+                return 0
             consumer.assign([TopicPartition(self._topic, each, extents[each].begin) for each in left])
             read = self._read(consumer, extents, left, table)
         finally:
             consumer.close()
         _log.info("restored", partitions=list(partitions), records=read, seconds=round(self._clock() - began_s, 3))
         return read
+
+    def _confirmed(self, consumer: Consumer, partition: int, extent: OffsetRange) -> OffsetRange:
+        """The extent of a partition, of which a second client has asked the end: the first answer can be out of date.
+
+        A leader that was suspended, and does not know of its successor yet, still answers.
+        """
+        ask = partial(consumer.get_watermark_offsets, TopicPartition(self._topic, partition), timeout=_CALL_S)
+        what = f"the ends of {self._topic}-{partition} cannot be asked"
+        low, high = with_retry(what, ask, waiting=self._waiting)
+        if high > extent.end:
+            _log.warning("out of date", topic=self._topic, partition=partition, end=extent.end, later=high)
+        return OffsetRange(low, max(extent.end, high))
 
     def _read(self, consumer: Consumer, extents: Mapping[int, OffsetRange], left: set[int], table: SeriesTable) -> int:
         """Read until no partition is `left`; gives how many records that were."""

@@ -206,7 +206,7 @@ class AckedProducer:
         return left
 
     def _send_alone(self, delivery: Delivery, topic: str | None) -> None:
-        """Send an event again, in a batch of its own: Kafka refuses a whole batch that is larger than one record may be."""
+        """Send an event again, in a batch of its own: Kafka refuses a whole batch for the size of one record."""
         event = delivery.event
         if self._single is None:
             self._single = Producer({**self._config, "batch.num.messages": 1, "linger.ms": 0})

@@ -58,6 +58,7 @@ class FakeConsumer:
         self.assigned: list[tuple[int, int]] = []
         self.unassigned: list[int] = []
         self.closed = False
+        self.watermarks: dict[int, tuple[int, int]] = {}
 
     def __call__(self, config: dict[str, Any]) -> FakeConsumer:
         """Stands for the class: the client is created with `config`."""
@@ -75,6 +76,10 @@ class FakeConsumer:
             return list(self._batches.pop(0))
         self._clock.now_s += timeout
         return []
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:  # noqa: ARG002
+        """Of each partition: `watermarks`, or an empty one."""
+        return self.watermarks.get(partition.partition, (0, 0))
 
     def close(self) -> None:
         self.closed = True

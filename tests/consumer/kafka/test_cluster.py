@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from confluent_kafka import IsolationLevel, KafkaError
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError
 
 from taskstream.consumer.errors import BadRange, KafkaFailed
 from taskstream.consumer.kafka.cluster import EARLIEST, LATEST, Cluster, OffsetRange
@@ -37,6 +37,15 @@ def test_nothing_is_asked_for_no_partitions():
     admin = FakeAdmin(answers)
     assert cluster(admin).extents("t", []) == {}
     assert admin.asked == 0
+
+
+def test_a_leader_that_did_not_answer_is_no_empty_partition():
+    """librdkafka then reports the offset -1001 and no error: a state read back up to there would be empty."""
+    clock = Clock()
+    admin = FakeAdmin(lambda *_: {0: 30 if clock.slept else OFFSET_INVALID, 1: 20})
+
+    assert cluster(admin, clock).offsets("t", [0, 1], LATEST) == {0: 30, 1: 20}
+    assert clock.slept == [0.1]
 
 
 @pytest.mark.parametrize("code", [KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART])
