@@ -44,7 +44,7 @@ def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
 
 def told(messages: Sequence[Message], name: str, like: Records) -> Records:
     """What each series told, in order, in those words that the oracle has for it."""
-    words = next(iter(each[0] for each in like.values() if each)).keys()
+    words = next((each[0].keys() for each in like.values() if each), ())
     by_series: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records(messages, name):
         series = series_key(record["project_id"], record["task_id"], record["subtask_name"])
