@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from taskstream.consumer.export.text_columns import flat, json_lines, without_formulas
+from taskstream.consumer.export.text_columns import csv_header, csv_lines, flat, json_lines, without_formulas
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -80,13 +79,12 @@ class Csv:
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
-        batches = [flat(batch) for batch in table.to_batches()] or [flat(_empty(table.schema))]
-        if not self._keep_formulas:
-            batches = [without_formulas(batch) for batch in batches]
-        options = pa.csv.WriteOptions(include_header=file.tell() == 0)
-        with pa.csv.CSVWriter(file, batches[0].schema, write_options=options) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+        if file.tell() == 0:
+            file.write(csv_header(table.schema))
+        for batch in table.to_batches():
+            if batch.num_rows:
+                shown = flat(batch)
+                file.write(csv_lines(shown if self._keep_formulas else without_formulas(shown)))
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
         """The pieces are the file."""
@@ -112,10 +110,6 @@ FORMATS: Mapping[str, Format] = {
     ".ndjson": Ndjson(),
 }
 """[the file name's suffix]"""
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
 def _append_stream(file: BinaryIO, table: pa.Table) -> None:

@@ -1,4 +1,8 @@
-"""Columns as text, a whole batch at once: JSON lines, and text for the types that CSV does not have."""
+"""Columns as text, a whole batch at once: JSON lines and lines of CSV.
+
+A double always has a decimal point or an exponent: a reader that infers types from the first rows would take a column
+that begins with whole numbers for integers, and lose the fractions after them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from taskstream.schemas.terminal_text import terminal_json
 
 _CONTROL = "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]"
 """Control and format characters, and the separators of lines and paragraphs."""
+_WHOLE = "^-?[0-9]+$"
 _FORMULA = "^[=+\\-@\t\r]"
 """What makes a spreadsheet read a cell as a formula."""
 
@@ -20,10 +25,27 @@ def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
     parts: list[pa.Array | pa.Scalar] = []
     for index, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
         parts += [pa.scalar(f"{',' if index else '{'}{json.dumps(name)}:"), _json(column)]
-    lines = pc.binary_join_element_wise(*parts, pa.scalar("}\n"), pa.scalar(""))
+    return _bytes_of(pc.binary_join_element_wise(*parts, pa.scalar("}\n"), pa.scalar("")))
+
+
+def csv_header(schema: pa.Schema) -> bytes:
+    """The first line of a CSV file: the names of the columns, in quotes."""
+    return ",".join(f'"{name}"' for name in schema.names).encode() + b"\n"
+
+
+def csv_lines(batch: pa.RecordBatch) -> pa.Buffer:
+    """The batch as UTF-8, one line of CSV per row (RFC 4180). Text is in quotes, null is empty, infinity is inf."""
+    parts: list[pa.Array | pa.Scalar] = []
+    for index, column in enumerate(batch.columns):
+        parts += [pa.scalar("," if index else ""), _csv(column)]
+    return _bytes_of(pc.binary_join_element_wise(*parts, pa.scalar("\n"), pa.scalar("")))
+
+
+def _bytes_of(lines: pa.Array) -> pa.Buffer:
     _, offsets, text = lines.buffers()
     ends = memoryview(offsets).cast("i")
-    return text.slice(ends[0], ends[len(lines)] - ends[0])
+    first = lines.offset
+    return text.slice(ends[first], ends[first + len(lines)] - ends[first])
 
 
 def flat(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -56,10 +78,29 @@ def _json(column: pa.Array) -> pa.Array:
     elif pa.types.is_list(kind):
         text = _items(column)
     elif pa.types.is_floating(kind):
-        text = pc.if_else(pc.is_finite(column), column.cast(pa.string()), pa.scalar(None, pa.string()))
+        text = pc.if_else(pc.is_finite(column), _double(column), pa.scalar(None, pa.string()))
     else:
         text = column.cast(pa.string())
     return text.fill_null("null")
+
+
+def _csv(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_string(kind):
+        doubled = pc.replace_substring(column, '"', '""')
+        text = pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), pa.scalar(""))
+    elif pa.types.is_timestamp(kind):
+        plain = column.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string())
+        text = pc.binary_join_element_wise(plain, pa.scalar("Z"), pa.scalar(""))
+    else:
+        text = _double(column) if pa.types.is_floating(kind) else column.cast(pa.string())
+    return text.fill_null("")
+
+
+def _double(column: pa.Array) -> pa.Array:
+    text = column.cast(pa.string())
+    whole = pc.match_substring_regex(text, _WHOLE)
+    return pc.if_else(whole, pc.binary_join_element_wise(text, pa.scalar(".0"), pa.scalar("")), text)
 
 
 def _quoted(column: pa.Array) -> pa.Array:
@@ -72,5 +113,7 @@ def _quoted(column: pa.Array) -> pa.Array:
 
 
 def _items(column: pa.Array) -> pa.Array:
-    texts = pa.ListArray.from_arrays(column.offsets, column.values.cast(pa.string()))
+    values = column.values
+    items = _double(values) if pa.types.is_floating(values.type) else values.cast(pa.string())
+    texts = pa.ListArray.from_arrays(column.offsets, items)
     return pc.binary_join_element_wise(pa.scalar("["), pc.binary_join(texts, ","), pa.scalar("]"), pa.scalar(""))
