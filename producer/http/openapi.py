@@ -180,10 +180,11 @@ def _errors(kinds: Iterable[ErrorKind]) -> dict[str, Any]:
     for kind in kinds:
         by_status.setdefault(str(kind.status), []).append(kind)
     wait = {"Retry-After": _header("integer", "Seconds to wait.", required=True)}
+    challenge = {"WWW-Authenticate": _header("string", "The schemes of authentication.", required=True)}
     return {
         status: {
             **_json("; ".join(f"{kind.code}: {kind.title}" for kind in each), reference("Error")),
-            "headers": wait if status in _RETRY_AFTER else {},
+            "headers": wait if status in _RETRY_AFTER else challenge if status == "401" else {},
         }
         for status, each in by_status.items()
     }

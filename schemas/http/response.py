@@ -9,6 +9,8 @@ from taskstream.schemas.http.api_error import ProblemDetails
 from taskstream.schemas.http.asgi import Send
 
 JSON_CONTENT: Final = b"application/json"
+CHALLENGE: Final = (b"www-authenticate", b'X-Auth-Token realm="taskstream", SDK-HMAC-SHA256 realm="taskstream"')
+"""Of a 401, which must name the schemes that the server accepts (RFC 9110, 15.5.2)."""
 
 
 class HttpResponse(NamedTuple):
@@ -43,6 +45,8 @@ def content_response(
 def problem_response(problem: ProblemDetails, request_id: str) -> HttpResponse:
     """The response that reports an error."""
     headers = problem.headers
+    if problem.kind.status == 401:
+        headers = (*headers, CHALLENGE)
     if problem.retry_after_s is not None:
         headers = (*headers, (b"retry-after", b"%d" % problem.retry_after_s))
     return content_response(request_id, problem.body(request_id), status=problem.kind.status, headers=headers)

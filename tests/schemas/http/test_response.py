@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from taskstream.schemas.http.api_error import UNAVAILABLE, ProblemDetails
+from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ProblemDetails
 from taskstream.schemas.http.response import content_response, header_lines, problem_response, send_response
 
 
@@ -34,3 +34,12 @@ def test_a_head_request_gets_the_headers_alone():
     asyncio.run(send_response(response, send, head_only=True))
     assert sent[0]["headers"] == response.headers
     assert sent[1] == {"type": "http.response.body", "body": b""}
+
+
+def test_a_401_and_no_other_names_the_schemes_of_authentication():
+    unknown = problem_response(ProblemDetails(UNAUTHENTICATED, "who"), "id-1")
+    forbidden = problem_response(ProblemDetails(FORBIDDEN, "not you"), "id-1")
+    assert [value for name, value in unknown.headers if name == b"www-authenticate"] == [
+        b'X-Auth-Token realm="taskstream", SDK-HMAC-SHA256 realm="taskstream"'
+    ]
+    assert b"www-authenticate" not in dict(forbidden.headers)
