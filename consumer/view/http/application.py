@@ -122,10 +122,10 @@ class View:
         model, now_us = self._model, self._now_us()
         match route:
             case "/tasks":
-                parameters = query_parameters(request, tasks_api.LIST_PARAMETERS)
+                parameters = query_parameters(request, tasks_api.LIST_PARAMETERS, several=task_list.SEVERAL)
                 return _json(request, tasks_api.list_tasks(model, self._names, caller, parameters, now_us))
             case "/fleet":
-                parameters = query_parameters(request, task_list.FILTERS)
+                parameters = query_parameters(request, task_list.FILTERS, several=task_list.SEVERAL)
                 return _json(request, tasks_api.fleet_totals(model, self._names, caller, parameters, now_us))
             case "/tasks/{task_id}":
                 project = query_parameters(request, frozenset({"project"})).get("project")

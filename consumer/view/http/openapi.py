@@ -161,8 +161,8 @@ def document() -> dict[str, Any]:
     """The whole document."""
     filters = [
         _query("project", _AT_MOST, "One project; without the role 'operate', only the caller's own."),
-        _several("health", _HEALTH, "One or more, separated by commas."),
-        _several("trend", _TREND, "One or more, separated by commas."),
+        _several("health", _HEALTH, "One or more, separated by commas or given one by one."),
+        _several("trend", _TREND, "One or more, separated by commas or given one by one."),
         _several("eta_reason", _ETA_REASON, "Why there is no estimate; NONE: there is one. Separated by commas."),
         _query("subtask", _AT_MOST, "Names of subtasks, separated by commas."),
         _query("q", _AT_MOST, "A part of the task's id, in any case."),

@@ -1,4 +1,4 @@
-"""The query parameters of the view: each known, given once and within its bound. It knows no route."""
+"""The query parameters of the view: each known, and given once if it has one value. It knows no route."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ _FIELDS: Final = 100
 
 
 def query_parameters(
-    request: HttpRequest, known: frozenset[str], ignored: frozenset[str] = frozenset()
+    request: HttpRequest,
+    known: frozenset[str],
+    ignored: frozenset[str] = frozenset(),
+    several: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
     """The known parameters by name; a parameter with an empty value counts as not given.
 
+    Those in `several` have several values, separated by commas or given one by one: `health=OK,SLOW` is
+    `health=OK&health=SLOW`.
+
     Raises:
-        ApiError: INVALID_FIELD for a parameter that is neither known nor ignored or is given twice; MALFORMED for a
-            query that cannot be parsed.
+        ApiError: INVALID_FIELD for a parameter that is neither known nor ignored, or that has one value and is given
+            twice; MALFORMED for a query that cannot be parsed.
     """
     try:
         pairs = parse_qsl(
@@ -32,9 +38,9 @@ def query_parameters(
     for name, value in pairs:
         if name not in known | ignored:
             raise invalid_field(name[:100], f"no such parameter; there are {', '.join(sorted(known))}")
-        if name in found:
+        if name in found and name not in several:
             raise invalid_field(name, "is given twice")
-        found[name] = value
+        found[name] = f"{found[name]},{value}" if name in found else value
     return {name: value for name, value in found.items() if value and name in known}
 
 

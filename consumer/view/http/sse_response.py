@@ -12,7 +12,7 @@ from taskstream.consumer.view.http.query_parameters import query_parameters
 from taskstream.consumer.view.http.sse_events import RenderedTasks, events
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
-from taskstream.consumer.view.read_model.task_list import FILTERS, parse_filter
+from taskstream.consumer.view.read_model.task_list import FILTERS, SEVERAL, parse_filter
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import THROTTLED, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Send
@@ -59,7 +59,7 @@ class SseResponse:
             ApiError: a parameter is invalid, or too many streams are open, of all or of this caller's project; nothing
                 was sent then.
         """
-        parameters = query_parameters(request, PARAMETERS)
+        parameters = query_parameters(request, PARAMETERS, several=SEVERAL)
         wanted = parse_filter(parameters, caller)
         given = request.headers.get("last-event-id") or parameters.get("last_event_id")
         since = self._feed.version_of(given, self._model.version)
@@ -97,7 +97,7 @@ class SseResponse:
     async def _write(self, request: HttpRequest, parts: Any, send: Send) -> None:
         headers = [
             (b"content-type", b"text/event-stream"),
-            (b"cache-control", b"no-store"),
+            (b"cache-control", b"no-store, no-transform"),
             (b"x-accel-buffering", b"no"),
             (b"x-request-id", request.request_id.encode()),
         ]

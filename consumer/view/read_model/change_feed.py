@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 
-from taskstream.schemas.http.api_error import invalid_field
-
 
 class ChangeFeed:
     """Wakes the streams when the model changes. `era` identifies this run of the view, whose versions it qualifies."""
@@ -43,14 +41,13 @@ class ChangeFeed:
         return f"{self.era}-{version}"
 
     def version_of(self, event_id: str | None, latest: int) -> int | None:
-        """The version that a client has: the latest when it sends no id, None when the id is from another run.
+        """The version that a client has: the latest when it sends no id, None when the id is not one of this run.
 
-        Raises:
-            ApiError: INVALID_FIELD for a malformed id.
+        A browser ends its stream for good at an error response: an id that cannot be read means to begin anew.
         """
         if event_id is None:
             return latest
         era, _, number = event_id.partition("-")
         if not (number.isascii() and number.isdigit() and len(number) < 19 and len(era) == len(self.era)):
-            raise invalid_field("Last-Event-ID", "must be the id of an event of this stream")
+            return None
         return int(number) if era == self.era and int(number) <= latest else None

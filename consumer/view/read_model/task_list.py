@@ -22,7 +22,9 @@ from taskstream.schemas.http.caller import Caller, Role
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-FILTERS: Final = frozenset({"project", "health", "trend", "eta_reason", "subtask", "q"})
+SEVERAL: Final = frozenset({"health", "trend", "eta_reason", "subtask"})
+"""The filters that may have several values."""
+FILTERS: Final = SEVERAL | {"project", "q"}
 MAX_LIMIT, DEFAULT_LIMIT = 500, 100
 MAX_TEXT_LENGTH = 255
 WORST_FIRST: Final = {Health.SILENT: 0, Health.NO_PROGRESS: 0, Health.SLOW: 1, Health.OK: 2, Health.COMPLETE: 3}
