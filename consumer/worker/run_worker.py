@@ -71,7 +71,8 @@ def _run(
         manual_gc(),
     ):
         metrics.built()
-        member = dict(kafka) | {"group.id": settings.group}
+        # The client's id is what `lag` and `rebuild` call the member, and what Kafka's own tools show.
+        member = {"client.id": settings.instance} | dict(kafka) | {"group.id": settings.group}
         source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),

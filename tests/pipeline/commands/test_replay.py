@@ -379,7 +379,6 @@ def test_rebuild_of_a_state_that_never_was_moves_the_offsets_to_the_end(
 
 
 def test_rebuild_is_refused_while_the_group_has_members(broker: KafkaClient, pipeline: Topics, tmp_path: Path):
-    spoil(broker, pipeline)
     with worker(broker.bootstrap_servers, pipeline, tmp_path, "present"):
         wait_until(lambda: replay(broker, pipeline, "rebuild").exit_code == 1)
         result = replay(broker, pipeline, "rebuild", "--execute")
