@@ -90,6 +90,7 @@ def explain(what: str, code: int | None, output: str) -> str:
         return f"{what}: this java is too old for Kafka, install Java 17 or newer (Debian: openjdk-17-jre-headless)"
     ended = "did not answer in time" if code is None else f"ended with exit code {code}"
     lines = output.splitlines()
-    errors = [line for line in lines if " ERROR " in line or " FATAL " in line][:ERRORS_SHOWN]
+    at = [index for index, line in enumerate(lines) if " ERROR " in line or " FATAL " in line]
+    errors = [line for index in at[:ERRORS_SHOWN] for line in lines[index : index + 2]]  # the second says why
     reason = "its first errors:\n" + "\n".join(errors) + "\nand " if errors else ""
     return f"{what} {ended}; {reason}its last lines:\n" + "\n".join(lines[-LAST_LINES_SHOWN:])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from taskstream.compose.local.kafka_jars import default_cache_dir, find_program, install_jars
-from taskstream.compose.local.kafka_java import KafkaJava, explain
+from taskstream.compose.local.kafka_java import PORT_TAKEN, KafkaJava, explain
 
 
 @pytest.fixture
@@ -58,3 +58,17 @@ def test_a_java_that_is_too_old_is_reported_in_one_line():
     )
     assert "install Java 17 or newer" in message
     assert "\n" not in message
+
+
+def test_the_reason_of_a_failed_start_is_shown_however_much_kafka_logs_after_it():
+    lines = [
+        *["[..] INFO before"] * 50,
+        "[..] ERROR DataPlaneAcceptor Unable to start acceptor for CONTROLLER",
+        "org.apache.kafka.common.KafkaException: Socket server failed to bind to 127.0.0.1:1: Address already in use.",
+        *["\tat somewhere"] * 50,
+        *["[..] INFO after"] * 50,
+    ]
+    message = explain("Kafka", 1, "\n".join(lines))
+    assert "Unable to start acceptor" in message
+    assert PORT_TAKEN in message
+    assert len(message.splitlines()) < 30
