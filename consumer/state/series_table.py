@@ -74,6 +74,16 @@ class _Saved:
     agent_times: Objects
 
 
+def longer(column: npt.NDArray[Any], more: int, value: object = None) -> npt.NDArray[Any]:
+    """A copy with `more` elements at its end: each is `value`, or empty, which takes no memory before it is written."""
+    make = np.empty if column.dtype == object else np.zeros  # an empty object is None
+    copy = make(column.shape[0] + more, column.dtype)
+    copy[: column.shape[0]] = column
+    if value is not None:
+        copy[column.shape[0] :] = value
+    return copy
+
+
 class SeriesTable:
     """Rows in slots. All changes between two calls of `commit` or `rollback` are one transaction."""
 
@@ -142,8 +152,7 @@ class SeriesTable:
     def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> None:
         """Write rows as they were published, under old or new keys; not part of a transaction."""
         slots = self._find_slots(keys)
-        for index in np.flatnonzero(slots == NONE).tolist():
-            slots[index] = self._slot_for(keys[index], room_for=len(keys))
+        self._add_slots(keys, slots, np.flatnonzero(slots == NONE))
         if self._task_limit is not None:
             self._count_put(self._task_limit, keys, slots, rows["partition"])
         self._note_write(slots)
@@ -229,8 +238,7 @@ class SeriesTable:
         partition_of[codes] = partitions
         if self._task_limit is not None:
             new = new[self._task_limit.admit([keys[index] for index in new.tolist()], partition_of[new].tolist())]
-        for index in new.tolist():
-            slots[index] = self._slot_for(keys[index], room_for=len(keys))
+        self._add_slots(keys, slots, new)
         self.save(slots[new])
         self.rows["live"][slots[new]] = True
         self.rows["partition"][slots[new]] = partition_of[new]
@@ -239,6 +247,11 @@ class SeriesTable:
     def _find_slots(self, keys: Sequence[str]) -> Ints:
         """The slot of each key, NONE where it has none."""
         return np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
+
+    def _add_slots(self, keys: Sequence[str], slots: Ints, new: Ints) -> None:
+        """Give each key with an index in `new` a slot, and set its place in `slots`; a key may be there twice."""
+        for index in new.tolist():
+            slots[index] = self._slot_for(keys[index], room_for=len(keys))
 
     def _count_put(self, limit: TaskLimit, keys: Sequence[str], slots: Ints, partitions: Ints) -> None:
         """Count the series that are new, or that come from another partition."""
@@ -278,19 +291,19 @@ class SeriesTable:
     def _grow(self, wanted: int) -> None:
         """Add room for half as many rows again, and for `wanted` at least."""
         more = max(self.rows.shape[0] // 2, wanted, _SPARE)
-        self.rows = _longer(self.rows, more)
-        self.keys = _longer(self.keys, more)
-        self.traces = _longer(self.traces, more)
-        self.agent_times = _longer(self.agent_times, more)
-        self._changed = _longer(self._changed, more)
-        self._changed_at = _longer(self._changed_at, more)
-        self._written_at = _longer(self._written_at, more)
+        self.rows = longer(self.rows, more)
+        self.keys = longer(self.keys, more)
+        self.traces = longer(self.traces, more)
+        self.agent_times = longer(self.agent_times, more)
+        self._changed = longer(self._changed, more)
+        self._changed_at = longer(self._changed_at, more)
+        self._written_at = longer(self._written_at, more)
 
     def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> tuple[Any, Any, int]:
         """The closed windows [WINDOW], the signals [SIGNAL], and how many events were duplicates."""
         room = batch.num_rows + MAX_WINDOWS
         windows, signals = np.zeros(room, WINDOW), np.zeros(room + MAX_SIGNALS, SIGNAL)
-        all_windows, all_signals = [], []
+        all_windows, all_signals = [np.zeros(0, WINDOW)], [np.zeros(0, SIGNAL)]
         columns = (_integers(batch.column(name)) for name in ("received_at", "progress", "replicatesize", "totalsize"))
         received_at, progress, replicatesize, totalsize = columns
         event_ids = _hashes_of(batch.column("event_id"))
@@ -314,8 +327,7 @@ class SeriesTable:
             all_windows.append(windows[:window_count].copy())
             all_signals.append(signals[:signal_count].copy())
             duplicates += repeated
-        nothing = np.zeros(0, WINDOW), np.zeros(0, SIGNAL)
-        return np.concatenate([nothing[0], *all_windows]), np.concatenate([nothing[1], *all_signals]), duplicates
+        return np.concatenate(all_windows), np.concatenate(all_signals), duplicates
 
     def _copy_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
         """Copy the other fields of each series' last accepted report into its row, unchanged."""
@@ -338,14 +350,6 @@ def identity(key: str) -> tuple[str, str, str]:
     project_id, rest = key.split("/", 1)
     task_id, subtask_name = rest.rsplit("/", 1)
     return sys.intern(project_id), task_id, sys.intern(subtask_name)
-
-
-def _longer(array: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
-    """A copy with `more` empty elements at its end, which take no memory before they are written."""
-    make = np.empty if array.dtype == object else np.zeros  # an empty object is None
-    longer = make(array.shape[0] + more, array.dtype)
-    longer[: array.shape[0]] = array
-    return longer
 
 
 def _hashes_of(event_ids: pa.Array) -> Ints:

@@ -70,32 +70,44 @@ def mean_with(mean: float, sample: float, count: int) -> float:
 
 
 @compiled
+def with_gap(
+    gap_us: int, count: int, mean_s: float, square_s2: float, limit_s: float, gaps: float, bucket_us: int
+) -> tuple[float, float, float]:
+    """The mean (s), the mean square (s^2) and the limit (s) after one more gap > 0, the `count`th.
+
+    limit_s: the limit so far, of which a gap counts as no more than `LONGEST_GAP` times.
+    """
+    bucket_s = bucket_us / US_PER_S
+    gap_s = min(gap_us / US_PER_S, LONGEST_GAP * limit_or_first(limit_s, bucket_s))
+    is_first = count == 1
+    mean_s = gap_s if is_first else mean_with(mean_s, gap_s, count)
+    square_s2 = gap_s * gap_s if is_first else mean_with(square_s2, gap_s * gap_s, count)
+    return mean_s, square_s2, gap_limit(count, mean_s, square_s2, gaps, bucket_s)
+
+
+@compiled
 def update_report_gaps(rows: Rows, slot: int, gap_us: int, bucket_us: int) -> None:
     """Count a gap > 0 between two reports of one row, and set its quiet limit anew."""
     row = rows[slot]
-    bucket_s = bucket_us / US_PER_S
-    gap_s = min(gap_us / US_PER_S, LONGEST_GAP * limit_or_first(row["quiet_limit_s"], bucket_s))
     count = row["report_gaps"] + 1
-    is_first = count == 1
-    mean_s = gap_s if is_first else mean_with(row["typical_gap_s"], gap_s, count)
-    square_s2 = gap_s * gap_s if is_first else mean_with(row["report_gap_square_s2"], gap_s * gap_s, count)
+    mean_s, square_s2, limit_s = with_gap(
+        gap_us, count, row["typical_gap_s"], row["report_gap_square_s2"], row["quiet_limit_s"], QUIET_GAPS, bucket_us
+    )
     row["report_gaps"] = count
     row["typical_gap_s"] = mean_s
     row["report_gap_square_s2"] = square_s2
-    row["quiet_limit_s"] = gap_limit(count, mean_s, square_s2, QUIET_GAPS, bucket_s)
+    row["quiet_limit_s"] = limit_s
 
 
 @compiled
 def update_advance_gaps(rows: Rows, slot: int, gap_us: int, bucket_us: int) -> None:
     """Count a gap > 0 between two advances of one row, and set its stall limit anew."""
     row = rows[slot]
-    bucket_s = bucket_us / US_PER_S
-    gap_s = min(gap_us / US_PER_S, LONGEST_GAP * limit_or_first(row["stall_limit_s"], bucket_s))
     count = row["advance_gaps"] + 1
-    is_first = count == 1
-    mean_s = gap_s if is_first else mean_with(row["advance_gap_s"], gap_s, count)
-    square_s2 = gap_s * gap_s if is_first else mean_with(row["advance_gap_square_s2"], gap_s * gap_s, count)
+    mean_s, square_s2, limit_s = with_gap(
+        gap_us, count, row["advance_gap_s"], row["advance_gap_square_s2"], row["stall_limit_s"], STALL_GAPS, bucket_us
+    )
     row["advance_gaps"] = count
     row["advance_gap_s"] = mean_s
     row["advance_gap_square_s2"] = square_s2
-    row["stall_limit_s"] = gap_limit(count, mean_s, square_s2, STALL_GAPS, bucket_s)
+    row["stall_limit_s"] = limit_s

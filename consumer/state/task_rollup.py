@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.series import NONE, Health, Rows
-from taskstream.consumer.state.series_table import SeriesTable, identity
+from taskstream.consumer.state.series_table import SeriesTable, identity, longer
 from taskstream.consumer.state.silence import is_overdue
 from taskstream.schemas.topics import task_key
 
@@ -164,11 +164,11 @@ class Tasks:
     def _grow(self) -> None:
         size = len(self.names)
         more = max(size // 2, _SPARE)
-        self.current = np.concatenate([self.current, np.full(more, NONE, np.int64)])
-        self.project = np.concatenate([self.project, np.full(more, NONE, np.int64)])
-        self.subtask = np.concatenate([self.subtask, np.full(more, NONE, np.int64)])
-        self.tie = np.concatenate([self.tie, np.zeros(more, np.uint64)])
-        self._named_at = np.concatenate([self._named_at, np.zeros(more, np.int64)])
+        self.current = longer(self.current, more, NONE)
+        self.project = longer(self.project, more, NONE)
+        self.subtask = longer(self.subtask, more, NONE)
+        self.tie = longer(self.tie, more)
+        self._named_at = longer(self._named_at, more)
         self.names.extend([None] * more)
         self._free.extend(range(size + more - 1, size - 1, -1))
 

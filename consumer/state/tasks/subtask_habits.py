@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import NONE
+from taskstream.consumer.state.series_table import longer
 from taskstream.consumer.state.tasks.task_index import SubtaskKind, TaskIndex
 
 Ints = npt.NDArray[np.int64]
@@ -134,4 +135,4 @@ class SubtaskHabits:
 def _at_least(column: npt.NDArray[Any], size: int, value: object) -> npt.NDArray[Any]:
     """The column with at least `size` elements; new ones have this value."""
     more = size - column.shape[0]
-    return column if more <= 0 else np.concatenate([column, np.full(more + size // 2, value, column.dtype)])
+    return column if more <= 0 else longer(column, more + size // 2, value)

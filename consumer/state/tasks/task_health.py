@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import NONE, Health
-from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.series_table import SeriesTable, longer
 from taskstream.consumer.state.stall import quiet_limits_s
 from taskstream.consumer.state.tasks.subtask_habits import SubtaskHabits, pause_limit_s
 from taskstream.consumer.state.tasks.task_index import SubtaskKind, TaskIndex
@@ -69,11 +69,11 @@ class TaskHealth:
         self._habits.refresh()
         more = self.index.task.shape[0] - self._health.shape[0]
         if more:
-            self._health = np.concatenate([self._health, np.zeros(more, np.int8)])
-            self._health_since = np.concatenate([self._health_since, np.zeros(more, np.int64)])
-            self._limit_s = np.concatenate([self._limit_s, np.zeros(more)])
-            self._marked = np.concatenate([self._marked, np.zeros(more, np.bool_)])
-            self._watched = np.concatenate([self._watched, np.zeros(more, np.bool_)])
+            self._health = longer(self._health, more)
+            self._health_since = longer(self._health_since, more)
+            self._limit_s = longer(self._limit_s, more)
+            self._marked = longer(self._marked, more)
+            self._watched = longer(self._watched, more)
         rows, written = self._table.rows, self.index.written
         self._health[written] = rows["health"][written]
         self._health_since[written] = rows["health_since"][written]

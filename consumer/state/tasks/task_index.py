@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.series import NONE
-from taskstream.consumer.state.series_table import SeriesTable
+from taskstream.consumer.state.series_table import SeriesTable, longer
 from taskstream.consumer.state.task_rollup import CLOSING
 
 Ints = npt.NDArray[np.int64]
@@ -87,12 +87,12 @@ class TaskIndex:
         self._writes = self._table.writes
         more = self._table.rows.shape[0] - self.task.shape[0]
         if more:
-            self.task = np.concatenate([self.task, np.full(more, NONE)])
-            self.project = np.concatenate([self.project, np.full(more, NONE)])
-            self.kind = np.concatenate([self.kind, np.zeros(more, np.int8)])
-            self.first_seen = np.concatenate([self.first_seen, np.zeros(more, np.int64)])
-            self.last_seen = np.concatenate([self.last_seen, np.zeros(more, np.int64)])
-            self.current = np.concatenate([self.current, np.zeros(more, np.bool_)])
+            self.task = longer(self.task, more, NONE)
+            self.project = longer(self.project, more, NONE)
+            self.kind = longer(self.kind, more)
+            self.first_seen = longer(self.first_seen, more)
+            self.last_seen = longer(self.last_seen, more)
+            self.current = longer(self.current, more)
         changed = self._table.changed_since(self.changes)
         regrouped = np.zeros(self.tasks + changed.shape[0] + 1, np.bool_)  # the last one stands for NONE
         regrouped[self.task[changed]] = True

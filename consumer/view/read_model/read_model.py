@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series import EtaReason, Health
-from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.series_table import SeriesTable, Settings, longer
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
 from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
@@ -201,9 +201,5 @@ class ReadModel:
         more = self.tasks.current.shape[0] - self.changed.shape[0]
         if more:
             for name in ("changed", "health", "health_since", "began", "done_bytes", "total_bytes", "_done", "_total"):
-                setattr(self, name, _longer(getattr(self, name), more))
-            self._columns = {name: _longer(column, more) for name, column in self._columns.items()}
-
-
-def _longer(column: npt.NDArray[Any], more: int) -> npt.NDArray[Any]:
-    return np.concatenate([column, np.zeros(more, column.dtype)])
+                setattr(self, name, longer(getattr(self, name), more))
+            self._columns = {name: longer(column, more) for name, column in self._columns.items()}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taskstream.consumer.state.series import NONE
+from taskstream.consumer.state.series_table import longer
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.text_order import TextOrder
 
@@ -104,8 +105,8 @@ class TaskNames:
         size = len(self._tasks.names)
         more = size - self._ids.shape[0]
         if more:
-            self._ids = np.concatenate([self._ids, np.full(more, None, object)])
-            self._id_number = np.concatenate([self._id_number, np.full(more, NONE, np.int64)])
+            self._ids = longer(self._ids, more)
+            self._id_number = longer(self._id_number, more, NONE)
             first = len(self._pages) - 1 if self._pages else 0
             del self._pages[first:]  # the last one was not full
             for begin in range(first * _PAGE, size, _PAGE):
