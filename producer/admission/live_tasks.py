@@ -10,7 +10,7 @@ from typing import Final
 
 GENERATION_S: Final = 3.5 * 86_400.0
 REMEMBERED: Final = 1_000_000
-"""Tasks of all projects, about 80 bytes each (`benchmarks/task_memory.py`)."""
+"""Tasks of all projects, 46 bytes each (`make bench ARGS=memory`)."""
 
 
 class LiveTasks:
