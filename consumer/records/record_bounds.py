@@ -130,15 +130,15 @@ def ambiguous_names(batch: pa.RecordBatch) -> dict[int, str]:
 def ahead_of_timestamps(received_at_us: Ints, timestamps_ms: Ints) -> dict[int, str]:
     """[row] received_at lies more than an hour after the record's timestamp; a negative timestamp means none.
 
-    received_at_us, timestamps_ms: [rows], both within the years 2000 to 9000 where they are to be compared.
+    received_at_us, timestamps_ms: [rows], any numbers.
     """
     limits_us = np.clip(timestamps_ms, 0, YEAR_9999_US // 1000) * 1000 + AHEAD_US
     bad = (timestamps_ms >= 0) & (received_at_us > limits_us)
-    return {
-        row: f"received_at is {(received_at_us[row] - timestamps_ms[row] * 1000) / 3_600_000_000:.1f} h after the "
-        "record's timestamp"
-        for row in np.flatnonzero(bad).tolist()
-    }
+    found = {}
+    for row in np.flatnonzero(bad).tolist():
+        ahead_us = int(received_at_us[row]) - int(timestamps_ms[row]) * 1000
+        found[row] = f"received_at is {ahead_us / 3_600_000_000:.1f} h after the record's timestamp"
+    return found
 
 
 def bad_lists(batch: pa.RecordBatch) -> dict[int, str]:

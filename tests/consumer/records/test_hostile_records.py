@@ -139,6 +139,8 @@ def test_an_extreme_timestamp_does_not_raise():
     for timestamp_ms in (0, LARGEST, -LARGEST - 1):
         reasons({}, timestamp_ms=timestamp_ms)
     assert reasons({}, timestamp_ms=0)
+    for received_at in (LARGEST, -LARGEST - 1):
+        assert reasons({"received_at": received_at}, timestamp_ms=253_402_300_799_999)
 
 
 def test_undecodable_and_impossible_records_are_reported_in_the_order_of_the_batch():
