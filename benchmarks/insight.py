@@ -74,7 +74,10 @@ DELAYS_BEFORE: Final = {
     "stall: NO_PROGRESS": "83%, 80 s",
 }
 STATES: Final = np.dtype(
-    [("health", "i1"), ("trend", "i1"), ("slow", "?"), ("quiet_limit_s", "f8"), ("stall_limit_s", "f8")]
+    [
+        *(("health", "i1"), ("trend", "i1"), ("slow", "?"), ("quiet_limit_s", "f8"), ("stall_limit_s", "f8")),
+        *(("eta_s", "f8"), ("eta_low_s", "f8"), ("eta_high_s", "f8")),
+    ]
 )
 
 Array = npt.NDArray[Any]
@@ -112,8 +115,12 @@ class Judged:
 
 @functools.cache
 def judge(regime: str, seed: int) -> Judged:
+    """Fold a simulated migration, report by report."""
+    return judged(migration(regime, seed))
+
+
+def judged(of: Migration) -> Judged:
     """Fold a migration, report by report."""
-    of = migration(regime, seed)
     count = of.times_s.shape[0]
     rows, states, signals = np.zeros(1, ROW), np.zeros(count, STATES), np.zeros(3 * count, SIGNAL)
     rows["live"] = True
@@ -163,6 +170,9 @@ def fold_each(
         state["health"] = row["health"]
         state["trend"] = row["trend"]
         state["slow"] = row["slow"]
+        state["eta_s"] = row["eta_s"]
+        state["eta_low_s"] = row["eta_low_s"]
+        state["eta_high_s"] = row["eta_high_s"]
         state["quiet_limit_s"] = limit_or_first(row["quiet_limit_s"], BUCKET_US / US)
         state["stall_limit_s"] = limit_or_first(row["stall_limit_s"], BUCKET_US / US)
     return written

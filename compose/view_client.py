@@ -82,6 +82,11 @@ class ViewClient:
         """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
         return self._document("/fleet", filters)
 
+    def calibration(self, project: str | None) -> list[dict[str, Any]]:
+        """How often past intervals of an end held, by project and subtask. Raises ViewError."""
+        found: list[dict[str, Any]] = self._document("/calibration", {"project": project})["intervals"]
+        return found
+
     def tasks(
         self, filters: Mapping[str, str | None], sort: str = "health", limit: int | None = None
     ) -> Iterator[dict[str, Any]]:

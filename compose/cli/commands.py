@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "agent": Command("agents", "copy a directory tree and report it as a migration"),
+    "calibration": Command("tasks", "print how often expected ends kept within their intervals"),
     "demo": Command("processes", "migrate a folder through the whole pipeline (`make run`)"),
     "doctor": Command("deployment", "check a deployment from outside, with remedies"),
     "edge": Command("processes", "run the server that receives reports"),

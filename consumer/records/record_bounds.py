@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taskstream.consumer.state.eta import MAX_ETA_S
+from taskstream.consumer.state.forecast.eta import MAX_ETA_S
 from taskstream.consumer.state.series import EVENT_IDS, GAUGES, MINUTES
 
 Ints = npt.NDArray[np.int64]
@@ -46,6 +46,20 @@ _TIME: Final[Range] = (0, YEAR_9000_US)
 _END: Final[Range] = (0, YEAR_9999_US)
 _ETA: Final[Range] = (0, MAX_ETA_S)
 
+_SECONDS: Final[Range] = (0, 1e12)
+_MEAN: Final[Range] = (0, 1e30)
+"""Bytes, or bytes a second: one report has less than 2^63, in a microsecond at least."""
+_ERRORS: Final[Range] = (0, 27)
+"""A sum of at most 4 each, of which a part of 0.85 is kept."""
+_BLOCK: Final[Mapping[str, Range]] = {
+    "s": _SECONDS,
+    "bytes": _MEAN,
+    "count": (0, 7),
+    **dict.fromkeys(("rate_1_bps", "rate_10_bps", "rate_all_bps"), _MEAN),
+    **dict.fromkeys(("error_1", "error_10", "error_all"), _ERRORS),
+}
+_CLAIM: Final[Mapping[str, Range]] = {"at": _TIME, "eta_s": _ETA, "width": _NOT_NEGATIVE}
+
 EVENT_RANGES: Final[Mapping[str, Range]] = {
     "received_at": (YEAR_2000_US, YEAR_9000_US),
     "progress": _PERCENT,
@@ -71,6 +85,10 @@ STATE_RANGES: Final[Mapping[str, Range]] = {
     **dict.fromkeys(("quiet_limit_s", "stall_limit_s"), _NOT_NEGATIVE),
     **dict.fromkeys(("trend_change_pct", "trend_slope_pct", "growth_bps", "slow_baseline", *GAUGES), _ANY),
     **dict.fromkeys(("eta_s", "eta_low_s", "eta_high_s"), _ETA),
+    "counted_s": _SECONDS,
+    **dict.fromkeys(("eta_rate_1_bps", "eta_rate_10_bps", "eta_rate_all_bps"), _MEAN),
+    **{f"block_{length}_{name}": limits for length in (4, 32) for name, limits in _BLOCK.items()},
+    **{f"claim_{part}_{name}": limits for part in (50, 75) for name, limits in _CLAIM.items()},
 }
 """[column of SeriesState] The least and the greatest value."""
 

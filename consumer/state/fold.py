@@ -6,8 +6,8 @@
   the held one was stale. If it is below the old value too, the series was reset: measuring starts again from there.
 - No rate is negative, and none is measured across a reset or from a stale report.
 
-Each rule's decision has a file: `rates`, `minutes`, `stall`, `trend`, `eta`, `health`. Pure and compiled: no clock, no
-I/O. Any split of a stream into batches gives the same rows, bit for bit.
+Each rule's decision has a file: `rates`, `minutes`, `stall`, `trend`, `health`, and those of `forecast`. Pure and
+compiled: no clock, no I/O. Any split of a stream into batches gives the same rows, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.consumer.state.eta import signal_moved_eta, update_eta
 from taskstream.consumer.state.event_ids import is_duplicate
+from taskstream.consumer.state.forecast.eta import signal_moved_eta, update_eta
+from taskstream.consumer.state.forecast.eta_claims import note_claims
+from taskstream.consumer.state.forecast.mixed_rate import counted_s, update_means
 from taskstream.consumer.state.health import update_health
 from taskstream.consumer.state.minutes import MAX_WINDOWS, add_saturating, advance_minutes, complete_minutes
-from taskstream.consumer.state.rates import update_growth, update_rates
+from taskstream.consumer.state.rates import US_PER_S, update_growth, update_rates
 from taskstream.consumer.state.series import NONE, Health, Rows, Signal
 from taskstream.consumer.state.signals import MAX_SIGNALS, append_signal, signalled_health
-from taskstream.consumer.state.stall import update_advance_gaps, update_report_gaps
+from taskstream.consumer.state.stall import limit_or_first, update_advance_gaps, update_report_gaps
 from taskstream.consumer.state.trend import update_trend
 from taskstream.schemas.compiled import compiled
 
@@ -111,6 +113,10 @@ def fold_events(
                 )
                 update_rates(rows, slot, gained_bytes, step_us, now_us, bucket_us)
                 update_growth(rows, slot, totalsize[index], step_us, now_us, bucket_us)
+                limit_s = limit_or_first(row["stall_limit_s"], bucket_us / US_PER_S)
+                paused_us = row["last_seen"] - row["last_advance"]
+                step_s = counted_s(gained_bytes, step_us, paused_us, limit_s)
+                update_means(rows, slot, gained_bytes, step_s, bucket_us / US_PER_S)
                 row["rated_bytes"] = new_bytes
         if step_us > 0:
             update_report_gaps(rows, slot, step_us, bucket_us)
@@ -123,6 +129,7 @@ def fold_events(
             row["complete_minutes"] = complete_minutes(row["open_minute"], row["rated_from"], bucket_us)
             update_trend(rows, slot, bucket_us)
         update_eta(rows, slot, bucket_us)
+        note_claims(rows, slot)
         if reset:
             health = signalled_health(row)
             signal_count = append_signal(
@@ -158,6 +165,8 @@ def _start(rows: Rows, slot: int, now_us: int, new_bytes: int, bucket_us: int) -
     row["eta_s"] = np.nan
     row["eta_low_s"] = np.nan
     row["eta_high_s"] = np.nan
+    row["block_errors"][:] = 0.0
+    row["block_counts"][:] = 0.0
     _restart_measuring(rows, slot, now_us, new_bytes)
 
 
@@ -173,6 +182,14 @@ def _restart_measuring(rows: Rows, slot: int, now_us: int, new_bytes: int) -> No
     row["rate_slow_bps"] = np.nan
     row["rate_peak_bps"] = np.nan
     row["growth_bps"] = np.nan
+    row["counted_s"] = 0.0
+    row["eta_rates"][:] = np.nan
+    row["block_s"][:] = 0.0
+    row["block_bytes"][:] = 0.0
+    row["block_rates"][:] = np.nan
+    row["claim_at"][:] = NONE
+    row["claim_eta_s"][:] = np.nan
+    row["claim_width"][:] = np.nan
     row["slow"] = False
     row["slow_baseline"] = np.nan
     row["eta_told"] = NONE

@@ -64,7 +64,7 @@ def is_total_known(totalsize: int, replicatesize: int) -> bool:
 
 
 @compiled
-def ewma(mean: float, sample: float, step_us: int, total_us: int, half_life_s: float) -> float:
+def ewma(mean: float, sample: float, step_us: float, total_us: float, half_life_s: float) -> float:
     """The mean after one more sample that held for the last `step_us` of `total_us` (this step included).
 
     A sample's weight halves every half-life. The mean is divided by the sum of the weights, so that early samples are

@@ -12,6 +12,12 @@ MINUTES: Final = 30
 """How many closed minutes a row keeps; a minute is one bucket, of whatever width."""
 EVENT_IDS: Final = 16
 """How many event ids a row keeps, to recognise an event that comes again."""
+MEANS: Final = 3
+"""How many means of the rate an ETA is mixed of, see `mixed_rate`."""
+BLOCKS: Final = 2
+"""In blocks of how many lengths they are scored."""
+CLAIMS: Final = 2
+"""How many of its ETAs a row keeps until its end, see `eta_claims`."""
 NONE: Final = -1
 """Stands for null in the integer columns that may be null (times, remain_time, need_migration_test)."""
 
@@ -141,6 +147,16 @@ ROW: Final[np.dtype[Any]] = np.dtype(
         ("eta_low_s", np.float64),
         ("eta_high_s", np.float64),
         *((gauge, np.float64) for gauge in GAUGES),
+        ("counted_s", np.float64),
+        ("eta_rates", np.float64, (MEANS,)),
+        ("block_s", np.float64, (BLOCKS,)),
+        ("block_bytes", np.float64, (BLOCKS,)),
+        ("block_rates", np.float64, (BLOCKS, MEANS)),
+        ("block_errors", np.float64, (BLOCKS, MEANS)),
+        ("block_counts", np.float64, (BLOCKS,)),
+        ("claim_at", np.int64, (CLAIMS,)),
+        ("claim_eta_s", np.float64, (CLAIMS,)),
+        ("claim_width", np.float64, (CLAIMS,)),
         ("minute_bytes", np.int64, (MINUTES,)),
         ("event_ids", np.int64, (EVENT_IDS,)),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import EVENT_IDS, MINUTES, NONE, ROW, EtaReason, Health, Rows, Signal, Trend
 from taskstream.consumer.state.series_table import SeriesTable, identity
 from taskstream.schemas.catalog import newest
@@ -25,6 +26,32 @@ _MAX_INT = 2**31 - 1
 
 
 _COMPUTED = frozenset({"trend", "health", "eta_reason", "minute_bytes", "event_ids"})
+_MEANS, _BLOCKS, _CLAIMS = ("1", "10", "all"), ("4", "32"), ("50", "75")
+_ITEMS: dict[str, tuple[str, tuple[int, ...]]] = {
+    **{f"eta_rate_{name}_bps": ("eta_rates", (mean,)) for mean, name in enumerate(_MEANS)},
+    **{
+        f"block_{length}_{name}": (f"block_{field}", (block,))
+        for block, length in enumerate(_BLOCKS)
+        for name, field in (("s", "s"), ("bytes", "bytes"), ("count", "counts"))
+    },
+    **{
+        f"block_{length}_{name}": (field, (block, mean))
+        for block, length in enumerate(_BLOCKS)
+        for mean, of in enumerate(_MEANS)
+        for name, field in ((f"rate_{of}_bps", "block_rates"), (f"error_{of}", "block_errors"))
+    },
+    **{
+        f"claim_{part}_{name}": (f"claim_{name}", (claim,))
+        for claim, part in enumerate(_CLAIMS)
+        for name in ("at", "eta_s", "width")
+    },
+}
+"""[column] The field of a row that has several items, and the index of the column's item."""
+_ZERO = frozenset(
+    {"counted_s", *(name for name, (field, _) in _ITEMS.items() if field in ("block_s", "block_bytes"))}
+    | {name for name, (field, _) in _ITEMS.items() if field in ("block_errors", "block_counts")}
+)
+"""Columns of doubles that are 0 where a record of an older schema has none."""
 _COUNTS = frozenset({"report_gaps", "advance_gaps", "eta_late_minutes", "eta_early_minutes"})
 """Columns that are 0 where a record of an older schema has none."""
 
@@ -68,15 +95,19 @@ def rows_of(batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Rows:
     rows["live"] = True
     rows["partition"] = partitions
     for column in _STATE:
-        if column.name not in (ROW.names or ()) or column.name in _COMPUTED:
+        if (column.name not in (ROW.names or ()) and column.name not in _ITEMS) or column.name in _COMPUTED:
             continue
         array = batch.column(column.name)
         if pa.types.is_timestamp(array.type):
             array = array.cast(pa.int64())
         if pa.types.is_boolean(array.type):
             array = array.cast(pa.int8())
-        empty = np.nan if pa.types.is_floating(array.type) else 0 if column.name in _COUNTS else NONE
-        rows[column.name] = (array.fill_null(empty) if array.null_count else array).to_numpy(zero_copy_only=False)
+        is_float = pa.types.is_floating(array.type)
+        empty = 0 if column.name in _COUNTS or column.name in _ZERO else np.nan if is_float else NONE
+        _values(rows, column.name)[:] = (array.fill_null(empty) if array.null_count else array).to_numpy(
+            zero_copy_only=False
+        )
+    _begin_means(rows)
     rows["trend"] = _values_of(Trend, batch.column("trend"))
     rows["health"] = _values_of(Health, batch.column("health"))
     rows["eta_reason"] = _values_of(EtaReason, batch.column("eta_reason").fill_null(EtaReason.NONE.name))
@@ -90,6 +121,23 @@ def strings_of(batch: pa.RecordBatch) -> tuple[Objects, Objects]:
     names = ("process_trace", "agent_time")
     traces, agent_times = (batch.column(name).to_numpy(zero_copy_only=False) for name in names)
     return traces, agent_times
+
+
+def _values(rows: Rows, column: str) -> npt.NDArray[np.generic]:
+    """[rows] The values of a column, in place."""
+    field, at = _ITEMS.get(column, (column, ()))
+    found: npt.NDArray[np.generic] = rows[field]
+    for place in at:
+        found = found[:, place]
+    return found
+
+
+def _begin_means(rows: Rows) -> None:
+    """Begin the means of the ETA with the rates, in rows of an older schema that have rates and no means."""
+    old = (rows["counted_s"] == 0.0) & (rows["samples"] > 0) & ~np.isnan(rows["rate_slow_bps"])
+    rows["counted_s"][old] = (rows["last_seen"][old] - rows["rated_from"][old]) / US_PER_S
+    for mean, rate in enumerate(("rate_fast_bps", "rate_slow_bps", "rate_slow_bps")):
+        rows["eta_rates"][old, mean] = rows[rate][old]
 
 
 def held_minutes(rows: Rows, bucket_us: int) -> Ints:
@@ -106,7 +154,9 @@ def _identity_columns(table: SeriesTable, slots: Ints) -> dict[str, pa.Array]:
 
 
 def _batch(columns: tuple[Column, ...], rows: Rows, computed: dict[str, pa.Array]) -> pa.RecordBatch:
-    arrays = [computed[each.name] if each.name in computed else _column(rows[each.name], each) for each in columns]
+    arrays = [
+        computed[each.name] if each.name in computed else _column(_values(rows, each.name), each) for each in columns
+    ]
     fields = [pa.field(each.name, each.arrow, each.nullable) for each in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
 

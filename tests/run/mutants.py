@@ -29,7 +29,10 @@ ROOT = Path(__file__).parents[2]
 STATE = Path("tests/consumer/state")
 FILES = [
     f"consumer/state/{name}.py"
-    for name in ("fold", "minutes", "rates", "trend", "eta", "stall", "health", "silence", "event_ids")
+    for name in (
+        *("fold", "minutes", "rates", "trend", "stall", "health", "silence", "event_ids"),
+        *("forecast/eta", "forecast/eta_claims", "forecast/mixed_rate"),
+    )
 ]
 TESTS = [
     str(STATE / f"test_{name}.py")

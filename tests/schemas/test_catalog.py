@@ -21,6 +21,7 @@ RELEASED = {
     "SeriesState.v1": (3, "ce578992299a717e5070f0ad885cb838767876800279a83de566209676240269"),
     "SeriesState.v2": (6, "e0fc05cde0fa81f5de7e00898fcf7eecbc6bad4a171c4957493029b789e29fe0"),
     "SeriesState.v3": (7, "acc7265373c20126eff215ecabe34fb39fab9a1204291030280424bab8971a61"),
+    "SeriesState.v4": (8, "48db2ba6e73c815abdfab315c734526d0b7714bee77bda61c25e17870e81150c"),
     "SignalRaised.v1": (5, "53639723fec3e1096a733dccfe02e88ef386957583075511f9ea42bcfa3a58c4"),
 }
 """Id and sha256 of each released file. A line may be added and never changed: a new version is a new file."""

@@ -127,6 +127,9 @@ class View:
             case "/fleet":
                 parameters = query_parameters(request, task_list.FILTERS, several=task_list.SEVERAL)
                 return _json(request, tasks_api.fleet_totals(model, self._names, caller, parameters, now_us))
+            case "/calibration":
+                parameters = query_parameters(request, frozenset({"project"}))
+                return _json(request, tasks_api.past_intervals(model, caller, parameters))
             case "/tasks/{task_id}":
                 project = query_parameters(request, frozenset({"project"})).get("project")
                 return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
@@ -209,7 +212,7 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     """The route as a pattern, and the segments of the path."""
     segments = request.segments
     match segments:
-        case ("" | "tasks" | "fleet" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
+        case ("" | "tasks" | "fleet" | "calibration" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
             return f"/{segments[0]}", segments
         case ("page", _):
             return "/page", segments

@@ -42,8 +42,8 @@ _SERIES: Final[dict[str, Any]] = {
         "description": "The reason of the health, in a sentence with the numbers behind it.",
     },
     "ends_at_ms": _MS | {"description": "Estimated end by the observed rates; null when there is no estimate."},
-    "ends_from_ms": _MS | {"description": "Early bound of the 80 percent interval."},
-    "ends_to_ms": _MS | {"description": "Late bound of the 80 percent interval."},
+    "ends_from_ms": _MS | {"description": "Early bound of the 80 percent interval, corrected by how past ones held."},
+    "ends_to_ms": _MS | {"description": "Late bound of it."},
     "eta_reason": {
         "type": ["string", "null"],
         "description": f"Why there is no estimate: {', '.join(each.name for each in EtaReason if each)}.",
@@ -131,6 +131,15 @@ _FLEET: Final = {
     "now_ms": _MS,
     "pipeline": {"$ref": "#/components/schemas/Pipeline"},
 }
+_PAST_INTERVALS: Final = {
+    "project_id": _TEXT,
+    "subtask_name": _TEXT,
+    "claims": _COUNT
+    | {"description": "Ends foretold at half and at three quarters of the bytes of complete subtasks."},
+    "held": _COUNT | {"description": "Of these, within the 80 percent interval that the series itself computed."},
+    "held_corrected": _COUNT | {"description": "Within that interval times the factor that the other claims give."},
+    "factor": {"type": "number", "description": "Intervals are now as many times as wide; 1 with under 20 claims."},
+}
 _ERROR: Final = {
     "error_code": _TEXT,
     "error_msg": _TEXT,
@@ -203,6 +212,11 @@ def document() -> dict[str, Any]:
             ),
             "/tasks/{task_id}": _get("One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")),
             "/fleet": _get("Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")),
+            "/calibration": _get(
+                "How often past intervals of an end held.",
+                [filters[0]],
+                _object({"intervals": _list_of("PastIntervals")}),
+            ),
             "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
             "/v3/tasks": _get("The vendor's list.", vendors, _object({"count": _COUNT, "tasks": {"type": "array"}})),
             "/v3/tasks/{task_id}": _get("The vendor's task.", one, {"type": "object"}),
@@ -216,6 +230,7 @@ def document() -> dict[str, Any]:
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
                 "Pipeline": _object(_PIPELINE),
+                "PastIntervals": _object(_PAST_INTERVALS),
                 "Error": _object(_ERROR),
             },
         },

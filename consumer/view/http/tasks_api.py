@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.view.http.query_parameters import integer_parameter
+from taskstream.consumer.view.json.calibration_json import calibration_json
 from taskstream.consumer.view.json.fleet_json import fleet_json
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.task_json import task_summary
@@ -51,3 +52,13 @@ def fleet_totals(
     tasks = select_tasks(model, names, parse_filter(parameters, caller))
     totals = fleet_json(model, tasks, model.judged_at(now_us))
     return totals | {"now_ms": now_us // 1000, "pipeline": pipeline_json(model.pipeline, now_us)}
+
+
+def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str]) -> dict[str, Any]:
+    """GET /calibration: how often past intervals of an end held, of the caller's project; of any for an operator.
+
+    Raises:
+        ApiError: FORBIDDEN.
+    """
+    project_id = parse_filter(parameters, caller).project
+    return {"intervals": calibration_json(model, project_id)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from taskstream.consumer.state.forecast.eta import MAX_ETA_S
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import identity
@@ -63,8 +64,12 @@ def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], no
 
 def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
     row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
-    subtask_name = identity(model.table.keys[slot])[2]
-    ends = _ends(row) if health != Health.SILENT else (None, None, None)
+    project_id, _, subtask_name = identity(model.table.keys[slot])
+    ends = (
+        _ends(row, model.calibration.factor(project_id, subtask_name))
+        if health != Health.SILENT
+        else (None, None, None)
+    )
     reason = EtaReason(row["eta_reason"]) if health != Health.SILENT else EtaReason.SILENT
     return {
         "subtask_name": subtask_name,
@@ -158,9 +163,13 @@ def _minutes_until_now(row: np.void, now_us: int, bucket_us: int) -> dict[str, A
     }
 
 
-def _ends(row: dict[str, Any]) -> tuple[int | None, int | None, int | None]:
-    """The expected end and its bounds in milliseconds since 1970; None where withheld."""
-    seen_ms = row["last_seen"] / 1000
-    etas_s = (row["eta_s"], row["eta_low_s"], row["eta_high_s"])
-    at, low, high = (None if math.isnan(each) else int(seen_ms + each * 1000) for each in etas_s)
-    return at, low, high
+def _ends(row: dict[str, Any], factor: float) -> tuple[int | None, int | None, int | None]:
+    """The expected end and its bounds in milliseconds since 1970; None where withheld. factor: of the half-widths."""
+    if math.isnan(row["eta_s"]):
+        return None, None, None
+    seen_ms, eta_s = row["last_seen"] / 1000, row["eta_s"]
+    if math.isnan(row["eta_low_s"]) or not row["eta_low_s"] > 0.0:
+        return int(seen_ms + eta_s * 1000), None, None
+    ratio = (eta_s / row["eta_low_s"]) ** factor
+    low_s, high_s = eta_s / ratio, min(eta_s * ratio, MAX_ETA_S)
+    return int(seen_ms + eta_s * 1000), int(seen_ms + low_s * 1000), int(seen_ms + high_s * 1000)

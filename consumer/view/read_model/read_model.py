@@ -18,6 +18,7 @@ from taskstream.consumer.state.series import EtaReason, Health
 from taskstream.consumer.state.series_table import SeriesTable, Settings, longer
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
+from taskstream.consumer.view.read_model.eta_calibration import EtaCalibration
 from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
 
 Ints = npt.NDArray[np.int64]
@@ -51,6 +52,8 @@ class ReadModel:
         self.table = SeriesTable(settings)
         self.tasks = Tasks(self.table)
         self._task_health = TaskHealth(self.table)
+        self.calibration = EtaCalibration()
+        """How well past intervals of an end held."""
         self.pipeline = PipelineLag()
         """How far the rows are behind the reports, as last known."""
         self.version = 0
@@ -110,7 +113,9 @@ class ReadModel:
                 reduced[self.tasks.name_of(self.tasks.of_slot(slot))] = None
             changed.update(dict.fromkeys(self.tasks.drop(slots.tolist())))
             self.table.drop(slots)
+            self.calibration.forget(changes.dropped)
         if changes.keys:
+            self.calibration.note(changes.keys, changes.rows)
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
             changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
         self._grow()

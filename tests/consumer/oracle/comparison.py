@@ -22,7 +22,7 @@ from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
 from tests.consumer.oracle.murmur import murmur_hash
 from tests.consumer.oracle.oracle import Oracle
-from tests.consumer.oracle.oracle_rates import Gaps
+from tests.consumer.oracle.oracle_rates import Gaps, Mixture
 from tests.consumer.oracle.oracle_series import Event, Series
 from tests.consumer.oracle.silent_series import silent
 
@@ -43,7 +43,7 @@ _OTHER_FIELDS = (*GAUGES, "remain_time", "need_migration_test", "process_trace",
 
 
 _LISTS = {"minute_bytes", "event_ids"}
-_PARTS = {"other", "report_gaps", "advance_gaps", "event_ids"}
+_PARTS = {"other", "report_gaps", "advance_gaps", "event_ids", "mixture", "claims"}
 """The attributes of a `Series` that are not a column by their name."""
 
 
@@ -157,6 +157,7 @@ def _expected_row(key: str, series: Series) -> dict[str, Any]:
     row |= _gap_columns("report", series.report_gaps) | _gap_columns("advance", series.advance_gaps)
     row["typical_gap_s"], row["quiet_limit_s"] = row.pop("report_gap_s"), row.pop("report_limit_s")
     row["stall_limit_s"] = row.pop("advance_limit_s")
+    row |= _mixture_columns(series.mixture) | _claim_columns(series.claims)
     row["event_ids"] = [murmur_hash(each.encode()) for each in series.event_ids]
     row |= {name: _bits(series.other.get(name)) for name in _OTHER_FIELDS}
     return row | {"live": True, "partition": zlib.crc32(key.encode()) % 12}
@@ -171,9 +172,31 @@ def _gap_columns(kind: str, gaps: Gaps) -> dict[str, Any]:
     }
 
 
+def _mixture_columns(mixture: Mixture) -> dict[str, Any]:
+    unknown = [math.nan] * 3
+    columns = {
+        "counted_s": mixture.counted_s,
+        "eta_rates": mixture.rates or unknown,
+        "block_s": mixture.block_s,
+        "block_bytes": mixture.block_bytes,
+        "block_rates": [each or unknown for each in mixture.block_rates],
+        "block_errors": mixture.errors,
+        "block_counts": mixture.counts,
+    }
+    return {name: _bits(value) for name, value in columns.items()}
+
+
+def _claim_columns(claims: Sequence[tuple[int, float, float] | None]) -> dict[str, Any]:
+    known = [(NONE, math.nan, math.nan) if each is None else each for each in claims]
+    names = ("claim_at", "claim_eta_s", "claim_width")
+    return {name: _bits([each[place] for each in known]) for place, name in enumerate(names)}
+
+
 def _word(name: str, value: Any) -> Any:
     if name in _WORDS:
         return _WORDS[name](int(value)).name
+    if isinstance(value, np.ndarray):
+        return _bits(value.tolist())
     plain = value.item()
     if name == "need_migration_test" and plain != NONE:
         return bool(plain)
@@ -181,7 +204,9 @@ def _word(name: str, value: Any) -> Any:
 
 
 def _bits(value: Any) -> Any:
-    """A float in hexadecimal, NaN as None; other values as they are."""
+    """A float in hexadecimal, NaN as None, also within lists; other values as they are."""
+    if isinstance(value, list):
+        return [_bits(each) for each in value]
     if isinstance(value, float):
         return None if math.isnan(value) else value.hex()
     return value

@@ -12,7 +12,6 @@ from typing import Any
 from tests.consumer.oracle.oracle_rates import (
     A_HUNDRED_YEARS_S,
     US,
-    eta_interval,
     ewma,
     judge,
 )
@@ -126,6 +125,8 @@ class Oracle:
         row.rate_peak_bps = max(row.rate_peak_bps or 0.0, row.rate_fast_bps)
         row.samples += 1
         row.growth_bps = self._growth(event, row, step, measured)
+        paused = row.last_seen - row.last_advance
+        row.mixture.add(gained, step, paused, row.advance_gaps.limit(self.width_s), self.width_s)
         row.rated_bytes = event.replicatesize
 
     def _growth(self, event: Event, row: Series, step: int, measured: int) -> float:
@@ -147,6 +148,8 @@ class Oracle:
         row.samples = 0
         row.rate_fast_bps = row.rate_slow_bps = row.rate_peak_bps = None
         row.growth_bps = None
+        row.mixture.restart()
+        row.claims = [None, None]
         row.slow, row.slow_baseline = False, None
         row.eta_told = row.eta_told_at = None
         row.eta_late_minutes = row.eta_early_minutes = 0
@@ -210,34 +213,34 @@ class Oracle:
         row.eta_reason = self._withheld(row)
         if row.eta_reason != "NONE":
             return
-        fast, slow = row.rate_fast_bps, row.rate_slow_bps
-        assert fast is not None
-        assert slow is not None
-        eta_s = float(row.totalsize - row.replicatesize) / (math.sqrt(fast) * math.sqrt(slow))
-        if eta_s > A_HUNDRED_YEARS_S:
+        log_eta, wide = row.mixture.log_end(float(row.totalsize - row.replicatesize), row.log_rate_sd, self.width_s)
+        if log_eta > math.log(A_HUNDRED_YEARS_S):
             row.eta_reason = "TOO_FAR"
             return
-        row.eta_s = eta_s
-        if row.log_rate_sd is not None:
-            interval = eta_interval(eta_s, self.width_s, row.complete_minutes, row.log_rate_sd, fast, slow)
-            row.eta_low_s, row.eta_high_s = interval
+        row.eta_s = math.exp(log_eta)
+        row.eta_low_s = row.eta_s * math.exp(-wide)
+        row.eta_high_s = min(row.eta_s * math.exp(min(wide, 700.0)), A_HUNDRED_YEARS_S)
+        for place, part in enumerate((0.5, 0.75)):
+            if row.claims[place] is None and float(row.replicatesize) >= part * float(row.totalsize):
+                row.claims[place] = (row.last_seen, row.eta_s, math.log(row.eta_high_s / row.eta_s))
 
     def _withheld(self, row: Series) -> str:
         """The first reason, in this order, for which no end can be given."""
         measured = row.last_seen - row.rated_from
-        fast, slow = row.rate_fast_bps, row.rate_slow_bps
+        slow = row.rate_slow_bps
         if row.progress == 100:
             return "COMPLETE"
         if row.totalsize <= 0 or row.totalsize < row.replicatesize:
             return "TOTAL_UNKNOWN"
         if row.totalsize == row.replicatesize:
             return "CHECKING"
-        if row.samples < 3 or measured < self.width:
+        if row.samples < 3 or row.mixture.counted_s < self.width_s:
             return "TOO_YOUNG"
         if (row.last_seen - row.last_advance) / US > row.advance_gaps.limit(self.width_s):
             return "STALLED"
-        if not fast or not slow:
+        if not row.mixture.rates or not row.mixture.rates[2]:
             return "NO_RATE"
+        assert slow is not None
         if measured >= 5 * self.width and row.growth_bps is not None and slow - row.growth_bps <= 0.05 * slow:
             return "NOT_CONVERGING"
         return "NONE"

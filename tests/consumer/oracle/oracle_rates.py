@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 US = 1_000_000
 A_HUNDRED_YEARS_S = 100 * 365.25 * 86_400
 
 
-def ewma(mean: float | None, sample: float, step_us: int, total_us: int, half_life_s: float) -> float:
+def ewma(mean: float | None, sample: float, step_us: float, total_us: float, half_life_s: float) -> float:
     """Weights halve every half-life and are divided by their sum since the start, so the first sample is the mean."""
     if mean is None:
         return sample
@@ -166,14 +166,88 @@ def line(values: Sequence[float]) -> tuple[float, list[float], float]:
     return slope, residuals, squared_places
 
 
-def eta_interval(
-    eta_s: float, width_s: float, minutes: int, spread: float, fast: float, slow: float
-) -> tuple[float, float]:
-    """m exp(-w) to m exp(w), w = 1.28 sqrt(2 s^2 (1/n + 1/h) + d^2); never beyond a hundred years."""
-    learnt, horizon = float(min(minutes, 10)), max(1.0, eta_s / width_s)
-    apart = math.log(fast / slow) if fast / slow > 0.0 else -math.inf
-    wide = 1.28 * math.sqrt(2.0 * spread * spread * (1.0 / learnt + 1.0 / horizon) + apart * apart)
-    return eta_s * math.exp(-wide), min(eta_s * math.exp(min(wide, 700.0)), A_HUNDRED_YEARS_S)
+@dataclass(slots=True)
+class Mixture:
+    """Three means of the rate (half-lives of one and ten buckets, and none), and how well each foretold blocks."""
+
+    counted_s: float = 0.0
+    rates: list[float] | None = None
+    block_s: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    block_bytes: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    block_rates: list[list[float] | None] = field(default_factory=lambda: [None, None])
+    """The means when the block began."""
+    errors: list[list[float]] = field(default_factory=lambda: [[0.0] * 3, [0.0] * 3])
+    counts: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def restart(self) -> None:
+        """Measure anew; what was learnt about the means remains."""
+        self.counted_s, self.rates = 0.0, None
+        self.block_s, self.block_bytes, self.block_rates = [0.0, 0.0], [0.0, 0.0], [None, None]
+
+    def add(self, gained: int, step_us: int, paused_us: int, limit_s: float, width_s: float) -> None:
+        """One sample. Without bytes, only the time up to the stall limit counts."""
+        step_s = step_us / US
+        if gained == 0:
+            step_s = min(max(limit_s - paused_us / US, 0.0), step_s)
+        if step_s == 0.0:
+            return
+        sample = float(gained) / step_s
+        self.counted_s += step_s
+        if self.rates is None:
+            self.rates = [sample] * 3
+        else:
+            short, long, plain = self.rates
+            step, measured = step_s * US, self.counted_s * US
+            self.rates = [
+                ewma(short, sample, step, measured, width_s),
+                ewma(long, sample, step, measured, 10.0 * width_s),
+                plain + (sample - plain) * (step_s / self.counted_s),
+            ]
+        for block, length in enumerate((4.0, 32.0)):
+            self.block_s[block] += step_s
+            self.block_bytes[block] += float(gained)
+            if self.block_s[block] >= length * width_s:
+                self._score(block)
+
+    def _score(self, block: int) -> None:
+        came, foretold = self.block_bytes[block] / self.block_s[block], self.block_rates[block]
+        if came > 0.0 and foretold is not None and foretold[2] > 0.0:
+            misses = [math.log(came / each) if each > 0.0 else 2.0 for each in foretold]
+            kept = zip(self.errors[block], misses, strict=True)
+            self.errors[block] = [0.85 * error + min(miss * miss, 4.0) for error, miss in kept]
+            self.counts[block] = 0.85 * self.counts[block] + 1.0
+        assert self.rates is not None
+        self.block_rates[block] = list(self.rates)
+        self.block_s[block] = self.block_bytes[block] = 0.0
+
+    def log_end(self, remaining: float, spread: float | None, width_s: float) -> tuple[float, float]:
+        """The logarithm of the seconds left, and the half-width of its interval."""
+        assert self.rates is not None
+        own = 0.3 if spread is None else min(10.0 * spread * spread + 0.05 * 0.05, 0.3)
+        left, middle, variance = remaining / self.rates[2], 0.0, 0.0
+        for _ in range(2):
+            buckets = min(max(left / width_s, 0.5), 1e6)
+            near = [
+                2.0 * (buckets / length) / (1.0 + (buckets / length) * (buckets / length)) for length in (4.0, 32.0)
+            ]
+            blocks = near[0] * self.counts[0] + near[1] * self.counts[1]
+            weighed = []
+            for place, rate in enumerate(self.rates):
+                if rate > 0.0:
+                    reach = min((1.0, 10.0, math.inf)[place], self.counted_s / width_s) / buckets
+                    prior = 0.4 - 0.15 * reach / (reach + 0.13)
+                    seen = near[0] * self.errors[0][place] + near[1] * self.errors[1][place]
+                    expected = (0.5 * prior + seen) / (0.5 + blocks)
+                    squared = expected * expected
+                    weight = 1.0 / (squared * squared * squared * squared)
+                    weighed.append((weight, math.log(rate), (0.5 * own + seen) / (0.5 + blocks)))
+            weights = total([weight for weight, _, _ in weighed])
+            middle = total([weight * log for weight, log, _ in weighed]) / weights
+            square = total([weight * log * log for weight, log, _ in weighed]) / weights
+            variance = total([weight * each for weight, _, each in weighed]) / weights
+            variance += 3.0 * max(square - middle * middle, 0.0)
+            left = math.exp(min(math.log(remaining) - middle, 700.0))
+        return math.log(remaining) - middle, math.sqrt(variance)
 
 
 def total(values: Sequence[float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.consumer.oracle.oracle_rates import Gaps
+from tests.consumer.oracle.oracle_rates import Gaps, Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Series:
     report_gaps: Gaps = field(default_factory=lambda: Gaps(inspected=4.0))
     advance_gaps: Gaps = field(default_factory=lambda: Gaps(inspected=2.5))
     growth_bps: float | None = None
+    mixture: Mixture = field(default_factory=Mixture)
+    claims: list[tuple[int, float, float] | None] = field(default_factory=lambda: [None, None])
+    """At half and at three quarters of the bytes: when, the ETA, and the half-width of its interval."""
     open_minute_bytes: int = 0
     minute_bytes: list[int] = field(default_factory=list)
     """The closed minutes since the first report, 30 at most, oldest first."""

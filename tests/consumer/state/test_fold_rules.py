@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -184,15 +183,37 @@ def test_an_eta_takes_three_samples_and_a_minute() -> None:
     assert float.fromhex(row["eta_s"]) == pytest.approx(100.0)
 
 
-def test_the_interval_of_an_eta_below_a_minute_is_that_of_a_minute() -> None:
-    uneven = [report(30 * place, 300 * place + 90 * (place // 2 % 2)) for place in range(21)]
-    row, _ = folded(*uneven, report(640, 6_400, total=6_500))
-    m, low, fast, slow, s = (
-        float.fromhex(row[name]) for name in ("eta_s", "eta_low_s", "rate_fast_bps", "rate_slow_bps", "log_rate_sd")
-    )
-    assert m < 30.0
-    wide = 1.28 * math.sqrt(2.0 * s * s * (1 / 10 + 1.0) + math.log(fast / slow) ** 2)
-    assert low == pytest.approx(m * math.exp(-wide))
+def test_a_stall_lowers_no_mean_of_the_eta_and_its_time_counts_up_to_the_limit() -> None:
+    steady = [report(10 * place, 1_000 * place) for place in range(61)]
+    stuck = [report(610 + 10 * place, 60_000) for place in range(60)]
+    row, _ = folded(*steady)
+    before = [float.fromhex(each) for each in row["eta_rates"]]
+    assert before == pytest.approx([100.0] * 3)
+    row, _ = folded(*steady, *stuck, report(1_210, 61_000))
+    limit_s = float.fromhex(row["stall_limit_s"])
+    assert float.fromhex(row["counted_s"]) == pytest.approx(600.0 + 60.0 + 10.0)  # the limit was 60 s before the stall
+    assert limit_s > 60.0
+    assert float.fromhex(row["eta_rates"][2]) == pytest.approx(61_000 / 670.0)
+
+
+def test_a_gap_between_reports_counts_whole_when_bytes_came() -> None:
+    """An agent that could not report while it copied: its bytes are not taken for a fast minute."""
+    steady = [report(10 * place, 1_000 * place) for place in range(61)]
+    row, _ = folded(*steady, report(4_200, 420_000))
+    assert [float.fromhex(each) for each in row["eta_rates"]] == pytest.approx([100.0] * 3)
+    assert float.fromhex(row["counted_s"]) == pytest.approx(4_200.0)
+
+
+def test_claims_are_kept_at_half_and_three_quarters_and_forgotten_at_a_reset() -> None:
+    copy = [report(10 * place, 1_000 * place, total=100_000) for place in range(81)]
+    row, _ = folded(*copy[:50])
+    assert row["claim_at"] == [-1, -1]
+    row, _ = folded(*copy)
+    assert row["claim_at"] == [NOON + 500 * US, NOON + 750 * US]
+    assert [float.fromhex(each) for each in row["claim_eta_s"]] == pytest.approx([500.0, 250.0])
+    assert all(float.fromhex(each) > 0.0 for each in row["claim_width"])
+    row, _ = folded(*copy, report(810, 0, total=100_000), report(820, 1_000, total=100_000))
+    assert (row["resets"], row["claim_at"], row["claim_eta_s"]) == (1, [-1, -1], [None, None])
 
 
 def test_an_eta_that_moves_far_is_told_with_what_was_told_before() -> None:

@@ -83,6 +83,10 @@ def test_a_row_that_an_older_version_wrote_is_read_and_folded_on() -> None:
     row = rows_of(decoded.batch, np.zeros(1, np.int32))
     assert (row["report_gaps"], row["advance_gaps"], row["eta_reason"]) == (0, 0, EtaReason.NONE)
     assert np.isnan([row[name][0] for name in ("quiet_limit_s", "stall_limit_s", "growth_bps", "slow_baseline")]).all()
+    assert (row["eta_rates"][0] == [row[name][0] for name in ("rate_fast_bps", "rate_slow_bps", "rate_slow_bps")]).all()
+    assert row["counted_s"][0] == (row["last_seen"][0] - row["rated_from"][0]) / US
+    assert (row["claim_at"] == -1).all()
+    assert not row["block_counts"].any()
     key = "/".join(decoded.batch.column(name)[0].as_py() for name in ("project_id", "task_id", "subtask_name"))
     table = SeriesTable()
     table.put([key], row, *strings_of(decoded.batch))

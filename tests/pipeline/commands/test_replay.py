@@ -329,7 +329,7 @@ def test_rebuild_mends_what_was_spoiled_and_writes_only_that(broker: KafkaClient
     assert committed(broker.bootstrap_servers, pipeline) == EVENTS
 
 
-@pytest.mark.parametrize("title", ["SeriesState.v1", "SeriesState.v2"])
+@pytest.mark.parametrize("title", ["SeriesState.v1", "SeriesState.v2", "SeriesState.v3"])
 def test_rebuild_brings_a_state_of_a_version_before_to_the_newest(broker: KafkaClient, pipeline: Topics, title: str):
     """The rows without what later versions added: a worker reads them, and a rebuild fills in the rest."""
     expected = published(broker, pipeline)

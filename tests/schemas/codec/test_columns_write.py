@@ -134,5 +134,5 @@ def test_a_batch_of_another_schema_is_refused():
     writer = COLUMNS[STATE]
     other = COLUMNS[newest("RateWindow")].schema
 
-    with pytest.raises(Unencodable, match=r"SeriesState\.v3 is written from"):
+    with pytest.raises(Unencodable, match=r"SeriesState\.v4 is written from"):
         writer.write(batch_of(other, [minimal(newest("RateWindow"))]))
