@@ -181,7 +181,7 @@ def _unlike(a: Rows, b: Rows) -> npt.NDArray[np.bool_]:
         same = left == right
         if left.dtype == np.float64:
             same |= np.isnan(left) & np.isnan(right)
-        unlike |= ~(same.all(axis=1) if same.ndim > 1 else same)
+        unlike |= ~same.reshape(same.shape[0], -1).all(axis=1)
     unlike |= a["partition"] != b["partition"]
     return unlike
 
