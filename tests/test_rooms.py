@@ -23,7 +23,7 @@ DECISIONS = (
     *(f"consumer/state/{name}.py" for name in ("event_ids", "fold", "health", "minutes", "rates", "series")),
     *(f"consumer/state/{name}.py" for name in ("series_table", "signals", "silence", "stall", "state_records")),
     *(f"consumer/state/{name}.py" for name in ("task_rollup", "trend")),
-    *(f"consumer/state/forecast/{name}.py" for name in ("eta", "eta_claims", "mixed_rate")),
+    *(f"consumer/state/forecast/{name}.py" for name in ("eta", "eta_claims", "mixed_rate", "survival")),
     *(f"consumer/state/tasks/{name}.py" for name in ("task_health", "task_index", "task_limit")),
     *("consumer/kafka/key_selection.py", "producer/events/report_validation.py"),
     *("schemas/topics.py", "schemas/codec/read_plan.py", "schemas/codec/record_validation.py"),

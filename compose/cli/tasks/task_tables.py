@@ -21,6 +21,7 @@ from taskstream.compose.cli.tasks.task_text import (
     row_of,
     size,
     span,
+    whole_end_of,
 )
 from taskstream.compose.task_watch import WatchedTasks
 from taskstream.schemas.terminal_text import terminal_text
@@ -115,6 +116,7 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("trend", row["trend"]),
         ("last 30", row["last 30"]),
         ("ends", row["ends"]),
+        ("the task ends", whole_end_of(task, now_ms)),
         ("last report", f"{span((now_ms - task['last_seen_ms']) / 1000)} ago"),
         ("last byte", f"{span((now_ms - task['last_advance_ms']) / 1000)} ago"),
     ):

@@ -94,6 +94,15 @@ def ends_of(task: Mapping[str, Any], now_ms: int) -> str:
     return f"{text} ({span((task['ends_from_ms'] - now_ms) / 1000)} to {span((task['ends_to_ms'] - now_ms) / 1000)})"
 
 
+def whole_end_of(task: Mapping[str, Any], now_ms: int) -> str:
+    """The time left of the whole task, with its bounds, and what it is based on."""
+    ends = [task.get(f"task_ends_{name}_ms") for name in ("at", "from", "to")]
+    if None in ends:
+        return "-"
+    left, low, high = (span((each - now_ms) / 1000) for each in ends if each is not None)
+    return f"in {left} ({low} to {high}), by {terminal_text(task['task_ends_basis'] or '-')}"
+
+
 def spark(minute_bytes: list[int]) -> str:
     """One bar per rate window; a window without bytes is a space."""
     most = max(minute_bytes, default=0)

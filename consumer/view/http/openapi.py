@@ -69,6 +69,10 @@ _LINE: Final = {
     "task_replicatesize": _BYTES | {"description": "Bytes copied by all subtasks."},
     "task_totalsize": _BYTES | {"description": "Bytes to copy in all subtasks."},
     "task_first_seen_ms": _MS | {"description": "The first report of the first subtask."},
+    "task_ends_at_ms": _MS | {"description": "Estimated end of the whole task; null when the past says too little."},
+    "task_ends_from_ms": _MS | {"description": "Early bound of its 80 percent interval."},
+    "task_ends_to_ms": _MS | {"description": "Late bound of it."},
+    "task_ends_basis": {"type": ["string", "null"], "description": "What this end is based on, in words."},
     "version": {"type": "integer", "description": "Increases with every change; see /stream."},
 }
 _SUBTASK: Final = {

@@ -23,8 +23,11 @@ from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.json.signal_json import signal_json
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
+from taskstream.consumer.view.read_model.task_ends import TaskEnd
 
 _NAMES = ROW.names or ()
+_ENDLESS = frozenset({Health.COMPLETE, Health.SILENT, Health.NO_PROGRESS})
+"""In these, the end of a task is not foretold."""
 
 
 def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
         "task_id": task_id,
         **_series_summary(model, slot, health, since, now_us),
         **_whole(model, task, health, since, now_us),
+        **_task_end(model, task, health, now_us),
         **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
         "version": int(model.changed[task]),
     }
@@ -120,6 +124,31 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
         whole["health_reason"] = pause_reason(health, name, quiet_us, model.pause_limit_s)
         whole |= dict.fromkeys(("ends_at_ms", "ends_from_ms", "ends_to_ms"))
     return whole
+
+
+def _task_end(model: ReadModel, task: int, health: Health, now_us: int) -> dict[str, Any]:
+    """When the whole task ends, by its current subtask and by what follows it in other tasks; null where unknown."""
+    end = None if health in _ENDLESS else _end_of(model, task, now_us)
+    if end is None:
+        return dict.fromkeys(("task_ends_at_ms", "task_ends_from_ms", "task_ends_to_ms", "task_ends_basis"))
+    now_ms = now_us / 1000
+    at, low, high = (int(now_ms + min(each, MAX_ETA_S) * 1000) for each in (end.left_s, end.low_s, end.high_s))
+    return {"task_ends_at_ms": at, "task_ends_from_ms": low, "task_ends_to_ms": high, "task_ends_basis": end.basis}
+
+
+def _end_of(model: ReadModel, task: int, now_us: int) -> TaskEnd | None:
+    slot = int(model.tasks.current[task])
+    row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
+    project_id, _, subtask_name = identity(model.table.keys[slot])
+    if row["progress"] == 100:
+        return model.ends.after_end(project_id, subtask_name, (now_us - row["last_advance"]) / US_PER_S, now_us)
+    ends = _ends(row, model.calibration.factor(project_id, subtask_name))
+    if ends[0] is not None and ends[1] is not None and ends[2] is not None:
+        at_s, low_s, high_s = (max(each / 1000 - now_us / US_PER_S, 0.0) for each in ends if each is not None)
+        return model.ends.with_eta(project_id, subtask_name, (at_s, low_s, high_s), now_us)
+    if row["eta_reason"] in (EtaReason.STALLED, EtaReason.NOT_CONVERGING, EtaReason.TOO_FAR):
+        return None
+    return model.ends.from_begin(project_id, subtask_name, (now_us - row["first_seen"]) / US_PER_S, now_us)
 
 
 def _series_detail(model: ReadModel, slot: int) -> dict[str, Any]:

@@ -69,3 +69,10 @@ export function ends(task, nowMs) {
   const between = task.ends_from_ms === null ? "" : `${moment(task.ends_from_ms, nowMs)} – ${moment(task.ends_to_ms, nowMs)}`;
   return { text, between };
 }
+
+export function wholeEnd(task, nowMs) {
+  if (task.task_ends_at_ms === null) return "–";
+  const left = duration(Math.max(0, (task.task_ends_at_ms - nowMs) / 1000));
+  const between = `${moment(task.task_ends_from_ms, nowMs)} – ${moment(task.task_ends_to_ms, nowMs)}`;
+  return `in ${left}, 80 % between ${between}, by ${task.task_ends_basis}`;
+}

@@ -1,7 +1,7 @@
 // The page of one task: its state, its rate, its subtasks in time order and its signals. All strings go in as text.
 
 import { HEALTH, TREND, bars, condition, isStill, known, make, svg } from "./draw.js";
-import { bytes, clock, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
+import { bytes, clock, count, duration, ends, moment, percent, rate, sizes, wholeEnd } from "./format.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -42,6 +42,7 @@ function page(task, nowMs) {
     ["reported by the agent", `${rate(task.rate_reported_bps)}`],
     ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
     ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`],
+    ["the task ends", wholeEnd(task, nowMs)],
     ["expected by the agent", task.remain_time_s === null ? "–" : `${duration(task.remain_time_s)} left`],
     ["last report", `${duration((nowMs - task.last_seen_ms) / 1000)} ago`],
     ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`],

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
-from taskstream.consumer.state.series import EtaReason, Health
-from taskstream.consumer.state.series_table import SeriesTable, Settings, longer
+from taskstream.consumer.state.series import NONE, EtaReason, Health
+from taskstream.consumer.state.series_table import SeriesTable, Settings, identity, longer
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
 from taskstream.consumer.view.read_model.eta_calibration import EtaCalibration
 from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
+from taskstream.consumer.view.read_model.task_ends import Phase, TaskEnds
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -54,6 +55,10 @@ class ReadModel:
         self._task_health = TaskHealth(self.table)
         self.calibration = EtaCalibration()
         """How well past intervals of an end held."""
+        self.ends = TaskEnds()
+        """What follows the current subtasks of tasks."""
+        self._moved_on: Ints = np.zeros(0, np.int64)
+        """[task] its current slot and how far that is, when `ends` was told of it; see `_learn_phases`."""
         self.pipeline = PipelineLag()
         """How far the rows are behind the reports, as last known."""
         self.version = 0
@@ -110,7 +115,10 @@ class ReadModel:
         if changes.dropped:
             slots = self.table.find(changes.dropped)
             for slot in slots.tolist():
-                reduced[self.tasks.name_of(self.tasks.of_slot(slot))] = None
+                task = self.tasks.of_slot(slot)
+                reduced[self.tasks.name_of(task)] = None
+                self.ends.drop(task)
+                self._moved_on[task] = NONE
             changed.update(dict.fromkeys(self.tasks.drop(slots.tolist())))
             self.table.drop(slots)
             self.calibration.forget(changes.dropped)
@@ -125,6 +133,7 @@ class ReadModel:
             self._copy_columns(tasks)
             self.health[tasks], self.health_since[tasks] = self._health_at(tasks, now_us)
             self._record_change(tasks)
+            self._learn_phases(tasks)
         for project_id, task_id in reduced:
             if self.tasks.find(project_id, task_id) is None:
                 self._record_gone(project_id, task_id)
@@ -167,6 +176,28 @@ class ReadModel:
         column: npt.NDArray[Any] = self._columns[name][tasks]
         return column
 
+    def _learn_phases(self, tasks: Ints) -> None:
+        """Tell `ends` of those of these tasks whose current subtask is another one, or complete, or ends the task."""
+        complete = self.health[tasks] == Health.COMPLETE
+        full = self.current_column(tasks, "progress") == 100
+        states = 3 * self.tasks.current[tasks] + np.where(complete, 2, np.where(full, 1, 0)) + 1
+        differ = np.flatnonzero(states != self._moved_on[tasks])
+        self._moved_on[tasks[differ]] = states[differ]
+        for place in differ.tolist():
+            task = int(tasks[place])
+            slots = self.tasks.series_of(task)
+            rows = self.table.rows
+            phases = [
+                Phase(
+                    identity(self.table.keys[slot])[2],
+                    int(rows["first_seen"][slot]),
+                    int(rows["last_advance"][slot]) if rows["progress"][slot] == 100 else None,
+                )
+                for slot in slots.tolist()
+            ]
+            ended_us = int(self.health_since[task]) if complete[place] else None
+            self.ends.put(task, self.tasks.name_of(task)[0], phases, ended_us)
+
     def _copy_columns(self, tasks: Ints) -> None:
         """Copy what lists need of these tasks' rows into the columns by task."""
         rows = np.take(self.table.rows, self.tasks.current[tasks])
@@ -205,6 +236,9 @@ class ReadModel:
     def _grow(self) -> None:
         more = self.tasks.current.shape[0] - self.changed.shape[0]
         if more:
-            for name in ("changed", "health", "health_since", "began", "done_bytes", "total_bytes", "_done", "_total"):
+            for name in (
+                *("changed", "health", "health_since", "began", "done_bytes", "total_bytes", "_done", "_total"),
+                "_moved_on",
+            ):
                 setattr(self, name, longer(getattr(self, name), more))
             self._columns = {name: longer(column, more) for name, column in self._columns.items()}
