@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follower import Follower
@@ -33,8 +33,12 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
-from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.request import Disconnected, HttpRequest
 from taskstream.schemas.http.response import HttpResponse, content_response, problem_response, send_response
+
+
+BODY_BYTES: Final = 65_536
+"""The longest body of a signed request. Other bodies are not read."""
 
 
 class View:
@@ -106,6 +110,8 @@ class View:
             response = await self._response(route, segments, request)
         except ApiError as error:
             response = problem_response(error.problem, request.request_id)
+        except Disconnected:
+            return
         self._metrics.count_request(route, response.status)
         headers = [*response.headers, (b"x-view-lag", b"%.3f" % self._progress.lag_s)]
         if all(name != b"cache-control" for name, _ in headers):
@@ -152,7 +158,9 @@ class View:
         """
         if len(request.query) > QUERY_CHARS:
             raise ApiError(MALFORMED, f"the query has {len(request.query)} characters; the maximum is {QUERY_CHARS}")
-        caller = await identify_caller(request, b"", self._authenticator)
+        # a signature covers the body, which means nothing in a GET (RFC 9110, 9.3.1)
+        body = await request.body(BODY_BYTES) if "authorization" in request.headers else b""
+        caller = await identify_caller(request, body, self._authenticator)
         caller.require_role(Role.READ, Role.OPERATE)
         if self._upkeep.broken is not None:
             raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be restarted")
