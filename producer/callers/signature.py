@@ -83,7 +83,7 @@ class SignatureKeys:
         key = self._file.current().get(access)
         secret = key.secret if key is not None else b"unknown"  # an unknown key takes as long as a wrong signature
         expected = signatures(request, body, names.split(";"), secret)
-        if not any([hmac.compare_digest(each, signature) for each in expected]) or key is None:
+        if not any(hmac.compare_digest(each, signature) for each in expected) or key is None:
             raise ApiError(UNAUTHENTICATED, "the signature does not match")
         _check_scope(request, key)
         if request.method not in _READ_METHODS and not self._uses.count(signature, self._clock_s()):

@@ -36,9 +36,26 @@ from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify
 from taskstream.schemas.http.request import Disconnected, HttpRequest
 from taskstream.schemas.http.response import HttpResponse, content_response, problem_response, send_response
 
-
 BODY_BYTES: Final = 65_536
 """The longest body of a signed request. Other bodies are not read."""
+
+
+ROUTES: Final = (
+    "/",
+    "/fleet",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/page",
+    "/readyz",
+    "/stream",
+    "/tasks",
+    "/tasks/{task_id}",
+    "/v3/tasks",
+    "/v3/tasks/{task_id}",
+    "none",
+)
+"""What `_route` gives, and "none"."""
 
 
 class View:
@@ -76,7 +93,7 @@ class View:
             is_current=lambda: self._progress.caught_up,
         )
         self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
-        self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
+        self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us, ROUTES)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False

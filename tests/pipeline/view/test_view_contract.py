@@ -208,6 +208,12 @@ def test_metrics_say_what_the_fleet_does(view):
     assert found["taskstream_view_signals"][0].value >= len(Signal)
 
 
+def test_counters_exist_before_what_they_count(broker, states, tmp_path):
+    with running_view(broker, states.topics.prefix, tmp_path, wait=False) as fresh:
+        requests = {tuple(each.labels.values()): each.value for each in metrics(fresh)["taskstream_view_requests"]}
+    assert requests["/tasks", "503"] == requests["/stream", "429"] == requests["none", "404"] == 0
+
+
 def test_no_label_grows_with_tasks_projects_or_paths(view, states):
     view.get("/tasks/one-path"), view.get("/nowhere/at-all"), view.get("/v3/tasks/another%20path")
     before = {name: len(samples) for name, samples in metrics(view).items()}
