@@ -1,0 +1,60 @@
+"""An edge whose topic of reports is gone or refuses them is not ready, although its probes go to a topic that works."""
+
+from __future__ import annotations
+
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+from taskstream.compose.topic_admin import create_topics
+from taskstream.schemas.topics import Topics
+from tests.producer.edges import RunningEdge, running_edge
+from tests.waiting import LIMIT_S, wait_until
+
+
+def readyz(edge: RunningEdge) -> tuple[int, str]:
+    answer = edge.get("/readyz")
+    return answer.status, answer.json()["checks"]["topic"]
+
+
+def test_an_edge_whose_topic_is_deleted_is_unready_names_it_and_is_ready_when_it_is_there_again(
+    broker, topic_prefix, tmp_path
+):
+    topics = Topics(topic_prefix, partitions=2)
+    create_topics(broker.config(), topics)
+    with running_edge(broker, topic_prefix, tmp_path) as edge:
+        assert edge.put().status == 200
+        admin = AdminClient(broker.config())
+        for answer in admin.delete_topics([topics.progress.name]).values():
+            answer.result(LIMIT_S)
+        wait_until(lambda: readyz(edge)[0] == 503)
+        assert (
+            readyz(edge)[1] == f"the topic {topics.progress.name} does not exist; `taskstream topics create` creates it"
+        )
+        refused = edge.put()
+        assert (refused.status, topics.progress.name in refused.json()["error_msg"]) == (503, True)
+        create_topics(broker.config(), topics)
+        wait_until(lambda: readyz(edge) == (200, "ok"))
+        wait_until(lambda: edge.put().status == 200)
+
+
+def test_an_edge_whose_topic_refuses_every_time_is_unready_after_the_first_report(broker, topic_prefix, tmp_path):
+    topics = Topics(topic_prefix, partitions=2)
+    create_topics(broker.config(), topics)
+    hours = tmp_path / "hours"
+    hours.write_text("-0.5")  # less than what the check of the clock finds
+    with running_edge(broker, topic_prefix, tmp_path, clock_ahead=hours) as edge:
+        wait_until(lambda: readyz(edge)[0] == 200)
+        assert edge.put().status == 200
+        alter(broker, topics.progress.name, "message.timestamp.before.max.ms", "60000")
+        wait_until(lambda: edge.put().status == 503 and readyz(edge)[0] == 503)
+        assert readyz(edge)[1].startswith(f"the topic {topics.progress.name} refuses reports: INVALID_TIMESTAMP")
+        alter(broker, topics.progress.name, "message.timestamp.before.max.ms", "3600000000")
+        wait_until(lambda: edge.put().status == 200)
+        wait_until(lambda: readyz(edge) == (200, "ok"))
+
+
+def alter(broker, topic: str, name: str, value: str) -> None:
+    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+    admin = AdminClient(broker.config())
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for answer in admin.incremental_alter_configs([resource]).values():
+        answer.result(LIMIT_S)
