@@ -86,7 +86,7 @@ class ViewClient:
             ViewRefused: 404 for an unknown task, 401 or 403 for the token, 503 for a view that is starting.
             TokenUnusable: the token is not usable as a header.
         """
-        return self._document(f"/tasks/{quote(task_id, safe='')}", {"project": project})
+        return self._document(f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}", {"project": project})
 
     def fleet(self, filters: Mapping[str, str | None]) -> dict[str, Any]:
         """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
@@ -187,7 +187,8 @@ class ViewClient:
         self, path: str, query: Mapping[str, str | None], headers: Mapping[str, str], read_s: float, *, preload: bool
     ) -> urllib3.BaseHTTPResponse:
         """A response with the status 200; `preload` reads its body at once."""
-        encoded = urlencode({name: value for name, value in query.items() if value})
+        present = {name: value for name, value in query.items() if value}
+        encoded = urlencode(present, errors="surrogateescape")  # as a locale of seven bits hands over arguments
         url = f"{self._endpoint}{path}?{encoded}" if encoded else self._endpoint + path
         sent = {"X-Auth-Token": self._token.read(), "Accept": "application/json, text/event-stream", **headers}
         timeout = urllib3.Timeout(connect=3.0, read=read_s)

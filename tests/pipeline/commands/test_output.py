@@ -31,7 +31,6 @@ PRINTING = [
     "rejected list",
     "rejected list -o json",
     "rejected show 0:0",
-    "replay state --as-of 2099-01-01",
     "replay state --as-of 2099-01-01 -o json",
     "replay diff --help",
     "schemas list",
