@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourcePatternType,
+    ResourceType,
+)
 
+from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.producer.edges import RunningEdge, running_edge
@@ -50,6 +62,60 @@ def test_an_edge_whose_topic_refuses_every_time_is_unready_after_the_first_repor
         alter(broker, topics.progress.name, "message.timestamp.before.max.ms", "3600000000")
         wait_until(lambda: edge.put().status == 200)
         wait_until(lambda: readyz(edge) == (200, "ok"))
+
+
+AUTHORIZER = """
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+"""
+
+
+class KafkaWithAcls(LocalKafka):
+    """A broker that checks rights."""
+
+    def prepare(self) -> list[str]:
+        command = super().prepare()
+        with (self.data_dir / "server.properties").open("a") as properties:
+            properties.write(AUTHORIZER)
+        return command
+
+
+def acl(topic: str, operation: AclOperation, permission: AclPermissionType) -> AclBinding:
+    whole = ResourcePatternType.LITERAL
+    return AclBinding(ResourceType.TOPIC, topic, whole, "User:ANONYMOUS", "*", operation, permission)
+
+
+def test_an_edge_that_may_not_write_to_its_topic_is_unready_and_names_the_right(
+    topic_prefix, tmp_path, kafka_cache_dir
+):
+    topics = Topics(topic_prefix, partitions=2)
+    with KafkaWithAcls(tmp_path / "kafka", cache_dir=kafka_cache_dir, heap="512m") as kafka:
+        create_topics(kafka.client.config(), topics)
+        admin = AdminClient(kafka.client.config())
+        denied = acl(topics.progress.name, AclOperation.WRITE, AclPermissionType.DENY)
+        others = acl(topics.progress.name, AclOperation.ALL, AclPermissionType.ALLOW)
+        for answer in admin.create_acls([others]).values():
+            answer.result(LIMIT_S)
+        with running_edge(kafka.client, topic_prefix, tmp_path) as edge:
+            wait_until(lambda: readyz(edge) == (200, "ok"))
+            for answer in admin.create_acls([denied]).values():
+                answer.result(LIMIT_S)
+            told = f"the edge's user may not write to the topic {topics.progress.name} (ACL: WRITE)"
+            wait_until(lambda: readyz(edge) == (503, told))
+            assert edge.put().json()["error_msg"] == told
+            only = AclBindingFilter(
+                ResourceType.TOPIC,
+                topics.progress.name,
+                ResourcePatternType.LITERAL,
+                None,
+                None,
+                AclOperation.WRITE,
+                AclPermissionType.DENY,
+            )
+            for answer in admin.delete_acls([only]).values():
+                answer.result(LIMIT_S)
+            wait_until(lambda: readyz(edge) == (200, "ok"))
+            wait_until(lambda: edge.put().status == 200)
 
 
 def alter(broker, topic: str, name: str, value: str) -> None:
