@@ -91,7 +91,7 @@ def test_an_edge_that_may_not_write_to_its_topic_is_unready_and_names_the_right(
     topics = Topics(topic_prefix, partitions=2)
     with KafkaWithAcls(tmp_path / "kafka", cache_dir=kafka_cache_dir, heap="512m") as kafka:
         create_topics(kafka.client.config(), topics)
-        admin = AdminClient(kafka.client.config())
+        admin = AdminClient(kafka.client.config(log_level=0))
         denied = acl(topics.progress.name, AclOperation.WRITE, AclPermissionType.DENY)
         others = acl(topics.progress.name, AclOperation.ALL, AclPermissionType.ALLOW)
         for answer in admin.create_acls([others]).values():
