@@ -94,7 +94,7 @@ class ProbePatience:
         """What was not right lately, while it is not yet a problem."""
         self._late = 0
         self._in_time = 0
-        self._was_late = False  # the problem is that acknowledgements were late
+        self._was_late = False  # the edge became unready because acknowledgements were late
 
     def judge(self, outcome: ProbeOutcome) -> None:
         """Set `problem` and `note` after this outcome."""
@@ -112,7 +112,8 @@ class ProbePatience:
         if self.problem is None and 0 < self._late < LATE_PROBES:
             self.note = f"one probe was late: {outcome.problem}"
             return
-        self._was_late = outcome.late and self.problem != _NOT_PROBED
+        if self.problem is None:
+            self._was_late = outcome.late
         self.problem = outcome.problem
 
 
