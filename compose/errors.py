@@ -15,6 +15,7 @@ ComposeError
 ├── ProcessStartError           a supervised process did not become ready in time
 ├── TopicsError                 the cluster did not describe or create the topics
 │   └── TopicsDiffer            the topics are not as declared and must not be used (differences)
+├── OutputUnwritable            standard output cannot be written: the disk is full, perhaps
 ├── DemoError                   the demonstration failed, or agent and view disagree
 └── ViewError                   a request to the view failed
     ├── ViewUnreachable         no response, or not in time
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 class ComposeError(Exception):
     """Root of this room's errors; str() is one sentence for a person."""
+
+
+class OutputUnwritable(ComposeError):
+    """Standard output cannot be written."""
 
 
 class MissingProgramError(ComposeError):

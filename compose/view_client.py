@@ -6,6 +6,7 @@ It knows HTTP and the paths and fields of the API. It prints nothing and reads n
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,14 +59,23 @@ class _StreamPosition:
 class ViewClient:
     """A client of one view; `with` closes its connections."""
 
-    def __init__(self, endpoint: str, token: AuthToken, *, ca_file: Path | None = None) -> None:
-        """`endpoint` is http(s)://host[:port][/prefix].
+    def __init__(
+        self,
+        endpoint: str,
+        token: AuthToken,
+        *,
+        ca_file: Path | None = None,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        """`endpoint` is http(s)://host[:port][/prefix]; `clock_ms`: this machine's clock, milliseconds since 1970.
 
         Raises:
             ValueError: the endpoint has another form.
         """
         self._endpoint = validated_endpoint(endpoint)
         self._token = token
+        self._clock_ms = clock_ms
+        self._ahead_ms = 0
         self._pool = urllib3.PoolManager(num_pools=1, ca_certs=str(ca_file) if ca_file else None, retries=False)
 
     def task(self, task_id: str, project: str | None = None) -> dict[str, Any]:
@@ -76,7 +86,7 @@ class ViewClient:
             ViewRefused: 404 for an unknown task, 401 or 403 for the token, 503 for a view that is starting.
             TokenUnusable: the token is not usable as a header.
         """
-        return self._document(f"/tasks/{quote(task_id, safe='')}", {"project": project})
+        return self._document(f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}", {"project": project})
 
     def fleet(self, filters: Mapping[str, str | None]) -> dict[str, Any]:
         """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
@@ -129,6 +139,10 @@ class ViewClient:
             if not pause(wait_s):
                 return
 
+    def now_ms(self) -> int:
+        """The time by the view's clock, as of its last response; ages are right even if this machine's clock is not."""
+        return self._clock_ms() + self._ahead_ms
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
@@ -170,13 +184,16 @@ class ViewClient:
         if not isinstance(document, dict):
             what = f"{self._endpoint}{path} does not answer with a JSON object: is this the view?"
             raise ViewRefused(what, response.status)
+        if isinstance(document.get("now_ms"), int):
+            self._ahead_ms = document["now_ms"] - self._clock_ms()
         return document
 
     def _get(
         self, path: str, query: Mapping[str, str | None], headers: Mapping[str, str], read_s: float, *, preload: bool
     ) -> urllib3.BaseHTTPResponse:
         """A response with the status 200; `preload` reads its body at once."""
-        encoded = urlencode({name: value for name, value in query.items() if value})
+        present = {name: value for name, value in query.items() if value}
+        encoded = urlencode(present, errors="surrogateescape")  # as a locale of seven bits hands over arguments
         url = f"{self._endpoint}{path}?{encoded}" if encoded else self._endpoint + path
         sent = {"X-Auth-Token": self._token.read(), "Accept": "application/json, text/event-stream", **headers}
         timeout = urllib3.Timeout(connect=3.0, read=read_s)

@@ -48,10 +48,18 @@ def cache_folder(source: Path) -> Path | None:
     that it imports, at any depth. The folder is in `__pycache__` beside this file, or in NUMBA_CACHE_DIR if that is
     set, as in a container image with a read-only file system.
     """
-    base = Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # type: ignore[attr-defined] # made at run time
-    if not os.access(base if base.exists() else base.parent, os.W_OK):
+    return None if cache_problem() is not None else _base() / f"compiled-{sources_digest(source)[:16]}"
+
+
+def cache_problem() -> str | None:
+    """Why machine code cannot be kept on disk, and what to do; None if it can."""
+    base = _base()
+    if os.access(base if base.exists() else base.parent, os.W_OK):
         return None
-    return base / f"compiled-{sources_digest(source)[:16]}"
+    return (
+        f"{base} cannot be written, so every start compiles for up to a minute: name a folder that can be, in the "
+        "environment variable NUMBA_CACHE_DIR"
+    )
 
 
 def sources_digest(source: Path) -> str:
@@ -60,6 +68,10 @@ def sources_digest(source: Path) -> str:
     for path in sorted(_closure(source)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _base() -> Path:
+    return Path(numba.config.CACHE_DIR or Path(__file__).parent / "__pycache__")  # type: ignore[attr-defined] # made at run time
 
 
 def _closure(source: Path) -> set[Path]:

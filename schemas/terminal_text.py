@@ -21,9 +21,15 @@ def terminal_lines(text: object) -> str:
     return "\n".join(map(terminal_text, str(text).split("\n")))
 
 
-def terminal_json(value: object, indent: int | None = None, default: Callable[[object], object] | None = None) -> str:
-    """The value as JSON, such characters as JSON escapes; a reader gets the same value."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False, default=default)
+def terminal_json(
+    value: object,
+    indent: int | None = None,
+    default: Callable[[object], object] | None = None,
+    *,
+    ascii_only: bool = False,
+) -> str:
+    """The value as JSON, such characters as JSON escapes; a reader gets the same value. ascii_only: others too."""
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only, default=default)
     if text.replace("\n", "").isprintable():
         return text
     return "".join(each if each.isprintable() or each == "\n" else _json_escaped(each) for each in text)

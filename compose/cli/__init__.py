@@ -13,7 +13,9 @@ import click
 from click.core import ParameterSource
 
 from taskstream.compose.cli.commands import COMMANDS, HELP_NAMES, load
-from taskstream.compose.errors import ComposeError
+from taskstream.compose.cli.output.streams import open_streams
+from taskstream.compose.cli.output.terminal import echo
+from taskstream.compose.errors import ComposeError, OutputUnwritable
 from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import ConsumerError
 from taskstream.producer.errors import ProducerError
@@ -88,4 +90,10 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    sys.exit(cli(prog_name="taskstream"))
+    open_streams()
+    try:
+        code = cli(prog_name="taskstream")
+    except OutputUnwritable as error:  # raised outside of a command, as by --help
+        echo(f"Error: {error}", err=True)
+        code = 1
+    sys.exit(code)

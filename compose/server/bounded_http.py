@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from taskstream.compose.server.close_delimited import send_close_delimited
 from taskstream.compose.server.express_connection import ExpressConnection, ExpressHandler, HeldRequest
 from taskstream.compose.server.lingering_close import LingeringClose
 from taskstream.schemas.http.api_error import (
@@ -319,6 +320,9 @@ class BoundedHttp(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        if self.parser.get_http_version() == "1.0":
+            cycle: Any = self.cycle
+            cycle.send = send_close_delimited(cycle)  # its task, which uses this, has not begun yet
         if self.draining:
             self.cycle.keep_alive = False
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaException
 
 from taskstream.consumer.errors import KafkaFailed
@@ -27,7 +28,10 @@ from taskstream.consumer.worker.topic_check import check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
+from taskstream.schemas.compiled import cache_problem
 from taskstream.schemas.ids import SchemaIds
+
+_log = structlog.get_logger("taskstream.worker")
 
 
 def run_worker(
@@ -62,6 +66,9 @@ def _run(
 ) -> None:
     topics = settings.topics
     partitions = check_topics(kafka, topics)
+    problem = cache_problem()
+    if problem is not None:
+        _log.warning("machine_code_not_kept", problem=problem)
     warm_up_jit(ids)
     patience = Patience(stopping)
     lifecycle = WorkerLifecycle()

@@ -28,6 +28,17 @@ _EXPLAINED: Final = {
     "topic accepts (message.timestamp.before.max.ms and .after.max.ms); compare the edge's clock with Kafka's"
 }
 """[error code] The name of the error and what it means here."""
+_OF_THE_TOPIC: Final = frozenset(
+    {
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 # its public name
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 # as above
+    }
+)
+"""Errors of one topic: Kafka acknowledges events of others, such as probes."""
 IDLE_INTERVAL_S: Final = 0.25
 """The interval at which statistics, errors and overdue events are processed when nothing is in flight."""
 
@@ -87,7 +98,11 @@ class AckedProducer:
         self._polling = False
         self._dead = False
         self._closing: set[asyncio.Future[None]] = set()
-        self._at_last_probe = (0, 0)  # counts of acked and failed events
+        self._at_last_probe = (0, 0, 0)  # counts of acked and failed reports, and of acked events
+        self._refusal: str | None = None
+        """Why the topic of the reports refused one since the last probe, in words."""
+        self._too_large = 0
+        """Reports that failed for their own size, which says nothing about the topic."""
         self._probe_appended_ms: int | None = None
         """When Kafka appended the last acknowledged probe, by the broker's clock."""
 
@@ -157,24 +172,28 @@ class AckedProducer:
 
     async def probe(self, *, must_write: bool) -> ProbeOutcome:
         """See `taskstream.producer.admission.readiness.Probe`. Acks since the last call prove the same."""
-        acked, failed = self.counts.acked, self.counts.failed
-        before, self._at_last_probe = self._at_last_probe, (acked, failed)
-        acknowledges = acked > before[0] and failed == before[1]
+        counts = self.counts
+        acked, failed = counts.acked - counts.probes_acked, counts.failed - counts.probes_failed - self._too_large
+        before, self._at_last_probe = self._at_last_probe, (acked, failed, counts.acked)
+        acknowledges = counts.acked > before[2] and failed == before[1]
         if acknowledges and not must_write:
             return ProbeOutcome()
+        refusal, self._refusal = self._refusal, None
         try:
             ack = self._send_probe()
         except NotAcked as error:
             return ProbeOutcome(error.reason or str(error))
         ack.add_done_callback(asyncio.Future.exception)  # retrieved even when it fails after the timeout
         if acked == before[0] and failed > before[1]:  # reports have failed already
+            if refusal is not None:
+                return ProbeOutcome(reports_fail=f"the topic {self._topic} refuses reports: {refusal}")
             return ProbeOutcome(self.counts.last_error)
         await asyncio.wait([ack], timeout=PROBE_TIMEOUT_S)
         if not ack.done():
             if acknowledges:  # under load, the probe waits behind the reports
                 return ProbeOutcome()
             last_error = self.counts.last_error or "no error reported"
-            return ProbeOutcome(f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({last_error})")
+            return ProbeOutcome(f"no acknowledgement within {PROBE_TIMEOUT_S:g} s ({last_error})", late=True)
         failure = ack.exception()
         if isinstance(failure, NotAcked) and "UNKNOWN_TOPIC" in failure.reason:
             return ProbeOutcome(f"the topic {self._probe_topic} does not exist; `taskstream topics create` creates it")
@@ -188,10 +207,16 @@ class AckedProducer:
         return future
 
     def _probe_delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
+        counts = self.counts
+        before = counts.failed
         if error is None:
             kind, at_ms = message.timestamp()
             self._probe_appended_ms = at_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None
+            counts.probes_acked += 1
+        refusal = self._refusal
         self._delivered(delivery, error, message)
+        counts.probes_failed += counts.failed - before
+        self._refusal = refusal
 
     async def flush(self, timeout_s: float) -> int:
         """Wait until nothing is in flight, at most this long; then fail the rest. Returns the number failed."""
@@ -273,8 +298,11 @@ class AckedProducer:
             self._dead = True
         self._count_failure(error.name())
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._too_large += 1
             return RecordTooLarge("the event is larger than Kafka accepts")
         why = _EXPLAINED.get(error.code(), error.name())
+        if error.code() in _OF_THE_TOPIC:
+            self._refusal = why
         return NotAcked(f"Kafka did not acknowledge: {why}", error.name())
 
     def _count_failure(self, reason: str) -> None:
@@ -303,6 +331,7 @@ class AckedProducer:
                     break
                 del waiting[delivery]
                 self._count_failure(reason)
+                self.counts.probes_failed += delivery.event is _PROBE
                 delivery.waiter.failed(NotAcked(f"Kafka did not acknowledge: {reason}", reason))
 
     def _replace(self) -> None:

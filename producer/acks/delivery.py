@@ -33,6 +33,10 @@ class ProbeOutcome:
     """The topic that a probe was appended to; None if none was acknowledged in time."""
     appended_ms: int | None = None
     """When, by the broker's clock, in milliseconds since 1970 UTC; None if the topic has the times of its writers."""
+    late: bool = False
+    """Whether the problem is only that the acknowledgement has not arrived yet."""
+    reports_fail: str | None = None
+    """Why all reports since the last probe failed; None if one was acknowledged, or there were none."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,9 @@ class AckCounts:
     failed: int = 0
     rebuilds: int = 0
     last_error: str = ""
+    probes_acked: int = 0
+    """Of `acked`, those of probes."""
+    probes_failed: int = 0
     by_reason: dict[str, int] = field(default_factory=dict)
     latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
     """Numbers of acks in the buckets of LATENCY_BOUNDS_S and above."""

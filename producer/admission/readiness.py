@@ -7,12 +7,18 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from taskstream.producer.acks.delivery import ProbeOutcome
 from taskstream.producer.admission.clock_difference import ClockDifference
 
 _NOT_PROBED = "not probed yet"
+LATE_PROBES: Final = 2
+"""So many probes in a row must be late before the edge is unready, and in time before it is ready again."""
+ASK_EVERY_US: Final = 10_000_000
+"""How often Kafka is asked about the topic of the reports."""
+REFUSED_US: Final = 15_000_000
+"""How long the edge is unready after all reports failed. Then it tries again: only a report proves the topic."""
 
 
 class Probe(Protocol):
@@ -23,6 +29,14 @@ class Probe(Protocol):
         ...
 
 
+class ReportsTopic(Protocol):
+    """The topic of the reports."""
+
+    async def problem(self) -> str | None:
+        """Why no report can be written to it; None if nothing is wrong, or it is not known."""
+        ...
+
+
 @dataclass(slots=True)
 class Readiness:
     """What /readyz reports. `update` sets everything but `draining`."""
@@ -30,6 +44,10 @@ class Readiness:
     draining: bool = False
     kafka: str | None = _NOT_PROBED
     """The problem with Kafka, or None."""
+    kafka_note: str | None = None
+    """What was not right with Kafka lately, while it is not yet, or no longer, a problem."""
+    topic: str | None = None
+    """The problem with the topic of the reports, or None."""
     clock: str | None = None
     """How the edge's clock is too far from Kafka's, or None."""
     clock_unknown: str | None = None
@@ -42,16 +60,61 @@ class Readiness:
         """Whether the edge accepts reports."""
         return not self.draining and self.refusal is None
 
-    def update(self, kafka: str | None = None, clock: str | None = None, clock_unknown: str | None = None) -> None:
-        """Set the outcome of a probe: the problem with Kafka, the one with the clock, why that is unknown."""
+    def update(
+        self,
+        kafka: str | None = None,
+        clock: str | None = None,
+        clock_unknown: str | None = None,
+        topic: str | None = None,
+        kafka_note: str | None = None,
+    ) -> None:
+        """Set the outcome of a probe: the problems with Kafka, the clock and the topic, why the clock is unknown."""
         self.kafka, self.clock, self.clock_unknown = kafka, clock, clock_unknown
-        self.refusal = clock if kafka is None else f"Kafka does not acknowledge: {kafka}"
+        self.topic, self.kafka_note = topic, kafka_note
+        self.refusal = (topic or clock) if kafka is None else f"Kafka does not acknowledge: {kafka}"
 
     def document(self) -> dict[str, Any]:
         """The body of /readyz, which names the check that fails."""
         clock = self.clock or (f"unknown: {self.clock_unknown}" if self.clock_unknown else "ok")
-        checks = {"draining": "yes" if self.draining else "no", "kafka": self.kafka or "ok", "clock": clock}
+        checks = {
+            "draining": "yes" if self.draining else "no",
+            "kafka": self.kafka or (f"ok; {self.kafka_note}" if self.kafka_note else "ok"),
+            "topic": self.topic or "ok",
+            "clock": clock,
+        }
         return {"status": "ready" if self.ready else "unready", "checks": checks}
+
+
+class ProbePatience:
+    """Which outcomes of probes make the edge unready: errors at once, late acknowledgements when they repeat."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = _NOT_PROBED
+        self.note: str | None = None
+        """What was not right lately, while it is not yet a problem."""
+        self._late = 0
+        self._in_time = 0
+        self._was_late = False  # the edge became unready because acknowledgements were late
+
+    def judge(self, outcome: ProbeOutcome) -> None:
+        """Set `problem` and `note` after this outcome."""
+        self.note = None
+        if outcome.problem is None:
+            self._late = 0
+            self._in_time += 1
+            if self._was_late and self._in_time < LATE_PROBES:
+                self.problem = f"acknowledgements were late; {self._in_time} of {LATE_PROBES} in time since"
+            else:
+                self.problem, self._was_late = None, False
+            return
+        self._in_time = 0
+        self._late = self._late + 1 if outcome.late else 0
+        if self.problem is None and 0 < self._late < LATE_PROBES:
+            self.note = f"one probe was late: {outcome.problem}"
+            return
+        if self.problem is None:
+            self._was_late = outcome.late
+        self.problem = outcome.problem
 
 
 class ReadinessWatch:
@@ -67,7 +130,13 @@ class ReadinessWatch:
         clock_us: Callable[[], int],
         interval_s: float = 1.0,
         monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+        topic: ReportsTopic | None = None,
     ) -> None:
+        self._topic = topic
+        self._asked_us: int | None = None
+        self._unwritable: str | None = None
+        self._refused: tuple[str, int] | None = None  # why all reports failed, and until when that counts
+        self._patience = ProbePatience()
         self._readiness = readiness
         self._probe = probe
         self._clock_us = clock_us
@@ -95,7 +164,23 @@ class ReadinessWatch:
         elif outcome.appended_to is not None:
             why = f"{outcome.appended_to} has a message.timestamp.type other than LogAppendTime"
             difference.cannot_compare(why, middle_us, self._monotonic_us())
-        self._readiness.update(outcome.problem, difference.problem, difference.unknown)
+        self._patience.judge(outcome)
+        topic = await self._topic_problem(outcome)
+        self._readiness.update(
+            self._patience.problem, difference.problem, difference.unknown, topic, self._patience.note
+        )
+
+    async def _topic_problem(self, outcome: ProbeOutcome) -> str | None:
+        """Why reports cannot be written: as Kafka describes the topic, and as the latest reports fared."""
+        now_us = self._monotonic_us()
+        due = self._asked_us is None or self._unwritable is not None or now_us - self._asked_us >= ASK_EVERY_US
+        if self._topic is not None and (due or outcome.reports_fail is not None):
+            self._unwritable, self._asked_us = await self._topic.problem(), now_us
+        if outcome.reports_fail is not None:
+            self._refused = (outcome.reports_fail, now_us + REFUSED_US)
+        elif self._refused is not None and now_us >= self._refused[1]:
+            self._refused = None
+        return self._unwritable or (self._refused[0] if self._refused is not None else None)
 
     async def _watch(self) -> None:
         while True:

@@ -29,6 +29,7 @@ SKEW_S: Final = 900.0
 """How far the caller's clock may be off, and so how long an intercepted signature can be replayed. `SignatureUses`
 bounds the number of replays, and each replay yields the same event, see `RequestSignature`."""
 _READ_METHODS: Final = frozenset({"GET", "HEAD"})
+_ENCODED_ESCAPE: Final = re.compile(rb"%25[0-9A-Fa-f]{2}")
 _FORM: Final = re.compile(r"SDK-HMAC-SHA256 Access=([^,\s]+), ?SignedHeaders=([^,\s]+), ?Signature=([0-9a-f]{64})")
 
 
@@ -81,8 +82,8 @@ class SignatureKeys:
         self._check_time(request)
         key = self._file.current().get(access)
         secret = key.secret if key is not None else b"unknown"  # an unknown key takes as long as a wrong signature
-        expected = sign(request, body, names.split(";"), secret)
-        if not hmac.compare_digest(expected, signature) or key is None:
+        expected = signatures(request, body, names.split(";"), secret)
+        if not any(hmac.compare_digest(each, signature) for each in expected) or key is None:
             raise ApiError(UNAUTHENTICATED, "the signature does not match")
         _check_scope(request, key)
         if request.method not in _READ_METHODS and not self._uses.count(signature, self._clock_s()):
@@ -126,29 +127,30 @@ def request_signature(headers: Mapping[str, str]) -> RequestSignature | None:
     return RequestSignature(matched[2].split(";"), matched[3]) if matched is not None else None
 
 
-def sign(request: HttpRequest, body: bytes, signed_headers: list[str], secret: bytes) -> str:
-    """The signature that the request must carry, as `huaweicloudsdkcore.signer` computes it.
+def signatures(request: HttpRequest, body: bytes, signed_headers: list[str], secret: bytes) -> list[str]:
+    """The signatures of which the request must carry one, as the vendor's official SDKs compute them.
 
-    Only X-Sdk-Date must be signed: the official Go SDK signs neither Host nor Content-Type.
+    Only X-Sdk-Date must be signed: the official Go SDK signs neither Host nor Content-Type. There are two signatures
+    where the path may have been encoded twice, see `_canonical_paths`.
 
     Raises:
         ApiError: X-Sdk-Date is not signed, a signed header is missing, or X-Sdk-Content-Sha256 is wrong.
     """
     if "x-sdk-date" not in signed_headers:
         raise ApiError(UNAUTHENTICATED, "the header X-Sdk-Date must be signed")
-    canonical = b"\n".join(
-        [
-            request.method.upper().encode(),
-            _canonical_path(request.path),
-            _canonical_query(request.query.decode("latin-1")),
-            b"".join(_canonical_header(request, name) for name in signed_headers),
-            ";".join(signed_headers).encode(),
-            _body_hash(request, body),
-        ]
+    method = request.method.upper().encode()
+    after_path = (
+        _canonical_query(request.query.decode("latin-1")),
+        b"".join(_canonical_header(request, name) for name in signed_headers),
+        ";".join(signed_headers).encode(),
+        _body_hash(request, body),
     )
     date = request.headers["x-sdk-date"]
-    to_sign = f"{ALGORITHM}\n{date}\n{hashlib.sha256(canonical).hexdigest()}"
-    return hmac.new(secret, to_sign.encode(), hashlib.sha256).hexdigest()
+    found = []
+    for path in _canonical_paths(request.path, signed_headers):
+        canonical = hashlib.sha256(b"\n".join((method, path, *after_path))).hexdigest()
+        found.append(hmac.new(secret, f"{ALGORITHM}\n{date}\n{canonical}".encode(), hashlib.sha256).hexdigest())
+    return found
 
 
 def parse_keys(lines: Iterable[str], source: str) -> dict[str, AccessKey]:
@@ -181,9 +183,22 @@ def _check_scope(request: HttpRequest, key: AccessKey) -> None:
             raise ApiError(UNAUTHENTICATED, "X-Security-Token is missing or wrong")
 
 
-def _canonical_path(path: bytes) -> bytes:
-    segments = urllib.parse.unquote_to_bytes(path).split(b"/")
-    encoded = "/".join(urllib.parse.quote(segment, safe="~") for segment in segments)
+def _canonical_paths(path: bytes, signed_headers: list[str]) -> list[bytes]:
+    """The forms in which this path may have been signed: encoded once; and encoded twice, as the Node.js SDK does it.
+
+    A signature of one path must not be valid for another. A path that was encoded twice (`a%2520b` for the task `a b`)
+    is also the form of another one that was encoded once (for the task `a%20b`). So without User-Agent among the signed
+    headers, where the Node.js SDK never has it and the Python and Go SDKs always do, that form means the former only.
+    """
+    once = _encoded(urllib.parse.unquote_to_bytes(path))
+    if b"%" not in path or "user-agent" in signed_headers:
+        return [once]
+    twice = _encoded(path)
+    return [twice] if _ENCODED_ESCAPE.search(once) else [once, twice]
+
+
+def _encoded(path: bytes) -> bytes:
+    encoded = urllib.parse.quote(path, safe="/~")
     return (encoded if encoded.endswith("/") else encoded + "/").encode()
 
 

@@ -6,6 +6,7 @@ It knows no HTTP server, no Kafka and no caller.
 from __future__ import annotations
 
 import functools
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -61,6 +62,7 @@ class ProgressReport(BaseModel):
         return len(self.__pydantic_extra__ or ())
 
 
+_SHOWN: Final = 10**40
 _validate_json = ProgressReport.__pydantic_validator__.validate_json
 
 
@@ -73,7 +75,7 @@ def parse_report(body: bytes) -> ProgressReport:
     try:
         report: ProgressReport = _validate_json(body)
     except ValidationError as error:
-        raise validation_error(error.errors(include_url=False, include_input=False), body) from error
+        raise validation_error(error.errors(include_url=False), body) from error
     return report
 
 
@@ -103,7 +105,20 @@ def field_rules(model: type[ProgressReport]) -> dict[str, str]:
 def _field_error(problem: ErrorDetails, rules: dict[str, str]) -> FieldError:
     name = str(problem["loc"][0])
     rule = rules[name]
-    return FieldError(name, f"is mandatory: {rule}" if problem["type"] == "missing" else f"must be {rule}")
+    if problem["type"] == "missing":
+        return FieldError(name, f"is mandatory: {rule}")
+    return FieldError(name, f"must be {rule}, not {_received(problem['input'])}")
+
+
+def _received(value: object) -> str:
+    """What came instead: a number as it came, of anything else its kind; strings may be long, or secret."""
+    if value is None or isinstance(value, (bool, float)):
+        return json.dumps(value)
+    if isinstance(value, int):
+        return str(value) if abs(value) < _SHOWN else "an integer of more than 40 digits"
+    if isinstance(value, str):
+        return f"a string of {len(value)} characters"
+    return "an array" if isinstance(value, list) else "an object"
 
 
 def _rule(schema: dict[str, Any]) -> str:

@@ -234,7 +234,7 @@ def _parse(element: Any) -> ParsedReport:
     try:
         report: RelayedReport = _validate(element, strict=True)
     except ValidationError as error:
-        return validation_error(error.errors(include_url=False, include_input=False), b"line", RelayedReport).problem
+        return validation_error(error.errors(include_url=False), b"line", RelayedReport).problem
     if problem := task_id_problem(report.task_id):
         return invalid_field("task_id", problem).problem
     return report

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,9 +23,44 @@ from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.acks.delivery import LATENCY_BOUNDS_S
 from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.readiness import Readiness
+from taskstream.schemas.http.api_error import KINDS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 WRITE_INTERVAL_S: Final = 2.0
+STALE_S: Final = 10.0
+"""A worker that has not written its metrics for this long hangs or has died."""
+REASONS: Final = (
+    "BROKER_NOT_AVAILABLE",
+    "CLUSTER_AUTHORIZATION_FAILED",
+    "FATAL",
+    "INVALID_MSG",
+    "INVALID_TIMESTAMP",
+    "KAFKA_STORAGE_ERROR",
+    "LEADER_NOT_AVAILABLE",
+    "MSG_SIZE_TOO_LARGE",
+    "NOT_ENOUGH_REPLICAS",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "NOT_LEADER_FOR_PARTITION",
+    "OTHER",
+    "OVERDUE",
+    "POLICY_VIOLATION",
+    "QUEUE_FULL",
+    "REQUEST_TIMED_OUT",
+    "SHUTDOWN",
+    "TOPIC_AUTHORIZATION_FAILED",
+    "UNKNOWN_TOPIC_OR_PART",
+    "_ALL_BROKERS_DOWN",
+    "_AUTHENTICATION",
+    "_MSG_TIMED_OUT",
+    "_PURGE_INFLIGHT",
+    "_PURGE_QUEUE",
+    "_QUEUE_FULL",
+    "_TIMED_OUT",
+    "_TRANSPORT",
+    "_UNKNOWN_PARTITION",
+    "_UNKNOWN_TOPIC",
+)
+"""Labels of `unacknowledged`, which exist from the start: `increase` does not see the value a counter begins with."""
 _P: Final = "taskstream_edge"
 
 
@@ -63,7 +99,10 @@ class EdgeMetrics(Collector):
         *,
         folder: Path | None = None,
         worker: int = 0,
+        clock_s: Callable[[], float] = time.time,
     ) -> None:
+        """`clock_s`: the time of files, in seconds since 1970."""
+        self._clock_s = clock_s
         self._acks = acks
         self._readiness = readiness
         self._counts = counts
@@ -83,13 +122,22 @@ class EdgeMetrics(Collector):
                 await self._task
 
     def exposition(self) -> bytes:
-        """The metrics of all workers, as text."""
+        """The metrics of all workers, as text.
+
+        Of a worker that hangs or has died, `worker_up` is 0, and there are no other gauges. Its counters stay as
+        they were: they neither go back nor are missing from a sum, until the worker that replaces it writes.
+        """
         families = {family.name: family for family in self.collect()}
-        for text in self._texts_of_other_workers():
+        up = GaugeMetricFamily(
+            f"{_P}_worker_up", "1 while the worker process writes its metrics, else 0.", labels=["worker"]
+        )
+        up.add_metric([self._worker], 1)
+        for worker, text, alive in self._other_workers():
+            up.add_metric([worker], int(alive))
             for family in text_string_to_metric_families(text):
-                if family.name in families:
+                if family.name in families and (alive or family.type != "gauge"):
                     families[family.name].samples.extend(family.samples)
-        return _text(_Collected(list(families.values())))
+        return _text(_Collected([*families.values(), up]))
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of this worker."""
@@ -101,13 +149,13 @@ class EdgeMetrics(Collector):
         refused = CounterMetricFamily(
             f"{_P}_refused", "Requests that ended with an error response.", labels=["worker", "status", "code"]
         )
-        for kind, number in counts.refused.items():
-            refused.add_metric([self._worker, str(kind.status), kind.code], number)
+        for kind in KINDS:
+            refused.add_metric([self._worker, str(kind.status), kind.code], counts.refused[kind])
         yield refused
         failed = CounterMetricFamily(
             f"{_P}_unacknowledged", "Events that Kafka did not acknowledge.", labels=["worker", "reason"]
         )
-        for reason, number in acks.by_reason.items():
+        for reason, number in _by_known_reason(acks.by_reason).items():
             failed.add_metric([self._worker, reason], number)
         yield failed
         yield self._counter(
@@ -150,11 +198,20 @@ class EdgeMetrics(Collector):
             fresh.replace(path)
             await asyncio.sleep(WRITE_INTERVAL_S)
 
-    def _texts_of_other_workers(self) -> Iterator[str]:
+    def _other_workers(self) -> Iterator[tuple[str, str, bool]]:
+        """Each other worker: its number, its metrics as it wrote them last, whether it still writes them."""
         if self._folder is not None:
             for path in sorted(self._folder.glob("*.prom")):
                 if path.stem != self._worker:
-                    yield path.read_text("utf-8")
+                    age_s = self._clock_s() - path.stat().st_mtime
+                    yield path.stem, path.read_text("utf-8"), age_s < STALE_S
+
+
+def _by_known_reason(counts: Mapping[str, int]) -> dict[str, int]:
+    known = dict.fromkeys(REASONS, 0)
+    for reason, number in counts.items():
+        known[reason if reason in known else "OTHER"] += number
+    return known
 
 
 class _Collected(Collector):

@@ -35,6 +35,24 @@ TOO_MANY_TASKS = ErrorKind(429, "TASKSTREAM.0429", "The project has too many liv
 HEADERS_TOO_LARGE = ErrorKind(431, "TASKSTREAM.0431", "The headers are too large")
 UNAVAILABLE = ErrorKind(503, "TASKSTREAM.0503", "The service is temporarily unavailable", retriable=True)
 
+KINDS = (
+    MALFORMED,
+    INVALID_FIELD,
+    UNAUTHENTICATED,
+    FORBIDDEN,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA,
+    KEY_REUSED,
+    THROTTLED,
+    TOO_MANY_TASKS,
+    HEADERS_TOO_LARGE,
+    UNAVAILABLE,
+)
+"""Every kind, for counters that exist from the start."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:

@@ -230,7 +230,8 @@ def test_the_health_check_passes_only_if_the_process_is_ready(status, healthy):
     (check,) = {json.dumps(each["healthcheck"]["test"]) for each in SERVED.values()}
     _, python, *arguments = json.loads(check)
     with answering(status) as url:
-        done = subprocess.run([sys.executable, *arguments], env={"READY_URL": url}, capture_output=True, check=False)
+        env = {"READY_URL": url, "http_proxy": "http://127.0.0.1:1"}  # a proxy that cannot reach the process
+        done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, check=False)
 
     assert (python, done.returncode == 0) == ("python", healthy)
 

@@ -12,7 +12,7 @@ import numba
 import pytest
 
 import taskstream
-from taskstream.schemas.compiled import cache_folder, compiled
+from taskstream.schemas.compiled import cache_folder, cache_problem, compiled
 
 FOLD = "consumer/state/fold.py"
 ROOT = Path(taskstream.__file__).parent
@@ -47,6 +47,15 @@ def test_the_cache_is_in_numbas_cache_dir_if_that_is_set(tmp_path, monkeypatch):
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
 
     assert cache_folder(ROOT / FOLD) == tmp_path / beside.name
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing_and_is_named_with_the_remedy(monkeypatch):
+    assert cache_problem() is None
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "/nowhere/deep")
+
+    assert cache_folder(ROOT / FOLD) is None
+    assert cache_problem().startswith("/nowhere/deep cannot be written")
+    assert "NUMBA_CACHE_DIR" in cache_problem()
 
 
 @pytest.mark.parametrize("nested", ["consumer/state/series.py", "schemas/compiled.py"])

@@ -7,6 +7,7 @@ bytes), or a character that controls a terminal.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -22,7 +23,8 @@ _ExcInfo = tuple[type[BaseException], BaseException, Any]
 
 def log_to_standard_error() -> None:
     """Configure every logger, also those of libraries, to write to the current standard error."""
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_write_trace)
+    colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_write_trace)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

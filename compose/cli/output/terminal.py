@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import click
 
+from taskstream.compose.cli.output.streams import is_unicode
 from taskstream.schemas.terminal_text import terminal_json, terminal_lines
 
 
@@ -15,5 +17,5 @@ def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
 
 
 def echo_json(value: object, *, indent: int | None = None, default: Callable[[object], object] | None = None) -> None:
-    """Write a value as JSON to standard output."""
-    click.echo(terminal_json(value, indent, default))
+    """Write a value as JSON to standard output; in an encoding other than UTF-8, with JSON's escapes."""
+    click.echo(terminal_json(value, indent, default, ascii_only=not is_unicode(sys.stdout)))

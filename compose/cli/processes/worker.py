@@ -97,14 +97,14 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     metrics = WorkerMetrics()
-    with _listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as port:
-        echo(f"worker {settings.instance}: metrics at http://{metrics_host}:{port}/metrics", err=True)
+    with _listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
+        echo(f"worker {settings.instance}: metrics at {url}/metrics", err=True)
         run_worker(kafka.config(), ids, settings, metrics, stop.is_set)
 
 
 @contextlib.contextmanager
-def _listening(server: WorkerMetricsServer) -> Iterator[int]:
-    """Open the server and yield its port."""
+def _listening(server: WorkerMetricsServer) -> Iterator[str]:
+    """Open the server and yield its address."""
     with contextlib.ExitStack() as open_parts:
         try:
             open_parts.enter_context(server)
@@ -113,4 +113,4 @@ def _listening(server: WorkerMetricsServer) -> Iterator[int]:
             raise click.ClickException(
                 f"{where}: {error.strerror}: choose another --metrics-port (0: a free port) or --metrics-host"
             ) from error
-        yield server.port
+        yield server.url

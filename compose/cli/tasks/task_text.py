@@ -137,5 +137,10 @@ def span(seconds: float) -> str:
 
 
 def moment(ms: int | None) -> str:
-    """A time in UTC, to the second."""
-    return "-" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    """A time in UTC, to the second; one that no calendar has, in milliseconds since 1970."""
+    if ms is None:
+        return "-"
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"

@@ -103,7 +103,7 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
         if output == "json":
             echo_json(held, indent=2)
             return
-        now_ms = _now_ms()
+        now_ms = client.now_ms()
         console = Console()
         if console.is_terminal:
             console.print(table_of(held, now_ms, console.width))
@@ -128,7 +128,7 @@ def show(client: ViewClient, task_id: str, project: str | None, output: str) -> 
         task = client.task(task_id, project)
     if output == "table":
         console = Console()
-        console.print(task_page(task, _now_ms()), soft_wrap=not console.is_terminal)
+        console.print(task_page(task, client.now_ms()), soft_wrap=not console.is_terminal)
     else:
         echo_json(task, indent=2 if output == "json" else None)
 
@@ -173,17 +173,19 @@ def watch(client: ViewClient, wanted: Mapping[str, str | None], sort: str, limit
             client.fleet(wanted)  # reports an unreachable view at once
             events = client.stream(wanted, _pause)
             if live:
-                _watch_live(console, WatchedTasks(fetch, time.monotonic), events)
+                _watch_live(console, WatchedTasks(fetch, time.monotonic), events, client.now_ms)
             else:
                 _watch_lines(events, fetch)
         except KeyboardInterrupt:
             return
 
 
-def _watch_live(console: Console, watched: WatchedTasks, events: Iterator[StreamEvent | StreamLost]) -> None:
+def _watch_live(
+    console: Console, watched: WatchedTasks, events: Iterator[StreamEvent | StreamLost], now_ms: Callable[[], int]
+) -> None:
     watched.refresh()
     with Live(
-        get_renderable=lambda: watch_screen(watched, _now_ms(), console.width),
+        get_renderable=lambda: watch_screen(watched, now_ms(), console.width),
         console=console,
         screen=True,
         refresh_per_second=4,
@@ -236,7 +238,3 @@ def _wrong_parameters_as_usage() -> Iterator[None]:
         if error.status == 400:
             raise click.UsageError(message_of(error)) from error
         raise
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -9,13 +9,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
+from taskstream.consumer.view.http.gzip_response import compressed
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
@@ -32,8 +33,29 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
-from taskstream.schemas.http.request import HttpRequest
+from taskstream.schemas.http.request import Disconnected, HttpRequest
 from taskstream.schemas.http.response import HttpResponse, content_response, problem_response, send_response
+
+BODY_BYTES: Final = 65_536
+"""The longest body of a signed request. Other bodies are not read."""
+
+
+ROUTES: Final = (
+    "/",
+    "/fleet",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/page",
+    "/readyz",
+    "/stream",
+    "/tasks",
+    "/tasks/{task_id}",
+    "/v3/tasks",
+    "/v3/tasks/{task_id}",
+    "none",
+)
+"""What `_route` gives, and "none"."""
 
 
 class View:
@@ -62,10 +84,16 @@ class View:
         self._names = TaskNames(model)
         self._feed = ChangeFeed()
         self._streaming = SseResponse(
-            model, self._names, self._feed, self._stream_state, now_us, per_project=streams_per_project
+            model,
+            self._names,
+            self._feed,
+            self._stream_state,
+            now_us,
+            per_project=streams_per_project,
+            is_current=lambda: self._progress.caught_up,
         )
         self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
-        self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us)
+        self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us, ROUTES)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._draining = False
@@ -99,11 +127,14 @@ class View:
             response = await self._response(route, segments, request)
         except ApiError as error:
             response = problem_response(error.problem, request.request_id)
+        except Disconnected:
+            return
         self._metrics.count_request(route, response.status)
         headers = [*response.headers, (b"x-view-lag", b"%.3f" % self._progress.lag_s)]
         if all(name != b"cache-control" for name, _ in headers):
             headers.append((b"cache-control", b"no-store"))
-        await send_response(response._replace(headers=headers), send, head_only=request.method == "HEAD")
+        response = await compressed(response._replace(headers=headers), request.headers.get("accept-encoding"))
+        await send_response(response, send, head_only=request.method == "HEAD")
 
     async def _response(self, route: str, segments: tuple[str, ...], request: HttpRequest) -> HttpResponse:
         match route:
@@ -119,6 +150,7 @@ class View:
             case "/" | "/page":
                 return self._files.response(segments[-1] or "index.html", request)
         caller = await self._reader(request)
+        self._require_current()
         model, now_us = self._model, self._now_us()
         match route:
             case "/tasks":
@@ -142,17 +174,22 @@ class View:
         """The caller of a request for tasks.
 
         Raises:
-            ApiError: the caller may not read, or the view has no current data.
+            ApiError: the caller may not read, or the view is broken.
         """
         if len(request.query) > QUERY_CHARS:
             raise ApiError(MALFORMED, f"the query has {len(request.query)} characters; the maximum is {QUERY_CHARS}")
-        caller = await identify_caller(request, b"", self._authenticator)
+        # a signature covers the body, which means nothing in a GET (RFC 9110, 9.3.1)
+        body = await request.body(BODY_BYTES) if "authorization" in request.headers else b""
+        caller = await identify_caller(request, body, self._authenticator)
         caller.require_role(Role.READ, Role.OPERATE)
         if self._upkeep.broken is not None:
             raise ApiError(UNAVAILABLE, f"{self._upkeep.broken}; the view must be restarted")
+        return caller
+
+    def _require_current(self) -> None:
+        """Raise UNAVAILABLE unless the state topic has been read to its end once."""
         if not self._progress.caught_up:
             raise ApiError(UNAVAILABLE, "the view has not read the state topic to its end yet", retry_after_s=1)
-        return caller
 
     def _task(self, task_id: str, caller: Caller, project: str | None = None) -> int:
         """The index of the task. An operator gets their own project's task first, else that of any project."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
@@ -19,6 +19,8 @@ from taskstream.consumer.view.read_model.signal_log import SignalLog
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 
+_STATUSES: Final = (200, 304, 400, 401, 403, 404, 405, 413, 429, 503)
+
 
 class ViewMetrics(Collector):
     """The metrics, computed on request."""
@@ -30,7 +32,9 @@ class ViewMetrics(Collector):
         progress: FollowProgress,
         feed: ChangeFeed,
         now_us: Callable[[], int],
+        routes: Iterable[str],
     ) -> None:
+        """`routes`: the patterns of all paths, see `count_request`."""
         self._model = model
         self._signals = signals
         self._progress = progress
@@ -44,6 +48,9 @@ class ViewMetrics(Collector):
             ["route", "status"],
             registry=self._registry,
         )
+        for route in routes:  # `increase` does not see the value with which a counter begins
+            for status in _STATUSES:
+                self._requests.labels(route, str(status))
 
     def count_request(self, route: str, status: int) -> None:
         """Count a request. `route` is a pattern, never a path that has an id in it."""

@@ -163,6 +163,7 @@ def _ref(name: str) -> dict[str, str]:
 
 _PAGE: Final = {
     "bucket_s": _NUMBER,
+    "now_ms": _MS,
     "subtasks": _list_of("Subtask"),
     "signals": _list_of("Signal") | {"description": f"The last {MAX_SIGNALS_PER_TASK} signals, the oldest first."},
     "pipeline": _ref("Pipeline"),

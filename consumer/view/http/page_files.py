@@ -53,6 +53,6 @@ class PageFiles:
             raise request.not_found()
         body, content_type, tag = self._files[name]
         headers = (*SECURITY, (b"etag", tag.encode()), (b"cache-control", b"no-cache"))
-        if request.headers.get("if-none-match") == tag:
+        if request.headers.get("if-none-match", "").removeprefix("W/") == tag:
             return content_response(request.request_id, b"", content_type, status=304, headers=headers)
         return content_response(request.request_id, body, content_type, headers=headers)

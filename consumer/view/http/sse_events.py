@@ -24,6 +24,8 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 MOST_AT_ONCE: Final = 500
 """Tasks in one write; the rest follows in the next one."""
 BEAT_S: Final = 2.0
+CURRENT_POLL_S: Final = 0.5
+"""How often a stream that waits for the view to be current looks."""
 SETTLE_S: Final = 0.05
 """The least time between two writes to a client: several changes of a task within it become one event."""
 
@@ -73,19 +75,27 @@ async def events(
     state: Callable[[], dict[str, Any]],
     now_us: Callable[[], int],
     rendered: RenderedTasks | None = None,
+    is_current: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[bytes]:
     """The bytes of the stream. `since` is the version that the client has; None makes the client begin anew.
 
     Streams that share `rendered` share the work of making events.
     Events: `task` (an entry as in GET /tasks), `left` (a task is gone or no longer selected), `reset` (fetch /tasks
-    again), and every BEAT_S seconds `beat` with `state()`.
+    again), and every BEAT_S seconds `beat` with `state()`. Until `is_current()`, there are beats only, without an id;
+    the client begins anew then. Each block is an event: some clients take a block without data for an empty message.
     """
+    begun = b"retry: 1000\n"
+    while not is_current():
+        if feed.closed:
+            return
+        yield begun + _event("beat", state())
+        begun, since = b"", None
+        await _until_current(is_current, feed, asyncio.get_running_loop().time() + BEAT_S)
     listener = _Listener(model.version if since is None else since, np.ones(model.changed.shape[0], np.bool_))
     rendered = rendered or RenderedTasks(model, now_us)
-    yield b"retry: 1000\n\n"
     if since is None:
-        yield _event("reset", {}, feed.event_id(listener.version))
-    yield _event("beat", state(), feed.event_id(listener.version))
+        begun += _event("reset", {}, feed.event_id(listener.version))
+    yield begun + _event("beat", state(), feed.event_id(listener.version))
     beat_at = asyncio.get_running_loop().time() + BEAT_S
     while not feed.closed:
         wait_s = beat_at - asyncio.get_running_loop().time()
@@ -100,6 +110,15 @@ async def events(
             await asyncio.sleep(SETTLE_S if listener.version == model.version else 0)
         else:
             await feed.wait(wait_s)
+
+
+async def _until_current(is_current: Callable[[], bool], feed: ChangeFeed, deadline_s: float) -> None:
+    """Wait until the view is current, the streams are to end, or the time of the loop's clock is reached."""
+    while not is_current() and not feed.closed:
+        left_s = deadline_s - asyncio.get_running_loop().time()
+        if left_s <= 0:
+            return
+        await feed.wait(min(left_s, CURRENT_POLL_S))
 
 
 def _changes(
@@ -137,7 +156,9 @@ def _changes(
         if wanted.project in (None, each.project_id) and each.version <= goal and not back:
             parts.append(_event("left", {"project_id": each.project_id, "task_id": each.task_id}))
     listener.version = goal
-    return b"".join(parts) + b"id: " + feed.event_id(goal).encode() + b"\n\n" if parts else b""
+    if parts:  # the id belongs to the last event: a client that has only those before it asks for all of them again
+        parts[-1] = b"id: " + feed.event_id(goal).encode() + b"\n" + parts[-1]
+    return b"".join(parts)
 
 
 def _event(name: str, document: dict[str, Any], event_id: str | None = None) -> bytes:

@@ -39,8 +39,14 @@ class SseResponse:
         now_us: Callable[[], int],
         send_timeout_s: float = SEND_TIMEOUT_S,
         per_project: int = PER_PROJECT,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`per_project`: how many streams callers of one project may have open; anonymous ones, those of an address."""
+        """`per_project`: how many streams callers of one project may have open; anonymous ones, those of an address.
+
+        `is_current`: whether the model can be shown. A stream is opened before that too: a browser's EventSource ends
+        for good at any status but 200, so it would not survive a restart of the view.
+        """
+        self._is_current = is_current
         self._per_project = per_project
         self._open: Counter[str] = Counter()
         """[project or address] its open streams."""
@@ -68,13 +74,18 @@ class SseResponse:
         self._feed.listeners += 1
         self._open[owner] += 1
         disconnected = asyncio.create_task(_disconnected(receive))
-        writing = asyncio.create_task(
-            self._write(
-                request,
-                events(self._model, self._names, self._feed, wanted, since, self._state, self._now_us, self._rendered),
-                send,
-            )
+        parts = events(
+            self._model,
+            self._names,
+            self._feed,
+            wanted,
+            since,
+            self._state,
+            self._now_us,
+            self._rendered,
+            self._is_current,
         )
+        writing = asyncio.create_task(self._write(request, parts, send))
         try:
             await asyncio.wait({disconnected, writing}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -60,6 +60,7 @@ def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], no
         series.append(_series_summary(model, slot, Health(health), since, judged_at_us) | _series_detail(model, slot))
     return task_summary(model, task, now_us) | {
         "bucket_s": model.bucket_us / US_PER_S,
+        "now_ms": now_us // 1000,
         "subtasks": series,
         "signals": [signal_json(each, model.bucket_us) for each in signals],
         "pipeline": pipeline_json(model.pipeline, now_us),

@@ -1,4 +1,5 @@
-// The HTTP client of the view: single requests, and the stream of changes with reconnects. It draws nothing.
+// The HTTP client of the view: single requests, and the stream of changes with reconnects. It draws nothing. All paths are
+// relative to the page, which may be served below a prefix by a proxy.
 
 const TOKEN_KEY = "taskstream-token";
 const IDLE_TIMEOUT_MS = 7000; // the view sends a beat every two seconds
@@ -95,7 +96,7 @@ export class Stream {
     const headers = this.lastId ? { "Last-Event-ID": this.lastId } : {};
     const restartIdleTimer = () => { clearTimeout(this.idleTimer); this.idleTimer = setTimeout(() => this.abort.abort(), IDLE_TIMEOUT_MS); };
     restartIdleTimer();
-    const response = await request("/stream", this.parameters, { signal: this.abort.signal, headers });
+    const response = await request("stream", this.parameters, { signal: this.abort.signal, headers });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {

@@ -96,13 +96,13 @@ export class List {
     this.refresh().then(() => by("main").scrollIntoView());
   }
 
-  // Fetches the page and the fleet again, and sorts the rows.
+  // Fetches the page and the fleet again, and sorts the rows. Gives the pipeline's state; none if it was too late.
   async refresh() {
     const request = (this.requests += 1);
     const cursor = this.cursors[this.cursors.length - 1];
     const [page, fleet] = await Promise.all([
-      this.fetchJson("/tasks", { ...this.filters, sort: this.sort, limit: PAGE_SIZE, cursor }),
-      this.fetchJson("/fleet", { ...this.filters, health: null, eta_reason: null }),
+      this.fetchJson("tasks", { ...this.filters, sort: this.sort, limit: PAGE_SIZE, cursor }),
+      this.fetchJson("fleet", { ...this.filters, health: null, eta_reason: null }),
     ]);
     if (request !== this.requests) return; // a later one is on its way
     this.nextCursor = page.next_cursor;
@@ -111,6 +111,7 @@ export class List {
     this.fleet.show(fleet, this.filters.health ?? this.filters.eta_reason);
     this.arrange(page.tasks);
     this.showRange(page);
+    return page.pipeline;
   }
 
   // Applies an event of one task. Changes are drawn with the next frame, only the last one of each task.
@@ -232,7 +233,7 @@ class Row {
     setText(this.health, health.word);
     setText(this.reason, task.health_reason);
     setText(this.link, task.task_id);
-    setAttribute(this.link, "href", `/?${new URLSearchParams({ project: task.project_id, task: task.task_id })}`);
+    setAttribute(this.link, "href", `./?${new URLSearchParams({ project: task.project_id, task: task.task_id })}`);
     setText(this.project, task.project_id);
     setText(this.subtask, task.subtask_name.toLowerCase().replaceAll("_", " "));
     const size = sizes(task);

@@ -5,10 +5,11 @@ import { setText } from "./draw.js";
 import { duration } from "./format.js";
 import { List } from "./list.js";
 import { TaskPage } from "./task.js";
+import { Turns } from "./turns.js";
 
 const REFRESH_MS = 4000;
 const by = (id) => document.getElementById(id);
-const list = new List(fetchJson, navigate, (filters) => stream.open(filters));
+const list = new List(fetchJson, navigate, (filters) => follow(filters));
 const page = new TaskPage(fetchJson);
 const stream = new Stream({
   event(name, data) {
@@ -31,13 +32,44 @@ const stream = new Stream({
   },
   refused,
 });
+const turns = new Turns((mine) => {
+  if (mine) stream.open(followed);
+  else stream.close();
+  refreshSoon(0);
+});
 let shown = null;
+let followed = {};
 let wasLost = false;
 let timer = 0;
 
+// The stream is to have the changes of the tasks that these filters select, whenever this page may hold one.
+function follow(filters) {
+  followed = filters;
+  if (turns.mine) stream.open(filters);
+  takeTurns();
+}
+
+// A hidden page holds no stream: the pages of a browser share few connections.
+function takeTurns() {
+  if (shown && !document.hidden) {
+    turns.want();
+  } else {
+    turns.leave();
+    stream.close();
+  }
+}
+
+// A page without a stream is as current as its latest answer.
+function showPolled(error) {
+  if (document.hidden || turns.mine !== false) return;
+  wasLost = error !== null;
+  if (wasLost) showConnection("lost", `connection lost, next attempt in ${duration(REFRESH_MS / 1000)}`);
+  else showConnection("live", `live, every ${duration(REFRESH_MS / 1000)}`);
+}
+
 function navigate(parameters) {
   const query = new URLSearchParams(parameters).toString();
-  history.pushState(null, "", query ? `/?${query}` : "/");
+  history.pushState(null, "", query ? `./?${query}` : "./");
   route();
 }
 
@@ -49,7 +81,7 @@ function route() {
   by("list").hidden = shown !== list;
   by("task").hidden = shown !== page;
   document.title = taskId ? `${taskId} · taskstream` : "taskstream";
-  if (taskId) stream.open({ q: taskId, project: address.get("project") });
+  if (taskId) follow({ q: taskId, project: address.get("project") });
   showErrorsOf(shown.show(address));
   refreshSoon(REFRESH_MS);
 }
@@ -64,9 +96,12 @@ function refreshSoon(afterMs) {
 
 async function showErrorsOf(promise) {
   try {
-    await promise;
+    const pipeline = await promise;
     by("problem").hidden = true;
+    if (turns.mine === false && pipeline) showPipeline(pipeline.text);
+    showPolled(null);
   } catch (error) {
+    showPolled(error);
     if (error instanceof HttpError) refused(error);
     else if (!(error instanceof TypeError)) throw error; // a TypeError is a network error of fetch, which the stream shows
   }
@@ -83,7 +118,7 @@ function refused(error) {
 
 function signIn(problem) {
   shown = null;
-  stream.close();
+  takeTurns();
   clearTimeout(timer);
   storeToken(null);
   showConnection("out", "not signed in");
@@ -114,16 +149,22 @@ by("sign-in").addEventListener("submit", (event) => {
   route();
 });
 by("sign-out").addEventListener("click", () => signIn(""));
-by("reconnect").addEventListener("click", () => stream.connectNow());
+by("reconnect").addEventListener("click", () => {
+  if (turns.mine) stream.connectNow();
+  else refreshSoon(0);
+});
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[href^='/']");
+  const link = event.target.closest("a[href^='./']");
   if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey) return;
   event.preventDefault();
   history.pushState(null, "", link.getAttribute("href"));
   route();
   scrollTo(0, 0);
 });
-document.addEventListener("visibilitychange", () => { if (!document.hidden && shown) refreshSoon(0); });
+document.addEventListener("visibilitychange", () => {
+  takeTurns();
+  if (!document.hidden && shown) refreshSoon(0);
+});
 addEventListener("popstate", route);
 
 if (readToken()) {

@@ -18,16 +18,17 @@ export class TaskPage {
     return this.refresh();
   }
 
-  // Fetches the task again; what the user has opened stays open.
+  // Fetches the task again; what the user has opened stays open. Gives the pipeline's state; none if it was too late.
   async refresh() {
     const request = (this.requests += 1);
-    const task = await this.fetchJson(`/tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
+    const task = await this.fetchJson(`tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
     if (request !== this.requests) return; // a later one is on its way
     const open = new Set([...by("task").querySelectorAll("details[open]")].map((each) => each.dataset.name));
     const focusedId = by("task").contains(document.activeElement) ? document.activeElement.id : "";
-    by("task").replaceChildren(...page(task, Date.now()));
+    by("task").replaceChildren(...page(task, task.now_ms));
     for (const each of by("task").querySelectorAll("details")) each.open = open.has(each.dataset.name);
     if (focusedId) by(focusedId)?.focus({ preventScroll: true });
+    return task.pipeline;
   }
 }
 
@@ -48,7 +49,7 @@ function page(task, nowMs) {
     ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`],
   ];
   return [
-    make("p", {}, make("a", { href: "/", id: "back" }, "← all tasks")),
+    make("p", {}, make("a", { href: "./", id: "back" }, "← all tasks")),
     make("h1", {}, make("bdi", {}, task.task_id)),
     make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${task.state}`),
     make("p", { class: "verdict", "data-health": condition(task) },

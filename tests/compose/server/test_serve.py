@@ -41,6 +41,12 @@ async def app(scope, receive, send):
     if scope["path"] == "/broken":
         token = "a-secret-token"
         raise ValueError(f"it holds {token} and \\x1b[31m")
+    if scope["path"] == "/unbounded":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in (b"one ", b"two "):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"three"})
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
@@ -96,6 +102,16 @@ def test_requests_follow_each_other_on_one_connection_until_the_client_closes_it
     assert response(connection) == (200, b"first", None)
     connection.request("PUT", "/", b"second", {"Connection": "close"})
     assert response(connection) == (200, b"second", "close")
+
+
+def test_a_response_of_unknown_length_has_no_chunks_for_http_1_0_which_does_not_know_them(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+        wire.sendall(b"GET /unbounded HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        head, _, body = b"".join(iter(lambda: wire.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert (body, b"transfer-encoding" in head, b"connection: close" in head) == (b"one two three", False, True)
+    connection = server.connect()
+    connection.request("GET", "/unbounded")
+    assert response(connection)[1] == b"one two three"
 
 
 def test_requests_that_come_at_once_are_answered_in_their_order(server):

@@ -38,7 +38,9 @@ class Told:
 
     def take(self, part: bytes) -> None:
         self.bytes += len(part)
-        for block in part.decode().split("\n\n"):
+        assert part.endswith(b"\n\n")
+        for block in part.decode().removesuffix("\n\n").split("\n\n"):
+            assert "\ndata: " in block, f"an empty message for clients that are not browsers: {block!r}"
             fields = dict(line.split(": ", 1) for line in block.splitlines())
             self.last_id = fields.get("id", self.last_id)
             if "data" in fields:
@@ -114,6 +116,38 @@ def test_who_names_the_last_event_gets_what_came_after_it_and_nothing_else():
         again = Listening(first.model, first.feed, since=since)
         told = await again.read(lambda told: len(told.named("task", "left")) == 2)
         assert sorted(told.named("task", "left", "reset")) == [("left", "c"), ("task", "b")]
+
+    asyncio.run(story())
+
+
+def test_a_view_that_reads_the_past_sends_beats_without_an_id_and_then_the_client_begins_anew():
+    async def story() -> None:
+        made, feed, current = model({key("p/a"): row()}), ChangeFeed(), False
+        parts = events(
+            made, TaskNames(made), feed, ALL, 0, lambda: {"lag_s": 0.0}, lambda: NOW, is_current=lambda: current
+        )
+        told = Told()
+        told.take(await anext(parts))
+        assert ([name for name, _ in told.events], told.last_id) == (["beat"], None)
+        made.apply(changes({key("p/a"): row(progress=77)}), NOW)
+        current = True
+        feed.wake()
+        async with asyncio.timeout(300):
+            told.take(await anext(parts))
+        assert [name for name, _ in told.events] == ["beat", "reset", "beat"]
+        assert told.last_id == feed.event_id(made.version)
+
+    asyncio.run(story())
+
+
+def test_a_view_that_ends_while_it_reads_the_past_ends_its_streams():
+    async def story() -> None:
+        made, feed = model({key("p/a"): row()}), ChangeFeed()
+        parts = events(made, TaskNames(made), feed, ALL, None, dict, lambda: NOW, is_current=lambda: False)
+        await anext(parts)
+        feed.close()
+        async with asyncio.timeout(300):
+            assert [part async for part in parts] == []
 
     asyncio.run(story())
 

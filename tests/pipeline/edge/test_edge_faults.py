@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import secrets
+import signal
 import socket
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import pytest
+import urllib3
 from confluent_kafka import Consumer, TopicPartition
 
 from taskstream.compose.topic_admin import create_topics
@@ -21,6 +26,8 @@ from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, RunningEdge, running_edge
 from tests.waiting import LIMIT_S, wait_until
 
+PATH = "/v3/tasks/task-1/progress"
+CLOSE = {"Connection": "close"}
 ACK_TIMEOUT_S = 3.0
 """For a machine with two cores that also runs the broker and the load."""
 
@@ -173,6 +180,38 @@ def test_workers_share_the_load_and_stop_together(broker, edge_topics, tmp_path,
         assert set(load.statuses) <= {200, 503}, "a worker that is not ready yet says so"
         wait_until(lambda: acked_by_worker(edge) == load.statuses[200])
         assert edge.stop() == 0
+
+
+def test_of_a_process_that_hangs_the_counters_stay_and_the_gauges_go(broker, edge_topics, tmp_path):
+    with running_edge(broker, edge_topics.prefix, tmp_path, "--workers", "2") as edge:
+        wait_until(lambda: scraped(edge, "worker_up") == {"0": 1, "1": 1})
+        for _ in range(20):
+            urllib3.request("PUT", edge.url + PATH, json=REPORT, headers={"X-Auth-Token": edge.token, **CLOSE})
+        wait_until(lambda: sum(scraped(edge, "reports_total").values()) == 20)
+        reports = scraped(edge, "reports_total")
+        hanging = children(edge.process.pid)[1]
+        os.kill(hanging, signal.SIGSTOP)
+        try:
+            wait_until(lambda: scraped(edge, "worker_up") in ({"0": 0, "1": 1}, {"0": 1, "1": 0}))
+            assert scraped(edge, "reports_total") == reports
+            assert len(scraped(edge, "ready")) == len(scraped(edge, "in_flight")) == 1
+        finally:
+            os.kill(hanging, signal.SIGCONT)
+        wait_until(lambda: scraped(edge, "worker_up") == {"0": 1, "1": 1})
+        os.kill(hanging, signal.SIGKILL)
+        wait_until(lambda: hanging not in children(edge.process.pid) and len(children(edge.process.pid)) == 2)
+        wait_until(lambda: scraped(edge, "worker_up") == {"0": 1, "1": 1})
+
+
+def scraped(edge: RunningEdge, name: str) -> dict[str, float]:
+    """This metric by worker, from a connection of its own: the process of an older one may hang."""
+    text = urllib3.request("GET", f"{edge.url}/metrics", headers=CLOSE, timeout=LIMIT_S).data.decode()
+    found = re.findall(rf'^taskstream_edge_{name}{{worker="(\d+)"}} (\S+)$', text, re.MULTILINE)
+    return {worker: float(value) for worker, value in found}
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def acked_by_worker(edge: RunningEdge) -> int:

@@ -226,7 +226,10 @@ def test_an_idempotency_key_has_1_to_255_visible_characters(edge, key):
 
 def test_health_readiness_and_metrics_need_no_token(edge):
     assert edge.get("/healthz").json() == {"status": "alive"}
-    assert edge.get("/readyz").json() == {"status": "ready", "checks": {"draining": "no", "kafka": "ok", "clock": "ok"}}
+    assert edge.get("/readyz").json() == {
+        "status": "ready",
+        "checks": {"draining": "no", "kafka": "ok", "topic": "ok", "clock": "ok"},
+    }
     assert "taskstream_edge_acknowledged_total" in edge.get("/metrics").data.decode()
     assert edge.http.request("HEAD", edge.url + "/healthz").data == b""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,25 @@ def exported(broker, edge: RunningEdge, edge_topics: Topics, tmp_path_factory) -
             for sample in family.samples:
                 found.setdefault(sample.name, set()).update(sample.labels)
     return found
+
+
+def test_counters_of_the_edge_exist_before_what_they_count(edge):
+    lines = edge.get("/metrics").data.decode().splitlines()
+    assert 'taskstream_edge_unacknowledged_total{reason="NOT_ENOUGH_REPLICAS",worker="0"} 0.0' in lines
+    assert 'taskstream_edge_refused_total{code="TASKSTREAM.0431",status="431",worker="0"} 0.0' in lines
+
+
+@pytest.mark.parametrize("command", [("check", "rules"), ("test", "rules")], ids=" ".join)
+def test_the_alert_rules_pass_the_checker_of_prometheus(promtool, command):
+    file = COMPOSE / "prometheus" / "alerts.yaml" if command[0] == "check" else Path(__file__).with_name("alerts.yaml")
+    done = subprocess.run([promtool, *command, file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_rule_is_tested_on_a_burst():
+    tests = yaml.safe_load(Path(__file__).with_name("alerts.yaml").read_text())["tests"]
+    fired = {each["alertname"] for test in tests for each in test["alert_rule_test"] if each.get("exp_alerts")}
+    assert fired == {rule["alert"] for rule in rules()}
 
 
 def rules() -> list[dict[str, Any]]:

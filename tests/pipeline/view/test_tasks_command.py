@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from click.testing import CliRunner, Result
 from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
+from taskstream.compose.view_client import ViewClient
+from taskstream.producer.client.auth_token import AuthToken
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.private_files import write_private
@@ -224,3 +227,11 @@ def test_on_a_terminal_a_watch_is_a_live_table_in_colour_and_ends_with_ctrl_c(vi
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def test_ages_are_by_the_clock_of_the_view_however_wrong_the_readers_is(view):
+    assert re.search(r"last report +1 s ago", run(view, "show", "shown").stdout)
+    token = AuthToken.of(view.tokens["operator"])
+    with ViewClient(view.url, token, clock_ms=lambda: now_us() // 1000 - 600_000) as client:
+        client.fleet({})
+        assert client.now_ms() == now_us() // 1000

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import Signer
 from huaweicloudsdksms.v3 import ListTasksRequest, ShowTaskRequest, SmsClient
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
@@ -64,6 +66,25 @@ def test_a_signed_show_task_is_answered(view):
 
 def test_a_signed_task_id_that_needs_encoding_is_found(view):
     assert sdk(view).show_task(ShowTaskRequest("with space ü")).id == "with space ü"
+
+
+@pytest.mark.parametrize("body", [b'{"limit": 1}', b"x" * 70_000], ids=["short", "too long"])
+def test_a_signed_get_may_have_a_body_as_long_as_it_is_short(view, body):
+    request = SdkRequest(
+        method="GET",
+        schema="http",
+        host=view.url.removeprefix("http://"),
+        resource_path="/v3/tasks/t-1",
+        header_params={"Content-Type": "application/json"},
+        query_params=[],
+        body=body,
+    )
+    Signer(BasicCredentials("READS", SECRET, "project-1")).sign(request)
+    response = view.http.request("GET", f"{view.url}/v3/tasks/t-1", body=body, headers=request.header_params)
+    assert response.status == (200 if len(body) < 65_536 else 413)
+    if response.status == 200:
+        changed = view.http.request("GET", f"{view.url}/v3/tasks/t-1", body=b"{}", headers=request.header_params)
+        assert changed.status == 401
 
 
 def test_a_signed_list_tasks_goes_through_with_its_parameters(view):
@@ -185,6 +206,12 @@ def test_metrics_say_what_the_fleet_does(view):
     assert found["taskstream_fleet_bytes_left"][0].value == sums["bytes_left"]
     assert found["taskstream_view_caught_up"][0].value == 1
     assert found["taskstream_view_signals"][0].value >= len(Signal)
+
+
+def test_counters_exist_before_what_they_count(broker, states, tmp_path):
+    with running_view(broker, states.topics.prefix, tmp_path, wait=False) as fresh:
+        requests = {tuple(each.labels.values()): each.value for each in metrics(fresh)["taskstream_view_requests"]}
+    assert requests["/tasks", "503"] == requests["/stream", "429"] == requests["none", "404"] == 0
 
 
 def test_no_label_grows_with_tasks_projects_or_paths(view, states):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+import pytest
+import urllib3
 from confluent_kafka import Message
 
 from taskstream.compose.topic_admin import create_topics
+from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
 from taskstream.schemas.topics import Topics
 from tests.pipeline.clocked_worker import Clock, working
 from tests.pipeline.folded import as_one_undisturbed_fold
@@ -80,6 +83,19 @@ def test_metrics_and_health(broker, topics, tmp_path):
         assert process.wait(LIMIT_S) == 0
     assert "librdkafka" not in words(tmp_path)
     as_one_undisturbed_fold(bootstrap, topics, 2_000, 60.0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_metrics_server_answers_probes_of_any_make(host):
+    metrics = WorkerMetrics()
+    with WorkerMetricsServer(metrics, host, 0) as server:
+        assert server.url == (f"http://[::1]:{server.port}" if ":" in host else f"http://{host}:{server.port}")
+        whole = urllib3.request("GET", f"{server.url}/metrics?name[]=x")
+        assert (whole.status, b"taskstream_worker_rejected_total 0.0" in whole.data) == (200, True)
+        head = urllib3.request("HEAD", f"{server.url}/metrics")
+        assert (head.status, head.data, int(head.headers["Content-Length"]) > 0) == (200, b"", True)
+        assert urllib3.request("HEAD", f"{server.url}/readyz?x=1").status == 503
+        assert urllib3.request("GET", f"{server.url}/nothing?x=1").status == 404
 
 
 def test_a_worker_without_partitions_is_ready(broker, topic_prefix, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 
-from taskstream.producer.callers.signature import SignatureKeys, parse_keys, request_signature, sign
+from taskstream.producer.callers.signature import SignatureKeys, parse_keys, request_signature, signatures
 from taskstream.producer.callers.signature_uses import USES, SignatureUses
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import ApiError
@@ -145,12 +145,49 @@ def test_what_the_go_sdk_signs_is_enough(keys):
     )
     to_sign = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(b"sesame", to_sign.encode(), hashlib.sha256).hexdigest()
-    assert sign(request, body, list(headers), b"sesame") == signature
+    assert signatures(request, body, list(headers), b"sesame") == [signature]
     form = f"SDK-HMAC-SHA256 Access=AK, SignedHeaders={';'.join(headers)}, Signature={signature}"
     sent = SentRequest("PUT", "/v3/tasks/t/progress", "", {**headers, "host": "edge", "authorization": form}, body)
     assert authenticate(keys, sent).project_id == "p"
     with pytest.raises(ApiError, match="does not match"):
         authenticate(keys, changed(sent, body=b'{"a":2}'))
+
+
+def of_path(wire, signed_as, *, user_agent=False):
+    """A signed GET of the path `wire`, whose signature has the path `signed_as`."""
+    headers = {"host": "edge", "x-sdk-date": f"{NOW:%Y%m%dT%H%M%SZ}"}
+    if user_agent:
+        headers |= {"user-agent": "huaweicloud-usdk-python/3.0"}
+    names = sorted(headers)
+    lines = "".join(f"{name}:{headers[name]}\n" for name in names)
+    canonical = f"GET\n{signed_as}/\n\n{lines}\n{';'.join(names)}\n{hashlib.sha256(b'').hexdigest()}"
+    to_sign = f"SDK-HMAC-SHA256\n{headers['x-sdk-date']}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(b"sesame", to_sign.encode(), hashlib.sha256).hexdigest()
+    form = f"SDK-HMAC-SHA256 Access=AK, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return SentRequest("GET", wire, "", {**headers, "authorization": form}, b"")
+
+
+@pytest.mark.parametrize(
+    ("wire", "signed_as", "user_agent", "passes"),
+    [
+        ("/t/a%20b", "/t/a%20b", True, True),
+        ("/t/a%20b", "/t/a%20b", False, True),
+        ("/t/a%20b", "/t/a%2520b", False, True),  # the Node.js SDK encodes twice
+        ("/t/a%20b", "/t/a%2520b", True, False),  # it is the signature of the task a%20b
+        ("/t/a%2520b", "/t/a%2520b", True, True),
+        ("/t/a%2520b", "/t/a%2520b", False, False),  # it is also the Node.js SDK's signature of the task `a b`
+        ("/t/a%2520b", "/t/a%252520b", False, True),
+        ("/t/100%25", "/t/100%25", False, True),
+        ("/t/a+b", "/t/a%2Bb", False, True),
+    ],
+)
+def test_a_path_has_one_meaning_whether_it_was_encoded_once_or_twice(keys, wire, signed_as, user_agent, passes):
+    request = of_path(wire, signed_as, user_agent=user_agent)
+    if passes:
+        assert authenticate(keys, request) is not None
+    else:
+        with pytest.raises(ApiError, match="does not match"):
+            authenticate(keys, request)
 
 
 @pytest.mark.parametrize("date", ["", "2026-11-23", "20261123T090000"])

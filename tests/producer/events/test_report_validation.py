@@ -119,6 +119,25 @@ def test_the_error_names_all_invalid_fields():
     assert [each.field for each in refused.value.problem.fields] == ["progress", "totalsize", "migrate_speed"]
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("42.0", "42.0"),
+        ("101", "101"),
+        ("true", "true"),
+        ("null", "null"),
+        ('"42"', "a string of 2 characters"),
+        ("[42]", "an array"),
+        ("{}", "an object"),
+        ("1" * 41, "an integer of more than 40 digits"),
+    ],
+)
+def test_what_came_is_told_beside_the_rule(value, told):
+    with pytest.raises(ApiError) as refused:
+        parse_report(raw('"progress": 5', f'"progress": {value}'))
+    assert str(refused.value) == f"progress: must be an integer from 0 to 100, not {told}"
+
+
 def test_a_bound_is_written_in_digits():
     with pytest.raises(ApiError, match="an integer from 0 to 9223372036854775807"):
         parse_report(body(totalsize=-1))

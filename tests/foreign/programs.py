@@ -1,0 +1,116 @@
+"""How programs that nobody here wrote get onto this machine: once, into a cache folder, at pinned versions.
+
+Python packages by pip into an environment of their own, npm packages by `npm ci`, programs of Debian unpacked from their
+package. None of them is installed into the system, and none needs root.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from taskstream.compose.local.kafka_jars import default_cache_dir
+
+ROOT = Path(__file__).parents[2]
+NODE = Path(__file__).parent / "node"
+
+
+@pytest.fixture(scope="session")
+def foreign_python() -> Path:
+    """The Python of an environment with the packages in requirements/clients.txt."""
+    pinned = ROOT / "requirements" / "clients.txt"
+    version = f"py{sys.version_info.major}{sys.version_info.minor}"
+
+    def fill(folder: Path) -> None:
+        _run(sys.executable, "-m", "venv", str(folder))
+        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes")
+        _run(str(folder / "bin" / "python"), *pip, "-r", str(pinned))
+
+    return _cached(f"clients-{version}-{_digest(pinned)}", fill) / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """A folder in which `node FILE.js` can import the packages of `node/package.json`."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.fail("no Node.js: install one (Debian: apt-get install nodejs npm)", pytrace=False)
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(NODE / name, folder)
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
+
+    return _cached(f"node-{_digest(NODE / 'package-lock.json')}", fill)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """The checker of Prometheus' rules."""
+    return _debian_program("prometheus", "usr/bin/promtool")
+
+
+@pytest.fixture(scope="session")
+def nginx() -> Path:
+    """The web server as a proxy, not running."""
+    return _debian_program("nginx", "usr/sbin/nginx")
+
+
+def _debian_program(package: str, path: str) -> Path:
+    """The program on the PATH, else the one that is unpacked from Debian's package."""
+    name = Path(path).name
+    found = shutil.which(name)
+    if found is not None:
+        return Path(found)
+    if shutil.which("apt-get") is None:
+        pytest.fail(f"no {name}: install one (Debian: apt-get install {package})", pytrace=False)
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        if os.geteuid() == 0:
+            _run("apt-get", "update", "-qq")
+        _run("apt-get", "download", "-qq", package, cwd=folder)
+        _run("dpkg-deb", "--extract", *map(str, folder.glob("*.deb")), str(folder))
+
+    return _cached(f"debian-{package}", fill) / path
+
+
+def _cached(name: str, fill: Callable[[Path], None]) -> Path:
+    """The folder of this name in the cache, filled once even if several processes ask at once."""
+    cache = default_cache_dir(os.environ)
+    cache.mkdir(parents=True, exist_ok=True)
+    folder, complete = cache / name, cache / name / "complete"
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # an unfinished one
+            fill(folder)
+            complete.touch()
+    return folder
+
+
+def _digest(pinned: Path) -> str:
+    return hashlib.sha256(pinned.read_bytes()).hexdigest()[:12]
+
+
+def _run(*command: str, cwd: Path | None = None) -> None:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        output = done.stdout.strip()[-500:] or "no output"
+        pytest.fail(f"{' '.join(command[:4])} ended with {done.returncode}: {output}; check the network", pytrace=False)
