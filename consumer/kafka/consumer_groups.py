@@ -50,15 +50,16 @@ class ConsumerGroup:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        asked = [TopicPartition(topic, each) for each in partitions]
-        found = with_retry(
-            f"the offsets of group {self.name} cannot be read",
-            lambda: self.consumer.committed(asked, timeout=_CALL_S),
-        )
-        for each in found:
-            if each.error is not None:
-                raise KafkaFailed(f"the offset of {self.name} on {topic}-{each.partition}: {each.error.str()}")
+        found = self._committed(topic, partitions)
         return {each.partition: each.offset if each.offset >= 0 else None for each in found}
+
+    def marks(self, topic: str, partitions: Sequence[int]) -> dict[int, str]:
+        """[partition] The metadata of its committed offset; empty where there is none.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        return {each.partition: each.metadata or "" for each in self._committed(topic, partitions)}
 
     def members(self) -> list[str]:
         """The group's members, by instance or client and host; also those that died within their session timeout.
@@ -72,6 +73,17 @@ class ConsumerGroup:
         if not found.members:
             return [f"a member that is joining (the group is {found.state})"]
         return [f"{each.name} at {each.host}" for each in found.members]
+
+    def _committed(self, topic: str, partitions: Sequence[int]) -> list[TopicPartition]:
+        asked = [TopicPartition(topic, each) for each in partitions]
+        found: list[TopicPartition] = with_retry(
+            f"the offsets of group {self.name} cannot be read",
+            lambda: self.consumer.committed(asked, timeout=_CALL_S),
+        )
+        for each in found:
+            if each.error is not None:
+                raise KafkaFailed(f"the offset of {self.name} on {topic}-{each.partition}: {each.error.str()}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,12 +60,15 @@ class Transaction:
         sleep: Callable[[float], None] = time.sleep,
         waiting: Waiting | None = None,
         limit_s: float = _LIMIT_S,
+        mark: str = "",
     ) -> None:
         """`config` is librdkafka's; `clock` gives monotonic seconds.
 
         waiting: called between two attempts of a call, which is then repeated until Kafka answers.
         limit_s: after which a call is abandoned.
+        mark: the metadata of the committed offsets; see `admin.topic_identity`.
         """
+        self._mark = mark
         self._limit_s = limit_s
         self._config = (
             {
@@ -165,7 +168,7 @@ class Transaction:
             KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        positions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        positions = [TopicPartition(topic, partition, offset, self._mark) for partition, offset in offsets.items()]
         self._call(
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaException
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
@@ -23,7 +24,7 @@ from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
-from taskstream.consumer.worker.topic_check import check_topics
+from taskstream.consumer.worker.topic_check import TopicGuard, check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
@@ -63,17 +64,25 @@ def _run(
     topics = settings.topics
     partitions = check_topics(kafka, topics)
     warm_up_jit(ids)
-    patience = Patience(stopping)
     lifecycle = WorkerLifecycle()
-    with (
-        Watchdog() as watchdog,
-        Transaction(kafka, f"{settings.group}.{settings.instance}", watchdog, waiting=patience.wait) as transaction,
-        manual_gc(),
-    ):
+    with ExitStack() as opened:
+        watchdog = opened.enter_context(Watchdog())
+        guard = opened.enter_context(TopicGuard(kafka, topics))
+
+        def is_over() -> bool:
+            guard.check()
+            return stopping()
+
+        patience = Patience(is_over)
+        transactional_id = f"{settings.group}.{settings.instance}"
+        transaction = opened.enter_context(
+            Transaction(kafka, transactional_id, watchdog, waiting=patience.wait, mark=guard.mark)
+        )
+        opened.enter_context(manual_gc())
         metrics.built()
         # The client's id is what `lag` and `rebuild` call the member, and what Kafka's own tools show.
         member = {"client.id": settings.instance} | dict(kafka) | {"group.id": settings.group}
-        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait)
+        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait, state=guard.state)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),
             Output(ids, topics),
@@ -83,7 +92,11 @@ def _run(
             lifecycle,
             metrics,
         )
-        Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(stopping)
+        try:
+            Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(is_over)
+        except StreamGap:
+            guard.check_now()  # a topic that was created again explains a gap better
+            raise
 
 
 def _collect_garbage(_now_s: float) -> None:
