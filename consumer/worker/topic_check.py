@@ -77,11 +77,11 @@ class TopicGuard:
 
     def __enter__(self) -> Self:
         self._first = self._ask()
-        self._watch.__enter__()
+        self._watch.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._watch.__exit__(*error)
+    def __exit__(self, *_: object) -> None:
+        self._watch.stop()
 
     @property
     def state(self) -> TopicIdentity:

@@ -34,12 +34,22 @@ class TopicWatch:
         self._thread = threading.Thread(target=self._run, name="topics", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to ask; further calls do nothing."""
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
         self._stopping.set()
-        self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         admin = QuietAdmin(self._config)
