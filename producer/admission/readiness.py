@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from taskstream.producer.acks.delivery import ProbeOutcome
 from taskstream.producer.admission.clock_difference import ClockDifference
@@ -23,6 +23,16 @@ class Probe(Protocol):
         ...
 
 
+class TopicState(Protocol):
+    """Knows whether the topic of the reports can be used: `async with` it."""
+
+    problem: str | None
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
 @dataclass(slots=True)
 class Readiness:
     """What /readyz reports. `update` sets everything but `draining`."""
@@ -34,6 +44,8 @@ class Readiness:
     """How the edge's clock is too far from Kafka's, or None."""
     clock_unknown: str | None = None
     """Why Kafka's clock is not known; the edge is ready without it."""
+    topic: str | None = None
+    """Why the topic of the reports cannot be used, or None."""
     refusal: str | None = f"Kafka does not acknowledge: {_NOT_PROBED}"
     """Why every report is refused now, or None."""
 
@@ -42,15 +54,23 @@ class Readiness:
         """Whether the edge accepts reports."""
         return not self.draining and self.refusal is None
 
-    def update(self, kafka: str | None = None, clock: str | None = None, clock_unknown: str | None = None) -> None:
-        """Set the outcome of a probe: the problem with Kafka, the one with the clock, why that is unknown."""
-        self.kafka, self.clock, self.clock_unknown = kafka, clock, clock_unknown
-        self.refusal = clock if kafka is None else f"Kafka does not acknowledge: {kafka}"
+    def update(
+        self,
+        kafka: str | None = None,
+        clock: str | None = None,
+        clock_unknown: str | None = None,
+        topic: str | None = None,
+    ) -> None:
+        """Set what is known: the problem with Kafka, with the clock, why that is unknown, with the topic."""
+        self.kafka, self.clock, self.clock_unknown, self.topic = kafka, clock, clock_unknown, topic
+        self.refusal = topic or (clock if kafka is None else f"Kafka does not acknowledge: {kafka}")
 
     def document(self) -> dict[str, Any]:
         """The body of /readyz, which names the check that fails."""
         clock = self.clock or (f"unknown: {self.clock_unknown}" if self.clock_unknown else "ok")
         checks = {"draining": "yes" if self.draining else "no", "kafka": self.kafka or "ok", "clock": clock}
+        if self.topic is not None:
+            checks["topic"] = self.topic
         return {"status": "ready" if self.ready else "unready", "checks": checks}
 
 
@@ -67,7 +87,10 @@ class ReadinessWatch:
         clock_us: Callable[[], int],
         interval_s: float = 1.0,
         monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
+        topic: TopicState | None = None,
     ) -> None:
+        """`topic`: what is known of the topic of the reports; this opens and closes it. None: nothing."""
+        self._topic = topic
         self._readiness = readiness
         self._probe = probe
         self._clock_us = clock_us
@@ -77,6 +100,8 @@ class ReadinessWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
+        if self._topic is not None:
+            await self._topic.__aenter__()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def __aexit__(self, *_: object) -> None:
@@ -84,6 +109,8 @@ class ReadinessWatch:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._topic is not None:
+            await self._topic.__aexit__()
 
     async def check_once(self) -> None:
         """Probe Kafka, and compare the clocks if that is due."""
@@ -95,7 +122,8 @@ class ReadinessWatch:
         elif outcome.appended_to is not None:
             why = f"{outcome.appended_to} has a message.timestamp.type other than LogAppendTime"
             difference.cannot_compare(why, middle_us, self._monotonic_us())
-        self._readiness.update(outcome.problem, difference.problem, difference.unknown)
+        topic_problem = None if self._topic is None else self._topic.problem
+        self._readiness.update(outcome.problem, difference.problem, difference.unknown, topic_problem)
 
     async def _watch(self) -> None:
         while True:
