@@ -33,6 +33,7 @@ from taskstream.consumer.errors import (
     PartitionsAdded,
     PartitionsUnequal,
     RebuildEventsGone,
+    RightMissing,
     StateUnreadable,
     TooManyRejected,
     TopicMisconfigured,
@@ -95,6 +96,7 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     PartitionsAdded: _NEW_PREFIX,
     PartitionsUnequal: _NEW_TOPICS,
     RebuildEventsGone: "keep the group's offsets with --until committed",
+    RightMissing: "`kafka-acls --add` grants it",
     StackPortTaken: _port_option,
     StateUnreadable: "--prefix names the topics",
     TooManyRejected: "correct the deployment and start again, or send all unreadable records to the rejected topic "

@@ -16,6 +16,7 @@ ConsumerError
  ├── InstanceFenced             another worker joined the group under the same instance name
  ├── ProducerLost               the transactional producer failed or was fenced; it must be replaced
  ├── KafkaFailed                Kafka returned an error that a retry cannot fix
+ │   └── RightMissing           Kafka does not allow this user an operation
  ├── BadRange                   a range of offsets or times is invalid
  ├── ExportUnusable             the export file exists, is incomplete, or cannot be written
  │   ├── ExportExists           the export file exists
@@ -115,6 +116,10 @@ class ProducerLost(ConsumerError):
 
 class KafkaFailed(ConsumerError):
     """Kafka returned an error that a retry cannot fix."""
+
+
+class RightMissing(KafkaFailed):
+    """Kafka does not allow this user an operation: the message names the user, the operation and the resource."""
 
 
 class BadRange(ConsumerError):

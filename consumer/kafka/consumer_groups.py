@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.kafka.admin.group_questions import GroupQuestions
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
+from taskstream.consumer.kafka.kafka_errors import is_final
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import RetryLimit, with_retry
 
@@ -173,17 +176,41 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
-        if group not in self._consumers:
-            fixed = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
-            self._consumers[group] = Consumer(self._config | fixed)
         asked = [TopicPartition(topic, each) for each in self._cluster.partitions(topic)]
         what = f"the offsets of group {group} cannot be read"
-        found = with_retry(what, lambda: self._consumers[group].committed(asked, timeout=_LAG_CALL_S), _LAG_LIMIT)
+        found = with_retry(
+            what,
+            partial(self._ask_committed, group, asked),
+            _LAG_LIMIT,
+            denied=partial(denial, config=self._config, topic=topic, group=group, is_member=False),
+        )
         for each in found:
             if each.error is not None:
                 raise KafkaFailed(f"{what}: {topic}-{each.partition}: {each.error.str()}")
         committed = {each.partition: each.offset for each in found if each.offset >= 0}
         return self._of_topic(group, topic, committed, {})
+
+    def _ask_committed(self, group: str, asked: list[TopicPartition]) -> list[TopicPartition]:
+        """The group's offsets. A client that may not ask times out, and reports the reason once, as an event.
+
+        Raises:
+            KafkaException: Kafka did not answer, or does not allow it.
+        """
+        if group not in self._consumers:
+            fixed = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+            self._consumers[group] = Consumer(self._config | fixed)
+        consumer = self._consumers[group]
+        try:
+            found: list[TopicPartition] = consumer.committed(asked, timeout=_LAG_CALL_S)
+        except KafkaException as error:
+            event = consumer.poll(0)
+            reason = None if event is None else event.error()
+            if reason is None or not is_final(reason):
+                raise
+            del self._consumers[group]  # it would not report the reason again
+            consumer.close()
+            raise KafkaException(reason) from error
+        return found
 
     def _of_topic(
         self, group: str, topic: str, committed: Mapping[int, int], members: Mapping[tuple[str, int], str]

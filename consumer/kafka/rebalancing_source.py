@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded
+from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.kafka_errors import (
@@ -278,7 +279,9 @@ class BatchSource:
 
     @property
     def _committed(self) -> CommittedOffsets:
-        return CommittedOffsets(self._consumer, self._config["group.id"], self.topic, self._waiting, self._state_topic)
+        return CommittedOffsets(
+            self._consumer, self._config["group.id"], self.topic, self._waiting, self._state_topic, self._config
+        )
 
     def _handle_event(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition(), message.offset()
@@ -293,6 +296,8 @@ class BatchSource:
                 f"the group has excluded this member: {error.str()}. Is another worker running under the same instance "
                 "name? Each worker needs a name of its own"
             )
+        elif sentence := denial(error, self._config, topic=self.topic, group=self._config.get("group.id", "")):
+            raise RightMissing(sentence)
         elif is_final(error):
             raise KafkaFailed(f"{self.topic} cannot be read: {error.str()}")
         elif is_unknown_topic(error):

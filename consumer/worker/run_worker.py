@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
 from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
@@ -24,7 +24,7 @@ from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
-from taskstream.consumer.worker.topic_check import TopicGuard, check_topics
+from taskstream.consumer.worker.topic_check import TopicGuard, check_rights, check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
@@ -62,6 +62,7 @@ def _run(
     clock: Callable[[], float],
 ) -> None:
     topics = settings.topics
+    check_rights(kafka, topics)
     partitions = check_topics(kafka, topics)
     warm_up_jit(ids)
     lifecycle = WorkerLifecycle()
@@ -96,6 +97,10 @@ def _run(
             Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(is_over)
         except StreamGap:
             guard.check_now()  # a topic that was created again explains a gap better
+            raise
+        except KafkaFailed as error:
+            if not isinstance(error, RightMissing):
+                check_rights(kafka, topics)  # one that was withdrawn explains the failure better
             raise
 
 

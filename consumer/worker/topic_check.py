@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 import structlog
@@ -10,6 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import KafkaFailed, PartitionsUnequal, TopicMisconfigured, TopicsMissing
+from taskstream.consumer.kafka.admin.rights import READ, WRITE, require_rights
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, offset_mark, require_same
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch, topic_identities
 from taskstream.consumer.kafka.kafka_errors import is_final
@@ -43,6 +45,23 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
         )
     _check_settings(admin, topics, found)
     return events
+
+
+def check_rights(config: Mapping[str, Any], topics: Topics) -> None:
+    """Return when this user may read and write what a worker reads and writes, as far as the broker says.
+
+    Raises:
+        RightMissing: a right on a topic is missing.
+        KafkaFailed: Kafka did not answer.
+    """
+    admin = QuietAdmin(config)
+    needed = {
+        topics.progress.name: (READ,),
+        topics.state.name: (READ, WRITE),
+        **{each.name: (WRITE,) for each in (topics.rates, topics.signals, topics.rejected)},
+    }
+    ask = partial(require_rights, admin, config, needed, _CALL_S)
+    with_retry("the topics cannot be described", ask, why=admin.why)
 
 
 def current_mark(config: Mapping[str, Any], topics: Topics) -> str:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
 
 _MODULE = "taskstream.consumer.kafka.admin.group_process"
@@ -97,7 +99,13 @@ class GroupQuestions:
 
     def _ask(self, what: str, question: str, group: str) -> Any:
         asked = {"config": self._config, "group": group, "question": question, "call_s": self._call_s}
-        return with_retry(what, lambda: self._once(json.dumps(asked)), self._limit, lambda _: self._why)
+        return with_retry(
+            what,
+            lambda: self._once(json.dumps(asked)),
+            self._limit,
+            lambda _: self._why,
+            denied=partial(denial, config=self._config, group=group, is_member=False),
+        )
 
     def _once(self, asked: str) -> Any:
         """One run of the process.

@@ -10,10 +10,11 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.kafka_errors import is_end_of_partition
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_group_refused
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 
@@ -155,7 +156,9 @@ class FollowedTopic:
     def _note(self, message: Message, error: KafkaError) -> None:
         """The end of a partition sets its position: control records can lie between the last record and the end."""
         if not is_end_of_partition(error):
-            self.progress.problem = f"Kafka reports: {error.str()}"
+            if is_group_refused(error):
+                return
+            self.progress.problem = denial(error, self._config, topic=self.name) or f"Kafka reports: {error.str()}"
             return
         self.progress.problem = None
         partition, offset = message.partition(), message.offset()
