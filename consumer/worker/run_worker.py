@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaException
 
 from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
@@ -24,11 +25,14 @@ from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
-from taskstream.consumer.worker.topic_check import TopicGuard, check_rights, check_topics
+from taskstream.consumer.worker.topic_check import ONCE, TopicGuard, check_rights, check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
+
+_log = structlog.get_logger("worker")
 
 
 def run_worker(
@@ -96,12 +100,23 @@ def _run(
         try:
             Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(is_over)
         except StreamGap:
-            guard.check_now()  # a topic that was created again explains a gap better
+            with suppress(KafkaFailed):
+                guard.check_now()  # a topic that was created again explains a gap better
             raise
         except KafkaFailed as error:
-            if not isinstance(error, RightMissing):
-                check_rights(kafka, topics)  # one that was withdrawn explains the failure better
+            if not isinstance(error, RightMissing) and not stopping():
+                _name_withdrawn_right(kafka, topics)
             raise
+
+
+def _name_withdrawn_right(kafka: Mapping[str, Any], topics: Topics) -> None:
+    """Raise RightMissing if a right was withdrawn: that explains a failure better than its consequences."""
+    try:
+        check_rights(kafka, topics, ONCE)
+    except RightMissing:
+        raise
+    except KafkaFailed as error:
+        _log.warning("rights not checked", why=str(error))
 
 
 def _collect_garbage(_now_s: float) -> None:

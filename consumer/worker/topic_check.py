@@ -16,10 +16,11 @@ from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, offset
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch, topic_identities
 from taskstream.consumer.kafka.kafka_errors import is_final
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.consumer.kafka.retry import with_retry
+from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
 from taskstream.schemas.topics import DifferenceKind, FoundTopic, Topics, differences
 
 _CALL_S = 10.0
+ONCE = RetryLimit(seconds=0, attempts=1)
 _log = structlog.get_logger("worker")
 
 
@@ -47,8 +48,10 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     return events
 
 
-def check_rights(config: Mapping[str, Any], topics: Topics) -> None:
+def check_rights(config: Mapping[str, Any], topics: Topics, limit: RetryLimit = QUESTION) -> None:
     """Return when this user may read and write what a worker reads and writes, as far as the broker says.
+
+    limit: how long the question is repeated while Kafka does not answer.
 
     Raises:
         RightMissing: a right on a topic is missing.
@@ -61,7 +64,7 @@ def check_rights(config: Mapping[str, Any], topics: Topics) -> None:
         **{each.name: (WRITE,) for each in (topics.rates, topics.signals, topics.rejected)},
     }
     ask = partial(require_rights, admin, config, needed, _CALL_S)
-    with_retry("the topics cannot be described", ask, why=admin.why)
+    with_retry("the topics cannot be described", ask, limit, why=admin.why)
 
 
 def current_mark(config: Mapping[str, Any], topics: Topics) -> str:
@@ -90,12 +93,15 @@ class TopicGuard:
         self._config = {name: value for name, value in config.items() if name != "logger"}
         self._names = [topics.progress.name, topics.state.name]
         self._state_name = topics.state.name
+        self._prefix = topics.prefix
         self._watch = TopicWatch(self._config, self._names)
         self._first: dict[str, TopicIdentity] = {}
         self._checked: Mapping[str, TopicIdentity] = {}
 
     def __enter__(self) -> Self:
         self._first = self._ask()
+        if missing := [name for name in self._names if name not in self._first]:
+            raise TopicsMissing(f"{', '.join(missing)} does not exist", self._prefix)
         self._watch.start()
         return self
 
@@ -125,18 +131,18 @@ class TopicGuard:
             self._require_same(found)
 
     def check_now(self) -> None:
-        """As `check`, with a question to Kafka.
+        """As `check`, with one question to Kafka.
 
         Raises:
             TopicsUnfit: as `check`.
             KafkaFailed: Kafka did not answer.
         """
-        self._require_same(self._ask())
+        self._require_same(self._ask(ONCE))
 
-    def _ask(self) -> dict[str, TopicIdentity]:
+    def _ask(self, limit: RetryLimit = QUESTION) -> dict[str, TopicIdentity]:
         admin = QuietAdmin(self._config)
         what = "the topics cannot be described"
-        return with_retry(what, lambda: topic_identities(admin, self._names, _CALL_S), why=admin.why)
+        return with_retry(what, lambda: topic_identities(admin, self._names, _CALL_S), limit, why=admin.why)
 
     def _require_same(self, found: Mapping[str, TopicIdentity]) -> None:
         for name, before in self._first.items():
