@@ -45,8 +45,8 @@ from taskstream.schemas.topics import Difference, DifferenceKind
 _OWN_KAFKA = "--bootstrap-servers HOST:PORT names it"
 _NEW_TOPICS = "start with a new --prefix, with equal numbers of partitions, and rebuild the state there"
 _NEW_PREFIX = (
-    "create topics under a new --prefix, copy the reports there with `taskstream replay copy --by-key`, and start "
-    "edges, workers and views with that --prefix"
+    "create topics under a new --prefix, copy the reports there with `taskstream replay copy --by-key --execute "
+    "--to-topic PREFIX.progress`, and start edges, workers and views with that --prefix"
 )
 
 

@@ -89,7 +89,15 @@ def state_of(broker: KafkaClient, topics: Topics) -> dict[str, bytes]:
 def test_partitions_added_under_a_worker_end_it(broker, topics, admin, tmp_path):
     said = ends_with(broker, topics, tmp_path, lambda: add_partitions(admin, 3, topics.progress.name))
     assert f"{topics.progress.name} has 3 partitions now and had 2: the number of partitions is permanent" in said
-    assert "`taskstream replay copy --by-key`" in said
+    assert "`taskstream replay copy --by-key --execute --to-topic PREFIX.progress`" in said
+    other = Topics(f"{topics.prefix}-other", partitions=3)
+    create_topics(broker.config(), other)
+    arguments = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix, "--execute"]
+    copied = CliRunner().invoke(cli, ["replay", "copy", *arguments, "--by-key", "--to-topic", other.progress.name])
+    assert copied.exit_code == 0, copied.output
+    with worker(broker.bootstrap_servers, other, tmp_path, "other"):
+        wait_until(lambda: committed(broker.bootstrap_servers, other) == EVENTS, lambda: words(tmp_path, "other"))
+    assert state_of(broker, other).keys() == state_of(broker, topics).keys()
 
 
 def test_partitions_added_to_all_topics_while_no_worker_ran_end_it_at_its_start(broker, topics, admin, tmp_path):
@@ -99,7 +107,7 @@ def test_partitions_added_to_all_topics_while_no_worker_ran_end_it_at_its_start(
     assert (
         f"{topics.state.name} has 3 partitions now and had 2 at the last commit of group {topics.prefix}.worker" in said
     )
-    assert "`taskstream replay copy --by-key`" in said
+    assert "`taskstream replay copy --by-key --execute --to-topic PREFIX.progress`" in said
 
 
 def test_a_state_topic_made_anew_ends_the_worker_until_the_state_is_rebuilt(broker, topics, admin, tmp_path):
