@@ -25,7 +25,7 @@ from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
-from taskstream.consumer.worker.topic_check import ONCE, TopicGuard, check_rights, check_topics
+from taskstream.consumer.worker.topic_check import ONCE, TopicGuard, check_rights, check_settings, check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
@@ -68,6 +68,7 @@ def _run(
     topics = settings.topics
     check_rights(kafka, topics)
     partitions = check_topics(kafka, topics)
+    check_settings(kafka, topics)
     warm_up_jit(ids)
     lifecycle = WorkerLifecycle()
     with ExitStack() as opened:

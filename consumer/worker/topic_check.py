@@ -28,8 +28,7 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
     """Check that a worker may fold `topics`; returns the number of partitions of the progress and the state topic.
 
     Raises:
-        TopicsUnfit: one is missing or has the wrong cleanup policy, or progress and state have different numbers of
-            partitions.
+        TopicsUnfit: one is missing, or progress and state have different numbers of partitions.
         KafkaFailed: Kafka did not answer.
     """
     admin = QuietAdmin(config)
@@ -44,7 +43,6 @@ def check_topics(config: Mapping[str, Any], topics: Topics) -> int:
             f"{topics.progress.name} has {events} partitions and {topics.state.name} has {rows}: each partition of "
             "events needs one of state"
         )
-    _check_settings(admin, topics, found)
     return events
 
 
@@ -65,6 +63,39 @@ def check_rights(config: Mapping[str, Any], topics: Topics, limit: RetryLimit = 
     }
     ask = partial(require_rights, admin, config, needed, _CALL_S)
     with_retry("the topics cannot be described", ask, limit, why=admin.why)
+
+
+def check_settings(config: Mapping[str, Any], topics: Topics) -> None:
+    """Return when the settings of the topics let a worker run; a doubtful one is logged. The topics exist.
+
+    Raises:
+        TopicMisconfigured: a topic has the wrong cleanup policy.
+        KafkaFailed: Kafka did not answer.
+    """
+    admin = QuietAdmin(config)
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, each.name) for each in topics.all if each != topics.probe]
+
+    def ask() -> dict[str, FoundTopic]:
+        answers = admin.describe_configs(resources, request_timeout=_CALL_S)
+        settings = {
+            resource.name: {name: str(entry.value) for name, entry in answer.result().items()}
+            for resource, answer in answers.items()
+        }
+        return {name: FoundTopic(topics.partitions, config) for name, config in settings.items()}
+
+    what = "the settings of the topics cannot be described"
+    try:
+        described = with_retry(what, ask, why=admin.why)
+    except KafkaFailed as error:
+        if not _is_refused(error):
+            raise
+        _log.warning("settings not checked", why=str(error))
+        return
+    for each in differences(topics, described):
+        if each.kind is DifferenceKind.SETTING and each.fatal:
+            raise TopicMisconfigured(each)
+        if each.setting == "message.timestamp.type":
+            _log.warning("topic setting", topic=each.topic, what=each.what)
 
 
 def current_mark(config: Mapping[str, Any], topics: Topics) -> str:
@@ -148,33 +179,6 @@ class TopicGuard:
         for name, before in self._first.items():
             if name in found:
                 require_same(before, found[name])
-
-
-def _check_settings(admin: QuietAdmin, topics: Topics, found: Mapping[str, TopicIdentity]) -> None:
-    """Raise TopicMisconfigured for a setting with which the pipeline must not run; log the other differences."""
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in found]
-
-    def ask() -> dict[str, FoundTopic]:
-        answers = admin.describe_configs(resources, request_timeout=_CALL_S)
-        settings = {
-            resource.name: {name: str(entry.value) for name, entry in answer.result().items()}
-            for resource, answer in answers.items()
-        }
-        return {name: FoundTopic(found[name].partitions, config) for name, config in settings.items()}
-
-    what = "the settings of the topics cannot be described"
-    try:
-        described = with_retry(what, ask, why=admin.why)
-    except KafkaFailed as error:
-        if not _is_refused(error):
-            raise
-        _log.warning("settings not checked", why=str(error))
-        return
-    for each in differences(topics, described):
-        if each.kind is DifferenceKind.SETTING:
-            if each.fatal:
-                raise TopicMisconfigured(each)
-            _log.warning("topic setting", topic=each.topic, what=each.what)
 
 
 def _is_refused(error: KafkaFailed) -> bool:
