@@ -30,16 +30,34 @@ from taskstream.consumer.errors import (
     OffsetsGone,
     PartialExportUnusable,
     PartitionCountsDiffer,
+    PartitionsAdded,
     PartitionsUnequal,
     RebuildEventsGone,
+    RightMissing,
     StateUnreadable,
     TooManyRejected,
+    TopicMisconfigured,
+    TopicRecreated,
     TopicsMissing,
 )
 from taskstream.schemas.topics import Difference, DifferenceKind
 
 _OWN_KAFKA = "--bootstrap-servers HOST:PORT names it"
 _NEW_TOPICS = "start with a new --prefix, with equal numbers of partitions, and rebuild the state there"
+_NEW_PREFIX = (
+    "create topics under a new --prefix, copy the reports there with `taskstream replay copy --by-key --execute "
+    "--to-topic PREFIX.progress`, and start edges, workers and views with that --prefix"
+)
+
+
+def _recreated(error: TopicRecreated) -> str:
+    if error.topic.endswith(".state"):
+        return "stop all workers and run `taskstream replay rebuild --execute`"
+    state = error.topic.removesuffix(".progress") + ".state"
+    return (
+        f"to begin anew, stop all workers, delete {state} and the workers' group, and run `taskstream topics create`; "
+        "or start with a new --prefix"
+    )
 
 
 def _reset_offsets(error: CommittedOffsetGone) -> str:
@@ -75,12 +93,16 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     "state under a new --prefix",
     PartialExportUnusable: "repeat the command of the partial export, or discard it with --restart",
     PartitionCountsDiffer: "or send each record to the partition of its key with --by-key",
+    PartitionsAdded: _NEW_PREFIX,
     PartitionsUnequal: _NEW_TOPICS,
     RebuildEventsGone: "keep the group's offsets with --until committed",
+    RightMissing: "`kafka-acls --add` grants it",
     StackPortTaken: _port_option,
     StateUnreadable: "--prefix names the topics",
     TooManyRejected: "correct the deployment and start again, or send all unreadable records to the rejected topic "
     "with --reject-share 1",
+    TopicMisconfigured: lambda error: difference_remedy(error.difference),
+    TopicRecreated: _recreated,
     TopicsDiffer: _topics_differ,
     TopicsMissing: lambda error: f"run `taskstream topics create --prefix {error.prefix}`",
     ViewUnreachable: "--endpoint URL names the view",

@@ -5,7 +5,10 @@ ConsumerError
  │   └── CommittedOffsetGone    the committed offset of the group is no longer on the topic
  ├── TopicsUnfit                a topic of the pipeline is missing or has the wrong number of partitions
  │   ├── TopicsMissing          a topic of the pipeline under `prefix` does not exist
- │   └── PartitionsUnequal      the progress topic and the state topic have different numbers of partitions
+ │   ├── PartitionsUnequal      the progress topic and the state topic have different numbers of partitions
+ │   ├── PartitionsAdded        a topic has another number of partitions than before
+ │   ├── TopicRecreated         a topic was deleted and created again
+ │   └── TopicMisconfigured     a setting of a topic makes the pipeline's records unsafe
  ├── OffsetsGone                the state topic has state, but the consumer group has no committed offsets
  ├── StateUnreadable            a record of the state topic cannot be decoded
  ├── TooManyRejected            the share of undecodable records exceeds the limit
@@ -13,6 +16,7 @@ ConsumerError
  ├── InstanceFenced             another worker joined the group under the same instance name
  ├── ProducerLost               the transactional producer failed or was fenced; it must be replaced
  ├── KafkaFailed                Kafka returned an error that a retry cannot fix
+ │   └── RightMissing           Kafka does not allow this user an operation
  ├── BadRange                   a range of offsets or times is invalid
  ├── ExportUnusable             the export file exists, is incomplete, or cannot be written
  │   ├── ExportExists           the export file exists
@@ -28,6 +32,8 @@ ConsumerError
 """
 
 from __future__ import annotations
+
+from taskstream.schemas.topics import Difference
 
 
 class ConsumerError(Exception):
@@ -64,6 +70,26 @@ class PartitionsUnequal(TopicsUnfit):
     """The progress topic and the state topic have different numbers of partitions."""
 
 
+class PartitionsAdded(TopicsUnfit):
+    """A topic has another number of partitions than before; the number is permanent."""
+
+
+class TopicRecreated(TopicsUnfit):
+    """The topic of this name was deleted and created again."""
+
+    def __init__(self, message: str, topic: str) -> None:
+        super().__init__(message)
+        self.topic = topic
+
+
+class TopicMisconfigured(TopicsUnfit):
+    """A setting of a topic makes the pipeline's records unsafe; `difference` says which, and its declared value."""
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(f"{difference.topic} {difference.what}")
+        self.difference = difference
+
+
 class OffsetsGone(ConsumerError):
     """The state topic has state, but the consumer group has no committed offsets: every event would count twice."""
 
@@ -90,6 +116,10 @@ class ProducerLost(ConsumerError):
 
 class KafkaFailed(ConsumerError):
     """Kafka returned an error that a retry cannot fix."""
+
+
+class RightMissing(KafkaFailed):
+    """Kafka does not allow this user an operation: the message names the user, the operation and the resource."""
 
 
 class BadRange(ConsumerError):

@@ -41,8 +41,9 @@ class Topics:
 
     @property
     def progress(self) -> Topic:
-        """Every acknowledged report, ordered within its task."""
-        return Topic(f"{self.prefix}.progress", "project_id/task_id", "ProgressReported", self.partitions, self._delete)
+        """Every acknowledged report, ordered within its task. A record's timestamp is the time of receipt."""
+        config = {**self._delete, "message.timestamp.type": "CreateTime"}
+        return Topic(f"{self.prefix}.progress", "project_id/task_id", "ProgressReported", self.partitions, config)
 
     @property
     def state(self) -> Topic:

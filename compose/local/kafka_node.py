@@ -63,6 +63,8 @@ class KafkaNode:
     node_id: int = 1
     controllers: Mapping[int, int] = field(default_factory=dict)
     """[node id] The controller ports of all nodes of the cluster, this one included; empty: it is the only node."""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    """Further settings of the broker, in Kafka's names; they replace ours."""
 
     @property
     def properties_file(self) -> Path:
@@ -118,7 +120,7 @@ class KafkaNode:
 
     def _properties(self, storage: Path) -> str:
         replicas = min(REPLICAS, max(1, len(self.controllers)))
-        return PROPERTIES.format(
+        ours = PROPERTIES.format(
             node_id=self.node_id,
             quorum=self._quorum(),
             port=self.port,
@@ -127,6 +129,7 @@ class KafkaNode:
             replicas=replicas,
             in_sync=max(1, replicas - 1),
         )
+        return ours + "".join(f"{name}={_escaped(value)}\n" for name, value in self.properties.items())
 
     def _quorum(self) -> str:
         """The controllers: a single node keeps them in its log, several read them here, so that ports can change."""

@@ -41,7 +41,8 @@ class LocalKafka:
 
     Ports that are not given are free ones; the ports stay the same over restarts. The broker ends when this process
     ends, however that happens. `notify` is called with a sentence before a step that takes long. `node_id`,
-    `controllers` (see KafkaNode) and `cluster_id` make it a member of a cluster; see LocalCluster.
+    `controllers` (see KafkaNode) and `cluster_id` make it a member of a cluster; see LocalCluster. `properties` are
+    further settings of the broker, which replace ours.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class LocalKafka:
         node_id: int = 1,
         controllers: Mapping[int, int] = MappingProxyType({}),
         cluster_id: str | None = None,
+        properties: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._properties = dict(properties)
         self.node_id = node_id
         self.data_dir = data_dir
         self.log_file = data_dir / "kafka.log"
@@ -116,7 +119,9 @@ class LocalKafka:
         free = free_ports(2)
         self._port = self._port or free[0]
         self._controller_port = self._controller_port or free[1]
-        node = KafkaNode(self.data_dir, self._port, self._controller_port, self.node_id, self._controllers)
+        node = KafkaNode(
+            self.data_dir, self._port, self._controller_port, self.node_id, self._controllers, self._properties
+        )
         node.write()
         if not node.is_formatted:
             java.format(node, self._cluster_id or new_cluster_id())

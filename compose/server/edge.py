@@ -9,6 +9,7 @@ from pathlib import Path
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
 from taskstream.producer.acks.acked_producer import AckedProducer, producer_config
+from taskstream.producer.acks.partition_watch import PartitionWatch
 from taskstream.producer.acks.topic_rights import TopicRights
 from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.counts import EdgeCounts
@@ -72,5 +73,6 @@ def build_edge(
     refusals = Refusals(counts)
     express = ExpressLane(admission, progress, acks, refusals, limits.body_bytes)
     rights = TopicRights(settings.kafka.config(), topics.progress.name)
-    watch = ReadinessWatch(readiness, acks, clock_us, topic=rights)
+    partitions = PartitionWatch(settings.kafka.config(), topics.progress.name, topics.state.name)
+    watch = ReadinessWatch(readiness, acks, clock_us, topic=rights, partitions=partitions)
     return Edge(progress, batch, acks, readiness, watch, metrics, refusals, express)

@@ -50,7 +50,9 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         CredentialsUnusable: a file of credentials cannot be used.
     """
     config, topics = settings.kafka.config(), settings.topics
-    of_states = Follower(FollowedTopic(config, topics.state.name), StateDecoder(settings.ids))
+    of_states = Follower(
+        FollowedTopic(config, topics.state.name, equals=topics.progress.name), StateDecoder(settings.ids)
+    )
     of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
     group = settings.group or f"{topics.prefix}.worker"
     # a bucket is the shortest limit of silence: the lag must be known long before it passes

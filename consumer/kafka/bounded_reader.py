@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import OffsetRange
-from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_offset_gone
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused, is_offset_gone
 
 _WAIT_S = 0.2
 _STALLED_S = 60.0
@@ -133,6 +134,10 @@ class BoundedReader:
             raise StreamGap(
                 f"{self._topic}-{partition}: retention deleted records before they were read: {error.str()}"
             )
+        if is_group_refused(error):
+            return
+        if sentence := denial(error, self._config, topic=self._topic):
+            raise RightMissing(sentence)
         if is_final(error):
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
         self._problem = error.str()

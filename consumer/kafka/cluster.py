@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from taskstream.consumer.errors import BadRange, KafkaFailed
+from taskstream.consumer.errors import BadRange, KafkaFailed, RightMissing
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.kafka_errors import is_away
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
@@ -75,6 +77,8 @@ class Cluster:
         try:
             return retry(ask, is_away, self._limit, sleep=self._sleep)
         except KafkaException as error:
+            if sentence := denial(error.args[0], self._config, topic=topic):
+                raise RightMissing(sentence) from error
             if not is_away(error.args[0]):
                 remedy = "`taskstream topics list` shows the topics, `taskstream topics create` creates them"
                 raise KafkaFailed(f"{topic}: {error.args[0].str()}; {remedy}") from error
@@ -142,7 +146,15 @@ class Cluster:
                 raise
 
         what = f"the offsets of {topic} cannot be read"
-        return with_retry(what, ask, self._limit, lambda _: self._why, sleep=self._sleep, waiting=self._waiting)
+        return with_retry(
+            what,
+            ask,
+            self._limit,
+            lambda _: self._why,
+            sleep=self._sleep,
+            waiting=self._waiting,
+            denied=partial(denial, config=self._config, topic=topic),
+        )
 
     def _admin(self) -> QuietAdmin:
         if self._admin_or_none is None:

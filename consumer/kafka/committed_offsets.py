@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import CommittedOffsetGone, StreamGap
+from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, require_mark
 from taskstream.consumer.kafka.retry import Waiting, with_retry
 
 _CALL_S = 5.0
@@ -17,9 +21,21 @@ class CommittedOffsets:
     """The offsets of one group on one topic, asked through the group's own `consumer`.
 
     `waiting` is called between two requests, which are then repeated until Kafka answers; None: for a minute.
+    state: the topic whose rows belong to the offsets; None: not checked.
+    config: that of `consumer`, which names the user.
     """
 
-    def __init__(self, consumer: Consumer, group: str, topic: str, waiting: Waiting | None = None) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        group: str,
+        topic: str,
+        waiting: Waiting | None = None,
+        state: TopicIdentity | None = None,
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self._denied = partial(denial, config=config, topic=topic, group=group)
+        self._state = state
         self._consumer = consumer
         self._group = group
         self._topic = topic
@@ -32,15 +48,18 @@ class CommittedOffsets:
 
         Raises:
             StreamGap: a committed offset lies outside of what the topic holds.
+            TopicsUnfit: the state topic is not the one that the offsets belong to; see `require_mark`.
             KafkaFailed: Kafka did not answer.
         """
         starts: list[TopicPartition] = []
         unread: set[int] = set()
         what = "the group's offsets cannot be asked"
-        for place in with_retry(what, partial(self._committed, partitions), waiting=self._waiting):
+        for place in with_retry(what, partial(self._committed, partitions), waiting=self._waiting, denied=self._denied):
+            if self._state is not None:
+                require_mark(place.metadata, self._state, self._group)
             ask = partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S)
             what = f"the ends of {self._topic}-{place.partition} cannot be asked"
-            low, high = with_retry(what, ask, waiting=self._waiting)
+            low, high = with_retry(what, ask, waiting=self._waiting, denied=self._denied)
             offset = place.offset
             if offset < 0:
                 offset = low

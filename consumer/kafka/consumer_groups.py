@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
-from confluent_kafka import Consumer, ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.kafka.admin.group_questions import GroupQuestions
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
-from taskstream.consumer.kafka.kafka_errors import is_unknown_group
+from taskstream.consumer.kafka.kafka_errors import is_final
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
-from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
+from taskstream.consumer.kafka.retry import RetryLimit, with_retry
 
 _CALL_S = 15.0
+_MEMBERS_LIMIT = RetryLimit(30.0)
 _LAG_CALL_S = 10.0
 _LAG_LIMIT = RetryLimit(_LAG_CALL_S)
 _FIRST_RECORDS = {"queued.min.messages": 1, "queued.max.messages.kbytes": 4_096, "max.partition.fetch.bytes": 65_536}
 _BATCH = 1_000
-_WITHOUT_MEMBERS = (ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD)
 
 
 class ConsumerGroup:
@@ -32,6 +35,7 @@ class ConsumerGroup:
 
     def __init__(self, config: Mapping[str, Any], name: str) -> None:
         self._config = {"log_level": 0, **config}
+        self._questions = GroupQuestions(self._config, _CALL_S, _MEMBERS_LIMIT)
         self.name = name
 
     def __enter__(self) -> Self:
@@ -49,15 +53,16 @@ class ConsumerGroup:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        asked = [TopicPartition(topic, each) for each in partitions]
-        found = with_retry(
-            f"the offsets of group {self.name} cannot be read",
-            lambda: self.consumer.committed(asked, timeout=_CALL_S),
-        )
-        for each in found:
-            if each.error is not None:
-                raise KafkaFailed(f"the offset of {self.name} on {topic}-{each.partition}: {each.error.str()}")
+        found = self._committed(topic, partitions)
         return {each.partition: each.offset if each.offset >= 0 else None for each in found}
+
+    def marks(self, topic: str, partitions: Sequence[int]) -> dict[int, str]:
+        """[partition] The metadata of its committed offset; empty where there is none.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        return {each.partition: each.metadata or "" for each in self._committed(topic, partitions)}
 
     def members(self) -> list[str]:
         """The group's members, by instance or client and host; also those that died within their session timeout.
@@ -65,13 +70,23 @@ class ConsumerGroup:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        found = _described(QuietAdmin(self._config), self.name, _CALL_S, QUESTION)
-        if found is None:
+        found = self._questions.description(self.name)
+        if found is None or not found.is_joined:
             return []
-        members = [f"{each.group_instance_id or each.client_id} at {each.host}" for each in found.members]
-        if not members and found.state not in _WITHOUT_MEMBERS:
-            return [f"a member that is joining (the group is {found.state.name})"]
-        return members
+        if not found.members:
+            return [f"a member that is joining (the group is {found.state})"]
+        return [f"{each.name} at {each.host}" for each in found.members]
+
+    def _committed(self, topic: str, partitions: Sequence[int]) -> list[TopicPartition]:
+        asked = [TopicPartition(topic, each) for each in partitions]
+        found: list[TopicPartition] = with_retry(
+            f"the offsets of group {self.name} cannot be read",
+            lambda: self.consumer.committed(asked, timeout=_CALL_S),
+        )
+        for each in found:
+            if each.error is not None:
+                raise KafkaFailed(f"the offset of {self.name} on {topic}-{each.partition}: {each.error.str()}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,7 @@ class GroupLags:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = {"log_level": 0, **config}
+        self._questions = GroupQuestions(self._config, _LAG_CALL_S, _LAG_LIMIT)
         self._cluster = Cluster(config)
         self._consumers: dict[str, Consumer] = {}
 
@@ -127,11 +143,11 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        found = _described(QuietAdmin(self._config), group, _LAG_CALL_S, _LAG_LIMIT)
+        found = self._questions.description(group)
         return {
-            (held.topic, held.partition): f"{member.group_instance_id or member.client_id}@{member.host.lstrip('/')}"
+            partition: f"{member.name}@{member.host.lstrip('/')}"
             for member in (found.members if found else ())
-            for held in (member.assignment.topic_partitions if member.assignment else ())
+            for partition in member.partitions
         }
 
     def committed(self, group: str) -> dict[str, dict[int, int]]:
@@ -140,19 +156,7 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer.
         """
-        admin = QuietAdmin(self._config)
-
-        def ask() -> Any:
-            asked = [ConsumerGroupTopicPartitions(group)]
-            (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=_LAG_CALL_S).values()
-            return answer.result().topic_partitions or []
-
-        what = f"the offsets of group {group} cannot be read"
-        found: dict[str, dict[int, int]] = {}
-        for each in with_retry(what, lambda: _unless_unknown(ask), _LAG_LIMIT, admin.why) or []:
-            if each.error is None and each.offset >= 0:
-                found.setdefault(each.topic, {})[each.partition] = each.offset
-        return found
+        return self._questions.offsets(group)
 
     def lag(self, group: str, topics: Sequence[str]) -> list[PartitionLag]:
         """How far the group is behind on every partition of these topics. A partition it never read counts whole.
@@ -172,17 +176,41 @@ class GroupLags:
         Raises:
             KafkaFailed: Kafka did not answer, or has no such topic.
         """
-        if group not in self._consumers:
-            fixed = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
-            self._consumers[group] = Consumer(self._config | fixed)
         asked = [TopicPartition(topic, each) for each in self._cluster.partitions(topic)]
         what = f"the offsets of group {group} cannot be read"
-        found = with_retry(what, lambda: self._consumers[group].committed(asked, timeout=_LAG_CALL_S), _LAG_LIMIT)
+        found = with_retry(
+            what,
+            partial(self._ask_committed, group, asked),
+            _LAG_LIMIT,
+            denied=partial(denial, config=self._config, topic=topic, group=group, is_member=False),
+        )
         for each in found:
             if each.error is not None:
                 raise KafkaFailed(f"{what}: {topic}-{each.partition}: {each.error.str()}")
         committed = {each.partition: each.offset for each in found if each.offset >= 0}
         return self._of_topic(group, topic, committed, {})
+
+    def _ask_committed(self, group: str, asked: list[TopicPartition]) -> list[TopicPartition]:
+        """The group's offsets. A client that may not ask times out, and reports the reason once, as an event.
+
+        Raises:
+            KafkaException: Kafka did not answer, or does not allow it.
+        """
+        if group not in self._consumers:
+            fixed = {"group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted"}
+            self._consumers[group] = Consumer(self._config | fixed)
+        consumer = self._consumers[group]
+        try:
+            found: list[TopicPartition] = consumer.committed(asked, timeout=_LAG_CALL_S)
+        except KafkaException as error:
+            event = consumer.poll(0)
+            reason = None if event is None else event.error()
+            if reason is None or not is_final(reason):
+                raise
+            del self._consumers[group]  # it would not report the reason again
+            consumer.close()
+            raise KafkaException(reason) from error
+        return found
 
     def _of_topic(
         self, group: str, topic: str, committed: Mapping[int, int], members: Mapping[tuple[str, int], str]
@@ -226,22 +254,3 @@ class GroupLags:
                 {each: OffsetRange(min(begin, ranges[each].end), ranges[each].end) for each, begin in begins.items()},
             )
         return found
-
-
-def _described(admin: QuietAdmin, group: str, call_s: float, limit: RetryLimit) -> Any:
-    """Kafka's description of the group; None when there is no such group."""
-
-    def ask() -> Any:
-        return admin.describe_consumer_groups([group], request_timeout=call_s)[group].result()
-
-    return with_retry(f"group {group} cannot be described", lambda: _unless_unknown(ask), limit, admin.why)
-
-
-def _unless_unknown(ask: Any) -> Any:
-    """The answer; None when Kafka answers that there is no such group."""
-    try:
-        return ask()
-    except KafkaException as error:
-        if is_unknown_group(error.args[0]):
-            return None
-        raise

@@ -72,6 +72,19 @@ def is_unknown_group(error: KafkaError) -> bool:
     return error.code() == KafkaError.GROUP_ID_NOT_FOUND
 
 
+def is_group_refused(error: KafkaError) -> bool:
+    """Whether this user may not use the consumer's group. A reader that joins no group ignores it.
+
+    librdkafka looks for the coordinator of every consumer's group, and reports once that it may not.
+    """
+    return error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def is_producer_forgotten(error: KafkaError) -> bool:
+    """Whether Kafka has forgotten the transactional id: no transaction for transactional.id.expiration.ms."""
+    return error.code() == KafkaError.INVALID_PRODUCER_ID_MAPPING
+
+
 def is_end_of_partition(error: KafkaError) -> bool:
     """Whether a consumer reports the end of a partition, which is no failure."""
     return error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001

@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed
+from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
+from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.kafka_errors import (
     UnknownTopicLimit,
@@ -96,8 +98,10 @@ class BatchSource:
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Callable[[], float] = time.monotonic,
         waiting: Waiting | None = None,
+        state: TopicIdentity | None = None,
     ) -> None:
-        """`config` is librdkafka's; `clock` gives monotonic seconds; `waiting`: see CommittedOffsets."""
+        """`config` is librdkafka's; `clock` gives monotonic seconds; `waiting` and `state`: see CommittedOffsets."""
+        self._state_topic = state
         self.topic = topic
         self._config = dict(config)
         self._watchdog = watchdog
@@ -275,7 +279,9 @@ class BatchSource:
 
     @property
     def _committed(self) -> CommittedOffsets:
-        return CommittedOffsets(self._consumer, self._config["group.id"], self.topic, self._waiting)
+        return CommittedOffsets(
+            self._consumer, self._config["group.id"], self.topic, self._waiting, self._state_topic, self._config
+        )
 
     def _handle_event(self, message: Message, error: KafkaError) -> None:
         partition, offset = message.partition(), message.offset()
@@ -290,6 +296,8 @@ class BatchSource:
                 f"the group has excluded this member: {error.str()}. Is another worker running under the same instance "
                 "name? Each worker needs a name of its own"
             )
+        elif sentence := denial(error, self._config, topic=self.topic, group=self._config.get("group.id", "")):
+            raise RightMissing(sentence)
         elif is_final(error):
             raise KafkaFailed(f"{self.topic} cannot be read: {error.str()}")
         elif is_unknown_topic(error):
@@ -302,11 +310,24 @@ class BatchSource:
         with self._calling_listener() as listener:
             if listener is not None:
                 # Offsets first: they are stable only when the predecessor's transactions are decided.
+                self._require_state_of(numbers)
                 starts, unread = self._committed.starts(numbers)
                 listener.assigned(numbers, unread)
                 consumer.incremental_assign(starts)
                 self._next.update((start.partition, start.offset) for start in starts)
                 self._committed_to.update((start.partition, start.offset) for start in starts)
+
+    def _require_state_of(self, partitions: Sequence[int]) -> None:
+        """Return when each of these partitions of events has one of state.
+
+        Raises:
+            PartitionsAdded: one has none.
+        """
+        state = self._state_topic
+        if state is not None and (extra := [each for each in partitions if each >= state.partitions]):
+            raise PartitionsAdded(
+                f"{self.topic} has {max(extra) + 1} partitions now and {state.name} has {state.partitions}: {PERMANENT}"
+            )
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with self._calling_listener() as listener:

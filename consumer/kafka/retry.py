@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed, RightMissing
 from taskstream.consumer.kafka.kafka_errors import is_passing, is_repeatable
 
 T = TypeVar("T")
@@ -85,10 +85,14 @@ def with_retry(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
     waiting: Waiting | None = None,
+    denied: Callable[[KafkaError], str | None] = lambda _: None,
 ) -> T:
     """The answer to `ask`, which is called again while its error may pass. `why` explains the last one.
 
+    denied: the sentence about the right that this error is about, if it is; see `admin.rights.denial`.
+
     Raises:
+        RightMissing: Kafka does not allow it.
         KafkaFailed: the error is final, or the limit was reached. The message begins with `what`; its cause is the
             KafkaException.
     """
@@ -98,6 +102,8 @@ def with_retry(
         reason: KafkaError = error.args[0]
         if is_passing(reason):
             raise KafkaFailed(f"{what}: tried for {limit.seconds:.0f} s: {why(error)}") from error
+        if sentence := denied(reason):
+            raise RightMissing(f"{what}: {sentence}") from error
         raise KafkaFailed(f"{what}: {reason.str()}") from error
 
 

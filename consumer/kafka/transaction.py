@@ -16,8 +16,16 @@ from typing import Any, Protocol, Self
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.bounded_calls import BoundedCalls, CallAbandoned
-from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
-from taskstream.consumer.kafka.kafka_errors import is_fatal, is_repeatable
+from taskstream.consumer.errors import (
+    ConsumerError,
+    InstanceFenced,
+    KafkaFailed,
+    ProducerLost,
+    RightMissing,
+    TransactionAborted,
+)
+from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.kafka_errors import is_fatal, is_producer_forgotten, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 
 _CALL_S = 10.0
@@ -60,12 +68,15 @@ class Transaction:
         sleep: Callable[[float], None] = time.sleep,
         waiting: Waiting | None = None,
         limit_s: float = _LIMIT_S,
+        mark: str = "",
     ) -> None:
         """`config` is librdkafka's; `clock` gives monotonic seconds.
 
         waiting: called between two attempts of a call, which is then repeated until Kafka answers.
         limit_s: after which a call is abandoned.
+        mark: the metadata of the committed offsets; see `admin.topic_identity`.
         """
+        self._mark = mark
         self._limit_s = limit_s
         self._config = (
             {
@@ -165,7 +176,7 @@ class Transaction:
             KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        positions = [TopicPartition(topic, partition, offset) for partition, offset in offsets.items()]
+        positions = [TopicPartition(topic, partition, offset, self._mark) for partition, offset in offsets.items()]
         self._call(
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),
@@ -266,6 +277,8 @@ class Transaction:
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             if not is_repeatable(reason):
+                if sentence := denial(reason, self._config, transactional_id=str(self._config["transactional.id"])):
+                    raise RightMissing(sentence) from error
                 raise _meaning(name, reason) from error
             tried = f"{name}: {reason.str()}; tried for {_REPEATED.seconds:.0f} s"
             raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
@@ -276,7 +289,7 @@ def _meaning(name: str, reason: KafkaError) -> ConsumerError:
     what = f"{name}: {reason.str()}"
     if name == "init_transactions":
         return InstanceFenced(f"{what}. Is another worker running under the same instance name?")
-    if is_fatal(reason):
+    if is_fatal(reason) or is_producer_forgotten(reason):
         return ProducerLost(what)
     if name == "abort_transaction":
         return ProducerLost(what)

@@ -8,10 +8,17 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from taskstream.consumer.errors import KafkaFailed, StreamGap
+from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import OffsetRange
-from taskstream.consumer.kafka.kafka_errors import UnknownTopicLimit, is_final, is_offset_gone, is_unknown_topic
+from taskstream.consumer.kafka.kafka_errors import (
+    UnknownTopicLimit,
+    is_final,
+    is_group_refused,
+    is_offset_gone,
+    is_unknown_topic,
+)
 
 _BATCH = 500
 _WAIT_S = 0.2
@@ -95,6 +102,10 @@ class TopicTail:
             raise StreamGap(
                 f"{self._topic}-{partition}: retention deleted records before they were read: {error.str()}"
             )
+        if is_group_refused(error):
+            return
+        if sentence := denial(error, self._config, topic=self._topic):
+            raise RightMissing(sentence)
         if is_final(error):
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
         if is_unknown_topic(error):

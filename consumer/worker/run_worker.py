@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
 from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
@@ -24,14 +25,15 @@ from taskstream.consumer.worker.output import Output
 from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
-from taskstream.consumer.worker.topic_check import check_topics
+from taskstream.consumer.worker.topic_check import ONCE, TopicGuard, check_rights, check_settings, check_topics
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.compiled import cache_problem
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.topics import Topics
 
-_log = structlog.get_logger("taskstream.worker")
+_log = structlog.get_logger("worker")
 
 
 def run_worker(
@@ -65,22 +67,32 @@ def _run(
     clock: Callable[[], float],
 ) -> None:
     topics = settings.topics
+    check_rights(kafka, topics)
     partitions = check_topics(kafka, topics)
+    check_settings(kafka, topics)
     problem = cache_problem()
     if problem is not None:
         _log.warning("machine_code_not_kept", problem=problem)
     warm_up_jit(ids)
-    patience = Patience(stopping)
     lifecycle = WorkerLifecycle()
-    with (
-        Watchdog() as watchdog,
-        Transaction(kafka, f"{settings.group}.{settings.instance}", watchdog, waiting=patience.wait) as transaction,
-        manual_gc(),
-    ):
+    with ExitStack() as opened:
+        watchdog = opened.enter_context(Watchdog())
+        guard = opened.enter_context(TopicGuard(kafka, topics))
+
+        def is_over() -> bool:
+            guard.check()
+            return stopping()
+
+        patience = Patience(is_over)
+        transactional_id = f"{settings.group}.{settings.instance}"
+        transaction = opened.enter_context(
+            Transaction(kafka, transactional_id, watchdog, waiting=patience.wait, mark=guard.mark)
+        )
+        opened.enter_context(manual_gc())
         metrics.built()
         # The client's id is what `lag` and `rebuild` call the member, and what Kafka's own tools show.
         member = {"client.id": settings.instance} | dict(kafka) | {"group.id": settings.group}
-        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait)
+        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait, state=guard.state)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),
             Output(ids, topics),
@@ -90,7 +102,26 @@ def _run(
             lifecycle,
             metrics,
         )
-        Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(stopping)
+        try:
+            Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(is_over)
+        except StreamGap:
+            with suppress(KafkaFailed):
+                guard.check_now()  # a topic that was created again explains a gap better
+            raise
+        except KafkaFailed as error:
+            if not isinstance(error, RightMissing) and not stopping():
+                _name_withdrawn_right(kafka, topics)
+            raise
+
+
+def _name_withdrawn_right(kafka: Mapping[str, Any], topics: Topics) -> None:
+    """Raise RightMissing if a right was withdrawn: that explains a failure better than its consequences."""
+    try:
+        check_rights(kafka, topics, ONCE)
+    except RightMissing:
+        raise
+    except KafkaFailed as error:
+        _log.warning("rights not checked", why=str(error))
 
 
 def _collect_garbage(_now_s: float) -> None:

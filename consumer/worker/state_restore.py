@@ -14,9 +14,10 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import KafkaFailed, RightMissing
+from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
-from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused
 from taskstream.consumer.kafka.retry import Waiting, with_retry
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
 from taskstream.consumer.state.series_table import SeriesTable
@@ -137,6 +138,10 @@ class StateRestore:
         Raises:
             KafkaFailed: it is final.
         """
+        if is_group_refused(error):
+            return ""
+        if sentence := denial(error, self._config, topic=self._topic):
+            raise RightMissing(sentence)
         if is_final(error):
             raise KafkaFailed(f"the state cannot be read back: {error.str()}")
         return error.str()

@@ -121,10 +121,11 @@ class Worker:
         slots = table.of_partitions(list(unread))
         if slots.size:
             counted = np.unique(table.rows["partition"][slots]).tolist()
+            topics, group = self._settings.topics, self._settings.group
             raise OffsetsGone(
-                f"{self._settings.topics.state.name} holds state of partitions {counted}, and the group "
-                f"{self._settings.group!r} has no offsets for them: this is another group, or its offsets expired or "
-                "were deleted. Reading from the beginning would count everything twice"
+                f"{topics.state.name} holds state of partitions {counted}, and the group {group!r} has no offsets for "
+                "them: this is another group, its offsets expired or were deleted, or the topic of the events was "
+                "created again. Reading from the beginning would count everything twice"
             )
         restored = table.rows[table.of_partitions(partitions)]
         self._reading.restart(restored["partition"], restored["last_seen"], self._now_us(), self._monotonic_s())

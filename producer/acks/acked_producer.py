@@ -17,6 +17,7 @@ from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaExceptio
 from taskstream.producer.acks.delivery import Ack, AckCounts, Delivered, Delivery, FutureWaiter, ProbeOutcome, Waiter
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event_builder import Event
+from taskstream.schemas.kafka_rights import denied
 
 POLL_INTERVAL_S: Final = 0.001
 """The interval of the polls, and so the longest delay of an ack, while events are in flight."""
@@ -291,19 +292,27 @@ class AckedProducer:
                 delivery.waiter.acked(message.partition(), message.offset())  # type: ignore[arg-type] # set when acked
             return
         if awaited:  # else it was overdue, or of a replaced producer: counted already
-            delivery.waiter.failed(self._failure(error))
+            delivery.waiter.failed(self._failure(error, message.topic()))
 
-    def _failure(self, error: KafkaError) -> NotAcked:
+    def _failure(self, error: KafkaError, topic: str | None = None) -> NotAcked:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 # its public name for this code
             self._dead = True
         self._count_failure(error.name())
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._too_large += 1
             return RecordTooLarge("the event is larger than Kafka accepts")
-        why = _EXPLAINED.get(error.code(), error.name())
+        why = self._explanation(error, topic or self._topic)
         if error.code() in _OF_THE_TOPIC:
             self._refusal = why
         return NotAcked(f"Kafka did not acknowledge: {why}", error.name())
+
+    def _explanation(self, error: KafkaError, topic: str) -> str:
+        match error.code():
+            case KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                return denied(self._config, "Write", "topic", topic)
+            case KafkaError.CLUSTER_AUTHORIZATION_FAILED:
+                return denied(self._config, "IdempotentWrite", "cluster")
+        return _EXPLAINED.get(error.code(), error.name())
 
     def _count_failure(self, reason: str) -> None:
         self.counts.failed += 1

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from taskstream.producer.acks.delivery import ProbeOutcome
 from taskstream.producer.admission.clock_difference import ClockDifference
@@ -35,6 +35,16 @@ class ReportsTopic(Protocol):
     async def problem(self) -> str | None:
         """Why no report can be written to it; None if nothing is wrong, or it is not known."""
         ...
+
+
+class TopicState(Protocol):
+    """Knows whether the topic of the reports still has its partitions: `async with` it."""
+
+    problem: str | None
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
 
 
 @dataclass(slots=True)
@@ -71,7 +81,7 @@ class Readiness:
         """Set the outcome of a probe: the problems with Kafka, the clock and the topic, why the clock is unknown."""
         self.kafka, self.clock, self.clock_unknown = kafka, clock, clock_unknown
         self.topic, self.kafka_note = topic, kafka_note
-        self.refusal = (topic or clock) if kafka is None else f"Kafka does not acknowledge: {kafka}"
+        self.refusal = topic or (clock if kafka is None else f"Kafka does not acknowledge: {kafka}")
 
     def document(self) -> dict[str, Any]:
         """The body of /readyz, which names the check that fails."""
@@ -131,8 +141,11 @@ class ReadinessWatch:
         interval_s: float = 1.0,
         monotonic_us: Callable[[], int] = lambda: time.monotonic_ns() // 1000,
         topic: ReportsTopic | None = None,
+        partitions: TopicState | None = None,
     ) -> None:
+        """`topic` is asked; `partitions` is opened and closed by this. None: nothing is known of either."""
         self._topic = topic
+        self._partitions = partitions
         self._asked_us: int | None = None
         self._unwritable: str | None = None
         self._refused: tuple[str, int] | None = None  # why all reports failed, and until when that counts
@@ -146,6 +159,8 @@ class ReadinessWatch:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
+        if self._partitions is not None:
+            await self._partitions.__aenter__()
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def __aexit__(self, *_: object) -> None:
@@ -153,6 +168,8 @@ class ReadinessWatch:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        if self._partitions is not None:
+            await self._partitions.__aexit__()
 
     async def check_once(self) -> None:
         """Probe Kafka, and compare the clocks if that is due."""
@@ -166,6 +183,8 @@ class ReadinessWatch:
             difference.cannot_compare(why, middle_us, self._monotonic_us())
         self._patience.judge(outcome)
         topic = await self._topic_problem(outcome)
+        if self._partitions is not None and self._partitions.problem is not None:
+            topic = self._partitions.problem
         self._readiness.update(
             self._patience.problem, difference.problem, difference.unknown, topic, self._patience.note
         )

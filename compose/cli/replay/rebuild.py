@@ -31,7 +31,7 @@ from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.consumer.kafka.ranges import Earliest, Latest
 from taskstream.consumer.replay.rebuild import Rebuild, refuse_lost, refuse_members
 from taskstream.consumer.state.series_table import Settings
-from taskstream.consumer.worker.topic_check import check_topics
+from taskstream.consumer.worker.topic_check import check_topics, current_mark
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -85,6 +85,7 @@ def rebuild(
         refuse_members(group)
         spans = Cluster(kafka.config()).pinned(topics.progress.name, Earliest(), Latest())
         committed = group.committed(topics.progress.name, list(spans))
+        stale = _stale(group.marks(topics.progress.name, list(spans)), current_mark(kafka.config(), topics))
         if until == "committed":
             _refuse_unknown(group.name, [each for each, span in spans.items() if committed[each] is None and span.end])
         writing = Rebuild(kafka.config(), topics, ids, group)
@@ -97,7 +98,7 @@ def rebuild(
                 pin = span.end if until == "latest" or offset is None else offset
                 compared = comparison.compare_stopped(partition, span.begin, pin)
                 refuse_lost(compared, offset)
-                changes = bool(compared.verdict.differences) or pin != offset
+                changes = bool(compared.verdict.differences) or pin != offset or partition in stale
                 if changes and execute:
                     writing.write_partition(compared)
                 summaries.append(partition_summary(compared) | {"offset_was": offset, "written": changes and execute})
@@ -106,6 +107,11 @@ def rebuild(
     print_totals(summaries)
     if not execute:
         echo("dry run, nothing was written: --execute writes what differs", err=True)
+
+
+def _stale(marks: dict[int, str], current: str) -> set[int]:
+    """The partitions whose offset belongs to an earlier state topic: a worker would refuse it."""
+    return {partition for partition, mark in marks.items() if mark not in ("", current)}
 
 
 def _refuse_unknown(group: str, partitions: list[int]) -> None:

@@ -19,10 +19,22 @@ class FollowProgress:
         """[partition] The latest known end for read_committed."""
         self.caught_up = False
         """Whether the end when following began has been reached once."""
-        self.problem: str | None = "not connected to Kafka yet"
-        """Why no records are read or decoded at the moment; None: nothing."""
+        self.unfit: str | None = None
+        """What is wrong with the topic itself; None: nothing."""
+        self.restarts = 0
+        """How often the topic was another one, which is read from its beginning: nothing read before counts."""
+        self._problem: str | None = "not connected to Kafka yet"
         self.unreadable = 0
         """How many records were left out: not decodable, outside of their bounds, or under a foreign key."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why no records are read or decoded at the moment, or what is wrong with the topic; None: nothing."""
+        return self.unfit or self._problem
+
+    @problem.setter
+    def problem(self, problem: str | None) -> None:
+        self._problem = problem
 
     @property
     def records_behind(self) -> int:
@@ -40,6 +52,13 @@ class FollowProgress:
         self.goals = dict(ends)
         self.ends = dict(ends)
         self.problem = None
+
+    def restart(self, why: str) -> None:
+        """The topic is another one: forget how far it was followed, until `begin`."""
+        self.positions, self.goals, self.ends = {}, {}, {}
+        self.caught_up = False
+        self.restarts += 1
+        self.problem = why
 
     def update(self) -> None:
         """Update `caught_up` and `lag_s`; call it after each batch."""

@@ -10,8 +10,11 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
+from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
 from taskstream.consumer.kafka.cluster import Cluster
-from taskstream.consumer.kafka.kafka_errors import is_end_of_partition
+from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_group_refused
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 
@@ -32,7 +35,8 @@ _QUIET: Final[dict[str, Any]] = {
 class FollowedTopic:
     """Batches of a topic's records, from its beginning or from a time on. For one thread.
 
-    While Kafka does not answer, batches are empty and `progress.problem` has the reason.
+    While Kafka does not answer, batches are empty and `progress.problem` has the reason. A topic that was deleted and
+    created again, or has more partitions than before, is read again from its beginning, and `progress.restarts` grows.
     """
 
     def __init__(
@@ -41,8 +45,15 @@ class FollowedTopic:
         name: str,
         back_s: float | None = None,
         clock: Callable[[], float] = time.time,
+        equals: str | None = None,
     ) -> None:
-        """`config` is librdkafka's. `back_s`: begin so many seconds ago by `clock`; None: at the first record."""
+        """`config` is librdkafka's. `back_s`: begin so many seconds ago by `clock`; None: at the first record.
+
+        equals: a topic that must have as many partitions.
+        """
+        self._equals = equals
+        self._watch = TopicWatch({**_QUIET, **config}, [name, *([equals] if equals else [])])
+        self._identity: TopicIdentity | None = None
         self.name = name
         self.progress = FollowProgress()
         self._back_s = back_s
@@ -68,6 +79,9 @@ class FollowedTopic:
 
     def batch(self) -> list[Message]:
         """The next records, after `WAIT_S` or `CALL_S` at most; none while there are none or Kafka does not answer."""
+        self._watch.start()
+        if self._is_another():
+            return []
         if not self._assigned and not self._assign():
             time.sleep(WAIT_S)
             return []
@@ -85,8 +99,34 @@ class FollowedTopic:
 
     def close(self) -> None:
         """Close the consumer."""
+        self._watch.stop()
         if self._consumer is not None:
             self._consumer.close()
+
+    def _is_another(self) -> bool:
+        """Whether the topic is not the one that was read until now; then it is assigned anew."""
+        found = self._watch.found
+        now, equal = found.get(self.name), found.get(self._equals or "")
+        if now is None:
+            return False
+        before, self._identity = self._identity, now
+        is_another = False
+        if before is not None and before != now:
+            is_another = True
+            what = "has other partitions" if before.topic_id == now.topic_id else "was deleted and created again"
+            self.progress.restart(f"{self.name} {what}: it is read from its beginning")
+        self.progress.unfit = None
+        if equal is not None and equal.partitions != now.partitions:
+            self.progress.unfit = (
+                f"{equal.name} has {equal.partitions} partitions and {now.name} has {now.partitions}: {PERMANENT}; see "
+                "`taskstream topics check`"
+            )
+        if is_another:
+            self._assigned = False
+            if self._consumer is not None:
+                self._consumer.close()
+                self._consumer = None
+        return is_another
 
     def _assign(self) -> bool:
         """Assign every partition; False while Kafka does not answer, or has no such topic."""
@@ -116,7 +156,9 @@ class FollowedTopic:
     def _note(self, message: Message, error: KafkaError) -> None:
         """The end of a partition sets its position: control records can lie between the last record and the end."""
         if not is_end_of_partition(error):
-            self.progress.problem = f"Kafka reports: {error.str()}"
+            if is_group_refused(error):
+                return
+            self.progress.problem = denial(error, self._config, topic=self.name) or f"Kafka reports: {error.str()}"
             return
         self.progress.problem = None
         partition, offset = message.partition(), message.offset()

@@ -98,9 +98,14 @@ class Upkeep:
         if self._watch is not None:  # no task may be shown as silent because of workers that are behind
             await self._watch.first_answer(FIRST_ANSWER_S)
         self._update_pipeline(self._now_us())
-        log = _FollowLog("state", self._of_states.progress)
+        log, restarts = _FollowLog("state", self._of_states.progress), 0
         while True:
             changes = await self._of_states.next_batch()
+            if self._of_states.progress.restarts != restarts:  # the rows were of a topic that is gone
+                restarts = self._of_states.progress.restarts
+                table = self._model.table
+                changes = StateChanges(dropped=table.keys[table.rows["live"]].tolist())
+                _log.warning("begun anew", topic="state", series=len(changes.dropped))
             if changes is not None and (changes.keys or changes.dropped):
                 now_us = self._now_us()
                 self._update_pipeline(now_us)
@@ -112,9 +117,12 @@ class Upkeep:
             log.update(tasks=len(self._model.tasks), series=len(self._model.table))
 
     async def _follow_signals(self) -> None:
-        log = _FollowLog("signals", self._of_signals.progress)
+        log, restarts = _FollowLog("signals", self._of_signals.progress), 0
         while True:
             raised = await self._of_signals.next_batch()
+            if self._of_signals.progress.restarts != restarts:
+                restarts = self._of_signals.progress.restarts
+                self._signals.clear()
             if raised is not None and raised.signals:
                 self._model.mark_changed(self._signals.add(raised.signals))
                 self._feed.wake()

@@ -61,6 +61,11 @@ class SignalLog:
     def __len__(self) -> int:
         return self._count
 
+    def clear(self) -> None:
+        """Forget all signals."""
+        self._by_task.clear()
+        self._count = 0
+
     def add(self, signals: Iterable[RaisedSignal]) -> list[tuple[str, str]]:
         """Add signals; returns the projects and ids of their tasks, each once."""
         changed: dict[tuple[str, str], None] = {}

@@ -46,6 +46,14 @@ def test_the_cluster_id_is_read_from_the_storage(tmp_path):
     assert node.cluster_id == "AAbb-_=x"
 
 
+def test_further_settings_come_last_and_so_replace_ours(tmp_path):
+    node = KafkaNode(tmp_path, 1, 2, properties={"min.insync.replicas": "7", "group.max.size": "9"})
+    node.write()
+    lines = node.properties_file.read_text().splitlines()
+    assert lines[-2:] == ["min.insync.replicas=7", "group.max.size=9"]
+    assert "min.insync.replicas=1" in lines
+
+
 def test_the_folder_is_escaped_for_java(tmp_path):
     node = KafkaNode(tmp_path / "Ünï \\ 😀", 1, 2)
     node.write()

@@ -175,6 +175,23 @@ def test_every_killed_process_is_restarted(tmp_path, kafka_cache_dir):
         assert running.process.wait(300) == 0
 
 
+def test_three_brokers_of_which_one_is_killed_lose_no_report_and_stop_leaves_nothing(tmp_path, kafka_cache_dir):
+    options = ["--partitions", "2", "--brokers", "3", "--cache-dir", str(kafka_cache_dir)]
+    with Running(tmp_path / "data", *options) as running:
+        assert running.report(1) == 200
+        wait_until(lambda: running.read().get("replicatesize") == 1)
+        dead = running.pid("kafka-2")
+        os.kill(dead, signal.SIGKILL)
+        wait_until(lambda: running.report(2) == 200)
+        wait_until(lambda: running.read().get("replicatesize") == 2)
+        wait_until(lambda: running.pid("kafka-2") != dead)
+        wait_until(lambda: running.report(3) == 200)
+        wait_until(lambda: running.read().get("replicatesize") == 3)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(300) == 0
+        assert not any(map(is_alive, running.all_pids()))
+
+
 def test_a_taken_port_is_an_error_of_one_line_with_the_port_and_the_option(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

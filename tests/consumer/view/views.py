@@ -159,6 +159,15 @@ class StateTopic:
         values = self._writer.write(state_batch(table, table.find(keys)))
         self._commit(list(zip(keys, values, strict=True)))
 
+    def put_in(self, partition: int, key: str, state: np.ndarray) -> None:
+        """Commit this row to this partition."""
+        table = SeriesTable()
+        table.put([key], state, np.array([""], object), np.array([None], object))
+        (value,) = self._writer.write(state_batch(table, table.find([key])))
+        self._producer.begin_transaction()
+        self._producer.produce(self.topics.state.name, value, key, partition)
+        self._producer.commit_transaction(20)
+
     def tell(self, *signals: dict[str, Any], timestamp_ms: int = 0) -> None:
         """Commit these signals; `timestamp_ms` is the records' time, if it is not now."""
         values = self._signals.write(pa.RecordBatch.from_pylist(list(signals), schema=self._signals.schema))
