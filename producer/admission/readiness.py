@@ -193,7 +193,8 @@ class ReadinessWatch:
         """Why reports cannot be written: as Kafka describes the topic, and as the latest reports fared."""
         now_us = self._monotonic_us()
         due = self._asked_us is None or self._unwritable is not None or now_us - self._asked_us >= ASK_EVERY_US
-        if self._topic is not None and (due or outcome.reports_fail is not None):
+        answers = outcome.problem is None  # else the question would only delay the next probe
+        if self._topic is not None and answers and (due or outcome.reports_fail is not None):
             self._unwritable, self._asked_us = await self._topic.problem(), now_us
         if outcome.reports_fail is not None:
             self._refused = (outcome.reports_fail, now_us + REFUSED_US)

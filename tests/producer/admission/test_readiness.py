@@ -178,6 +178,15 @@ def test_an_edge_whose_topic_cannot_be_written_is_not_ready_although_probes_are_
     assert edge.kafka.questions == 3
 
 
+def test_the_topic_is_not_asked_about_while_kafka_does_not_acknowledge(edge):
+    edge.kafka.problem = "_ALL_BROKERS_DOWN"
+    edge.check()
+    assert edge.kafka.questions == 0
+    edge.kafka.problem = None
+    edge.check()
+    assert edge.kafka.questions == 1
+
+
 def test_an_edge_whose_reports_are_all_refused_by_the_topic_is_unready_for_a_while_and_tries_again(edge):
     edge.check()
     edge.kafka.reports_fail = "the topic p.progress refuses reports: INVALID_TIMESTAMP"
