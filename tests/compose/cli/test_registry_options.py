@@ -20,7 +20,7 @@ def tell(prefix: str, ids: SchemaIds) -> None:
 
 
 def test_without_a_registry_the_ids_are_the_tables():
-    assert CliRunner().invoke(tell).output == "taskstream 7\n"
+    assert CliRunner().invoke(tell).output == "taskstream 8\n"
 
 
 def test_a_registry_is_asked_for_the_subjects_of_the_prefix():

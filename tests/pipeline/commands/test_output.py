@@ -25,6 +25,8 @@ TASK_IN_JSON = "\\u00fcmlaut-\\u2192-1"
 PRINTING = [
     "--help",
     "--version",
+    "calibration",
+    "calibration -o json",
     "doctor",
     "lag",
     "lag -o json",
@@ -94,6 +96,8 @@ def environment(broker: KafkaClient, states: StateTopic, view: RunningView) -> d
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "TASKSTREAM_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
         "TASKSTREAM_PREFIX": states.topics.prefix,
+        "TASKSTREAM_CALIBRATION_ENDPOINT": view.url,
+        "TASKSTREAM_CALIBRATION_TOKEN": view.tokens["operator"],
         "TASKSTREAM_TASKS_ENDPOINT": view.url,
         "TASKSTREAM_TASKS_TOKEN": view.tokens["operator"],
     }
