@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import urllib3
 from taskstream.compose.doctor.broker_check import check_broker, check_group, check_topics
 from taskstream.compose.doctor.finding import Finding, FindingVerdict, good, run_check, unknown
 from taskstream.compose.doctor.http_check import check_server
-from taskstream.compose.doctor.registry_check import check_schemas
+from taskstream.compose.doctor.registry_check import check_schemas, check_written_ids
 from taskstream.compose.doctor.report_trace import TraceTargets, trace_report
 from taskstream.compose.doctor.transaction_check import check_transactions
 from taskstream.compose.kafka_client import KafkaClient
@@ -54,17 +55,22 @@ class DeploymentChecks:
     def findings(self) -> Iterator[Finding]:
         """Run the checks; yield each finding as soon as it is known."""
         deployment = self._deployment
-        kafka_answers = yield from self._check_kafka()
+        kafka_answers, topics_are_usable = yield from self._check_kafka()
         registry_url = deployment.registry_url
         with contextlib.nullcontext() if registry_url is None else Registry(registry_url) as registry:
             yield from _check_registry(registry, deployment.topics)
+            ids: SchemaIds = TableIds() if registry is None else RegistryIds(registry, deployment.topics)
+            if topics_are_usable:
+                check = functools.partial(check_written_ids, deployment.kafka, deployment.topics, ids)
+                yield from run_check(
+                    "schema ids", check, "may this user read the topics, and does the registry answer?"
+                )
             yield from self._check_server("edge", deployment.edge_url)
             yield from self._check_server("view", deployment.view_url)
-            ids: SchemaIds = TableIds() if registry is None else RegistryIds(registry, deployment.topics)
             yield from self._trace_report(ids, deployment.kafka if kafka_answers else None)
 
-    def _check_kafka(self) -> Generator[Finding, None, bool]:
-        """Check everything in Kafka; return whether it answers."""
+    def _check_kafka(self) -> Generator[Finding, None, tuple[bool, bool]]:
+        """Check everything in Kafka; return whether it answers, and whether its topics can be used."""
         deployment = self._deployment
         kafka, topics, named = deployment.kafka, deployment.topics, deployment.kafka.bootstrap_servers
         remedy = "is it running, is the address right, is security.protocol set? See -X and --kafka-config"
@@ -86,7 +92,7 @@ class DeploymentChecks:
             yield from findings
             if name == "topics" and any(each.verdict is FindingVerdict.BAD for each in findings):
                 possible, why, remedy = False, "the topics are not usable", "see the topics"
-        return answers
+        return answers, possible
 
     def _check_server(self, name: str, url: str | None) -> Iterator[Finding]:
         if url is None:

@@ -17,6 +17,7 @@ from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from taskstream.consumer.kafka.transaction import Transaction
+from taskstream.consumer.records.written_ids import contradicting_ids
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle
@@ -30,6 +31,7 @@ from taskstream.consumer.worker.unit_of_work import UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.compiled import cache_problem
+from taskstream.schemas.errors import RegistryFailed
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -70,6 +72,7 @@ def _run(
     check_rights(kafka, topics)
     partitions = check_topics(kafka, topics)
     check_settings(kafka, topics)
+    _warn_of_contradicting_ids(kafka, topics, ids)
     problem = cache_problem()
     if problem is not None:
         _log.warning("machine_code_not_kept", problem=problem)
@@ -122,6 +125,19 @@ def _name_withdrawn_right(kafka: Mapping[str, Any], topics: Topics) -> None:
         raise
     except KafkaFailed as error:
         _log.warning("rights not checked", why=str(error))
+
+
+def _warn_of_contradicting_ids(kafka: Mapping[str, Any], topics: Topics, ids: SchemaIds) -> None:
+    """Log the schema ids on the topics that contradict `ids`; one foreign record is no reason to stop."""
+    try:
+        found = contradicting_ids(kafka, (topics.progress, topics.state), ids)
+    except (KafkaFailed, RegistryFailed, StreamGap) as error:
+        _log.warning("schema ids not compared", why=str(error))
+        return
+    for each in found:
+        _log.warning(
+            "schema ids contradict", found=str(each), remedy="a change of the source of ids needs a new prefix"
+        )
 
 
 def _collect_garbage(_now_s: float) -> None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from taskstream.schemas.catalog import Schema, newest
 from taskstream.schemas.codec import column_loops, wire_format
+from taskstream.schemas.codec.field_cutter import FieldCutter, cutter_for
 from taskstream.schemas.codec.read_plan import (
     BOOLEAN,
     INT,
@@ -79,6 +80,8 @@ class ColumnReader:
         self._columns = columns_of(newest(name), wanted)
         self._schema = pa.schema([pa.field(each.name, each.arrow, each.nullable) for each in self._columns])
         self._plans: dict[int, ReadPlan] = {}
+        self._cutters: dict[int, FieldCutter] = {}
+        """[schema id] Of the schemas with fields that must be cut out."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -113,6 +116,9 @@ class ColumnReader:
             except Undecodable as error:
                 rejected.extend(Rejected(int(index), Reason(error.reason), error.detail) for index in rows)
             else:
+                if plan.cut:
+                    rows, failed, data = self._cut(framed, rows, int(schema_id), data, starts, ends)
+                    rejected.extend(failed)
                 column_loops.read_records(
                     data,
                     starts + HEADER_SIZE,
@@ -139,8 +145,37 @@ class ColumnReader:
 
     def _plan(self, schema_id: int) -> ReadPlan:
         if schema_id not in self._plans:
-            _, self._plans[schema_id] = plan_for(self._ids, schema_id, self._name, self._columns)
+            written, plan = plan_for(self._ids, schema_id, self._name, self._columns)
+            if plan.cut:
+                self._cutters[schema_id] = cutter_for(written, plan)
+            self._plans[schema_id] = plan
         return self._plans[schema_id]
+
+    def _cut(
+        self,
+        framed: Sequence[bytes],
+        rows: Ints,
+        schema_id: int,
+        data: npt.NDArray[np.uint8],
+        starts: Ints,
+        ends: Ints,
+    ) -> tuple[Ints, list[Rejected], npt.NDArray[np.uint8]]:
+        """Append the records `rows` to `data` without the fields that no column supports; `starts`, `ends` follow.
+
+        Returns the rows that could be cut, the others with their reasons, and the data.
+        """
+        cutter, rejected, good, values = self._cutters[schema_id], [], [], []
+        for row in rows.tolist():
+            try:
+                values.append(cutter.cut(framed[row]))
+                good.append(row)
+            except Undecodable as error:
+                rejected.append(Rejected(row, Reason(error.reason), error.detail))
+        kept = np.array(good, np.int64)
+        sizes = np.fromiter(map(len, values), np.int64, len(values))
+        ends[kept] = data.shape[0] + np.cumsum(sizes)
+        starts[kept] = ends[kept] - sizes
+        return kept, rejected, np.concatenate([data, np.frombuffer(b"".join(values), np.uint8)])
 
 
 class ColumnWriter:

@@ -63,6 +63,8 @@ class ReadPlan:
     """The index of the column that receives the field, or SKIP."""
     to_double: npt.NDArray[np.bool_]
     """Whether an int or long on the wire is promoted to double."""
+    cut: frozenset[str] = frozenset()
+    """Fields that no column receives and none could: a `FieldCutter` cuts them out, and the arrays leave them out."""
 
 
 def columns_of(schema: Schema, wanted: frozenset[str] | None = None) -> tuple[Column, ...]:
@@ -100,6 +102,8 @@ def plan_for(ids: SchemaIds, schema_id: int, name: str, columns: tuple[Column, .
 def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
     """The plan that decodes records of `written` into `columns`. A column that `written` lacks is null or empty.
 
+    A field that no column receives may have any type.
+
     The rules are those of Avro's schema resolution, without default values other than null and the empty array:
     https://avro.apache.org/docs/1.12.0/specification/#schema-resolution
 
@@ -107,8 +111,11 @@ def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
         Unresolvable: a column that is not optional is missing in `written`, or a type cannot be promoted.
     """
     indexes = {column.name: index for index, column in enumerate(columns)}
-    fields = [_column(written, each, reading=True) for each in written.definition["fields"]]
-    branches = [_null_branch(each["type"]) for each in written.definition["fields"]]
+    definitions = written.definition["fields"]
+    cut = frozenset(each["name"] for each in definitions if each["name"] not in indexes and not _fits(written, each))
+    kept = [each for each in definitions if each["name"] not in cut]
+    fields = [_column(written, each, reading=True) for each in kept]
+    branches = [_null_branch(each["type"]) for each in kept]
     names = {each.name for each in fields}
     for column in columns:
         if column.name not in names and not column.is_optional:
@@ -127,7 +134,17 @@ def read_plan(written: Schema, columns: tuple[Column, ...]) -> ReadPlan:
             ],
             np.bool_,
         ),
+        cut=cut,
     )
+
+
+def _fits(written: Schema, field: dict[str, Any]) -> bool:
+    """Whether the loops can skip the field."""
+    try:
+        _column(written, field, reading=True)
+    except Unresolvable:
+        return False
+    return True
 
 
 def _check_readable(written: Schema, field: Column, column: Column) -> None:

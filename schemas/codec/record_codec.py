@@ -14,6 +14,7 @@ from fastavro import parse_schema, schemaless_reader, schemaless_writer
 
 from taskstream.schemas.catalog import Schema, newest
 from taskstream.schemas.codec import wire_format
+from taskstream.schemas.codec.field_cutter import FieldCutter, cutter_for
 from taskstream.schemas.codec.read_plan import BOOLEAN, DOUBLE, INT, LONG, LONGS, Column, ReadPlan, columns_of, plan_for
 from taskstream.schemas.codec.record_validation import INT_BOUND, LONG_BOUND, validate_record
 from taskstream.schemas.errors import Unencodable
@@ -80,6 +81,8 @@ class RecordReader:
         """
         framed = framed or b""
         written = self._writer_schema(wire_format.split(framed))
+        if written.cutter is not None:
+            framed = written.cutter.cut(framed)
         validate_record(framed, written.plan)
         body = io.BytesIO(framed)
         body.seek(wire_format.HEADER_SIZE)
@@ -90,8 +93,12 @@ class RecordReader:
     def _writer_schema(self, schema_id: int) -> _WriterSchema:
         if schema_id not in self._written:
             schema, plan = plan_for(self._ids, schema_id, self._name, self._columns)
-            definition = plain(schema.definition, defaults=False)
-            self._written[schema_id] = _WriterSchema(plan, parse_schema(definition), definition == self._definition)
+            whole = schema.definition
+            kept = [each for each in whole["fields"] if each["name"] not in plan.cut]
+            definition = plain({**whole, "fields": kept}, defaults=False)
+            cutter = cutter_for(schema, plan) if plan.cut else None
+            same = definition == self._definition
+            self._written[schema_id] = _WriterSchema(plan, parse_schema(definition), same, cutter)
         return self._written[schema_id]
 
 
@@ -102,6 +109,7 @@ class _WriterSchema:
     plan: ReadPlan
     schema: Any
     is_newest: bool
+    cutter: FieldCutter | None
 
 
 def plain(definition: dict[str, Any], *, defaults: bool = True) -> dict[str, Any]:

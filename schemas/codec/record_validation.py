@@ -20,7 +20,7 @@ def validate_record(framed: bytes, plan: ReadPlan) -> None:
     Raises:
         Undecodable: they are not; reason and detail describe the first defect.
     """
-    cursor = _Cursor(framed)
+    cursor = RecordCursor(framed)
     for index, (kind, null_branch) in enumerate(zip(plan.kinds.tolist(), plan.null_branches.tolist(), strict=True)):
         cursor.field = index
         if null_branch != NOT_NULLABLE:
@@ -48,18 +48,25 @@ def validate_record(framed: bytes, plan: ReadPlan) -> None:
         raise Undecodable(Reason.TRAILING, f"{trailing} bytes follow the record")
 
 
-class _Cursor:
-    """A position in the bytes, and the index of the field that it is in."""
+class RecordCursor:
+    """A position in the bytes, and the index of the field that it is in. Every `read_` raises Undecodable."""
 
     def __init__(self, framed: bytes) -> None:
         self._bytes = framed
         self.at = HEADER_SIZE
         self.field = 0
 
+    @property
+    def left(self) -> int:
+        """Bytes after the position."""
+        return len(self._bytes) - self.at
+
     def error(self, reason: Reason, what: str) -> Undecodable:
+        """The error for a defect of the field."""
         return Undecodable(reason, f"field {self.field + 1}: {what}")
 
     def read_bytes(self, count: int) -> bytes:
+        """The next `count` bytes."""
         if count > len(self._bytes) - self.at:
             left = len(self._bytes) - self.at
             raise self.error(Reason.TRUNCATED, f"{count} bytes are expected and {left} are left")
@@ -79,6 +86,7 @@ class _Cursor:
         raise self.error(Reason.INVALID, "an integer has more than 64 bits")
 
     def skip_string(self) -> None:
+        """A string, which must be UTF-8."""
         length = self.read_varint()
         if length < 0:
             raise self.error(Reason.INVALID, f"a string has the length {length}")

@@ -21,15 +21,17 @@ from taskstream.compose.local.ports import free_port
 from taskstream.compose.topic_admin import create_topics
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.catalog import named
+from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.http.caller import Role
+from taskstream.schemas.ids import TableIds
 from taskstream.schemas.registry.registration import register
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
-from tests.pipeline.streams import ask, worker
+from tests.pipeline.streams import ask, producer, worker
 from tests.private_files import write_private
 from tests.producer.edges import running_edge
-from tests.schemas.codec.records import altered
+from tests.schemas.codec.records import altered, minimal
 from tests.schemas.registry.registry_server import serving
 from tests.waiting import LIMIT_S, wait_until
 
@@ -72,10 +74,13 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
     assert (once.exit_code, again.exit_code) == (0, 0)
     assert list(verdicts(once)) == [
         *("broker", "version", "topics", "durability", "transactions", "broker clock", "group", "lag", "schemas"),
+        "schema ids",
         *("edge", "edge clock", "view", "view clock", "report", "on the topic", "in the state", "in the view"),
     ]
     assert "2 partitions" in finding(once, "group")["what"]
     assert "all 7 are registered" in finding(with_registry, "schemas")["what"]
+    # The edge and the worker wrote the ids of the table, of which this registry has none.
+    assert verdicts(with_registry)["schema ids"] == "unknown"
 
 
 def test_without_a_worker_the_report_is_followed_as_far_as_it_comes(broker, topics, tmp_path):
@@ -146,6 +151,21 @@ def test_a_state_topic_that_forgets_is_bad_and_another_retention_is_not(broker, 
     other = Topics(f"{topic_prefix}-other", partitions=2)
     create_topics(broker.config(), other)
     assert verdicts(doctor(*kafka(broker, other), "--retention-days", "7"))["topics"] == "good"
+
+
+def test_ids_that_the_registry_gives_to_another_record_are_bad(broker, topics):
+    state = named("SeriesState.v1")
+    sender = producer(broker.bootstrap_servers)
+    sender.produce(topics.state.name, RecordWriter(TableIds(), state).write(minimal(state)), "p/t/s")
+    assert sender.flush(LIMIT_S) == 0
+    with serving() as server:
+        server.first_id = TableIds().id_of(state)
+        server.add(named("RateWindow.v1").text, topics.rates.name + "-value")
+        result = doctor(*kafka(broker, topics), "--schema-registry", server.url)
+    said = finding(result, "schema ids")
+    assert said["verdict"] == "bad"
+    assert "has schema id 3, which is RateWindow and not SeriesState" in said["what"]
+    assert "needs a new --prefix" in said["remedy"]
 
 
 def test_schemas_that_are_not_registered_or_do_not_fit_are_bad():

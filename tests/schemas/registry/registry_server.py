@@ -24,6 +24,7 @@ class RegistryServer:
 
     def __init__(self) -> None:
         self.url = ""
+        self.first_id = 101
         self.subjects: dict[str, list[int]] = {}
         self.schemas: dict[int, dict[str, str]] = {}
         self.levels: dict[str, str] = {}
@@ -36,7 +37,7 @@ class RegistryServer:
     def add(self, text: str, subject: str = "elsewhere-value", schema_type: str = "AVRO") -> int:
         """Store a schema and return its id; an equal schema under another subject has the same id."""
         same = (number for number, held in self.schemas.items() if canonical(held["schema"]) == canonical(text))
-        number = next(same, 101 + len(self.schemas))
+        number = next(same, self.first_id + len(self.schemas))
         self.schemas.setdefault(number, {"schema": text, "schemaType": schema_type})
         if number not in self.subjects.setdefault(subject, []):
             self.subjects[subject].append(number)
