@@ -28,6 +28,7 @@ from taskstream.consumer.errors import (
     InstanceFenced,
     NoSuchRecord,
     OffsetsGone,
+    OffsetsMoved,
     PartialExportUnusable,
     PartitionCountsDiffer,
     PartitionsAdded,
@@ -91,6 +92,8 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     NoSuchRecord: "`taskstream rejected list --each` lists the records",
     OffsetsGone: "give the right --group, set the offsets with `kafka-consumer-groups --reset-offsets`, or rebuild the "
     "state under a new --prefix",
+    OffsetsMoved: "stop all workers and run `taskstream replay rebuild --until latest --execute`, which writes state "
+    "and offsets that agree",
     PartialExportUnusable: "repeat the command of the partial export, or discard it with --restart",
     PartitionCountsDiffer: "or send each record to the partition of its key with --by-key",
     PartitionsAdded: _NEW_PREFIX,

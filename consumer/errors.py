@@ -10,6 +10,7 @@ ConsumerError
  │   ├── TopicRecreated         a topic was deleted and created again
  │   └── TopicMisconfigured     a setting of a topic makes the pipeline's records unsafe
  ├── OffsetsGone                the state topic has state, but the consumer group has no committed offsets
+ ├── OffsetsMoved               another program set the group's offsets back, to events that the state includes
  ├── StateUnreadable            a record of the state topic cannot be decoded
  ├── TooManyRejected            the share of undecodable records exceeds the limit
  ├── TransactionAborted         the open transaction was aborted; rows and positions are those of the last commit
@@ -92,6 +93,10 @@ class TopicMisconfigured(TopicsUnfit):
 
 class OffsetsGone(ConsumerError):
     """The state topic has state, but the consumer group has no committed offsets: every event would count twice."""
+
+
+class OffsetsMoved(ConsumerError):
+    """Another program set the group's offsets back: the events that follow are already in the state."""
 
 
 class StateUnreadable(ConsumerError):

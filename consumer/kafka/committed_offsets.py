@@ -1,8 +1,12 @@
-"""Where a group continues on a topic: its committed offsets, checked against what the topic still holds."""
+"""Where a group continues on a topic: its committed offsets, checked against what the topic still holds.
+
+Our programs commit an offset with a marker as its metadata. An offset that another program set has none.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +19,35 @@ from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, requir
 from taskstream.consumer.kafka.retry import Waiting, with_retry
 
 _CALL_S = 5.0
+
+
+def marked(topic: str, partition: int, offset: int, state_mark: str = "") -> TopicPartition:
+    """The offset with the marker, to commit. The marker names the offset: a tool may keep metadata of another one.
+
+    state_mark: what `admin.topic_identity.offset_mark` says of the state topic.
+    """
+    return TopicPartition(topic, partition, offset, metadata=f"{_marker(offset)} {state_mark}".rstrip())
+
+
+def is_marked(committed: TopicPartition) -> bool:
+    """Whether this committed offset was committed by a worker or a rebuild of version 0.2 or later."""
+    metadata: str | None = committed.metadata
+    return f"{metadata} ".startswith(f"{_marker(committed.offset)} ")
+
+
+def _marker(offset: int) -> str:
+    return f"taskstream {offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStarts:
+    """Where a group continues on partitions of a topic."""
+
+    starts: list[TopicPartition]
+    unread: set[int]
+    """Partitions without a committed offset; they begin at the first record that the topic holds."""
+    unmarked: set[int]
+    """Partitions whose offset has no marker: version 0.1 committed it, or another program."""
 
 
 class CommittedOffsets:
@@ -41,10 +74,8 @@ class CommittedOffsets:
         self._topic = topic
         self._waiting = waiting
 
-    def starts(self, partitions: Sequence[int]) -> tuple[list[TopicPartition], set[int]]:
-        """The offset to read each partition from; and the partitions without a committed offset.
-
-        Those begin at the first record that the topic holds.
+    def starts(self, partitions: Sequence[int]) -> GroupStarts:
+        """Where to read each partition from.
 
         Raises:
             StreamGap: a committed offset lies outside of what the topic holds.
@@ -53,6 +84,7 @@ class CommittedOffsets:
         """
         starts: list[TopicPartition] = []
         unread: set[int] = set()
+        unmarked: set[int] = set()
         what = "the group's offsets cannot be asked"
         for place in with_retry(what, partial(self._committed, partitions), waiting=self._waiting, denied=self._denied):
             if self._state is not None:
@@ -68,8 +100,10 @@ class CommittedOffsets:
                 raise self.gap(
                     place.partition, f"the group continues at offset {offset}, the topic holds {low} to {high}"
                 )
+            elif not is_marked(place):
+                unmarked.add(place.partition)
             starts.append(TopicPartition(self._topic, place.partition, offset))
-        return starts, unread
+        return GroupStarts(starts, unread, unmarked)
 
     def gap(self, partition: int | None, why: str) -> StreamGap:
         """The error for an offset that the topic does not hold."""

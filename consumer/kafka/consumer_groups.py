@@ -18,6 +18,7 @@ from taskstream.consumer.kafka.admin.group_questions import GroupQuestions
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
+from taskstream.consumer.kafka.committed_offsets import is_marked
 from taskstream.consumer.kafka.kafka_errors import is_final
 from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import RetryLimit, with_retry
@@ -55,6 +56,15 @@ class ConsumerGroup:
         """
         found = self._committed(topic, partitions)
         return {each.partition: each.offset if each.offset >= 0 else None for each in found}
+
+    def unmarked(self, topic: str, partitions: Sequence[int]) -> set[int]:
+        """The partitions with a committed offset that has no marker: version 0.1 set it, or another program.
+
+        Raises:
+            KafkaFailed: Kafka did not answer.
+        """
+        found = self._committed(topic, partitions)
+        return {each.partition for each in found if each.offset >= 0 and not is_marked(each)}
 
     def marks(self, topic: str, partitions: Sequence[int]) -> dict[int, str]:
         """[partition] The metadata of its committed offset; empty where there is none.

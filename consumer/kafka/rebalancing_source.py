@@ -111,6 +111,8 @@ class BatchSource:
         self._next: dict[int, int] = {}
         self._committed_to: dict[int, int] = {}
         """The committed offset of every held partition: while we hold it, nobody else commits."""
+        self.unmarked: set[int] = set()
+        """The held partitions whose committed offset has no marker, until one that was read from is committed."""
         self._ends: dict[int, int] = {}
         """The position at which a partition last ended; transaction markers can lie before it."""
         self._moved = False
@@ -160,6 +162,11 @@ class BatchSource:
     def positions(self) -> dict[int, int]:
         """For each held partition the offset after the last record that was read."""
         return dict(self._next)
+
+    @property
+    def unproven(self) -> set[int]:
+        """The partitions in `unmarked` of which nothing was read: their offsets stay without a marker."""
+        return {each for each in self.unmarked if self._next[each] == self._committed_to[each]}
 
     @property
     def member_id(self) -> str:
@@ -225,6 +232,7 @@ class BatchSource:
 
     def committed(self, offsets: Mapping[int, int]) -> None:
         """These offsets of held partitions are committed: `rewind` goes back to them."""
+        self.unmarked = self.unproven
         self._committed_to.update((each, offset) for each, offset in offsets.items() if each in self._next)
 
     def rewind(self) -> None:
@@ -245,8 +253,9 @@ class BatchSource:
             StreamGap: a committed offset is no longer on the topic.
             KafkaFailed: Kafka does not return the group's offsets.
         """
-        starts = self._committed.starts(list(self._next))[0]
-        self._committed_to = {start.partition: start.offset for start in starts}
+        found = self._committed.starts(list(self._next))
+        self._committed_to = {start.partition: start.offset for start in found.starts}
+        self.unmarked = found.unmarked
         self.rewind()
 
     def lag(self) -> dict[int, int | None]:
@@ -311,11 +320,12 @@ class BatchSource:
             if listener is not None:
                 # Offsets first: they are stable only when the predecessor's transactions are decided.
                 self._require_state_of(numbers)
-                starts, unread = self._committed.starts(numbers)
-                listener.assigned(numbers, unread)
-                consumer.incremental_assign(starts)
-                self._next.update((start.partition, start.offset) for start in starts)
-                self._committed_to.update((start.partition, start.offset) for start in starts)
+                found = self._committed.starts(numbers)
+                listener.assigned(numbers, found.unread)
+                consumer.incremental_assign(found.starts)
+                self._next.update((start.partition, start.offset) for start in found.starts)
+                self._committed_to.update((start.partition, start.offset) for start in found.starts)
+                self.unmarked |= found.unmarked
 
     def _require_state_of(self, partitions: Sequence[int]) -> None:
         """Return when each of these partitions of events has one of state.
@@ -348,6 +358,7 @@ class BatchSource:
             self._next.pop(place.partition, None)
             self._committed_to.pop(place.partition, None)
             self._ends.pop(place.partition, None)
+            self.unmarked.discard(place.partition)
 
     @contextlib.contextmanager
     def _calling_listener(self) -> Iterator[RebalanceListener | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol, Self
@@ -25,6 +25,7 @@ from taskstream.consumer.errors import (
     TransactionAborted,
 )
 from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.committed_offsets import marked
 from taskstream.consumer.kafka.kafka_errors import is_fatal, is_producer_forgotten, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 
@@ -165,10 +166,11 @@ class Transaction:
             else:
                 return
 
-    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
+    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any, unmarked: Collection[int] = ()) -> None:
         """Commit the records, and with them the consumer group's `offsets` (by partition of `topic`).
 
         membership: the group metadata of the consumer that read up to these offsets.
+        unmarked: the partitions whose offset is committed without a marker.
 
         Raises:
             TransactionAborted: nothing is committed; call `abort`.
@@ -176,7 +178,12 @@ class Transaction:
             KafkaFailed: Kafka did not answer.
         """
         self.begin()
-        positions = [TopicPartition(topic, partition, offset, self._mark) for partition, offset in offsets.items()]
+        positions = [
+            TopicPartition(topic, partition, offset, self._mark)
+            if partition in unmarked
+            else marked(topic, partition, offset, self._mark)
+            for partition, offset in offsets.items()
+        ]
         self._call(
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),

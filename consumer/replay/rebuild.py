@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 
 from taskstream.consumer.errors import KafkaFailed, RebuildEventsGone, RebuildRefused
+from taskstream.consumer.kafka.committed_offsets import marked
 from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.consumer.kafka.retry import TRANSACTION_CALL_S, call_transaction
 from taskstream.consumer.replay.comparison import Compared
@@ -97,7 +98,7 @@ class Rebuild:
             call_transaction("init_transactions", lambda: producer.init_transactions(TRANSACTION_CALL_S))
             producer.begin_transaction()
             self._send(producer, compared)
-            offset = TopicPartition(self._topics.progress.name, compared.partition, compared.pinned)
+            offset = marked(self._topics.progress.name, compared.partition, compared.pinned)
             metadata = self._group.consumer.consumer_group_metadata()
             call_transaction(
                 "send_offsets_to_transaction",

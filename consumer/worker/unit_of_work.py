@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,8 +37,10 @@ _log = structlog.get_logger("worker")
 class OffsetTransaction(RecordSender, Protocol):
     """Ends a transaction. After `ProducerLost`, only `renew` is called."""
 
-    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
+    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any, unmarked: Collection[int] = ()) -> None:
         """Commit what was sent, and `offsets` (by partition of `topic`) for the group that `membership` is of.
+
+        unmarked: the partitions whose offset is committed without a marker.
 
         Raises:
             TransactionAborted: nothing is committed.
@@ -67,6 +69,11 @@ class PositionedSource(Protocol):
     @property
     def positions(self) -> Mapping[int, int]:
         """For each held partition the offset after the last record that was read."""
+        ...
+
+    @property
+    def unproven(self) -> Collection[int]:
+        """The held partitions whose committed offset has no marker, and of which nothing was read."""
         ...
 
     def membership(self) -> Any:
@@ -178,7 +185,7 @@ class UnitOfWork:
         positions = self._source.positions
         try:
             rows = self._output.send(self.table, self._transaction)
-            self._transaction.commit(self._source.topic, positions, self._membership())
+            self._transaction.commit(self._source.topic, positions, self._membership(), self._source.unproven)
         except TransactionAborted as error:
             self.roll_back(str(error))
         except ProducerLost as error:

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
-from taskstream.consumer.errors import OffsetsGone, TooManyRejected
+from taskstream.consumer.errors import OffsetsGone, OffsetsMoved, TooManyRejected
 from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
 from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
-from taskstream.consumer.state.series import Health
+from taskstream.consumer.state.series import EVENT_IDS, Health
 from taskstream.consumer.state.silence import expired
 from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
@@ -27,10 +27,13 @@ from taskstream.consumer.worker.reading_lag import ReadingLag
 from taskstream.consumer.worker.reject_breaker import RejectBreaker
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.unit_of_work import UnitOfWork
+from taskstream.schemas.codec.column_codec import Decoded
 from taskstream.schemas.ids import SchemaIds
 
 _POLL_S = 0.05
 _CHECK_INTERVAL_S = 1.0
+_COMPARED = EVENT_IDS + 1
+"""Events at the beginning of a partition that are compared with the state."""
 Ints = npt.NDArray[np.int64]
 _log = structlog.get_logger("worker")
 
@@ -46,6 +49,16 @@ class EventSource(Protocol):
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Join the group; `listener` is called from within `read`, and when the source is left."""
+        ...
+
+    @property
+    def topic(self) -> str:
+        """The topic that is read."""
+        ...
+
+    @property
+    def unmarked(self) -> Collection[int]:
+        """The held partitions whose committed offset has no marker; see `BatchSource.unmarked`."""
         ...
 
     def read(self, most: int, timeout_s: float) -> SourceBatch:
@@ -169,10 +182,38 @@ class Worker:
                 f"more than {self._settings.reject_share:.0%} of the last records cannot be read (one of them: "
                 f"{last.reason if last else 'none'}: {last.detail if last else ''}): is a wrong version deployed?"
             )
+        if self._source.unmarked:
+            self._refuse_moved_offsets(batch, decoded)
         self._work.add(batch, decoded)
         received_at_us = np.asarray(decoded.batch.column("received_at").cast(pa.int64()))
         partitions = batch.partitions[decoded.kept]
         self._reading.add(partitions, received_at_us, self._now_us(), self._monotonic_s())
+
+    def _refuse_moved_offsets(self, batch: SourceBatch, decoded: Decoded) -> None:
+        """Where an offset has no marker, compare the first events after it with the state, before any is folded.
+
+        Version 0.2 committed offsets without a marker, and then an event is newer than the state of its series, unless
+        edges raced. After a set back, the first events are older than that state. A set back over at most as many
+        events as a series has ids of does no harm.
+        """
+        partitions = batch.partitions[decoded.kept]
+        names = [decoded.batch.column(each) for each in ("project_id", "task_id", "subtask_name")]
+        received_at_us = np.asarray(decoded.batch.column("received_at").cast(pa.int64()))
+        table = self._work.table
+        for partition in sorted(self._source.unmarked):
+            first = np.flatnonzero(partitions == partition)[:_COMPARED]
+            known = older = 0
+            for index in first.tolist():
+                slots = table.find(["/".join(each[index].as_py() for each in names)])
+                known += slots.size
+                older += int((received_at_us[index] < table.rows["last_seen"][slots]).sum())
+            if 2 * older > known:
+                offset = int(batch.offsets[decoded.kept[first[0]]])
+                raise OffsetsMoved(
+                    f"the offset of the group {self._settings.group!r} for {self._source.topic}-{partition} was set "
+                    f"back to {offset} by another program: the events from there on are already in the state, and "
+                    "would count twice"
+                )
 
     def _is_due(self, now_s: float, *, full: bool) -> bool:
         """Whether to commit now; `full`: there is more to read than one batch holds."""

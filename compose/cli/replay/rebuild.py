@@ -86,6 +86,7 @@ def rebuild(
         spans = Cluster(kafka.config()).pinned(topics.progress.name, Earliest(), Latest())
         committed = group.committed(topics.progress.name, list(spans))
         stale = _stale(group.marks(topics.progress.name, list(spans)), current_mark(kafka.config(), topics))
+        stale |= group.unmarked(topics.progress.name, list(spans))
         if until == "committed":
             _refuse_unknown(group.name, [each for each, span in spans.items() if committed[each] is None and span.end])
         writing = Rebuild(kafka.config(), topics, ids, group)
@@ -111,7 +112,7 @@ def rebuild(
 
 def _stale(marks: dict[int, str], current: str) -> set[int]:
     """The partitions whose offset belongs to an earlier state topic: a worker would refuse it."""
-    return {partition for partition, mark in marks.items() if mark not in ("", current)}
+    return {partition for partition, mark in marks.items() if "state=" in mark and not mark.endswith(current)}
 
 
 def _refuse_unknown(group: str, partitions: list[int]) -> None:

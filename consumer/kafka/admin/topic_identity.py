@@ -51,7 +51,7 @@ def require_mark(mark: str | None, state: TopicIdentity, group: str) -> None:
         TopicRecreated: the rows that the offset belongs to were on an earlier topic of this name.
         PartitionsAdded: the topics had another number of partitions when the offset was committed.
     """
-    found = _MARK.fullmatch(mark or "")
+    found = _MARK.search(mark or "")
     if found is None:
         return
     if found[1] != state.topic_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,8 @@ class InMemoryBroker:
         self.partitions = partitions
         self.committed: dict[tuple[str, int], int] = {}
         """The group's committed offset by topic and partition."""
+        self.unmarked: set[tuple[str, int]] = set()
+        """The offsets without a marker, by topic and partition."""
         self.owners: dict[int, str] = {}
         """The member that holds each partition."""
         self._logs: dict[str, list[InMemoryLog]] = {}
@@ -144,11 +146,23 @@ class InMemoryBroker:
         """Whether offsets may be committed with this membership."""
         return isinstance(membership, InMemoryMembership) and self.is_member(membership.member_id)
 
-    def commit(self, records: Sequence[InMemoryRecord], offsets: Mapping[tuple[str, int], int]) -> None:
-        """Write the records and the offsets of one transaction."""
+    def commit(
+        self,
+        records: Sequence[InMemoryRecord],
+        offsets: Mapping[tuple[str, int], int],
+        unmarked: Collection[tuple[str, int]] = (),
+    ) -> None:
+        """Write the records and the offsets of one transaction; those of `unmarked` have no marker."""
         for record in records:
             self.append(record)
         self.committed.update(offsets)
+        self.unmarked.difference_update(offsets)
+        self.unmarked.update(unmarked)
+
+    def move_offset(self, topic: str, partition: int, offset: int) -> None:
+        """Set the group's offset, as another program does."""
+        self.committed[topic, partition] = offset
+        self.unmarked.add((topic, partition))
 
     def _release(self, member_id: str) -> None:
         self.owners = {partition: owner for partition, owner in self.owners.items() if owner != member_id}

@@ -30,6 +30,8 @@ class InMemorySource:
         """Whether the listener had an assignment, perhaps an empty one, since this member joined."""
         self._next: dict[int, int] = {}
         self._committed_to: dict[int, int] = {}
+        self.unmarked: set[int] = set()
+        """See `BatchSource.unmarked`."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,6 +53,11 @@ class InMemorySource:
     def positions(self) -> dict[int, int]:
         """See `BatchSource.positions`."""
         return dict(self._next)
+
+    @property
+    def unproven(self) -> set[int]:
+        """See `BatchSource.unproven`."""
+        return {each for each in self.unmarked if self._next[each] == self._committed_to[each]}
 
     @property
     def member_id(self) -> str:
@@ -81,6 +88,7 @@ class InMemorySource:
 
     def committed(self, offsets: Mapping[int, int]) -> None:
         """See `BatchSource.committed`."""
+        self.unmarked = self.unproven
         self._committed_to.update((each, offset) for each, offset in offsets.items() if each in self._next)
 
     def rewind(self) -> None:
@@ -90,6 +98,7 @@ class InMemorySource:
     def rewind_to_kafka(self) -> None:
         """See `BatchSource.rewind_to_kafka`."""
         self._committed_to = self._starts(list(self._next))[0]
+        self.unmarked = self._unmarked(list(self._next))
         self.rewind()
 
     def lag(self) -> dict[int, int | None]:
@@ -123,6 +132,7 @@ class InMemorySource:
             self._listener.assigned(partitions, unread)
         self._next.update(starts)
         self._committed_to.update(starts)
+        self.unmarked |= self._unmarked(partitions)
         self._told_assignment = True
 
     def _give_up(self, partitions: Sequence[int], *, call_listener: bool = True) -> None:
@@ -133,11 +143,13 @@ class InMemorySource:
         finally:
             for partition in partitions:
                 del self._next[partition]
+                self.unmarked.discard(partition)
                 self._broker.release(self._member_id, partition)
 
     def _lose(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             del self._next[partition]
+            self.unmarked.discard(partition)
         if self._listener is not None and partitions:
             self._listener.lost(partitions)
 
@@ -154,6 +166,9 @@ class InMemorySource:
                 raise self._gap(partition, offset)
             starts[partition] = offset
         return starts, unread
+
+    def _unmarked(self, partitions: Sequence[int]) -> set[int]:
+        return {each for each in partitions if (self.topic, each) in self._broker.unmarked}
 
     def _gap(self, partition: int, offset: int) -> ConsumerError | KafkaException:
         log = self._log(partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
 from taskstream.consumer.errors import ConsumerError, ProducerLost, TransactionAborted
@@ -54,13 +54,14 @@ class InMemoryTransaction:
         stored_key = key.encode() if isinstance(key, str) else key
         self._records.append(InMemoryRecord(topic, stored_key, value, partition, headers))
 
-    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any) -> None:
+    def commit(self, topic: str, offsets: Mapping[int, int], membership: Any, unmarked: Collection[int] = ()) -> None:
         """See `Transaction.commit`."""
         self._check("commit")
         self._begun = True
         if not self._broker.accepts(membership):
             raise TransactionAborted(f"commit: the group does not know {membership}")
-        self._broker.commit(self._records, {(topic, each): offset for each, offset in offsets.items()})
+        places = {(topic, each): offset for each, offset in offsets.items()}
+        self._broker.commit(self._records, places, {(topic, each) for each in unmarked})
         self._clear()
         self._raise_scheduled("committed")
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 from taskstream.consumer.errors import (
     InstanceFenced,
     KafkaFailed,
     OffsetsGone,
+    OffsetsMoved,
     ProducerLost,
     StreamGap,
     TooManyRejected,
@@ -325,6 +327,42 @@ class TestEnd:
         with pytest.raises(OffsetsGone, match="would count everything twice"):
             again.run(JOIN)
         assert again.state is WorkerState.FAILED
+
+
+class TestOffsetsOfAnotherProgram:
+    """Offsets without our marker: those of version 0.2 continue, those that were set back do not."""
+
+    PROGRESS = TOPICS.progress.name
+
+    def test_offsets_that_were_set_back_end_it_and_nothing_counts_twice(self, worker, broker):
+        worker.run(JOIN, worker.publish(REPORTS))
+        before = published(broker)
+        broker.move_offset(self.PROGRESS, 0, 0)
+        again = WorkerInMemory(broker)
+        with pytest.raises(OffsetsMoved, match=f"{self.PROGRESS}-0 was set back to 0 by another program"):
+            again.run(JOIN, nothing)
+        assert {**published(broker), "offsets": None} == {**before, "offsets": None}
+
+    def test_one_of_several_that_was_set_back_keeps_no_marker_while_the_others_go_on(self, worker, broker):
+        worker.run(JOIN, worker.publish(REPORTS))
+        broker.move_offset(self.PROGRESS, 0, 0)
+        again = WorkerInMemory(broker)
+        again.begin()
+        again.source.read(0, 0)
+        assert again.source.unproven == {0}
+        again.work.drop_series(np.zeros(0, np.int64))
+        again.work.commit()
+        assert broker.unmarked == {(self.PROGRESS, 0)}
+
+    def test_offsets_of_version_0_2_continue_and_are_marked(self, worker, broker):
+        half = len(REPORTS) // 2
+        worker.run(JOIN, worker.publish(REPORTS[:half]))
+        for (topic, partition), offset in dict(broker.committed).items():
+            broker.move_offset(topic, partition, offset)
+        again = WorkerInMemory(broker)
+        again.run(JOIN, again.publish(REPORTS[half:]), again.wait(), nothing)
+        assert broker.unmarked == set()
+        assert published(broker)["rows"] == undisturbed(REPORTS)["rows"]
 
 
 class TestClock:

@@ -9,10 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from click.testing import CliRunner
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
+from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.consumer.kafka.consumer_groups import ConsumerGroup
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import Fleet, arriving, committed, producer, read_all, send, words, worker
 from tests.waiting import LIMIT_S, wait_until
@@ -75,6 +78,57 @@ def test_deleted_offsets_stop_it_where_there_is_state(broker, topics, tmp_path):
     assert "would count everything twice" in said
     assert "give the right --group" in said
     assert committed(broker.bootstrap_servers, topics) == 0
+
+
+def test_offsets_that_were_set_back_stop_it_until_a_rebuild(broker, topics, tmp_path):
+    folds_and_leaves(broker, topics, tmp_path, 200)
+    set_offsets(broker, topics, dict.fromkeys(range(topics.partitions), 0))
+    said = stops(broker, topics, tmp_path)
+    assert "was set back to 0 by another program" in said
+    assert "run `taskstream replay rebuild --until latest --execute`" in said
+    assert committed(broker.bootstrap_servers, topics) == 0
+
+    place = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix]
+    rebuilt = CliRunner().invoke(cli, ["replay", "rebuild", *place, "--until", "latest", "--execute"])
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert unmarked(broker, topics) == set()
+    fleet = Fleet(tasks=20, seed=2)
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(50)))
+    with worker(broker.bootstrap_servers, topics, tmp_path, "after"):
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) >= 250)
+
+
+def test_offsets_that_version_0_2_committed_continue(broker, topics, tmp_path):
+    fleet = Fleet(tasks=20, seed=1)
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(200)))
+    with worker(broker.bootstrap_servers, topics, tmp_path, "before"):
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == 200)
+    assert unmarked(broker, topics) == set()
+    with ConsumerGroup(broker.config(), f"{topics.prefix}.worker") as group:
+        found = group.committed(topics.progress.name, range(topics.partitions))
+    set_offsets(broker, topics, {each: offset for each, offset in found.items() if offset is not None})
+    assert unmarked(broker, topics) == set(range(topics.partitions))
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(200)))
+    with worker(broker.bootstrap_servers, topics, tmp_path, "after"):
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == 400)
+    assert unmarked(broker, topics) == set()
+
+
+def set_offsets(broker: KafkaClient, topics: Topics, offsets: dict[int, int]) -> None:
+    """Set the workers' offsets without metadata, as kafka-consumer-groups --reset-offsets does."""
+    places = [TopicPartition(topics.progress.name, each, offset) for each, offset in offsets.items()]
+    admin = AdminClient(broker.config())
+
+    def is_set() -> bool:
+        request = [ConsumerGroupTopicPartitions(f"{topics.prefix}.worker", places)]
+        return all(each.exception() is None for each in admin.alter_consumer_group_offsets(request).values())
+
+    wait_until(is_set)
+
+
+def unmarked(broker: KafkaClient, topics: Topics) -> set[int]:
+    with ConsumerGroup(broker.config(), f"{topics.prefix}.worker") as group:
+        return group.unmarked(topics.progress.name, range(topics.partitions))
 
 
 @pytest.mark.parametrize(
