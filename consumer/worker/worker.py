@@ -192,7 +192,7 @@ class Worker:
     def _refuse_moved_offsets(self, batch: SourceBatch, decoded: Decoded) -> None:
         """Where an offset has no marker, compare the first events after it with the state, before any is folded.
 
-        Version 0.2 committed offsets without a marker, and then an event is newer than the state of its series, unless
+        Version 0.1 committed offsets without a marker, and then an event is newer than the state of its series, unless
         edges raced. After a set back, the first events are older than that state. A set back over at most as many
         events as a series has ids of does no harm.
         """

@@ -330,7 +330,7 @@ class TestEnd:
 
 
 class TestOffsetsOfAnotherProgram:
-    """Offsets without our marker: those of version 0.2 continue, those that were set back do not."""
+    """Offsets without our marker: those of version 0.1 continue, those that were set back do not."""
 
     PROGRESS = TOPICS.progress.name
 
