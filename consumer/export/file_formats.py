@@ -13,9 +13,16 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from taskstream.consumer.export.text_columns import csv_header, csv_lines, flat, json_lines, without_formulas
+from taskstream.consumer.export.text_columns import (
+    csv_header,
+    csv_lines,
+    flat,
+    json_lines,
+    with_spreadsheet_times,
+    without_formulas,
+)
 
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+_PIECES = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class Format(Protocol):
@@ -31,7 +38,13 @@ class Format(Protocol):
 
 
 class ArrowFile:
-    """Arrow's IPC file. The pieces are IPC streams, which are copied into one file at the end."""
+    """Arrow's IPC file. The pieces are IPC streams, which are copied into one file at the end.
+
+    compression: of its buffers, "lz4", "zstd" or None. Some readers, such as arrow-js, know none.
+    """
+
+    def __init__(self, compression: str | None = "lz4") -> None:
+        self._options = pa.ipc.IpcWriteOptions(compression=compression)
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -42,7 +55,7 @@ class ArrowFile:
         copy = path.with_name(path.name + ".file")
         tables = _tables(path, pieces)
         first = next(tables)
-        with pa.ipc.new_file(str(copy), first.schema, options=_OPTIONS) as writer:
+        with pa.ipc.new_file(str(copy), first.schema, options=self._options) as writer:
             for table in itertools.chain([first], tables):
                 writer.write_table(table)
         copy.replace(path)
@@ -71,11 +84,13 @@ class Csv:
     """RFC 4180 with a header. Times are ISO 8601, null is empty, an empty string is two quotes, lists are [1,2].
 
     A text that begins with = + - @, a tab or a carriage return gets an apostrophe in front, unless `keep_formulas`: a
-    spreadsheet would run it as a formula.
+    spreadsheet would run it as a formula. With `spreadsheet_times`, times are 2026-11-23 08:00:00.000 in UTC: a
+    spreadsheet takes no other form with fractions as a date.
     """
 
-    def __init__(self, *, keep_formulas: bool = False) -> None:
+    def __init__(self, *, keep_formulas: bool = False, spreadsheet_times: bool = False) -> None:
         self._keep_formulas = keep_formulas
+        self._spreadsheet_times = spreadsheet_times
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
@@ -83,7 +98,7 @@ class Csv:
             file.write(csv_header(table.schema))
         for batch in table.to_batches():
             if batch.num_rows:
-                shown = flat(batch)
+                shown = with_spreadsheet_times(flat(batch)) if self._spreadsheet_times else flat(batch)
                 file.write(csv_lines(shown if self._keep_formulas else without_formulas(shown)))
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
@@ -113,7 +128,7 @@ FORMATS: Mapping[str, Format] = {
 
 
 def _append_stream(file: BinaryIO, table: pa.Table) -> None:
-    with pa.ipc.new_stream(file, table.schema, options=_OPTIONS) as writer:
+    with pa.ipc.new_stream(file, table.schema, options=_PIECES) as writer:
         writer.write_table(table)
 
 

@@ -16,12 +16,17 @@ from taskstream.schemas.terminal_text import terminal_json
 _CONTROL = "[\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}]"
 """Control and format characters, and the separators of lines and paragraphs."""
 _WHOLE = "^-?[0-9]+$"
+_FIRST_S, _END_S = -62_135_596_800, 253_402_300_800
+"""The years 1 to 9999 in seconds since 1970: what ISO 8601 and its readers know."""
 _FORMULA = "^[=+\\-@\t\r]"
 """What makes a spreadsheet read a cell as a formula."""
 
 
 def json_lines(batch: pa.RecordBatch) -> pa.Buffer:
-    """The batch as UTF-8, one JSON object per row. Times are ISO 8601 in UTC; NaN and infinity are null."""
+    """The batch as UTF-8, one JSON object per row.
+
+    Times are ISO 8601 in UTC; NaN, infinity and times outside of the years 1 to 9999 are null.
+    """
     parts: list[pa.Array | pa.Scalar] = []
     for index, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
         parts += [pa.scalar(f"{',' if index else '{'}{json.dumps(name)}:"), _json(column)]
@@ -54,6 +59,15 @@ def flat(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
+def with_spreadsheet_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The same batch with times as spreadsheets take them for dates: 2026-11-23 08:00:00.000 in UTC, cut to ms."""
+    columns = [
+        pc.utf8_slice_codeunits(_time(each), 0, 23) if pa.types.is_timestamp(each.type) else each
+        for each in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
 def without_formulas(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The same batch with an apostrophe before each text that a spreadsheet would read as a formula."""
     columns = [_harmless(each) if pa.types.is_string(each.type) else each for each in batch.columns]
@@ -72,8 +86,7 @@ def _json(column: pa.Array) -> pa.Array:
     if pa.types.is_string(kind):
         text = _quoted(column)
     elif pa.types.is_timestamp(kind):
-        plain = column.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string())
-        dated = pc.replace_substring(plain, " ", "T")
+        dated = pc.replace_substring(_time(column), " ", "T")
         text = pc.binary_join_element_wise(pa.scalar('"'), dated, pa.scalar('Z"'), pa.scalar(""))
     elif pa.types.is_list(kind):
         text = _items(column)
@@ -90,11 +103,19 @@ def _csv(column: pa.Array) -> pa.Array:
         doubled = pc.replace_substring(column, '"', '""')
         text = pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), pa.scalar(""))
     elif pa.types.is_timestamp(kind):
-        plain = column.cast(pa.int64()).cast(pa.timestamp(kind.unit)).cast(pa.string())
-        text = pc.binary_join_element_wise(plain, pa.scalar("Z"), pa.scalar(""))
+        text = pc.binary_join_element_wise(_time(column), pa.scalar("Z"), pa.scalar(""))
     else:
         text = _double(column) if pa.types.is_floating(kind) else column.cast(pa.string())
     return text.fill_null("")
+
+
+def _time(column: pa.Array) -> pa.Array:
+    """As 2026-11-23 08:00:00.000000 in UTC; null outside of the years 1 to 9999."""
+    per_s = {"s": 1, "ms": 1_000, "us": 1_000_000}[column.type.unit]
+    number = column.cast(pa.int64())
+    inside = pc.and_(pc.greater_equal(number, _FIRST_S * per_s), pc.less(number, _END_S * per_s))
+    known = pc.if_else(inside, number, pa.scalar(None, pa.int64()))
+    return known.cast(pa.timestamp(column.type.unit)).cast(pa.string())
 
 
 def _double(column: pa.Array) -> pa.Array:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from taskstream.consumer.errors import BadRange
+from taskstream.consumer.export.field_metadata import described
 from taskstream.consumer.kafka.bounded_reader import BoundedReader, Records
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import bound_of
@@ -107,7 +108,7 @@ class TopicBatches:
         assert topic.value is not None, "the topic holds records"
         wanted = None if columns is None else frozenset(columns) - {field.name for field in POSITION_FIELDS}
         self._reader = ColumnReader(ids, topic.value, wanted)
-        self.schema = pa.schema([*POSITION_FIELDS, *self._reader.schema])
+        self.schema = described(pa.schema([*POSITION_FIELDS, *self._reader.schema]), topic.value)
         self._most = most
         self._records = BoundedReader(config, topic.name, spans)
         self.spans = spans

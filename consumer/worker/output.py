@@ -19,10 +19,13 @@ from taskstream.consumer.state.series_table import Folded, SeriesTable
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter, Rejected
+from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 Ints = npt.NDArray[np.int64]
+_SCHEMA_ID_HEADER = "__value_schema_id"
+"""Where newer Confluent serializers may put the schema id."""
 
 
 class RecordSender(Protocol):
@@ -121,7 +124,7 @@ def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | N
     _, timestamp_ms = message.timestamp()
     origin = {
         "taskstream_reason": str(why.reason),
-        "taskstream_detail": why.detail,
+        "taskstream_detail": _detail(message, why),
         "taskstream_topic": message.topic(),
         "taskstream_partition": str(message.partition()),
         "taskstream_offset": str(message.offset()),
@@ -130,3 +133,13 @@ def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | N
     own: list[tuple[str, Any]] = list(message.headers() or [])  # type: ignore[arg-type] # a list, never a dict, when read
     kept = [(name, value) for name, value in own if name not in origin]
     return [*kept, *origin.items()]
+
+
+def _detail(message: Message, why: Rejected) -> str:
+    """Why the record was rejected; names a schema id that stands in a header instead of before the value."""
+    if why.reason == Reason.MAGIC and any(each[0] == _SCHEMA_ID_HEADER for each in message.headers() or []):
+        return (
+            f"{why.detail}: the schema id is in the header {_SCHEMA_ID_HEADER}. Configure the writer's serializer to "
+            "put it before the value"
+        )
+    return why.detail

@@ -58,13 +58,22 @@ def openapi_document(batch_reports: int) -> dict[str, Any]:
             "description": "Accepts progress reports of migration agents. 200 means that Kafka has the report.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
+        "servers": [{"url": "/", "description": "This edge."}],
+        "tags": [
+            {"name": "reports", "description": "For agents and relays."},
+            {"name": "operation", "description": "For the operator."},
+        ],
         "paths": {
             "/v3/tasks/{task_id}/progress": {"put": _put()},
             "/v3/progress": {"post": _post(batch_reports)},
-            "/healthz": {"get": _get("Liveness of the process", _json("The process is alive.", {"type": "object"}))},
+            "/healthz": {
+                "get": _get("isAlive", "Liveness of the process", _json("The process is alive.", {"type": "object"}))
+            },
             "/readyz": {"get": _readyz()},
-            "/metrics": {"get": _get("Metrics for Prometheus", _plain("Prometheus' text format."))},
-            "/openapi.json": {"get": _get("This document", _json("OpenAPI 3.1.", {"type": "object"}))},
+            "/metrics": {"get": _get("showMetrics", "Metrics for Prometheus", _plain("Prometheus' text format."))},
+            "/openapi.json": {
+                "get": _get("showDescription", "This document", _json("OpenAPI 3.1.", {"type": "object"}))
+            },
         },
         "components": {
             "schemas": components(),
@@ -92,6 +101,7 @@ def _put() -> dict[str, Any]:
     }
     return {
         "operationId": "reportProgress",
+        "tags": ["reports"],
         "summary": "Report migration progress and rate",
         "parameters": [task_id, _idempotency(), _validate()],
         "requestBody": {
@@ -126,6 +136,7 @@ def _post(batch_reports: int) -> dict[str, Any]:
     }
     return {
         "operationId": "reportManyProgresses",
+        "tags": ["reports"],
         "summary": "Report progress of many tasks at once, for relays",
         "parameters": [_validate()],
         "requestBody": {
@@ -145,15 +156,21 @@ def _post(batch_reports: int) -> dict[str, Any]:
 
 
 def _readyz() -> dict[str, Any]:
-    described = _get("Readiness to accept reports", _json("The edge is ready.", reference("Readiness")))
+    described = _get("isReady", "Readiness to accept reports", _json("The edge is ready.", reference("Readiness")))
     described["responses"]["503"] = _json(
         "The edge is not ready; the body names the check that fails.", reference("Readiness")
     )
     return described
 
 
-def _get(summary: str, good: dict[str, Any]) -> dict[str, Any]:
-    return {"summary": summary, "security": [], "responses": {"200": good, **_errors(READ_ERRORS)}}
+def _get(operation_id: str, summary: str, good: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": operation_id,
+        "tags": ["operation"],
+        "summary": summary,
+        "security": [],
+        "responses": {"200": good, **_errors(READ_ERRORS)},
+    }
 
 
 def _idempotency() -> dict[str, Any]:

@@ -29,6 +29,9 @@ def reference(name: str) -> dict[str, str]:
 def _schema(model: type[ProgressReport]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("description", None)
+    for each in schema["properties"].values():
+        if each.get("default", ...) is None:  # generators take a field with a default for one that is always there
+            del each["default"]
     return schema
 
 

@@ -16,7 +16,8 @@ from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topic, Topics
 
-AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
+AVRO: Final = "application/vnd.apache.avro+json;version=1.9.0"
+"""The newest version that the official parser knows; it skips a schema of another one without a word."""
 _TOMBSTONE: Final = "SeriesForgotten"
 _REDRIVE_NOTE: Final = "RedriveNote"
 _BINDING: Final = {"bindingVersion": "0.5.0"}

@@ -15,6 +15,7 @@ SERVICES = {
     "kafka_cache_dir": "Kafka",
     "browser": "a browser",
     "keystone": "Keystone",
+    "npm_folder": "npm",
 }
 """What a fixture starts. A test that has one of these in its closure is marked `services`."""
 ALL = "all"

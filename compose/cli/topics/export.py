@@ -17,7 +17,7 @@ from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import BadRange, ExportUnusable
-from taskstream.consumer.export.file_formats import FORMATS, Csv
+from taskstream.consumer.export.file_formats import FORMATS, ArrowFile, Csv
 from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
@@ -53,6 +53,20 @@ INCOMPLETE = 3
     help="Text in a .csv file that a spreadsheet would run as a formula, because it begins with = + - @, a tab or a "
     "carriage return: escape puts an apostrophe before it, keep leaves it.",
 )
+@click.option(
+    "--csv-times",
+    type=click.Choice(["iso", "spreadsheet"]),
+    default="iso",
+    help="Times in a .csv file, in UTC: iso is 2026-11-23 08:00:00.000000Z; spreadsheet is 2026-11-23 08:00:00.000, "
+    "which spreadsheets take as a date.",
+)
+@click.option(
+    "--compression",
+    type=click.Choice(["lz4", "zstd", "none"]),
+    default="lz4",
+    help="Compression of the columns in a .arrow file. Some readers know none; arrow-js (JavaScript) reads no LZ4. A "
+    ".parquet file always has Zstandard.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace an existing file when the export is complete.")
 @click.option("--restart", is_flag=True, help="Discard a partial export instead of resuming it.")
 @click.option(
@@ -72,6 +86,8 @@ def export(
     columns: tuple[str, ...],
     path: Path,
     csv_formulas: str,
+    csv_times: str,
+    compression: str,
     overwrite: bool,
     restart: bool,
     piece_rows: int,
@@ -79,7 +95,9 @@ def export(
     """Export a range of a topic to one file with typed columns.
 
     A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
-    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins.
+    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins. A range is one of
+    offsets: a time is the first offset whose record has this or a later timestamp. Where timestamps do not rise within
+    a partition, a range holds some earlier or later records too; the column received_at filters them.
     To resume an interrupted export, repeat the command; FILE.partial and FILE.partial.json hold what it has so far.
 
     Exit codes: 0 the whole range is exported, 1 failed, 2 wrong usage, 3 the file is complete, but records could not
@@ -93,7 +111,11 @@ def export(
         keep = csv_formulas == "keep"
         if keep:
             request["csv_formulas"] = csv_formulas
-        formats = {**FORMATS, ".csv": Csv(keep_formulas=keep)}
+        spreadsheet = csv_times == "spreadsheet"
+        if spreadsheet:
+            request["csv_times"] = csv_times
+        arrow = ArrowFile(None if compression == "none" else compression)
+        formats = {**FORMATS, ".csv": Csv(keep_formulas=keep, spreadsheet_times=spreadsheet), ".arrow": arrow}
         job = Export(path, request, piece_rows=piece_rows, overwrite=overwrite, restart=restart, formats=formats)
 
         def batches_of(spans: Mapping[int, OffsetRange]) -> TopicBatches:

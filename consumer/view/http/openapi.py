@@ -14,6 +14,7 @@ _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
 _RATE: Final = {"type": ["number", "null"], "description": "Bytes per second."}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _NUMBER: Final = {"type": ["number", "null"]}
+_QUANTITY: Final = {"type": "number"}
 _TEXT: Final = {"type": "string"}
 _AT_MOST: Final = {"type": "string", "maxLength": task_list.MAX_TEXT_LENGTH}
 _HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
@@ -144,6 +145,46 @@ _PAST_INTERVALS: Final = {
     "held_corrected": _COUNT | {"description": "Within that interval times the factor that the other claims give."},
     "factor": {"type": "number", "description": "Intervals are now as many times as wide; 1 with under 20 claims."},
 }
+_VENDOR_SUBTASK: Final = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer", "description": "The subtask's number in the task, from 1."},
+        "name": _TEXT,
+        "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+        "start_date": {"type": "integer", "description": "Milliseconds since 1970."},
+        "end_date": {"type": "integer", "description": "Milliseconds since 1970."},
+        "process_trace": _TEXT,
+        "migrate_speed": {"type": "number", "description": "Mbit/s, as the agent measured it."},
+        "replicatesize": _BYTES,
+        "totalsize": _BYTES,
+    },
+    "required": ["id", "name", "progress"],
+    "additionalProperties": True,
+}
+_VENDOR_TASK: Final = {
+    "type": "object",
+    "description": "As in the vendor's API; a field without a value is left out.",
+    "properties": {
+        "id": _TEXT,
+        "state": {"type": "string", "enum": sorted(v3_api.STATES)},
+        "project_id": _TEXT,
+        "subtask_info": _TEXT,
+        "syncing": {"type": "boolean"},
+        "connected": {"type": "boolean"},
+        "estimate_complete_time": {"type": "integer", "description": "Milliseconds since 1970."},
+        "start_date": {"type": "integer", "description": "Milliseconds since 1970."},
+        "finish_date": {"type": "integer", "description": "Milliseconds since 1970."},
+        "total_time": {"type": "integer", "description": "Milliseconds."},
+        "remain_seconds": {"type": "integer"},
+        "replicatesize": _BYTES,
+        "totalsize": _BYTES,
+        **dict.fromkeys(GAUGES, _QUANTITY),
+        "need_migration_test": {"type": "boolean"},
+        "sub_tasks": {"type": "array", "items": _VENDOR_SUBTASK},
+    },
+    "required": ["id", "state", "sub_tasks"],
+    "additionalProperties": True,
+}
 _ERROR: Final = {
     "error_code": _TEXT,
     "error_msg": _TEXT,
@@ -208,28 +249,50 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": "The state of every migration. An empty parameter counts as not given.",
         },
-        "security": [{"token": []}],
+        "servers": [{"url": "/", "description": "This view."}],
+        "tags": [
+            {"name": "tasks", "description": "The state of migrations."},
+            {"name": "vendor", "description": "The vendor's API, as its SDK reads it."},
+        ],
+        "security": [{"token": []}, {"signature": []}],
         "paths": {
             "/tasks": _get(
+                "listTaskStates",
                 "A page of tasks, the worst first.",
                 [*filters, *paging],
                 _object(page | {"now_ms": _MS, "bucket_s": _NUMBER, "pipeline": _ref("Pipeline")}),
             ),
-            "/tasks/{task_id}": _get("One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")),
-            "/fleet": _get("Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")),
+            "/tasks/{task_id}": _get(
+                "showTaskState", "One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")
+            ),
+            "/fleet": _get(
+                "showFleet", "Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")
+            ),
             "/calibration": _get(
+                "showCalibration",
                 "How often past intervals of an end held.",
                 [filters[0]],
                 _object({"intervals": _list_of("PastIntervals")}),
             ),
-            "/stream": _get(stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
-            "/v3/tasks": _get("The vendor's list.", vendors, _object({"count": _COUNT, "tasks": {"type": "array"}})),
-            "/v3/tasks/{task_id}": _get("The vendor's task.", one, {"type": "object"}),
+            "/stream": _get("followTasks", stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
+            "/v3/tasks": _get(
+                "listTasks", "The vendor's list.", vendors, _object({"count": _COUNT, "tasks": _list_of("VendorTask")})
+            ),
+            "/v3/tasks/{task_id}": _get("showTask", "The vendor's task.", one, _ref("VendorTask")),
         },
         "components": {
-            "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs requests.",
+                },
+            },
             "schemas": {
                 "Task": _object(_LINE),
+                "VendorTask": _VENDOR_TASK,
                 "TaskPage": _object(_LINE | _PAGE),
                 "Signal": _object(_SIGNAL),
                 "Subtask": _object(_SUBTASK),
@@ -243,13 +306,20 @@ def document() -> dict[str, Any]:
 
 
 def _get(
-    summary: str, parameters: list[Any], schema: Any, kind: str = "application/json", *refusals: str
+    operation_id: str, summary: str, parameters: list[Any], schema: Any, kind: str = "application/json", *refusals: str
 ) -> dict[str, Any]:
     lag = {"description": "Seconds since the view was last known to be current.", "schema": {"type": "number"}}
     good = {"description": summary, "headers": {"X-View-Lag": lag}, "content": {kind: {"schema": schema}}}
     bad = {"description": "The request is refused.", "content": {"application/json": {"schema": _ref("Error")}}}
     responses = {"200": good, **dict.fromkeys(("400", "401", "403", "404", *refusals, "503"), bad)}
-    return {"get": {"summary": summary, "parameters": parameters, "responses": responses}}
+    described = {
+        "operationId": operation_id,
+        "tags": ["vendor" if operation_id in ("listTasks", "showTask") else "tasks"],
+        "summary": summary,
+        "parameters": parameters,
+        "responses": responses,
+    }
+    return {"get": described}
 
 
 def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:

@@ -90,3 +90,35 @@ def test_a_slice_of_a_table_is_written_and_nothing_else():
     file = io.BytesIO()
     Csv().append(file, LATE.slice(ROWS - 1))
     assert file.getvalue() == b'"name","rate"\n"x",0.5\n'
+
+
+FAR_US = [2**63 - 1, -(2**63), 253_402_300_800_000_000, -62_135_596_800_000_001]
+NEAR_US = [0, 253_402_300_799_999_999, -62_135_596_800_000_000]
+
+
+def test_times_outside_of_the_years_1_to_9999_are_null_in_text(tmp_path):
+    times = pa.array([*FAR_US, *NEAR_US], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    table = pa.table({"row": range(len(times)), "time": times})
+
+    lines = written(Csv(), table, tmp_path / "rows.csv").read_text().splitlines()[1:]
+    rows = [json.loads(line) for line in written(Ndjson(), table, tmp_path / "rows").read_text().splitlines()]
+
+    assert lines[:4] == ["0,", "1,", "2,", "3,"]
+    assert lines[4:] == [
+        "4,1970-01-01 00:00:00.000000Z",
+        "5,9999-12-31 23:59:59.999999Z",
+        "6,0001-01-01 00:00:00.000000Z",
+    ]
+    assert [row["time"] for row in rows[:5]] == [None] * 4 + ["1970-01-01T00:00:00.000000Z"]
+
+
+def test_a_spreadsheets_times_have_milliseconds_and_no_zone(tmp_path):
+    time = pa.array([1_763_884_800_123_456, None], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    kafka = pa.array([1_763_884_800_123, None], pa.int64()).cast(pa.timestamp("ms", "UTC"))
+    path = written(Csv(spreadsheet_times=True), pa.table({"time": time, "kafka": kafka}), tmp_path / "rows.csv")
+
+    lines = path.read_text().splitlines()[1:]
+
+    assert lines == ['"2025-11-23 08:00:00.123","2025-11-23 08:00:00.123"', ","]
+    types = duckdb.sql(f"SELECT DISTINCT typeof(time) FROM read_csv('{path}')").fetchall()
+    assert types == [("TIMESTAMP",)]

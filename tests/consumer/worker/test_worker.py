@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from taskstream.consumer.errors import (
     TooManyRejected,
     TransactionAborted,
 )
-from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker
+from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker, InMemoryRecord
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.lifecycle import WorkerState
 from tests.consumer.worker.workers import (
@@ -307,6 +308,16 @@ class TestEnd:
             worker.run(JOIN, worker.publish([("p/t", b"not ours")] * 300))
         assert worker.state is WorkerState.FAILED
         assert broker.log(TOPICS.rejected.name)[0].end == broker.log(TOPICS.rejected.name)[1].end == 0
+
+    def test_a_schema_id_in_a_header_is_named(self, worker, broker):
+        value = REPORTS[0][1]
+        headers = [("__value_schema_id", b"\x01" + bytes(16))]
+        record = InMemoryRecord(TOPICS.progress.name, b"p/t", value[5:] + b"\xff", 0, headers)
+        worker.run(JOIN, worker.publish(REPORTS), lambda: broker.append(record), worker.wait(), nothing)
+        (rejected,) = broker.log(TOPICS.rejected.name)[zlib.crc32(b"p/t") % 2].messages
+        found = dict(rejected.headers())
+        assert found["taskstream_reason"] == b"wrong_magic_byte"
+        assert b"the schema id is in the header __value_schema_id" in found["taskstream_detail"]
 
     def test_a_gap_ends_it(self, worker, broker):
         worker.run(JOIN, worker.publish(REPORTS))

@@ -36,6 +36,16 @@ def test_the_served_description_has_the_bounds_of_this_edge(edge):
     }
 
 
+def test_a_generated_client_has_names_for_everything_and_demands_no_optional_field():
+    described = openapi_document(1000)
+    operations = [each for methods in described["paths"].values() for each in methods.values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+    assert {tag for each in operations for tag in each["tags"]} == {each["name"] for each in described["tags"]}
+    for name in ("ProgressReport", "RelayedReport"):
+        properties = described["components"]["schemas"][name]["properties"]
+        assert [field for field, schema in properties.items() if schema.get("default", "none") is None] == []
+
+
 def test_the_answer_to_validate_is_as_described(edge):
     shown = edge.put("t-9", {**REPORT, "new": 1}, "?validate=true").json()
     Draft202012Validator(components()["ValidationResult"]).validate(shown)

@@ -140,6 +140,16 @@ def test_the_openapi_document_is_valid(document):
     validate(document)
 
 
+def test_a_generated_client_has_names_and_types_for_everything(document):
+    operations = [methods["get"] for methods in document["paths"].values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+    assert {tag for each in operations for tag in each["tags"]} == {each["name"] for each in document["tags"]}
+    assert document["servers"] == [{"url": "/", "description": "This view."}]
+    assert {name for each in document["security"] for name in each} == set(document["components"]["securitySchemes"])
+    listed = document["paths"]["/v3/tasks"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert listed["properties"]["tasks"]["items"] == {"$ref": "#/components/schemas/VendorTask"}
+
+
 @pytest.mark.parametrize(
     ("route", "path"),
     [
