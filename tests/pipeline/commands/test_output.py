@@ -25,7 +25,6 @@ TASK_IN_JSON = "\\u00fcmlaut-\\u2192-1"
 PRINTING = [
     "--help",
     "--version",
-    "calibration",
     "calibration -o json",
     "doctor",
     "lag",
