@@ -13,6 +13,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
 
+from taskstream.schemas.kafka_rights import denied
+
 ASK_TIMEOUT_S: Final = 3.0
 _REFUSED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
@@ -52,4 +54,4 @@ class TopicRights:
         return self._no_right() if code in _REFUSED else None
 
     def _no_right(self) -> str:
-        return f"the edge's user may not write to the topic {self._topic} (ACL: WRITE)"
+        return denied(self._config, "Write", "topic", self._topic)
