@@ -26,6 +26,12 @@ def simulate(*arguments: str) -> Result:
     return CliRunner().invoke(cli, ["simulate", "--seed", "7", "-o", "json", *arguments])
 
 
+def require_all_sent(result: Result) -> None:
+    """Fail unless every report was sent. A busy machine may send them later than the rate says: the command tells so."""
+    late = result.exit_code == 1 and "was not achieved: 0 were skipped" in result.stderr
+    assert result.exit_code == 0 or late, result.stderr
+
+
 def to_topic(broker: KafkaClient, topics: Topics, *more: str) -> list[str]:
     kafka = ["--to-topic", "--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix]
     return [*kafka, "--project", "p", *more]
@@ -51,7 +57,7 @@ def test_over_http_the_state_counts_what_was_acknowledged(broker, topics, tmp_pa
         result = simulate(
             *("--tasks", "25", "--rate", "60", "--for", "8s"), *("--endpoint", edge.url, "--token", edge.token)
         )
-        assert result.exit_code == 0, result.stderr
+        require_all_sent(result)
         account = json.loads(result.stdout)
         assert (account["due"], account["acknowledged"], account["retried"]) == (480, 480, 0)
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == 480)
@@ -68,7 +74,7 @@ def test_over_http_the_state_counts_what_was_acknowledged(broker, topics, tmp_pa
 def test_straight_to_the_topic_with_a_past_the_state_knows_every_kind(broker, topics, tmp_path):
     with worker(broker.bootstrap_servers, topics, tmp_path):
         result = simulate(*to_topic(broker, topics, "--tasks", "20", "--rate", "5", "--for", "1s", "--past", "40m"))
-        assert result.exit_code == 0, result.stderr
+        require_all_sent(result)
         sent = json.loads(result.stdout)["acknowledged"]
         assert sent == 5 * 2_401
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == sent)
@@ -170,7 +176,7 @@ def test_a_topic_that_is_not_there_is_told_with_its_remedy(broker, topic_prefix)
 def test_as_a_table_each_task_is_a_line(broker, topics):
     arguments = to_topic(broker, topics, "--tasks", "5", "--for", "1s")
     result = CliRunner().invoke(cli, ["simulate", "--seed", "7", *arguments])
-    assert result.exit_code == 0, result.stderr
+    require_all_sent(result)
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["TASK", *(f"sim-7-0000{number}" for number in range(5))]
     assert "20 sent" in result.stderr
