@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DAY_MS = 86_400_000
+PERMANENT = "the number of partitions is permanent, because all records of a task must be in one partition"
+"""The end of every sentence about another number of partitions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
 from taskstream.consumer.kafka.admin.rights import denial
-from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
+from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
 from taskstream.consumer.kafka.kafka_errors import (
     UnknownTopicLimit,
@@ -33,6 +33,7 @@ from taskstream.consumer.kafka.kafka_errors import (
 )
 from taskstream.consumer.kafka.retry import Waiting
 from taskstream.consumer.kafka.transaction import CallWatch
+from taskstream.schemas.topics import PERMANENT
 
 Ints = npt.NDArray[np.int64]
 _END_OFFSET_S = 1.0

@@ -14,16 +14,15 @@ from typing import Any, Final, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from taskstream.schemas.topics import PERMANENT
+
 INTERVAL_S: Final = 3.0
 FIRST_ANSWER_S: Final = 3.0
 """The longest time that the start of an edge waits for the first answer."""
 _CALL_S: Final = 5.0
 _JOIN_S: Final = 1.0
 _QUIET: Final = {"log_level": 0, "reconnect.backoff.ms": 250, "reconnect.backoff.max.ms": 1_000}
-_PERMANENT: Final = (
-    "the number of partitions is permanent, because all records of a task must be in one partition; start edges, "
-    "workers and views with the topics of a new prefix"
-)
+_REMEDY: Final = f"{PERMANENT}; start edges, workers and views with the topics of a new prefix"
 
 
 class PartitionWatch:
@@ -58,9 +57,9 @@ class PartitionWatch:
         """Set `problem` for these numbers of partitions; `of_state`: of the state topic, None: unknown."""
         self._first = self._first or found
         if of_state is not None and found != of_state:
-            self.problem = f"{self._topic} has {found} partitions and {self._state_topic} has {of_state}: {_PERMANENT}"
+            self.problem = f"{self._topic} has {found} partitions and {self._state_topic} has {of_state}: {_REMEDY}"
         elif found != self._first:
-            self.problem = f"{self._topic} has {found} partitions now and had {self._first}: {_PERMANENT}"
+            self.problem = f"{self._topic} has {found} partitions now and had {self._first}: {_REMEDY}"
         else:
             self.problem = None
 

@@ -25,6 +25,7 @@ from taskstream.schemas.http.api_error import (
     UNSUPPORTED_MEDIA,
     ErrorKind,
 )
+from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
 
 REPORT_ERRORS: Final = (
     MALFORMED,
@@ -77,15 +78,7 @@ def openapi_document(batch_reports: int) -> dict[str, Any]:
         },
         "components": {
             "schemas": components(),
-            "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
-                "signature": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "Authorization",
-                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs requests.",
-                },
-            },
+            "securitySchemes": SECURITY_SCHEMES,
         },
         "security": [{"token": []}, {"signature": []}],
     }

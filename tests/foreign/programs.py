@@ -20,7 +20,7 @@ import pytest
 from taskstream.compose.local.kafka_jars import default_cache_dir
 
 ROOT = Path(__file__).parents[2]
-NODE = Path(__file__).parent / "node"
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
@@ -40,16 +40,13 @@ def foreign_python() -> Path:
 @pytest.fixture(scope="session")
 def node_folder() -> Path:
     """A folder in which `node FILE.js` can import the packages of `node/package.json`."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.fail("no Node.js: install one (Debian: apt-get install nodejs npm)", pytrace=False)
+    return _npm_folder("node")
 
-    def fill(folder: Path) -> None:
-        folder.mkdir()
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(NODE / name, folder)
-        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
 
-    return _cached(f"node-{_digest(NODE / 'package-lock.json')}", fill)
+@pytest.fixture(scope="session")
+def asyncapi_folder() -> Path:
+    """The same with those of `asyncapi/package.json`: AsyncAPI's official parser."""
+    return _npm_folder("asyncapi")
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +59,20 @@ def promtool() -> Path:
 def nginx() -> Path:
     """The web server as a proxy, not running."""
     return _debian_program("nginx", "usr/sbin/nginx")
+
+
+def _npm_folder(name: str) -> Path:
+    pinned = HERE / name
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.fail("no Node.js: install one (Debian: apt-get install nodejs npm)", pytrace=False)
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        for each in ("package.json", "package-lock.json"):
+            shutil.copy(pinned / each, folder)
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder))
+
+    return _cached(f"{name}-{_digest(pinned / 'package-lock.json')}", fill)
 
 
 def _debian_program(package: str, path: str) -> Path:

@@ -15,7 +15,11 @@ SERVICES = {
     "kafka_cache_dir": "Kafka",
     "browser": "a browser",
     "keystone": "Keystone",
-    "npm_folder": "npm",
+    "node_folder": "npm",
+    "asyncapi_folder": "npm",
+    "foreign_python": "pip",
+    "promtool": "a Debian package",
+    "nginx": "a Debian package",
 }
 """What a fixture starts. A test that has one of these in its closure is marked `services`."""
 ALL = "all"

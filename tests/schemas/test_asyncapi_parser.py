@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.schemas.catalog import newest, released
 from taskstream.schemas.description.asyncapi import AVRO, document
 from taskstream.schemas.topics import Topics
-from tests.npm.environment import NpmMissing, install_npm_packages, run_node
+
+PROGRAM = Path(__file__).parents[1] / "foreign" / "asyncapi" / "fields.mjs"
 
 
-@pytest.fixture(scope="session")
-def npm_folder() -> Path:
-    try:
-        return install_npm_packages(default_cache_dir(os.environ), print)
-    except NpmMissing as error:
-        pytest.fail(str(error), pytrace=False)
+@pytest.fixture
+def folder(asyncapi_folder: Path, tmp_path: Path) -> Path:
+    (tmp_path / "node_modules").symlink_to(asyncapi_folder / "node_modules")  # Node looks beside the program
+    shutil.copy(PROGRAM, tmp_path)
+    return tmp_path
 
 
 def parsed(folder: Path, text: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(run_node(folder, "asyncapi_fields.mjs", text))
+    command = ["node", str(folder / PROGRAM.name)]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_the_official_parser_sees_every_field(npm_folder):
-    found = parsed(npm_folder, json.dumps(document(Topics())))
+def test_the_official_parser_sees_every_field(folder):
+    found = parsed(folder, json.dumps(document(Topics())))
 
     for name in {schema.name for schema in released()}:
         assert found["fields"][name] == [each["name"] for each in newest(name).definition["fields"]]
     assert [each for each in found["diagnostics"] if each[0] in "01"] == []
 
 
-def test_the_official_parser_skips_schemas_of_a_version_that_it_does_not_know(npm_folder):
+def test_the_official_parser_skips_schemas_of_a_version_that_it_does_not_know(folder):
     text = json.dumps(document(Topics())).replace(AVRO, AVRO.replace("1.9.0", "1.12.0"))
 
-    assert parsed(npm_folder, text)["fields"]["ProgressReported"] == []
+    assert parsed(folder, text)["fields"]["ProgressReported"] == []

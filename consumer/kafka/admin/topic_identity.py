@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 
 from taskstream.consumer.errors import PartitionsAdded, TopicRecreated
+from taskstream.schemas.topics import PERMANENT
 
-PERMANENT = "the number of partitions is permanent, because all records of a task must be in one partition"
 _MARK = re.compile(r"state=(\S+) partitions=(\d+)")
 
 

@@ -11,12 +11,13 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.admin.rights import denial
-from taskstream.consumer.kafka.admin.topic_identity import PERMANENT, TopicIdentity
+from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_group_refused
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
+from taskstream.schemas.topics import PERMANENT
 
 BATCH: Final = 5_000
 WAIT_S: Final = 0.05

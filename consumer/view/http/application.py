@@ -42,6 +42,7 @@ BODY_BYTES: Final = 65_536
 
 ROUTES: Final = (
     "/",
+    "/calibration",
     "/fleet",
     "/healthz",
     "/metrics",

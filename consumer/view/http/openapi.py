@@ -8,6 +8,7 @@ from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health,
 from taskstream.consumer.view.http import v3_api
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
+from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
 _BYTES: Final = {"type": "integer", "minimum": 0, "description": "Bytes."}
@@ -281,15 +282,7 @@ def document() -> dict[str, Any]:
             "/v3/tasks/{task_id}": _get("showTask", "The vendor's task.", one, _ref("VendorTask")),
         },
         "components": {
-            "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
-                "signature": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "Authorization",
-                    "description": "SDK-HMAC-SHA256 with an access key, as the vendor's SDK signs requests.",
-                },
-            },
+            "securitySchemes": SECURITY_SCHEMES,
             "schemas": {
                 "Task": _object(_LINE),
                 "VendorTask": _VENDOR_TASK,

@@ -35,13 +35,14 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     now_us = model.judged_at(now_us)
     project_id, task_id = model.tasks.name_of(task)
     slot = int(model.tasks.current[task])
+    row = _row(model, slot)
     health, since = Health(int(model.health[task])), int(model.health_since[task])
     return {
         "project_id": project_id,
         "task_id": task_id,
-        **_series_summary(model, slot, health, since, now_us),
+        **_series_summary(model, slot, row, health, since, now_us),
         **_whole(model, task, health, since, now_us),
-        **_task_end(model, task, health, now_us),
+        **_task_end(model, slot, row, health, now_us),
         **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
         "version": int(model.changed[task]),
     }
@@ -57,7 +58,8 @@ def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], no
     healths[superseded], sinces[superseded] = rows["health"], rows["health_since"]
     series = []
     for slot, health, since in zip(slots.tolist(), healths.tolist(), sinces.tolist(), strict=True):
-        series.append(_series_summary(model, slot, Health(health), since, judged_at_us) | _series_detail(model, slot))
+        summary = _series_summary(model, slot, _row(model, slot), Health(health), since, judged_at_us)
+        series.append(summary | _series_detail(model, slot))
     return task_summary(model, task, now_us) | {
         "bucket_s": model.bucket_us / US_PER_S,
         "now_ms": now_us // 1000,
@@ -67,8 +69,14 @@ def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], no
     }
 
 
-def _series_summary(model: ReadModel, slot: int, health: Health, since: int, now_us: int) -> dict[str, Any]:
-    row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
+def _row(model: ReadModel, slot: int) -> dict[str, Any]:
+    """The columns of a row as Python's own numbers and lists."""
+    return dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
+
+
+def _series_summary(
+    model: ReadModel, slot: int, row: dict[str, Any], health: Health, since: int, now_us: int
+) -> dict[str, Any]:
     project_id, _, subtask_name = identity(model.table.keys[slot])
     ends = (
         _ends(row, model.calibration.factor(project_id, subtask_name))
@@ -127,9 +135,9 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
     return whole
 
 
-def _task_end(model: ReadModel, task: int, health: Health, now_us: int) -> dict[str, Any]:
+def _task_end(model: ReadModel, slot: int, row: dict[str, Any], health: Health, now_us: int) -> dict[str, Any]:
     """When the whole task ends, by its current subtask and by what follows it in other tasks; null where unknown."""
-    end = None if health in _ENDLESS else _end_of(model, task, now_us)
+    end = None if health in _ENDLESS else _end_of(model, slot, row, now_us)
     if end is None:
         return dict.fromkeys(("task_ends_at_ms", "task_ends_from_ms", "task_ends_to_ms", "task_ends_basis"))
     now_ms = now_us / 1000
@@ -137,9 +145,7 @@ def _task_end(model: ReadModel, task: int, health: Health, now_us: int) -> dict[
     return {"task_ends_at_ms": at, "task_ends_from_ms": low, "task_ends_to_ms": high, "task_ends_basis": end.basis}
 
 
-def _end_of(model: ReadModel, task: int, now_us: int) -> TaskEnd | None:
-    slot = int(model.tasks.current[task])
-    row = dict(zip(_NAMES, model.table.rows[slot].tolist(), strict=True))
+def _end_of(model: ReadModel, slot: int, row: dict[str, Any], now_us: int) -> TaskEnd | None:
     project_id, _, subtask_name = identity(model.table.keys[slot])
     if row["progress"] == 100:
         return model.ends.after_end(project_id, subtask_name, (now_us - row["last_advance"]) / US_PER_S, now_us)

@@ -15,12 +15,11 @@ import numpy.typing as npt
 from taskstream.consumer.state.forecast.eta_claims import LEAST_CLAIMS, calibrated, claim_errors, held_apart
 from taskstream.consumer.state.series import Rows
 from taskstream.consumer.state.series_table import identity
+from taskstream.consumer.view.read_model.newest_by_group import Group, NewestByGroup
 
 Floats = npt.NDArray[np.float64]
 SERIES_KEPT = 1_000
 """How many complete series of a group are remembered: those whose end became known last."""
-_Group = tuple[str | None, str]
-"""A project and a subtask; all projects: None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,11 @@ class EtaCalibration:
     """The errors of past claims. `note` and `forget` follow the rows; `factor` is cheap."""
 
     def __init__(self) -> None:
-        self._groups: dict[_Group, dict[str, tuple[float, ...]]] = {}
+        self._errors: NewestByGroup[str, tuple[float, ...]] = NewestByGroup(SERIES_KEPT)
         """[group][series] the errors of its claims."""
-        self._home: dict[str, _Group] = {}
-        """[series] the group of its project, of every series that is in a group."""
-        self._factors: dict[_Group, float] = {}
+        self._home: dict[str, tuple[str, str]] = {}
+        """[series] its project and subtask, of every series that was learnt from."""
+        self._factors: dict[Group, float] = {}
         """The factors that were asked for since the last change of the subtask."""
 
     def note(self, keys: Sequence[str], rows: Rows) -> None:
@@ -64,17 +63,14 @@ class EtaCalibration:
         for key in keys:
             home = self._home.pop(key, None)
             if home is not None:
-                for group in (home, (None, home[1])):
-                    self._groups[group].pop(key, None)
+                self._errors.drop(*home, key)
                 self._change(home[1])
 
     def factor(self, project_id: str, subtask_name: str) -> float:
         """The factor of half-widths: that of the project's past, of all projects' where that is too short, else 1."""
         own = (project_id, subtask_name)
-        if own not in self._groups:
-            return self._pooled_factor(subtask_name)
         if own not in self._factors:
-            errors = self._errors(own)
+            errors = self._errors_of(own)
             is_enough = errors.size >= LEAST_CLAIMS
             self._factors[own] = calibrated(errors) if is_enough else self._pooled_factor(subtask_name)
         return self._factors[own]
@@ -82,8 +78,8 @@ class EtaCalibration:
     def past(self, project_id: str | None) -> list[PastIntervals]:
         """What is known of this project, or of all: by project, then by subtask."""
         found = []
-        for project, subtask_name in sorted((each[0], each[1]) for each in self._groups if each[0] is not None):
-            errors = self._errors((project, subtask_name))
+        for project, subtask_name in self._errors.of_projects():
+            errors = self._errors_of((project, subtask_name))
             if project_id in (None, project) and errors.size:
                 held = int(np.count_nonzero(errors <= 1.0))
                 factor = self.factor(project, subtask_name)
@@ -92,26 +88,20 @@ class EtaCalibration:
 
     def _put(self, key: str, errors: tuple[float, ...]) -> None:
         project_id, _, subtask_name = identity(key)
-        home = (project_id, subtask_name)
-        if self._groups.get(home, {}).get(key) == errors:
+        if self._errors.get((project_id, subtask_name), key) == errors:
             return
-        self._home[key] = home
-        for name in (home, (None, subtask_name)):
-            group = self._groups.setdefault(name, {})
-            group.pop(key, None)  # the newest is last
-            group[key] = errors
-            if len(group) > SERIES_KEPT:
-                del group[next(iter(group))]
+        self._home[key] = (project_id, subtask_name)
+        self._errors.put(project_id, subtask_name, key, errors)
         self._change(subtask_name)
 
     def _pooled_factor(self, subtask_name: str) -> float:
         pooled = (None, subtask_name)
         if pooled not in self._factors:
-            self._factors[pooled] = calibrated(self._errors(pooled))
+            self._factors[pooled] = calibrated(self._errors_of(pooled))
         return self._factors[pooled]
 
-    def _errors(self, group: _Group) -> Floats:
-        return np.array([error for errors in self._groups.get(group, {}).values() for error in errors], np.float64)
+    def _errors_of(self, group: Group) -> Floats:
+        return np.array([error for errors in self._errors.values(group) for error in errors], np.float64)
 
     def _change(self, subtask_name: str) -> None:
         self._factors = {group: factor for group, factor in self._factors.items() if group[1] != subtask_name}

@@ -13,6 +13,7 @@ import numpy as np
 
 from taskstream.consumer.state.forecast.survival import Survival, survival
 from taskstream.consumer.state.rates import US_PER_S
+from taskstream.consumer.view.read_model.newest_by_group import Group, NewestByGroup
 
 LEAST_ENDED: Final = 10
 """From how many tasks that ended is learnt."""
@@ -20,8 +21,6 @@ TASKS_KEPT: Final = 1_000
 """How many tasks a group remembers: those that moved on last."""
 LEARN_INTERVAL_US: Final = 10_000_000
 """How old an estimate may be: those that still run last longer with every second."""
-_Group = tuple[str | None, str]
-"""A project and a subtask; all projects: None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +46,8 @@ class _Learnt:
     """Durations of one kind: since when they run, and when they ended, by group and task."""
 
     def __init__(self) -> None:
-        self._spans: dict[_Group, dict[int, tuple[int, int | None]]] = {}
-        self._known: dict[_Group, tuple[int, Survival]] = {}
-
-    def put(self, project_id: str, subtask_name: str, task: int, since_us: int, ended_us: int | None) -> None:
-        for group in ((project_id, subtask_name), (None, subtask_name)):
-            spans = self._spans.setdefault(group, {})
-            spans.pop(task, None)  # the newest is last
-            spans[task] = (since_us, ended_us)
-            if len(spans) > TASKS_KEPT:
-                del spans[next(iter(spans))]
-
-    def drop(self, project_id: str, subtask_name: str, task: int) -> None:
-        for group in ((project_id, subtask_name), (None, subtask_name)):
-            self._spans.get(group, {}).pop(task, None)
+        self.spans: NewestByGroup[int, tuple[int, int | None]] = NewestByGroup(TASKS_KEPT)
+        self._known: dict[Group, tuple[int, Survival]] = {}
 
     def of(self, project_id: str, subtask_name: str, now_us: int) -> tuple[Survival, bool] | None:
         """What is learnt from the project's tasks, or else from all; whether it is the project's. None: too little."""
@@ -70,10 +57,10 @@ class _Learnt:
                 return found, group[0] is not None
         return None
 
-    def _survival(self, group: _Group, now_us: int) -> Survival:
+    def _survival(self, group: Group, now_us: int) -> Survival:
         learnt_us, found = self._known.get(group, (-LEARN_INTERVAL_US, None))
         if found is None or now_us - learnt_us >= LEARN_INTERVAL_US:
-            spans = list(self._spans.get(group, {}).values())
+            spans = self.spans.values(group)
             ends = [now_us if ended_us is None else ended_us for _, ended_us in spans]
             lasted = [max(end_us - since_us, 0) / US_PER_S for end_us, (since_us, _) in zip(ends, spans, strict=True)]
             found = survival(np.array(lasted, np.float64), np.array([end is not None for _, end in spans], np.bool_))
@@ -97,16 +84,16 @@ class TaskEnds:
         self.drop(task)
         self._held[task] = (project_id, tuple(each.subtask_name for each in phases))
         for each in phases:
-            self._from.put(project_id, each.subtask_name, task, each.begin_us, ended_us)
+            self._from.spans.put(project_id, each.subtask_name, task, (each.begin_us, ended_us))
             if each.end_us is not None:
-                self._after.put(project_id, each.subtask_name, task, each.end_us, ended_us)
+                self._after.spans.put(project_id, each.subtask_name, task, (each.end_us, ended_us))
 
     def drop(self, task: int) -> None:
         """The task is gone."""
         project_id, names = self._held.pop(task, ("", ()))
         for name in names:
-            self._from.drop(project_id, name, task)
-            self._after.drop(project_id, name, task)
+            self._from.spans.drop(project_id, name, task)
+            self._after.spans.drop(project_id, name, task)
 
     def with_eta(
         self, project_id: str, subtask_name: str, eta_s: tuple[float, float, float], now_us: int

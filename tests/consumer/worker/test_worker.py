@@ -365,7 +365,7 @@ class TestOffsetsOfAnotherProgram:
         again.work.commit()
         assert broker.unmarked == {(self.PROGRESS, 0)}
 
-    def test_offsets_of_version_0_2_continue_and_are_marked(self, worker, broker):
+    def test_offsets_of_version_0_1_continue_and_are_marked(self, worker, broker):
         half = len(REPORTS) // 2
         worker.run(JOIN, worker.publish(REPORTS[:half]))
         for (topic, partition), offset in dict(broker.committed).items():

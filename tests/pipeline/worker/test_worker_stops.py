@@ -98,7 +98,7 @@ def test_offsets_that_were_set_back_stop_it_until_a_rebuild(broker, topics, tmp_
         wait_until(lambda: committed(broker.bootstrap_servers, topics) >= 250)
 
 
-def test_offsets_that_version_0_2_committed_continue(broker, topics, tmp_path):
+def test_offsets_that_version_0_1_committed_continue(broker, topics, tmp_path):
     fleet = Fleet(tasks=20, seed=1)
     send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(200)))
     with worker(broker.bootstrap_servers, topics, tmp_path, "before"):
