@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.errors import TopicsError
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.kafka_errors import is_away, is_unknown_topic
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import RetryLimit, retry
 from taskstream.schemas.topics import FoundTopic, Topic, Topics
 

@@ -17,7 +17,14 @@ settings.load_profile("taskstream")
 # A broker of a few minutes' life repays no optimising compiler: it starts with half the CPU time without.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-pytest_plugins = ["tests.run.guard", "tests.run.selection", "tests.brokers", "tests.chromium", "tests.foreign.programs"]
+pytest_plugins = [
+    "tests.run.guard",
+    "tests.run.last_words",
+    "tests.run.selection",
+    "tests.brokers",
+    "tests.chromium",
+    "tests.foreign.programs",
+]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import NotYet, wait_until
 
 
 def test_it_returns_the_first_true_value():
@@ -25,3 +25,26 @@ def test_a_failed_wait_without_a_comparison_shows_the_last_value():
 
     with pytest.raises(AssertionError, match=r"it is \[\]"):
         wait_until(never, limit_s=0)
+
+
+def test_not_yet_is_waited_for_and_any_other_error_is_raised_at_once():
+    answers = iter([NotYet("404"), 7])
+
+    def answer() -> int:
+        match next(answers):
+            case NotYet() as error:
+                raise error
+            case value:
+                return value
+
+    def never_there() -> bool:
+        raise NotYet("404")
+
+    def broken() -> bool:
+        raise ValueError("broken")
+
+    assert wait_until(answer) == 7
+    with pytest.raises(AssertionError, match="a condition: not so after 0 s: not yet: 404"):
+        wait_until(never_there, limit_s=0)
+    with pytest.raises(ValueError, match="broken"):
+        wait_until(broken)

@@ -11,6 +11,11 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+
+class NotYet(AssertionError):
+    """What a condition asks for is not there yet; outside a wait it is an error like any other."""
+
+
 LIMIT_S = 300.0
 """The limit of a wait. Only failing tests reach it; no test measures time with it."""
 GROWTH = 1.2
@@ -21,7 +26,7 @@ LONGEST_PAUSE_S = 1.0
 def wait_until(
     condition: Callable[[], T], why: str | Callable[[], str] = "", *, limit_s: float = LIMIT_S, pause_s: float = 0.02
 ) -> T:
-    """Call `condition` until it returns a true value, and return that.
+    """Call `condition` until it returns a true value, and return that; `NotYet` in it counts as false.
 
     The pause between two calls begins with `pause_s` and grows, to at least the time that a call takes: a condition that
     reads a whole topic does not take a core from what it waits for.
@@ -32,7 +37,7 @@ def wait_until(
     """
     called = time.monotonic()
     deadline = called + limit_s
-    while not (value := condition()):
+    while not (value := _value_of(condition)) or isinstance(value, NotYet):
         now = time.monotonic()
         if now > deadline:
             reason = why() if callable(why) else why
@@ -45,8 +50,17 @@ def wait_until(
     return value
 
 
+def _value_of(condition: Callable[[], T]) -> T | NotYet:
+    try:
+        return condition()
+    except NotYet as error:
+        return error
+
+
 def _last_value(condition: Callable[[], object], value: object) -> str:
     """The condition's source and its value; for a lambda with a comparison, the current value of the left side."""
+    if isinstance(value, NotYet):
+        return f"not yet: {value}"
     try:
         source = textwrap.dedent(inspect.getsource(condition)).strip()
         tree = ast.parse(source.lstrip(".") if source.startswith(".") else source)

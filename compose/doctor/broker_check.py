@@ -14,8 +14,8 @@ from taskstream.compose.doctor.finding import Finding, bad, good, unknown
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import found_topics, live_brokers
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.consumer_groups import GroupLags
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.durability import durability
 from taskstream.schemas.topics import Difference, FoundTopic, Topics, differences
 

@@ -12,9 +12,9 @@ from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaExc
 from confluent_kafka.admin import OffsetSpec
 
 from taskstream.consumer.errors import BadRange, KafkaFailed, RightMissing
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.kafka_errors import is_away
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry, with_retry
 

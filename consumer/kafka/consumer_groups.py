@@ -15,12 +15,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.kafka.admin.group_questions import GroupQuestions
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
 from taskstream.consumer.kafka.committed_offsets import is_marked
 from taskstream.consumer.kafka.kafka_errors import is_final
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import RetryLimit, with_retry
 
 _CALL_S = 15.0

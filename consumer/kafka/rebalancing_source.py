@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
@@ -33,12 +34,16 @@ from taskstream.consumer.kafka.kafka_errors import (
 )
 from taskstream.consumer.kafka.retry import Waiting
 from taskstream.consumer.kafka.transaction import CallWatch
+from taskstream.consumer.kafka.unread_partitions import UnreadPartitions
 from taskstream.schemas.topics import PERMANENT
 
 Ints = npt.NDArray[np.int64]
 _END_OFFSET_S = 1.0
-_READ_LIMIT_S = 1_200.0
-"""A read includes the listener's calls, in which state is read back."""
+_CALL_LIMIT_S = 60.0
+"""For calls of the client; the longest waits 50 ms of its own."""
+_LISTENER_LIMIT_S = 1_200.0
+"""For a call of the listener, in which state is read back."""
+_log = structlog.get_logger("worker")
 _FOREIGN = 1 << 62
 """A position that no record reaches."""
 
@@ -123,6 +128,7 @@ class BatchSource:
         self._clock = clock
         self._unknown = UnknownTopicLimit()
         self._waiting = waiting
+        self._unread = UnreadPartitions()
 
     def __enter__(self) -> Self:
         self._consumer_or_none = self._new_consumer(
@@ -150,7 +156,8 @@ class BatchSource:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._state = _Membership.LEAVING if kind is None else _Membership.LEAVING_AFTER_ERROR
-        self._consumer.close()
+        with self._watchdog.watch("leaving the group", _CALL_LIMIT_S):
+            self._consumer.close()
 
     def subscribe(self, listener: RebalanceListener) -> None:
         """Join the group; `listener` is called from within the next reads."""
@@ -176,11 +183,12 @@ class BatchSource:
 
     def membership(self) -> Any:
         """The group metadata to commit offsets with; None when this consumer is not a member of its group."""
-        metadata = self._consumer.consumer_group_metadata()
-        # Kafka accepts offsets from a client that is in no group without checking its generation: what it refuses from
-        # a member of a past generation, it would accept from us. The id is asked for after the metadata, so that we
-        # cannot have joined again in between.
-        return metadata if self._consumer.memberid() else None
+        with self._watchdog.watch("asking for the membership", _CALL_LIMIT_S):
+            metadata = self._consumer.consumer_group_metadata()
+            # Kafka accepts offsets from a client that is in no group without checking its generation: what it refuses
+            # from a member of a past generation, it would accept from us. The id is asked for after the metadata, so
+            # that we cannot have joined again in between.
+            return metadata if self._consumer.memberid() else None
 
     def read(self, most: int, timeout_s: float) -> SourceBatch:
         """Up to `most` records, waiting up to `timeout_s` for the first; rebalances happen in here.
@@ -191,7 +199,7 @@ class BatchSource:
             KafkaFailed: the group or the topic cannot be read.
             ConsumerError: whatever the listener raised.
         """
-        with self._watchdog.watch("reading, or reading state back,", _READ_LIMIT_S):
+        with self._watchdog.watch("reading", _CALL_LIMIT_S):
             messages = self._consumer.consume(most, timeout=timeout_s)
             if self._failed is not None:
                 failed, self._failed = self._failed, None
@@ -212,6 +220,8 @@ class BatchSource:
                 self._unknown.end()
             elif self._unknown.exceeded(self._clock()):
                 raise KafkaFailed(f"{self.topic} cannot be read: the brokers do not know it, or one of its partitions")
+            else:
+                self._read_stuck_partitions()
             return self._batch(messages)
 
     def _batch(self, messages: list[Message]) -> SourceBatch:
@@ -227,8 +237,10 @@ class BatchSource:
             messages = [messages[index] for index in np.flatnonzero(good).tolist()]
             partitions, offsets = partitions[good], offsets[good]
         np.maximum.at(positions, partitions, offsets + 1)
-        for partition in np.unique(partitions).tolist():
+        arrived = np.unique(partitions).tolist()
+        for partition in arrived:
             self._next[partition] = int(positions[partition])
+        self._unread.heard(arrived, self._clock())
         return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)
 
     def committed(self, offsets: Mapping[int, int]) -> None:
@@ -242,9 +254,10 @@ class BatchSource:
         It asks Kafka nothing: a coordinator answers a member that joins the group again only when the last other member
         has joined too, on the same connection for all its requests.
         """
-        for partition, offset in self._committed_to.items():
-            self._consumer.seek(TopicPartition(self.topic, partition, offset))
-            self._next[partition] = offset
+        with self._watchdog.watch("seeking", _CALL_LIMIT_S):
+            for partition, offset in self._committed_to.items():
+                self._consumer.seek(TopicPartition(self.topic, partition, offset))
+                self._next[partition] = offset
         self._ends.clear()
 
     def rewind_to_kafka(self) -> None:
@@ -262,24 +275,56 @@ class BatchSource:
     def lag(self) -> dict[int, int | None]:
         """For each held partition the number of records after its position; None while it is unknown."""
         ahead: dict[int, int | None] = {}
-        for partition, position in self._next.items():
+        for partition in self._next:
             low, high = self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
-            reached = max(position, self._ends.get(partition, 0))
+            reached = self._reached(partition)
             ahead[partition] = None if low < 0 or high < 0 else max(high - reached, 0)
         return ahead
 
     def level(self) -> list[int]:
         """The held partitions that are read to the end that Kafka reports now; none while it does not answer."""
         found = []
-        for partition, position in self._next.items():
+        for partition in self._next:
             place = TopicPartition(self.topic, partition)
             try:
                 _, high = self._consumer.get_watermark_offsets(place, timeout=_END_OFFSET_S)
             except KafkaException:
                 return []
-            if max(position, self._ends.get(partition, 0)) >= high:
+            if self._reached(partition) >= high:
                 found.append(partition)
         return found
+
+    def _read_stuck_partitions(self) -> None:
+        """After a read that returned nothing, so that no record waits in the client: look at the quiet partitions.
+
+        One that has records, of which none arrives, is sought again. If that does not help, another has to read it.
+
+        Raises:
+            KafkaFailed: it did not help.
+        """
+        now_s = self._clock()
+        for partition in self._unread.quiet(now_s):
+            place, reached = TopicPartition(self.topic, partition), self._reached(partition)
+            try:
+                _, high = self._consumer.get_watermark_offsets(place, cached=True)
+                if high < 0 or high > reached:  # the cached one may be of before
+                    _, high = self._consumer.get_watermark_offsets(place, timeout=_END_OFFSET_S)
+            except KafkaException:
+                high = reached  # its leader does not answer: nothing can arrive
+            if high <= reached:
+                self._unread.heard([partition], now_s)
+            elif self._unread.seek_again(partition, now_s):
+                _log.warning("nothing arrives", partition=partition, offset=reached, end=high, remedy="seek")
+                with self._watchdog.watch("seeking", _CALL_LIMIT_S):
+                    self._consumer.seek(TopicPartition(self.topic, partition, self._next[partition]))
+            else:
+                raise KafkaFailed(
+                    f"{self.topic}-{partition} has records from offset {reached} to {high}, and none arrives: another "
+                    "worker has to read it"
+                )
+
+    def _reached(self, partition: int) -> int:
+        return max(self._next[partition], self._ends.get(partition, 0))
 
     @property
     def _consumer(self) -> Consumer:
@@ -299,6 +344,7 @@ class BatchSource:
             self._unknown.end()
             if partition in self._next and offset is not None:
                 self._ends[partition] = offset
+                self._unread.heard([partition], self._clock())
         elif is_offset_gone(error):
             raise self._committed.gap(partition, error.str())
         elif is_fatal(error):
@@ -326,6 +372,7 @@ class BatchSource:
                 consumer.incremental_assign(found.starts)
                 self._next.update((start.partition, start.offset) for start in found.starts)
                 self._committed_to.update((start.partition, start.offset) for start in found.starts)
+                self._unread.heard(numbers, self._clock())
                 self.unmarked |= found.unmarked
 
     def _require_state_of(self, partitions: Sequence[int]) -> None:
@@ -359,6 +406,7 @@ class BatchSource:
             self._next.pop(place.partition, None)
             self._committed_to.pop(place.partition, None)
             self._ends.pop(place.partition, None)
+            self._unread.forget(place.partition)
             self.unmarked.discard(place.partition)
 
     @contextlib.contextmanager
@@ -367,6 +415,7 @@ class BatchSource:
         self._moved = True
         usable = self._failed is None and self._state is not _Membership.LEAVING_AFTER_ERROR
         try:
-            yield self._listener if usable else None
+            with self._watchdog.watch("reading state back", _LISTENER_LIMIT_S):
+                yield self._listener if usable else None
         except (ConsumerError, KafkaException) as error:
             self._failed = error

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.raw_record import RawRecord
 
 _CALL_S = 15.0

@@ -11,11 +11,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import KafkaFailed, PartitionsUnequal, TopicMisconfigured, TopicsMissing
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.admin.rights import READ, WRITE, require_rights
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, offset_mark, require_same
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch, topic_identities
 from taskstream.consumer.kafka.kafka_errors import is_final
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
 from taskstream.schemas.topics import DifferenceKind, FoundTopic, Topics, differences
 

@@ -7,6 +7,7 @@ count. A supervisor starts the process again, and Kafka aborts the transaction t
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import math
 import os
 import sys
@@ -40,14 +41,14 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watch(self, call: str, limit_s: float) -> Iterator[None]:
-        """While this is open, `call` must end within `limit_s` seconds; an inner `watch` replaces it meanwhile."""
-        outer = self._watched
+        """While this is open, `call` must end within `limit_s` seconds; the time of an inner `watch` does not count."""
+        outer, began = self._watched, self._wakeups
         due = self._wakeups + math.ceil(limit_s / self._interval_s)
         self._watched = (f"{call} did not return within {limit_s:.0f} s", due)
         try:
             yield
         finally:
-            self._watched = outer
+            self._watched = outer and (outer[0], outer[1] + self._wakeups - began)
 
     def _run(self) -> None:
         while not self._done.wait(self._interval_s):
@@ -59,6 +60,7 @@ class Watchdog:
 
 
 def _end_process(why: str) -> None:
+    faulthandler.dump_traceback(all_threads=True)
     sys.stderr.write(f"taskstream worker: {why}; ending so that a supervisor can start it again\n")
     sys.stderr.flush()
     os._exit(STUCK)

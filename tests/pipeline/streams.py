@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics, task_key
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 IDS = TableIds()
 SENT_AT_MS = 4_200_000_000_000
@@ -149,6 +149,9 @@ def worker(
         process = subprocess.Popen(command, stdout=words, stderr=words)
     try:
         yield process
+    except BaseException:
+        ask_where_it_is(process, folder, instance)
+        raise
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -157,6 +160,22 @@ def worker(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def ask_where_it_is(process: subprocess.Popen, folder: Path, instance: str) -> None:
+    """Let a worker write its state and which line each thread is at into its log, for the report of a failed test."""
+    if process.poll() is not None:
+        return
+    _, metrics = ask(folder, "/metrics", instance)
+    shown = [
+        line for line in metrics.splitlines() if re.match(r"taskstream_worker_(state|lag_records|events_total)", line)
+    ]
+    before = words(folder, instance)
+    process.send_signal(signal.SIGUSR1)
+    with suppress(AssertionError):
+        wait_until(lambda: words(folder, instance) != before, limit_s=10)
+    with (folder / f"{instance}.log").open("a") as log:
+        log.write("\n".join(shown) + "\n")
 
 
 def report(task: int, received_at: int, replicatesize: int, **more: Any) -> tuple[str, bytes]:

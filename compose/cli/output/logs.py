@@ -6,8 +6,10 @@ bytes), or a character that controls a terminal.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -39,6 +41,12 @@ def log_to_standard_error() -> None:
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _LibraryEvents)]
     root.addHandler(_LibraryEvents(logging.WARNING))
+
+
+def show_threads_on_signal() -> None:
+    """On SIGUSR1, write to standard error which line each thread of this process is at; the process goes on."""
+    if sys.__stderr__ is not None:
+        faulthandler.register(signal.SIGUSR1, sys.__stderr__)
 
 
 def trace_of(error: BaseException) -> str:

@@ -20,7 +20,7 @@ from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
@@ -158,6 +158,7 @@ def edge(
     retry. Exit codes: 0 every request got a response, 1 some did not or the edge could not start, 2 wrong usage.
     """
     log_to_standard_error()
+    show_threads_on_signal()
     if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
         raise click.UsageError("--tls-cert and --tls-key require each other, and --tls-client-ca requires both")
     tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None

@@ -14,7 +14,7 @@ from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
@@ -89,6 +89,7 @@ def view(
     sees all projects.
     """
     log_to_standard_error()
+    show_threads_on_signal()
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
     settings = ViewSettings(

@@ -15,7 +15,7 @@ from taskstream.compose.cli.options.fold_options import tasks_option
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error
+from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series_table import Settings
@@ -84,6 +84,7 @@ def worker(
     1 an error that needs attention, 2 wrong usage, 70 a call to Kafka did not return (start the worker again).
     """
     log_to_standard_error()
+    show_threads_on_signal()
     settings = WorkerSettings(
         topics=Topics(prefix),
         group=group or f"{prefix}.worker",

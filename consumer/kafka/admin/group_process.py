@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.kafka_errors import is_unknown_group
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 
 
 def _description(admin: QuietAdmin, group: str, call_s: float) -> dict[str, Any]:

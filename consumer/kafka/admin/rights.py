@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation
 
 from taskstream.consumer.errors import RightMissing
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 from taskstream.schemas.kafka_rights import denied
 
 READ: Final = AclOperation.READ

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaException, TopicCollection
 
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
 
 INTERVAL_S = 3.0
 _CALL_S = 5.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -56,3 +58,13 @@ def test_a_value_cannot_control_the_terminal_or_begin_a_line(capsys: pytest.Capt
     assert written.count("\n") == 1
     assert r"a\x1b[2J\nb\u202ex" in written
     assert len(written) < 3_000
+
+
+def test_a_process_writes_on_sigusr1_where_its_threads_are_and_goes_on():
+    code = (
+        "import os, signal; from taskstream.compose.cli.output.logs import show_threads_on_signal\n"
+        "show_threads_on_signal(); os.kill(os.getpid(), signal.SIGUSR1); print('goes on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
+    assert 'File "<string>", line 2 in <module>' in done.stderr
+    assert done.stdout == "goes on\n"

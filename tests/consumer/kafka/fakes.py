@@ -77,7 +77,13 @@ class FakeConsumer:
         self._clock.now_s += timeout
         return []
 
-    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:  # noqa: ARG002
+    def get_watermark_offsets(
+        self,
+        partition: TopicPartition,
+        timeout: float = 0,  # noqa: ARG002 (as the client's)
+        *,
+        cached: bool = False,  # noqa: ARG002
+    ) -> tuple[int, int]:
         """Of each partition: `watermarks`, or an empty one."""
         return self.watermarks.get(partition.partition, (0, 0))
 

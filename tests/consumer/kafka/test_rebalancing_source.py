@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ from confluent_kafka import KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import InstanceFenced, KafkaFailed
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
-from tests.consumer.kafka.fakes import Clock, FakeConsumer, end_of, failed
+from taskstream.consumer.kafka.unread_partitions import QUIET_S
+from tests.consumer.kafka.fakes import Clock, FakeConsumer, end_of, failed, message
 
 UNKNOWN = KafkaError.UNKNOWN_TOPIC_OR_PART
 
@@ -54,6 +57,59 @@ class LosesItsPartitions(FakeConsumer):
             self._lost = None
             lost(self, [TopicPartition("t", 0)])
         return super().consume(most, timeout)
+
+
+class StuckConsumer(FakeConsumer):
+    """Is assigned partitions 0 and 1 at once, with five committed of nine records; none of partition 0 arrives."""
+
+    def __init__(self, clock: Clock, arrives_after_seeks: float) -> None:
+        super().__init__([], clock)
+        self.sought: list[tuple[int, int, float]] = []
+        self.watermarks = {0: (0, 9), 1: (0, 5)}
+        self._arrives_after_seeks = arrives_after_seeks
+
+    def subscribe(self, _topics: list[str], **callbacks: Any) -> None:
+        self._assigned = callbacks["on_assign"]
+
+    def incremental_assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:  # noqa: ARG002
+        return [TopicPartition(each.topic, each.partition, 5) for each in partitions]
+
+    def seek(self, place: TopicPartition) -> None:
+        self.sought.append((place.partition, place.offset, self._clock.now_s))
+
+    def consume(self, most: int, timeout: float) -> list[Message]:
+        if (assigned := self._assigned) is not None:
+            self._assigned = None
+            assigned(self, [TopicPartition("t", 0), TopicPartition("t", 1)])
+            return [end_of(1, 5)]
+        if len(self.sought) - 2 == self._arrives_after_seeks:  # two are of the assignment
+            self._arrives_after_seeks = math.inf
+            return [message(offset, partition=0) for offset in range(5, 9)]
+        return super().consume(most, timeout)
+
+
+def test_a_partition_of_which_nothing_arrives_is_sought_again_and_then_left_to_another_worker():
+    clock = Clock()
+    consumer = StuckConsumer(clock, arrives_after_seeks=math.inf)
+    with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
+        source.subscribe(Listener())
+        with pytest.raises(KafkaFailed, match=r"^t-0 has records from offset 5 to 9, and none arrives: another worker"):
+            list(itertools.starmap(source.read, [(10, 1.0)] * 100))
+    assert consumer.sought == [(0, 5, 0), (1, 5, 0), (0, 5, QUIET_S), (0, 5, 2 * QUIET_S)]
+    assert clock.now_s == 3 * QUIET_S
+
+
+def test_a_stuck_partition_goes_on_after_the_seek_and_one_at_its_end_is_left_alone():
+    clock = Clock()
+    consumer = StuckConsumer(clock, arrives_after_seeks=1)
+    with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
+        source.subscribe(Listener())
+        read = [source.read(10, 1.0) for _ in range(100)]
+        assert source.positions == {0: 9, 1: 5}
+    assert [offset for batch in read for offset in batch.offsets.tolist()] == [5, 6, 7, 8]
+    assert consumer.sought[2:] == [(0, 5, QUIET_S)]
 
 
 class Listener:

@@ -31,7 +31,7 @@ from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import LIMIT_S, NotYet, wait_until
 
 MB = 1_000_000
 S = 1_000_000
@@ -228,7 +228,14 @@ class RunningView:
         return self.http.request(method, self.url + path, headers=sent, retries=False, preload_content=preload)
 
     def shown(self, path: str, *, by: str = "operator") -> Any:
+        """The JSON answer.
+
+        Raises:
+            NotYet: the view does not know it, or has not read the topics to their ends yet.
+        """
         answer = self.get(path, by=by)
+        if answer.status in (404, 503):
+            raise NotYet(answer.data)
         assert answer.status == 200, answer.data
         return answer.json()
 

@@ -40,6 +40,15 @@ def test_an_inner_call_has_its_own_limit_and_the_outer_limit_goes_on_after_it():
     assert reports.why[0].startswith("reading")
 
 
+def test_the_time_of_an_inner_call_does_not_count_for_the_outer_one():
+    reports, turns = Reports(), threading.Event()
+    with Watchdog(reports, interval_s=0.01) as watchdog, watchdog.watch("reading", 5.0):
+        with watchdog.watch("restoring", 1_000):
+            watchdog._wakeups += 10_000  # the time that passes
+        turns.wait(0.1)
+        assert reports.why == []
+
+
 def test_calls_that_return_are_left_alone():
     reports = Reports()
     with Watchdog(reports, interval_s=0.001) as watchdog:

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicCollection
 
 from taskstream.compose.local.ports import free_port
-from taskstream.consumer.kafka.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 
 
 def told(config: dict) -> str:

@@ -10,7 +10,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -141,10 +141,3 @@ def test_state_equals_one_undisturbed_fold_whatever_is_killed(
     with capsys.disabled():
         summary = f"{fleet.sent:,} events, {crew.killed} kills, {crew.hung} ended by the watchdog, {crew.visits} visits"
         print(summary, end=" ", flush=True)
-
-
-@pytest.fixture(autouse=True)
-def _words_on_failure(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:
-    yield
-    for log in sorted(tmp_path.glob("*.log")):
-        print(f"--- {log.name}\n{log.read_text()[-4000:]}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -25,12 +23,10 @@ def partitions() -> int:
     return 6
 
 
-def all_folded(broker: KafkaClient, topics: Topics, fleet: Fleet, folder: Path) -> None:
-    def said() -> str:
-        last = {log.stem: log.read_text().splitlines()[-40:] for log in sorted(folder.glob("*.log"))}
-        return f"{fleet.sent} were sent; the workers said last: {json.dumps(last, indent=1)}"
-
-    wait_until(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent, said)
+def all_folded(broker: KafkaClient, topics: Topics, fleet: Fleet) -> None:
+    wait_until(
+        lambda: committed(broker.bootstrap_servers, topics) == fleet.sent, lambda: f"of {fleet.sent} that were sent"
+    )
     as_one_undisturbed_fold(broker.bootstrap_servers, topics, fleet.sent, BUCKET_S)
 
 
@@ -57,7 +53,7 @@ def test_two_then_three_then_one_worker_count_nothing_twice(broker, topics, tmp_
         seen = measured(tmp_path, "events_total", "c")
         wait_until(lambda: measured(tmp_path, "events_total", "c") > seen)
     with another("d"):
-        all_folded(broker, topics, fleet, tmp_path)
+        all_folded(broker, topics, fleet)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["--instance", "no name"])
@@ -87,7 +83,7 @@ def test_a_worker_suspended_while_another_takes_over_changes_nothing(broker, top
         assert ask(tmp_path, "/healthz", "b")[0] == 200
         assert "Traceback" not in words(tmp_path, "a") + words(tmp_path, "b")
         if suspended.poll() is None:
-            all_folded(broker, topics, fleet, tmp_path)
+            all_folded(broker, topics, fleet)
         else:
             with another("a2"):
-                all_folded(broker, topics, fleet, tmp_path)
+                all_folded(broker, topics, fleet)
