@@ -21,7 +21,6 @@ START_US = 4_000_000_000_000_000
 """Far in the future, so that no series counts as silent or expires."""
 PROJECT = "0123456789abcdef0123456789abcdef"
 TURN_US = 10_000_000
-_SENT = ("key", "value", "timestamp")
 SENT_AT_MS = 4_200_000_000_000
 """Kafka's timestamp of the reports: after their times of receipt, or the worker rejects them."""
 
@@ -104,11 +103,11 @@ def send(
     producer: Producer, topic: str, partition: int, keys: Sequence[str], values: Sequence[bytes], timestamp_ms: int = 0
 ) -> None:
     """Queue the records, waiting while the producer's queue is full; a timestamp of 0 is the present."""
-    messages = [
-        {"key": key, "value": value, "timestamp": timestamp_ms} for key, value in zip(keys, values, strict=True)
-    ]
-    while messages:
-        producer.produce_batch(topic, messages, partition)
-        messages = [{name: each[name] for name in _SENT} for each in messages if "_error" in each]
-        if messages:
-            producer.poll(0.05)
+    for key, value in zip(keys, values, strict=True):
+        while True:
+            try:
+                producer.produce(topic, value, key, partition, timestamp=timestamp_ms)
+            except BufferError:
+                producer.poll(0.05)
+            else:
+                break

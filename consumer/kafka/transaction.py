@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol, Self
@@ -28,6 +28,7 @@ from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.committed_offsets import marked
 from taskstream.consumer.kafka.kafka_errors import is_fatal, is_producer_forgotten, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
+from taskstream.schemas.cloud_events import Headers
 
 _CALL_S = 10.0
 _REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
@@ -124,8 +125,17 @@ class Transaction:
             self._call("begin_transaction", self._producer.begin_transaction)
             self._begun = True
 
-    def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
-        """Send records without headers, to one partition or (-1) to the partitions of their keys.
+    def send_many(
+        self,
+        topic: str,
+        keys: Sequence[str],
+        values: Sequence[bytes],
+        headers: Iterable[Headers],
+        partition: int = -1,
+    ) -> None:
+        """Send records, to one partition or (-1) to the partitions of their keys.
+
+        headers: those of each record, as many as there are; each list is read before the next one is asked for.
 
         Raises:
             TransactionAborted: the transaction has failed.
@@ -133,13 +143,18 @@ class Transaction:
         """
         self.begin()
         self._poll(0)
-        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in zip(keys, values, strict=True)]
-        while messages:
-            self._producer.produce_batch(topic, messages, partition)
-            messages = [message for message in messages if "_error" in message]
-            if messages:
-                self._wait_for_space(messages[0]["_error"])
-                messages = [{"key": message["key"], "value": message["value"]} for message in messages]
+        produce = self._producer.produce
+        try:
+            for key, value, each in zip(keys, values, headers, strict=True):
+                while True:
+                    try:
+                        produce(topic, value, key, partition, headers=each)
+                    except BufferError:
+                        self._poll(0.1)
+                    else:
+                        break
+        except KafkaException as error:
+            raise _meaning("produce", error.args[0]) from error
 
     def send(
         self,
@@ -254,11 +269,6 @@ class Transaction:
     def _abandon(self) -> None:
         """Leave the producer to its call, which does not return: it must not be closed meanwhile."""
         self._producer_or_none, self._begun = None, False
-
-    def _wait_for_space(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._QUEUE_FULL:  # noqa: SLF001 (librdkafka's public name for it)
-            raise _meaning("produce", error)
-        self._poll(0.1)
 
     def _poll(self, timeout_s: float) -> None:
         """Serve librdkafka's events: a fatal error is raised here, once."""

@@ -20,6 +20,7 @@ from taskstream.consumer.replay.comparison import Compared
 from taskstream.consumer.replay.difference import DifferenceExcuse
 from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.catalog import newest
+from taskstream.schemas.cloud_events import REBUILD, Headers, NumberedEvents
 from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -71,6 +72,7 @@ class Rebuild:
         self._config = dict(config)
         self._topics = topics
         self._writer = ColumnWriter(ids, newest("SeriesState"))
+        self._events = NumberedEvents("SeriesState", REBUILD)
         self._group = group
 
     def abort_unfinished(self) -> None:
@@ -134,16 +136,16 @@ class Rebuild:
         keys = itertools.chain(verdict.differing, verdict.missing)
         while block := list(itertools.islice(keys, _BLOCK)):
             values = self._writer.write(state_batch(compared.fold, compared.fold.find(block)))
-            for key, value in zip(block, values, strict=True):
-                _produce(producer, topic, key, value, compared.partition)
+            for key, value, headers in zip(block, values, self._events.headers(len(values)), strict=True):
+                _produce(producer, topic, key, value, compared.partition, headers)
         for key in verdict.surplus:
-            _produce(producer, topic, key, None, compared.partition)
+            _produce(producer, topic, key, None, compared.partition, [])
 
 
-def _produce(producer: Producer, topic: str, key: str, value: bytes | None, partition: int) -> None:
+def _produce(producer: Producer, topic: str, key: str, value: bytes | None, partition: int, headers: Headers) -> None:
     while True:
         try:
-            producer.produce(topic, value, key, partition)
+            producer.produce(topic, value, key, partition, headers=headers)
         except BufferError:
             producer.poll(0.1)
         else:

@@ -7,7 +7,7 @@ it makes no other decision.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,12 +18,14 @@ from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import Folded, SeriesTable
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
 from taskstream.schemas.catalog import newest
+from taskstream.schemas.cloud_events import WORKER, Headers, NumberedEvents
 from taskstream.schemas.codec.column_codec import ColumnWriter, Rejected
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 Ints = npt.NDArray[np.int64]
+_NO_HEADERS: Headers = []
 _SCHEMA_ID_HEADER = "__value_schema_id"
 """Where newer Confluent serializers may put the schema id."""
 
@@ -45,19 +47,30 @@ class RecordSender(Protocol):
         """Send one record; value None is a tombstone, partition -1 is the partition of its key."""
         ...
 
-    def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
-        """Send records without headers."""
+    def send_many(
+        self,
+        topic: str,
+        keys: Sequence[str],
+        values: Sequence[bytes],
+        headers: Iterable[Headers],
+        partition: int = -1,
+    ) -> None:
+        """Send records with a list of headers each, which is read before the next one is asked for."""
         ...
 
 
 class Output:
     """Filled while work is open, sent at its commit, and cleared when it is committed or rolled back."""
 
-    def __init__(self, ids: SchemaIds, topics: Topics) -> None:
+    def __init__(self, ids: SchemaIds, topics: Topics, *, state_headers: bool = False) -> None:
+        """`state_headers`: whether state records have the headers of CloudEvents, as windows and signals do."""
         self._topics = topics
         self._state = ColumnWriter(ids, newest("SeriesState"))
         self._window = ColumnWriter(ids, newest("RateWindow"))
         self._signal = ColumnWriter(ids, newest("SignalRaised"))
+        self._state_events = NumberedEvents("SeriesState", WORKER) if state_headers else None
+        self._window_events = NumberedEvents("RateWindow", WORKER)
+        self._signal_events = NumberedEvents("SignalRaised", WORKER)
         self._windows: list[npt.NDArray[np.void]] = []
         self._signals: list[npt.NDArray[np.void]] = []
         self._rejects: list[tuple[Message, Rejected]] = []
@@ -84,12 +97,14 @@ class Output:
         windows = np.concatenate([np.empty(0, WINDOW), *self._windows])
         if windows.size:
             values = self._window.write(window_batch(table, windows))
-            sender.send_many(self._topics.rates.name, table.keys[windows["slot"]].tolist(), values)
+            keys, headers = table.keys[windows["slot"]].tolist(), self._window_events.headers(len(values))
+            sender.send_many(self._topics.rates.name, keys, values, headers)
         signals = np.concatenate([np.empty(0, SIGNAL), *self._signals])
         if signals.size:
             values = self._signal.write(signal_batch(table, signals))
             keys = [key.rsplit("/", 1)[0] for key in table.keys[signals["slot"]]]
-            sender.send_many(self._topics.signals.name, keys, values)
+            headers = self._signal_events.timed_headers(signals["raised_at"].tolist())
+            sender.send_many(self._topics.signals.name, keys, values, headers)
         for slot in self.tombstones.tolist():
             home = int(table.rows["partition"][slot])
             sender.send(self._topics.state.name, table.keys[slot], None, home)
@@ -115,8 +130,9 @@ class Output:
         keys = table.keys[slots].tolist()
         bounds = [0, *(np.flatnonzero(np.diff(homes)) + 1).tolist(), len(values)]
         for start, end in itertools.pairwise(bounds):
-            name = self._topics.state.name
-            sender.send_many(name, keys[start:end], values[start:end], int(homes[start]))
+            count, events = end - start, self._state_events
+            headers = itertools.repeat(_NO_HEADERS, count) if events is None else events.headers(count)
+            sender.send_many(self._topics.state.name, keys[start:end], values[start:end], headers, int(homes[start]))
 
 
 def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | None]]:

@@ -98,7 +98,7 @@ def _run(
         source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait, state=guard.state)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),
-            Output(ids, topics),
+            Output(ids, topics, state_headers=settings.state_headers),
             transaction,
             source,
             StateRestore(kafka, topics.state.name, ids, waiting=patience.wait),

@@ -10,16 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from taskstream.producer.events.progress_encoder import ProgressEncoder, report_offset
 from taskstream.producer.events.report_validation import ProgressReport
+from taskstream.schemas.cloud_events import EDGE, constant_headers
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import task_key
 
 _EVENT_NAMESPACE: Final = uuid.UUID("4f6c3f2e-6a0b-5d1c-9c57-2a1f6c1f0d57")
-_FIXED_HEADERS: Final = (
-    ("ce_specversion", b"1.0"),
-    ("ce_type", b"taskstream.ProgressReported"),
-    ("ce_source", b"/taskstream/edge"),
-    ("content-type", b"application/avro"),
-)
+_FIXED_HEADERS: Final = constant_headers("ProgressReported", EDGE)
 
 
 class Receipt(NamedTuple):  # made once per request: a tuple costs a third of a frozen dataclass

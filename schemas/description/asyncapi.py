@@ -12,6 +12,7 @@ from importlib import metadata, resources
 from typing import Any, Final
 
 from taskstream.schemas.catalog import Schema, released
+from taskstream.schemas.cloud_events import EDGE, REBUILD, WORKER, constant_headers
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topic, Topics
@@ -168,8 +169,7 @@ def _record_message(topic: Topic, schema: Schema, schema_id: int) -> dict[str, A
         },
         "x-schema-id": schema_id,
     }
-    if schema.name == "ProgressReported":
-        message["headers"] = _EVENT_HEADERS
+    message["headers"] = _HEADERS[schema.name]
     return message
 
 
@@ -200,19 +200,39 @@ def _strings(properties: Mapping[str, Mapping[str, Any]], *, optional: frozenset
 
 
 _DRIVES: Final = {"pattern": "^[0-9]+$", "description": "How often the record was redriven from the rejected topic."}
-_EVENT_HEADERS: Final = _strings(
-    {
-        "ce_specversion": {"const": "1.0", "description": "CloudEvents, binary content mode."},
-        "ce_id": {"description": "The event id. A report that is retried keeps its event id."},
-        "ce_type": {"const": "taskstream.ProgressReported"},
-        "ce_source": {"const": "/taskstream/edge"},
-        "ce_time": {"format": "date-time", "description": "When the edge received the report."},
-        "content-type": {"const": "application/avro"},
-        "traceparent": {"description": "The caller's W3C trace context, if it sent one."},
-        "taskstream_drives": _DRIVES,
-    },
-    optional=frozenset({"traceparent", "taskstream_drives"}),
-)
+
+
+def _cloud_event(record: str, source: str, event_id: str) -> dict[str, dict[str, Any]]:
+    """The required attributes of CloudEvents, and the media type."""
+    constants = {name: {"const": value.decode()} for name, value in constant_headers(record, source)}
+    constants["ce_specversion"]["description"] = "CloudEvents, binary content mode."
+    return {"ce_id": {"description": event_id}, **constants}
+
+
+_NUMBERED: Final = "Unique for each record; a copy of a record keeps it."
+_REPORTED: Final = _cloud_event("ProgressReported", EDGE, "The event id. A report that is retried keeps its event id.")
+_STATE: Final = _cloud_event("SeriesState", WORKER, _NUMBERED)
+_STATE["ce_source"] = {"enum": [WORKER, REBUILD]}
+_HEADERS: Final = {
+    "ProgressReported": _strings(
+        {
+            **_REPORTED,
+            "ce_time": {"format": "date-time", "description": "When the edge received the report."},
+            "traceparent": {"description": "The caller's W3C trace context, if it sent one."},
+            "taskstream_drives": _DRIVES,
+        },
+        optional=frozenset({"traceparent", "taskstream_drives"}),
+    ),
+    "SignalRaised": _strings(
+        {
+            **_cloud_event("SignalRaised", WORKER, _NUMBERED),
+            "ce_time": {"format": "date-time", "description": "When the signal was raised: `raised_at`."},
+        }
+    ),
+    "RateWindow": _strings(_cloud_event("RateWindow", WORKER, _NUMBERED)),
+    # Only with the worker's option --state-headers, and on the rows that `replay rebuild` writes.
+    "SeriesState": _strings(_STATE, optional=frozenset(_STATE)),
+}
 _REJECTED_HEADERS: Final = _strings(
     {
         "taskstream_reason": {"enum": [str(each) for each in Reason], "description": "Why decoding failed."},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.worker.metrics import WorkerMetrics
@@ -28,10 +29,11 @@ class Clock:
 
 
 @contextmanager
-def working(broker: KafkaClient, topics: Topics, clock: Clock) -> Iterator[None]:
-    """A worker in a thread, with this clock."""
+def working(broker: KafkaClient, topics: Topics, clock: Clock, **more: Any) -> Iterator[None]:
+    """A worker in a thread, with this clock; `more` are settings."""
     stop, failed = threading.Event(), []
-    settings = WorkerSettings(topics, f"{topics.prefix}.worker", "w", commit_interval_s=0.05, expire_interval_s=0.1)
+    often: dict[str, Any] = {"commit_interval_s": 0.05, "expire_interval_s": 0.1}
+    settings = WorkerSettings(topics, f"{topics.prefix}.worker", "w", **often, **more)
 
     def work() -> None:
         try:

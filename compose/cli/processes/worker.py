@@ -59,6 +59,11 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
     type=click.FloatRange(0, 1),
     help="Stop when more than this share of the records cannot be read. 1: never stop.",
 )
+@click.option(
+    "--state-headers",
+    is_flag=True,
+    help="Write the headers of CloudEvents on state records too, as on signals and rates; costs a fifth more CPU.",
+)
 @click.option("--metrics-host", default="127.0.0.1", help="The address that serves /metrics, /healthz and /readyz.")
 @click.option(
     "--metrics-port", default=9464, type=click.IntRange(0, 65_535), help="The port of that address; 0: a free port."
@@ -75,6 +80,7 @@ def worker(
     commit_interval_s: float,
     keep_days: float,
     reject_share: float,
+    state_headers: bool,
     metrics_host: str,
     metrics_port: int,
 ) -> None:
@@ -93,6 +99,7 @@ def worker(
         commit_interval_s=commit_interval_s,
         keep_s=keep_days * 86_400,
         reject_share=reject_share,
+        state_headers=state_headers,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

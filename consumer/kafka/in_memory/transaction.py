@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from taskstream.consumer.errors import ConsumerError, ProducerLost, TransactionAborted
@@ -35,10 +35,17 @@ class InMemoryTransaction:
         """
         self._scheduled.append((call, error))
 
-    def send_many(self, topic: str, keys: Sequence[str], values: Sequence[bytes], partition: int = -1) -> None:
+    def send_many(
+        self,
+        topic: str,
+        keys: Sequence[str],
+        values: Sequence[bytes],
+        headers: Iterable[Headers],
+        partition: int = -1,
+    ) -> None:
         """See `Transaction.send_many`."""
-        for key, value in zip(keys, values, strict=True):
-            self.send(topic, key, value, partition)
+        for key, value, each in zip(keys, values, headers, strict=True):
+            self.send(topic, key, value, partition, tuple(each))
 
     def send(
         self,

@@ -100,7 +100,7 @@ def test_a_fatal_error_that_polling_raises_loses_the_producer():
         transaction.begin()
         transaction._producer._errors["poll"] = [FATAL]
         with pytest.raises(ProducerLost, match="poll"):
-            transaction.send_many("topic", ["key"], [b"value"])
+            transaction.send_many("topic", ["key"], [b"value"], [[]])
 
 
 def test_a_call_that_can_be_repeated_is_repeated():

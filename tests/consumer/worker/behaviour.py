@@ -275,11 +275,19 @@ class TransactionBehaviour:
     def test_records_and_offsets_are_committed_together(self, kafka, at_end):
         source = joined(kafka, at_end)
         transaction = at_end.enter_context(kafka.transaction("t"))
-        transaction.send_many(kafka.output, ["k", "l"], [b"1", b"2"], 0)
+        sent: list[tuple[str, str | bytes | None]] = [("id", b"")]
+
+        def headers():
+            for each in (b"first", b"second"):
+                sent[0] = ("id", each)  # always the same list
+                yield sent
+
+        transaction.send_many(kafka.output, ["k", "l"], [b"1", b"2"], headers(), 0)
         assert kafka.records(kafka.output) == []
         assert kafka.committed() == {}
         transaction.commit(kafka.events, {0: 0}, source.membership())
-        assert kafka.records(kafka.output) == [(0, b"k", b"1", []), (0, b"l", b"2", [])]
+        expected = [(0, b"k", b"1", [("id", b"first")]), (0, b"l", b"2", [("id", b"second")])]
+        assert kafka.records(kafka.output) == expected
         assert kafka.committed() == {0: 0}
 
     def test_keys_headers_tombstones_and_partitions_are_kept(self, kafka, at_end):
@@ -297,8 +305,8 @@ class TransactionBehaviour:
         source = joined(kafka, at_end)
         transaction = at_end.enter_context(kafka.transaction("t"))
         keys = [str(number) for number in range(20)]
-        transaction.send_many(kafka.output, keys, [b"1"] * 20)
-        transaction.send_many(kafka.output, keys, [b"2"] * 20)
+        transaction.send_many(kafka.output, keys, [b"1"] * 20, [[]] * 20)
+        transaction.send_many(kafka.output, keys, [b"2"] * 20, [[]] * 20)
         transaction.commit(kafka.events, {0: 0}, source.membership())
         places = {(key, partition) for partition, key, _, _ in kafka.records(kafka.output)}
         assert len(places) == 20

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterable, Sequence
 
+import jsonschema
 import pytest
 import urllib3
 from confluent_kafka import Message
 
 from taskstream.compose.topic_admin import create_topics
 from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
-from taskstream.schemas.topics import Topics
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.description.asyncapi import document
+from taskstream.schemas.topics import Topic, Topics
 from tests.pipeline.clocked_worker import Clock, working
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import (
@@ -128,6 +132,38 @@ def test_silent_and_resumed_are_signalled_once_also_over_a_restart(broker, topic
         send(bootstrap, topics, [report(1, T + 1211 * S, 300)])
         wait_until(lambda: committed(bootstrap, topics) == 3)
     assert signalled() == ["SILENT", "RESUMED"]
+
+
+@pytest.mark.parametrize("state_headers", [True, False])
+def test_signals_rates_and_on_request_state_are_cloud_events(broker, topics, state_headers):
+    bootstrap, clock = broker.bootstrap_servers, Clock()
+
+    def told(topic: Topic) -> list[Message]:
+        return [each for each in read_all(bootstrap, topic.name) if each.value() is not None]
+
+    with working(broker, topics, clock, state_headers=state_headers):
+        send(bootstrap, topics, [report(1, T, 100), report(1, T + 90 * S, 200), report(1, T + 180 * S, 300)])
+        wait_until(lambda: committed(bootstrap, topics) == 3)
+        clock.now_us = T + 1200 * S
+        wait_until(lambda: bool(told(topics.signals)))
+    described = document(topics)["components"]["messages"]
+    ids = set()
+    for topic in (topics.signals, topics.rates, topics.state):
+        messages = told(topic)
+        assert messages
+        for message in messages:
+            headers = {name: value.decode() for name, value in message.headers() or []}
+            if topic == topics.state and not state_headers:
+                assert headers == {}
+                continue
+            schema = described[newest(topic.value).title]["headers"]
+            jsonschema.validate(headers, schema | {"additionalProperties": False})
+            assert {"ce_specversion", "ce_id", "ce_type", "ce_source"} <= headers.keys()
+            assert headers["ce_id"] not in ids
+            ids.add(headers["ce_id"])
+    (signal,) = told(topics.signals)
+    at = dt.datetime.fromisoformat(dict(signal.headers())["ce_time"].decode())
+    assert at.timestamp() * S == records([signal], "SignalRaised")[0]["raised_at"]
 
 
 def test_a_series_without_reports_for_a_week_gets_a_tombstone_and_may_return(broker, topics):
