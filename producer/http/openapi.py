@@ -45,6 +45,8 @@ REPORT_ERRORS: Final = (
 READ_ERRORS: Final = (MALFORMED, REQUEST_TIMEOUT, HEADERS_TOO_LARGE, UNAVAILABLE)
 """The errors of all other endpoints: the server sends these before it calls the application."""
 _BODY: Final = "Plain, or gzip with a Content-Encoding header. 5.0 is not an integer: write 5."
+_ANY_OBJECT: Final = {"type": "object", "additionalProperties": True}
+"""Generators take an object without properties for one that has none."""
 _RETRY_AFTER: Final = frozenset({"429", "503"})
 
 
@@ -68,13 +70,11 @@ def openapi_document(batch_reports: int) -> dict[str, Any]:
             "/v3/tasks/{task_id}/progress": {"put": _put()},
             "/v3/progress": {"post": _post(batch_reports)},
             "/healthz": {
-                "get": _get("isAlive", "Liveness of the process", _json("The process is alive.", {"type": "object"}))
+                "get": _get("isAlive", "Liveness of the process", _json("The process is alive.", _ANY_OBJECT))
             },
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _get("showMetrics", "Metrics for Prometheus", _plain("Prometheus' text format."))},
-            "/openapi.json": {
-                "get": _get("showDescription", "This document", _json("OpenAPI 3.1.", {"type": "object"}))
-            },
+            "/openapi.json": {"get": _get("showDescription", "This document", _json("OpenAPI 3.1.", _ANY_OBJECT))},
         },
         "components": {
             "schemas": components(),

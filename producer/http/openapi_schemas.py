@@ -7,11 +7,13 @@ from typing import Any
 from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.producer.http.batch_endpoint import RelayedReport
 from taskstream.producer.http.progress_endpoint import TASK_ID_PATTERN
+from taskstream.schemas.subtasks import SUBTASKS
 
 
 def components() -> dict[str, Any]:
     """Every schema by its name."""
     return {
+        "SubtaskName": {"type": "string", "enum": list(SUBTASKS)},
         "ProgressReport": _schema(ProgressReport),
         "RelayedReport": _relayed(),
         "ValidationResult": _validation_result(),
@@ -29,6 +31,9 @@ def reference(name: str) -> dict[str, str]:
 def _schema(model: type[ProgressReport]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("description", None)
+    # By its name, or a generated client has one type of it for each kind of report.
+    described = schema["properties"]["subtask_name"]["description"]
+    schema["properties"]["subtask_name"] = {**reference("SubtaskName"), "description": described}
     for each in schema["properties"].values():
         if each.get("default", ...) is None:  # generators take a field with a default for one that is always there
             del each["default"]
@@ -92,7 +97,11 @@ def _result() -> dict[str, Any]:
             "event_id": {"type": "string"},
             "partition": {"type": "integer"},
             "offset": {"type": "integer"},
-            "event": {"type": "object", "description": "With validate=true: the event that the report would become."},
+            "event": {
+                "type": "object",
+                "additionalProperties": True,
+                "description": "With validate=true: the event that the report would become.",
+            },
             "error_code": {"type": "string"},
             "error_msg": {"type": "string"},
             "retriable": {"type": "boolean"},

@@ -50,6 +50,12 @@ def asyncapi_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def openapi_folder() -> Path:
+    """The same with those of `openapi/package.json`: TypeScript, and a client of types made from OpenAPI documents."""
+    return _npm_folder("openapi")
+
+
+@pytest.fixture(scope="session")
 def promtool() -> Path:
     """The checker of Prometheus' rules."""
     return _debian_program("prometheus", "usr/bin/promtool")

@@ -18,9 +18,22 @@ _NUMBER: Final = {"type": ["number", "null"]}
 _QUANTITY: Final = {"type": "number"}
 _TEXT: Final = {"type": "string"}
 _AT_MOST: Final = {"type": "string", "maxLength": task_list.MAX_TEXT_LENGTH}
-_HEALTH: Final = {"type": "string", "enum": [each.name for each in Health]}
-_TREND: Final = {"type": "string", "enum": [each.name for each in Trend]}
-_ETA_REASON: Final = {"type": "string", "enum": [each.name for each in EtaReason]}
+_WORDS: Final = {
+    "Health": {"type": "string", "enum": [each.name for each in Health]},
+    "Trend": {"type": "string", "enum": [each.name for each in Trend]},
+    "EtaReason": {"type": "string", "enum": [each.name for each in EtaReason]},
+    "VendorState": {"type": "string", "enum": sorted(v3_api.STATES)},
+}
+"""Enumerations with a name: a generated client has one type of each, wherever it occurs."""
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
 
 _SERIES: Final[dict[str, Any]] = {
     "subtask_name": _TEXT,
@@ -34,10 +47,10 @@ _SERIES: Final[dict[str, Any]] = {
     "rate_fast_bps": _RATE | {"description": "Observed bytes per second, half-life one bucket."},
     "rate_slow_bps": _RATE | {"description": "Observed bytes per second, half-life ten buckets."},
     "rate_reported_bps": _RATE | {"description": "The agent's migrate_speed, in bytes per second."},
-    "trend": _TREND,
+    "trend": _ref("Trend"),
     "trend_change_pct": _NUMBER
     | {"description": "Change of the last 5 buckets against the up to 25 before them, in percent."},
-    "health": _HEALTH,
+    "health": _ref("Health"),
     "health_since_ms": _MS,
     "health_reason": {
         "type": "string",
@@ -167,7 +180,7 @@ _VENDOR_TASK: Final = {
     "description": "As in the vendor's API; a field without a value is left out.",
     "properties": {
         "id": _TEXT,
-        "state": {"type": "string", "enum": sorted(v3_api.STATES)},
+        "state": _ref("VendorState"),
         "project_id": _TEXT,
         "subtask_info": _TEXT,
         "syncing": {"type": "boolean"},
@@ -181,7 +194,7 @@ _VENDOR_TASK: Final = {
         "totalsize": _BYTES,
         **dict.fromkeys(GAUGES, _QUANTITY),
         "need_migration_test": {"type": "boolean"},
-        "sub_tasks": {"type": "array", "items": _VENDOR_SUBTASK},
+        "sub_tasks": _list_of("VendorSubtask"),
     },
     "required": ["id", "state", "sub_tasks"],
     "additionalProperties": True,
@@ -195,14 +208,14 @@ _ERROR: Final = {
 }
 
 
-def _list_of(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _ref(name)}
-
-
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
+_LIST: Final = {
+    "count": _COUNT,
+    "tasks": _list_of("Task"),
+    "next_cursor": {"type": ["string", "null"]},
+    "now_ms": _MS,
+    "bucket_s": _NUMBER,
+    "pipeline": _ref("Pipeline"),
+}
 _PAGE: Final = {
     "bucket_s": _NUMBER,
     "now_ms": _MS,
@@ -217,9 +230,9 @@ def document() -> dict[str, Any]:
     """The whole document."""
     filters = [
         _query("project", _AT_MOST, "One project; without the role 'operate', only the caller's own."),
-        _several("health", _HEALTH, "One or more, separated by commas or given one by one."),
-        _several("trend", _TREND, "One or more, separated by commas or given one by one."),
-        _several("eta_reason", _ETA_REASON, "Why there is no estimate; NONE: there is one. Separated by commas."),
+        _several("health", _ref("Health"), "One or more, separated by commas or given one by one."),
+        _several("trend", _ref("Trend"), "One or more, separated by commas or given one by one."),
+        _several("eta_reason", _ref("EtaReason"), "Why there is no estimate; NONE: there is one. Separated by commas."),
         _query("subtask", _AT_MOST, "Names of subtasks, separated by commas."),
         _query("q", _AT_MOST, "A part of the task's id, in any case."),
     ]
@@ -232,16 +245,14 @@ def document() -> dict[str, Any]:
         _query("cursor", _TEXT, "next_cursor of the previous page, with the same sort."),
     ]
     last_id = _query("last_event_id", _TEXT, "Like the header Last-Event-ID, for clients that cannot send it.")
-    states = {"type": "string", "enum": sorted(v3_api.STATES)}
     vendors = [
-        _query("state", states, "The task's state."),
+        _query("state", _ref("VendorState"), "The task's state."),
         _query("id", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "The task's id."),
         _query("name", _TEXT | {"maxLength": v3_api.LONGEST_ID}, "A part of the task's id: reports contain no name."),
         _query("limit", _whole(0, v3_api.MOST, v3_api.DEFAULT), "Tasks in the response."),
         _query("offset", _whole(0, v3_api.FARTHEST, 0), "Tasks to skip."),
     ]
     one = [{"name": "task_id", "in": "path", "required": True, "schema": _TEXT}]
-    page = {"count": _COUNT, "tasks": _list_of("Task"), "next_cursor": {"type": ["string", "null"]}}
     stream = "Server-sent events: task, left, reset (fetch /tasks again), beat (every two seconds)."
     return {
         "openapi": "3.1.0",
@@ -261,7 +272,7 @@ def document() -> dict[str, Any]:
                 "listTaskStates",
                 "A page of tasks, the worst first.",
                 [*filters, *paging],
-                _object(page | {"now_ms": _MS, "bucket_s": _NUMBER, "pipeline": _ref("Pipeline")}),
+                _ref("TaskList"),
             ),
             "/tasks/{task_id}": _get(
                 "showTaskState", "One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")
@@ -273,25 +284,28 @@ def document() -> dict[str, Any]:
                 "showCalibration",
                 "How often past intervals of an end held.",
                 [filters[0]],
-                _object({"intervals": _list_of("PastIntervals")}),
+                _ref("Calibration"),
             ),
             "/stream": _get("followTasks", stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
-            "/v3/tasks": _get(
-                "listTasks", "The vendor's list.", vendors, _object({"count": _COUNT, "tasks": _list_of("VendorTask")})
-            ),
+            "/v3/tasks": _get("listTasks", "The vendor's list.", vendors, _ref("VendorTaskList")),
             "/v3/tasks/{task_id}": _get("showTask", "The vendor's task.", one, _ref("VendorTask")),
         },
         "components": {
             "securitySchemes": SECURITY_SCHEMES,
             "schemas": {
+                **_WORDS,
                 "Task": _object(_LINE),
+                "TaskList": _object(_LIST),
                 "VendorTask": _VENDOR_TASK,
+                "VendorTaskList": _object({"count": _COUNT, "tasks": _list_of("VendorTask")}),
+                "VendorSubtask": _VENDOR_SUBTASK,
                 "TaskPage": _object(_LINE | _PAGE),
                 "Signal": _object(_SIGNAL),
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),
+                "Calibration": _object({"intervals": _list_of("PastIntervals")}),
                 "Error": _object(_ERROR),
             },
         },
