@@ -10,7 +10,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +33,7 @@ class ExportProgress:
     request: Mapping[str, Any]
     """What to export: an export resumes only with the same request."""
     spans: dict[int, OffsetRange]
-    """[partition] The offsets to export, pinned when the export began."""
+    """[partition] The offsets and times to export, pinned when the export began."""
     positions: dict[int, int]
     """[partition] The offset after the last record that was exported."""
     pieces: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class ExportProgress:
 
     def rest(self) -> dict[int, OffsetRange]:
         """[partition] The offsets that are not exported yet."""
-        return {each: OffsetRange(self.positions[each], span.end, span.gone) for each, span in self.spans.items()}
+        return {each: replace(span, begin=self.positions[each]) for each, span in self.spans.items()}
 
 
 class Export:

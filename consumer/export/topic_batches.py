@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from taskstream.consumer.errors import BadRange
 from taskstream.consumer.export.field_metadata import described
 from taskstream.consumer.kafka.bounded_reader import BoundedReader, Records
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
-from taskstream.consumer.kafka.ranges import bound_of
+from taskstream.consumer.kafka.ranges import LATE, bound_of
 from taskstream.schemas.codec.column_codec import ColumnReader, Rejected
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topic, Topics
@@ -57,6 +58,7 @@ def batches(
     ids: SchemaIds | None = None,
     most: int = MOST,
     now_ms: int | None = None,
+    late: timedelta = LATE,
 ) -> TopicBatches:
     """The records of `progress`, `state`, `rates` or `signals` from `start` to `end`.
 
@@ -64,6 +66,9 @@ def batches(
     earliest, latest, or @FILE of offsets. The end is pinned by this call: later records are not read. `columns` selects
     fields of the record; None: all. Partition, offset and timestamp are always there. `most` limits the rows of one
     batch.
+
+    A range between times holds the records with these timestamps, in whatever order they are on their partition. A
+    record is found if no record before it has a timestamp `late` after `end`.
 
     Raises:
         BadRange: `start` or `end` is none of these, or there is no topic of this name.
@@ -73,7 +78,7 @@ def batches(
     config = {"bootstrap.servers": kafka} if isinstance(kafka, str) else dict(kafka)
     found = topic_of(Topics(prefix), topic)
     now_ms = round(time.time() * 1000) if now_ms is None else now_ms
-    spans = Cluster(config).pinned(found.name, bound_of(start, now_ms), bound_of(end, now_ms))
+    spans = Cluster(config).pinned(found.name, bound_of(start, now_ms), bound_of(end, now_ms), late)
     return TopicBatches(config, found, ids or TableIds(), spans, columns, most)
 
 

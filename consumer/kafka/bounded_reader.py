@@ -60,6 +60,7 @@ class BoundedReader:
             "auto.offset.reset": "error",
         }
         self._topic = topic
+        self._timed = {partition: offsets for partition, offsets in ranges.items() if offsets.has_times}
         self._ends = {partition: offsets.end for partition, offsets in ranges.items()}
         self.positions = {partition: offsets.begin for partition, offsets in ranges.items()}
         """[partition] The offset after the last record that was returned, or the end."""
@@ -76,7 +77,7 @@ class BoundedReader:
         self._consumer.close()
 
     def batches(self, most: int) -> Iterator[Records]:
-        """All records of the ranges, up to `most` at once. A batch is empty after a moment without records.
+        """All records of the ranges and their times, up to `most` at once. A batch may be empty.
 
         Raises:
             StreamGap: retention deleted records of a range before they were read.
@@ -96,7 +97,17 @@ class BoundedReader:
                     f"no record of {self._topic}, partitions {sorted(left)}, came for {_STALLED_S:.0f} s: "
                     f"{self._problem or 'are the brokers up, and is no transaction left open?'}"
                 )
-            yield records
+            yield self._of_these_times(records) if self._timed else records
+
+    def _of_these_times(self, records: Records) -> Records:
+        """Without those whose timestamp is outside of their range."""
+        places = enumerate(zip(records.partitions.tolist(), records.messages, strict=True))
+        kept = [
+            index
+            for index, (partition, message) in places
+            if (span := self._timed.get(partition)) is None or span.has_time(message.timestamp()[1])
+        ]
+        return records if len(kept) == len(records.messages) else _chosen(records, kept)
 
     def _within(self, records: Records) -> Records:
         """Without those at or after the end of their partition's range, which is then reached."""
@@ -107,9 +118,7 @@ class BoundedReader:
             return records
         for partition in np.unique(records.partitions[~within]).tolist():
             self.positions[partition] = self._ends[partition]
-        kept = np.flatnonzero(within)
-        messages = [records.messages[index] for index in kept.tolist()]
-        return Records(messages, records.partitions[kept], records.offsets[kept])
+        return _chosen(records, np.flatnonzero(within).tolist())
 
     def _advance(self, fetched: Sequence[Message], records: Records, left: set[int]) -> None:
         """Advance the positions by the records and the ends of partitions that were fetched."""
@@ -141,6 +150,10 @@ class BoundedReader:
         if is_final(error):
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
         self._problem = error.str()
+
+
+def _chosen(records: Records, kept: list[int]) -> Records:
+    return Records([records.messages[index] for index in kept], records.partitions[kept], records.offsets[kept])
 
 
 def _records(messages: list[Message]) -> Records:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -26,12 +27,26 @@ LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call] # as a
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Offsets of one partition: `begin` is in it, `end` is not."""
+    """Offsets of one partition: `begin` is in it, `end` is not. With times, only records of these times are in it."""
 
     begin: int
     end: int
     gone: int = 0
     """Offsets before `begin` that were requested by number and are no longer on the topic."""
+    from_ms: int | None = None
+    """The earliest timestamp of a record in the range, milliseconds since 1970; None: any."""
+    to_ms: int | None = None
+    """The earliest timestamp after the range; None: any."""
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the range selects records by their timestamps."""
+        return self.from_ms is not None or self.to_ms is not None
+
+    def has_time(self, timestamp_ms: int) -> bool:
+        """Whether a record with this timestamp is selected."""
+        after = self.from_ms is None or timestamp_ms >= self.from_ms
+        return after and (self.to_ms is None or timestamp_ms < self.to_ms)
 
 
 class Cluster:
@@ -84,10 +99,13 @@ class Cluster:
                 raise KafkaFailed(f"{topic}: {error.args[0].str()}; {remedy}") from error
             raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
 
-    def pinned(self, topic: str, start: Bound, end: Bound) -> dict[int, OffsetRange]:
+    def pinned(self, topic: str, start: Bound, end: Bound, late: timedelta | None = None) -> dict[int, OffsetRange]:
         """[partition] The offsets from `start` to `end`, as a read_committed reader sees them now.
 
-        Where a bound names partitions, the others are left out.
+        Where a bound names partitions, the others are left out. Without `late`, a time means the first offset whose
+        record has this or a later timestamp. With it, a range between times is that of the records with these
+        timestamps, also where timestamps do not rise: its offsets reach as far as records may be that come so late, and
+        readers leave out the others.
 
         Raises:
             BadRange: a file of offsets does not name the topic.
@@ -98,8 +116,14 @@ class Cluster:
         for offsets in named:
             partitions = [each for each in partitions if each in offsets]
         extents = self.extents(topic, partitions)
-        begins, ends = (self._resolved(topic, bound, extents) for bound in (start, end))
-        return {each: _clipped(begins[each], ends[each], extent) for each, extent in extents.items()}
+        last = Since(end.timestamp_ms + _ms(late)) if isinstance(end, Since) and late is not None else end
+        begins, ends = (self._resolved(topic, bound, extents) for bound in (start, last))
+        times: dict[str, int] = {}
+        if late is not None:
+            bounds = {"from_ms": start, "to_ms": end}
+            times = {name: bound.timestamp_ms for name, bound in bounds.items() if isinstance(bound, Since)}
+        spans = {each: _clipped(begins[each], ends[each], extent) for each, extent in extents.items()}
+        return {each: replace(span, **times) for each, span in spans.items()}
 
     def extents(
         self,
@@ -184,6 +208,10 @@ def _answered(offset: int) -> int:
     if offset == OFFSET_INVALID:
         raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
     return offset
+
+
+def _ms(late: timedelta) -> int:
+    return late // timedelta(milliseconds=1)
 
 
 def _named(bound: Offsets, topic: str) -> Mapping[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from taskstream.consumer.errors import BadRange
@@ -19,6 +19,9 @@ _DURATION = re.compile(
     re.ASCII,
 )
 _UNITS_S = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+LATE = timedelta(hours=2)
+"""How late a record may be on its partition, as a rule. An edge writes a record whose timestamp is at most an hour from
+Kafka's clock, so behind a record that is two hours after a time, none is before that time."""
 WORDS = "a time (2026-11-23T08:00, UTC unless it has an offset), a duration before now (PT15M), earliest, latest, "
 WORDS += "or @FILE of lines TOPIC,PARTITION,OFFSET"
 

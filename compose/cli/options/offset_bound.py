@@ -1,14 +1,15 @@
-"""The parameter type of an end of an offset range: a time, a duration, earliest, latest or a file of offsets."""
+"""The options of a range of a topic: its ends, which are a time, a duration, earliest, latest or a file of offsets."""
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import click
 
 from taskstream.consumer.errors import BadRange
-from taskstream.consumer.kafka.ranges import Bound, bound_of
+from taskstream.consumer.kafka.ranges import Bound, bound_of, seconds_of_duration
 
 
 class _OffsetBound(click.ParamType[Bound]):
@@ -25,3 +26,25 @@ class _OffsetBound(click.ParamType[Bound]):
 
 
 BOUND = _OffsetBound()
+
+
+class _Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        length_s = seconds_of_duration(str(value))
+        if length_s is None:
+            self.fail(f"{value!r} is not a duration: give PT2H or P30D", param, ctx)
+        return timedelta(seconds=length_s)
+
+
+late_option = click.option(
+    "--late",
+    default="PT2H",
+    metavar="DURATION",
+    type=_Duration(),
+    help="How late a record may be: where the range ends at a time, read on to the first record that is this much later, "
+    "and leave out what is not of the range. Two hours find all that edges write; copied or loaded records may be later.",
+)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
-from taskstream.compose.cli.options.offset_bound import BOUND
+from taskstream.compose.cli.options.offset_bound import BOUND, late_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import parquet_output_option
 from taskstream.compose.cli.output.terminal import echo
@@ -44,6 +45,7 @@ INCOMPLETE = 3
 @click.option("--topic", "noun", default="progress", help="progress, state, rates, signals or rejected.")
 @click.option("--from", "start", default="earliest", type=BOUND, metavar="BOUND", help="Start of the range.")
 @click.option("--to", "end", default="latest", type=BOUND, metavar="BOUND", help="End of the range, exclusive.")
+@late_option
 @click.option("--project", "project_id", help="Only records of this project.")
 @click.option("--task", "task_id", help="Only records of this task.")
 @click.option("--to-topic", metavar="TOPIC", help="The full name of the target topic.")
@@ -71,6 +73,7 @@ def copy(
     noun: str,
     start: Bound,
     end: Bound,
+    late: timedelta,
     project_id: str | None,
     task_id: str | None,
     to_topic: str | None,
@@ -85,6 +88,7 @@ def copy(
 ) -> None:
     """Copy records unchanged: key, value, headers and timestamp, with the order of each partition.
 
+    A range between times holds the records with these timestamps, also where timestamps do not rise within a partition.
     The values are not decoded: unreadable records are copied too. A target topic with retention by time soon deletes
     records with old timestamps. A copy that is stopped prints where it stopped; records that are on the target topic
     stay there, but an incomplete file is deleted. Exit codes: 0 the whole range is copied, 1 failed, 2 wrong usage,
@@ -97,7 +101,7 @@ def copy(
     topic = _topic_named(Topics(prefix), noun)
     target_kafka = _target_cluster(to_bootstrap, to_config) if to_bootstrap else kafka
     with exit_when_interrupted("records copied to a topic stay there; no file was left"):
-        spans = Cluster(kafka.config()).pinned(topic.name, start, end)
+        spans = Cluster(kafka.config()).pinned(topic.name, start, end, late)
         partitions = len(Cluster(kafka.config()).partitions(topic.name))
         if to_file is not None:
             origin = Origin(topic.name, partitions, spans)
@@ -143,6 +147,8 @@ def _target_cluster(bootstrap_servers: str, properties: Path | None) -> KafkaCli
 
 def _print_rest(topic: str, spans: Mapping[int, OffsetRange], positions: Mapping[int, int]) -> None:
     echo("stopped; continue with --from @FILE, where FILE has these lines:", err=True)
+    if any(span.from_ms is not None for span in spans.values()):
+        echo("(records of the rest with timestamps before --from are then copied too)", err=True)
     for number, span in sorted(spans.items()):
         if positions[number] < span.end:
             echo(f"{topic},{number},{positions[number]}", err=True)

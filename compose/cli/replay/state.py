@@ -44,7 +44,12 @@ from taskstream.schemas.topics import Topics
 @kafka_options
 @schema_ids_option
 @prefix_option
-@click.option("--as-of", "as_of", type=BOUND, help="Fold the events before this time, and judge silence as of then.")
+@click.option(
+    "--as-of",
+    "as_of",
+    type=BOUND,
+    help="Fold the events before the first one of this time, in the order of their offsets, and judge silence as of then.",
+)
 @click.option(
     "--until-offsets",
     type=BOUND,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
+from taskstream.compose.cli.options.offset_bound import late_option
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.terminal import echo
@@ -21,7 +23,7 @@ from taskstream.consumer.export.file_formats import FORMATS, ArrowFile, Csv
 from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
-from taskstream.consumer.kafka.ranges import bound_of
+from taskstream.consumer.kafka.ranges import LATE, bound_of
 from taskstream.schemas.errors import Unresolvable
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -36,6 +38,7 @@ INCOMPLETE = 3
 @click.option("--topic", "noun", default="progress", help="progress, state, rates or signals.")
 @click.option("--from", "start", default="earliest", metavar="BOUND", help="Start of the range.")
 @click.option("--to", "end", default="latest", metavar="BOUND", help="End of the range, exclusive.")
+@late_option
 @click.option("--column", "columns", multiple=True, metavar="FIELD", help="Only this field. May be repeated.")
 @click.option(
     "-o",
@@ -83,6 +86,7 @@ def export(
     noun: str,
     start: str,
     end: str,
+    late: timedelta,
     columns: tuple[str, ...],
     path: Path,
     csv_formulas: str,
@@ -95,9 +99,9 @@ def export(
     """Export a range of a topic to one file with typed columns.
 
     A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
-    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins. A range is one of
-    offsets: a time is the first offset whose record has this or a later timestamp. Where timestamps do not rise within
-    a partition, a range holds some earlier or later records too; the column received_at filters them.
+    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins. A range between
+    times holds the records with these timestamps, also where timestamps do not rise within a partition (see --late).
+    The timestamp of a report is its time of receipt.
     To resume an interrupted export, repeat the command; FILE.partial and FILE.partial.json hold what it has so far.
 
     Exit codes: 0 the whole range is exported, 1 failed, 2 wrong usage, 3 the file is complete, but records could not
@@ -108,6 +112,8 @@ def export(
         now_ms = round(time.time() * 1000)
         bounds = bound_of(start, now_ms), bound_of(end, now_ms)
         request: dict[str, Any] = {"topic": topic.name, "from": start, "to": end, "columns": sorted(columns) or None}
+        if late != LATE:
+            request["late_s"] = late.total_seconds()
         keep = csv_formulas == "keep"
         if keep:
             request["csv_formulas"] = csv_formulas
@@ -122,7 +128,7 @@ def export(
             return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows))
 
         batches_of({})  # an unknown field is reported before anything is read or written
-        note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds), batches_of, _print_progress)
+        note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds, late), batches_of, _print_progress)
     except (BadRange, ExportUnusable, Unresolvable) as error:
         raise click.UsageError(message_of(error)) from error
     _print_result(note, path, resumed=job.resumed)

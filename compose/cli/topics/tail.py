@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import timedelta
 
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
+from taskstream.compose.cli.options.offset_bound import late_option
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.terminal import echo
@@ -31,6 +33,7 @@ _TOPICS = ("progress", "state", "rates", "signals", "rejected")
 @click.argument("noun", metavar="[TOPIC]", type=click.Choice(_TOPICS), default="progress")
 @click.option("--from", "start", metavar="BOUND", default="latest", help="Start of the range.")
 @click.option("--to", "end", metavar="BOUND", help="End of the range, exclusive.  [default: follow the topic]")
+@late_option
 @click.option("--count", type=click.IntRange(1), help="Stop after this number of records.")
 @click.option("--project", help="Only records of this project.")
 @click.option("--task", help="Only records of this task.")
@@ -51,6 +54,7 @@ def tail(
     noun: str,
     start: str,
     end: str | None,
+    late: timedelta,
     count: int | None,
     project: str | None,
     task: str | None,
@@ -68,7 +72,8 @@ def tail(
     taskstream tail state --from earliest --to latest -o ndjson
 
     A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
-    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The records of one partition are printed in
+    latest, or @FILE with lines TOPIC,PARTITION,OFFSET. With --to, a range between times holds the records with these
+    timestamps; without it, all records from the first one of that time on. The records of one partition are printed in
     order. Unreadable records and tombstones are printed as such. Ctrl-C stops the command.
     """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
     topic = {each.name.removeprefix(f"{prefix}."): each for each in Topics(prefix).all}[noun]
@@ -77,7 +82,7 @@ def tail(
     try:
         now_ms = round(time.time() * 1000)
         bounds = bound_of(start, now_ms), Latest() if end is None else bound_of(end, now_ms)
-        spans = Cluster(kafka.config()).pinned(topic.name, *bounds)
+        spans = Cluster(kafka.config()).pinned(topic.name, *bounds, None if end is None else late)
         records = TopicTail(kafka.config(), topic.name, spans, to_the_end=end is not None)
         if end is None:
             echo(f"following {topic.name}, {len(spans)} partitions; Ctrl-C stops it", err=True)

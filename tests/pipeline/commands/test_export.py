@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import duckdb
@@ -133,6 +135,65 @@ def test_offsets_that_retention_took_are_told(broker, topics, tmp_path):
     assert result.exit_code == 3
     assert "6 offsets of the range are no longer on the topic" in result.stderr
     assert len(rows_in(path)) == 490
+
+
+def test_a_range_between_times_is_that_of_the_timestamps_in_whatever_order_they_are(broker, topics, tmp_path):
+    """Before, a range began and ended at the first record of a time, and held records outside of it."""
+    minutes = (0, 30, -10, 60, 50, 240, 55, 70)
+    began_ms = round(time.time() - 86_400) * 1000
+    sending, fleet = producer(broker.bootstrap_servers), Fleet(1, seed=1)
+    for each in minutes:
+        key, value = fleet.event()
+        sending.produce(topics.progress.name, value, key, 0, timestamp=began_ms + each * 60_000)
+    assert sending.flush(LIMIT_S) == 0
+    start, end = (
+        dt.datetime.fromtimestamp(began_ms / 1000 + each * 60, dt.UTC).isoformat(timespec="milliseconds")
+        for each in (0, 60)
+    )
+    ends = ("--from", start, "--to", end)
+
+    def exported(name: str, *more: str) -> list[int]:
+        path = tmp_path / f"{name}.parquet"
+        assert export(broker, topics, path, *ends, *more).exit_code == 0
+        return [minutes[row["offset"]] for row in rows_in(path)]
+
+    assert exported("late") == [0, 30, 50]  # two hours after the end, it stops looking
+    assert exported("later", "--late", "PT4H") == [0, 30, 50, 55]
+    assert exported("in order", "--late", "PT0S") == [0, 30]
+    (batch,) = batches(broker.bootstrap_servers, start=start, end=end, prefix=topics.prefix, late=dt.timedelta(days=1))
+    assert [minutes[each] for each in batch.column("offset").to_pylist()] == [0, 30, 50, 55]
+    whole = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix, *ends]
+    tailed = CliRunner().invoke(cli, ["tail", "progress", "-o", "ndjson", *whole])
+    assert [minutes[json.loads(line)["offset"]] for line in tailed.stdout.splitlines()] == [0, 30, 50]
+    archive = str(tmp_path / "copied.parquet")
+    copied = CliRunner().invoke(cli, ["replay", "copy", *whole, "--to-file", archive, "--execute"])
+    assert copied.exit_code == 0, copied.output
+    assert [minutes[row["offset"]] for row in pq.read_table(archive).to_pylist()] == [0, 30, 50]
+
+
+def test_an_export_by_a_duration_resumes_with_the_times_that_it_began_with(broker, topics, tmp_path):
+    now_ms = round(time.time() * 1000)
+    sending, fleet = producer(broker.bootstrap_servers), Fleet(1, seed=1)
+    for age_s in (7_000, 9_000, 3_000, 9_000, 100):
+        key, value = fleet.event()
+        sending.produce(topics.progress.name, value, key, 0, timestamp=now_ms - age_s * 1000)
+    assert sending.flush(LIMIT_S) == 0
+    path = tmp_path / "two hours.parquet"
+    progress = tmp_path / "two hours.parquet.partial.json"
+    begun = {
+        "request": {"topic": topics.progress.name, "from": "PT2H", "to": "latest", "columns": None},
+        "spans": {"0": {"begin": 0, "end": 5, "gone": 0, "from_ms": now_ms - 8_000_000, "to_ms": None}},
+        "positions": {"0": 0},
+        "pieces": [],
+        "rows": 0,
+        "tombstones": 0,
+        "rejected": {},
+    }
+    progress.write_text(json.dumps(begun))
+    (tmp_path / "two hours.parquet.partial").touch()
+    result = export(broker, topics, path, "--from", "PT2H")
+    assert "resumed after a stop" in result.stderr
+    assert [row["offset"] for row in rows_in(path)] == [0, 2, 4]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
