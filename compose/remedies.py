@@ -34,6 +34,7 @@ from taskstream.consumer.errors import (
     PartitionsAdded,
     PartitionsUnequal,
     RebuildEventsGone,
+    RecordsExpired,
     RightMissing,
     StateUnreadable,
     TooManyRejected,
@@ -95,6 +96,7 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     OffsetsMoved: "stop all workers and run `taskstream replay rebuild --until latest --execute`, which writes state "
     "and offsets that agree",
     PartialExportUnusable: "repeat the command of the partial export, or discard it with --restart",
+    RecordsExpired: "raise retention.ms of the topic first, or write them all the same with --expired",
     PartitionCountsDiffer: "or send each record to the partition of its key with --by-key",
     PartitionsAdded: _NEW_PREFIX,
     PartitionsUnequal: _NEW_TOPICS,

@@ -26,7 +26,8 @@ ConsumerError
  │   └── RebuildEventsGone      events that the rebuild needs are no longer on the topic
  ├── RecordCopyRefused          the target of a copy is its source, or has another number of partitions
  │   ├── CopyOntoItself         source and target are the same topic
- │   └── PartitionCountsDiffer  source and target have different numbers of partitions
+ │   ├── PartitionCountsDiffer  source and target have different numbers of partitions
+ │   └── RecordsExpired         the target does not keep records as old as these
  ├── ArchiveUnusable            the archive file is incomplete, exists, or cannot be written
  │   └── ArchiveExists          the archive file exists
  └── NoSuchRecord               no record has this offset
@@ -152,7 +153,7 @@ class RebuildEventsGone(RebuildRefused):
 
 
 class RecordCopyRefused(ConsumerError):
-    """The target of a copy is its source, or has another number of partitions."""
+    """The target of a copy is its source, has another number of partitions, or keeps no records so old."""
 
 
 class CopyOntoItself(RecordCopyRefused):
@@ -161,6 +162,10 @@ class CopyOntoItself(RecordCopyRefused):
 
 class PartitionCountsDiffer(RecordCopyRefused):
     """Source and target have different numbers of partitions."""
+
+
+class RecordsExpired(RecordCopyRefused):
+    """The target topic deletes records of this age."""
 
 
 class ArchiveUnusable(ConsumerError):

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
@@ -187,6 +188,22 @@ class ArchiveReader:
             return Origin(str(found["topic"]), int(found["partitions"]), spans)
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ArchiveUnusable(f"{self._path} does not name the topic of its records") from error
+
+    def older_than(self, limit_ms: int, skip: int = 0) -> int:
+        """How many records after the first `skip` ones have a timestamp before `limit_ms`, milliseconds since 1970.
+
+        Raises:
+            ArchiveUnusable: a page does not match its checksum, or cannot be read.
+        """
+        found, begin = 0, 0
+        try:
+            for batch in self._file.iter_batches(GROUP_ROWS, columns=["timestamp_ms"], use_threads=False):
+                times = batch.column(0).slice(max(0, skip - begin))
+                found += pc.sum(pc.less(times, limit_ms)).as_py() or 0
+                begin += batch.num_rows
+        except (OSError, pa.ArrowException) as error:
+            raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
+        return found
 
     def batches(self, most: int) -> Iterator[list[RawRecord]]:
         """All records in the order in which they were written, up to `most` at once.

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
-from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer
+from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer, RecordsExpired
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
 from taskstream.consumer.kafka.raw_record import RawRecord
 
 _CALL_S = 15.0
 _STALLED_S = 60.0
 _BY_KEY = -1
+_DAY_MS = 86_400_000
 
 
 def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[str, Any], topic: str) -> None:
@@ -41,8 +43,18 @@ def refuse_other_partition_count(count: int, topic: str, there: int) -> None:
         )
 
 
-def stamps_records(config: Mapping[str, Any], topic: str) -> bool:
-    """Whether the topic replaces the timestamps of records (message.timestamp.type=LogAppendTime).
+@dataclass(frozen=True, slots=True)
+class TimestampRules:
+    """What a topic does with the timestamps of records."""
+
+    replaces: bool
+    """Whether Kafka puts its own time in their place (message.timestamp.type=LogAppendTime)."""
+    retention_ms: int | None
+    """How old a record may be; None: records are not deleted for their age."""
+
+
+def timestamp_rules(config: Mapping[str, Any], topic: str) -> TimestampRules:
+    """The rules of a topic.
 
     Raises:
         KafkaFailed: Kafka did not answer.
@@ -53,7 +65,23 @@ def stamps_records(config: Mapping[str, Any], topic: str) -> bool:
         found = admin.describe_configs([asked], request_timeout=_CALL_S)[asked].result()
     except KafkaException as error:
         raise KafkaFailed(f"{topic}: its settings cannot be read: {admin.why(error)}") from error
-    return bool(found["message.timestamp.type"].value == "LogAppendTime")
+    replaces = found["message.timestamp.type"].value == "LogAppendTime"
+    retention_ms = int(found["retention.ms"].value)
+    deletes = not replaces and retention_ms >= 0 and "delete" in found["cleanup.policy"].value.split(",")
+    return TimestampRules(replaces, retention_ms if deletes else None)
+
+
+def refuse_expired(expired: int, count: int, topic: str, retention_ms: int) -> None:
+    """Return when none of `count` records is older than the topic keeps records.
+
+    Raises:
+        RecordsExpired: `expired` of them are: Kafka acknowledges them, and then deletes them.
+    """
+    if expired:
+        raise RecordsExpired(
+            f"{expired:,} of {count:,} records are older than {topic} keeps records (retention.ms={retention_ms}, "
+            f"{retention_ms / _DAY_MS:.4g} days): Kafka would acknowledge and then delete them"
+        )
 
 
 class TopicTarget:

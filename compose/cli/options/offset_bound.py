@@ -45,6 +45,7 @@ late_option = click.option(
     default="PT2H",
     metavar="DURATION",
     type=_Duration(),
-    help="How late a record may be: where the range ends at a time, read on to the first record that is this much later, "
-    "and leave out what is not of the range. Two hours find all that edges write; copied or loaded records may be later.",
+    help="How late a record may be: where the range ends at a time, read on to the first record that is this much "
+    "later, and leave out what is not of the range. Two hours find all that edges write; copied or loaded records may "
+    "be later.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -21,7 +22,8 @@ from taskstream.compose.cli.replay.record_copying import (
     print_partitions,
     print_totals,
     rate_option,
-    warn_of_broker_timestamps,
+    rules_of_target,
+    warn_of_expired,
 )
 from taskstream.compose.cli.stop_signals import INTERRUPTED, exit_when_interrupted
 from taskstream.compose.errors import KafkaPropertyError
@@ -103,6 +105,7 @@ def copy(
     with exit_when_interrupted("records copied to a topic stay there; no file was left"):
         spans = Cluster(kafka.config()).pinned(topic.name, start, end, late)
         partitions = len(Cluster(kafka.config()).partitions(topic.name))
+        rules = None
         if to_file is not None:
             origin = Origin(topic.name, partitions, spans)
             target: AbstractContextManager[Target] = ArchiveWriter(to_file, origin, overwrite=overwrite)
@@ -112,7 +115,7 @@ def copy(
             target_partitions = len(Cluster(target_kafka.config()).partitions(name))
             if not by_key:
                 refuse_other_partition_count(partitions, name, target_partitions)
-            warn_of_broker_timestamps(target_kafka, name)
+            rules = rules_of_target(target_kafka, name)
             target = TopicTarget(target_kafka.config(), name, by_key=by_key)
         selection = KeySelection(project_id, task_id, of_series=topic.key.endswith("/subtask_name"))
         part = TopicPart(kafka.config(), topic.name, spans, selection, batch_for(rate))
@@ -121,6 +124,8 @@ def copy(
     gone = sum(span.gone for span in spans.values())
     print_partitions(spans, counts, output)
     print_totals(counts, f"{topic.name} to {to_file or to_topic or to_bootstrap}", execute=execute)
+    if rules is not None:
+        warn_of_expired(counts, to_topic or topic.name, rules, round(time.time() * 1000))
     if gone:
         echo(f"{gone:,} offsets of the range are no longer on the topic", err=True)
     if not complete:

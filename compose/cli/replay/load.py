@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -16,14 +17,14 @@ from taskstream.compose.cli.replay.record_copying import (
     print_partitions,
     print_totals,
     rate_option,
-    warn_of_broker_timestamps,
+    rules_of_target,
 )
 from taskstream.compose.cli.stop_signals import INTERRUPTED, exit_when_interrupted
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.replay.archive import ArchiveReader
 from taskstream.consumer.replay.record_copy import ArchivePart, batch_for
-from taskstream.consumer.replay.topic_target import TopicTarget, refuse_other_partition_count
+from taskstream.consumer.replay.topic_target import TopicTarget, refuse_expired, refuse_other_partition_count
 
 
 @click.command
@@ -33,6 +34,7 @@ from taskstream.consumer.replay.topic_target import TopicTarget, refuse_other_pa
     "--to-topic", metavar="TOPIC", help="The full name of the target topic.  [default: the topic that was copied]"
 )
 @click.option("--skip", default=0, type=click.IntRange(min=0), help="Skip this number of records.")
+@click.option("--expired", is_flag=True, help="Write records too that are older than the topic keeps records.")
 @by_key_option
 @rate_option
 @parquet_output_option
@@ -43,6 +45,7 @@ def load(
     kafka: KafkaClient,
     to_topic: str | None,
     skip: int,
+    expired: bool,
     by_key: bool,
     rate: float | None,
     output: str,
@@ -50,7 +53,8 @@ def load(
 ) -> None:
     """Write the records of a file made by `replay copy --to-file` to a topic, unchanged.
 
-    Loading a file twice writes every record twice. Exit codes: 0 all records are written, 1 failed, 2 wrong usage,
+    Loading a file twice writes every record twice. Records that are older than the topic's retention.ms are refused:
+    Kafka would acknowledge and then delete them. Exit codes: 0 all records are written, 1 failed, 2 wrong usage,
     130 stopped.
     """
     with exit_when_interrupted("records written to the topic stay there"), ArchiveReader(path) as archive:
@@ -59,7 +63,11 @@ def load(
         partitions = len(Cluster(kafka.config()).partitions(name))
         if not by_key:
             refuse_other_partition_count(origin.partitions, name, partitions)
-        warn_of_broker_timestamps(kafka, name)
+        rules = rules_of_target(kafka, name)
+        if rules.retention_ms is not None and not expired:
+            limit_ms = round(time.time() * 1000) - rules.retention_ms
+            left = max(0, archive.records - skip)
+            refuse_expired(archive.older_than(limit_ms, skip), left, name, rules.retention_ms)
         part = ArchivePart(archive, skip, batch_for(rate))
         target = TopicTarget(kafka.config(), name, by_key=by_key) if execute else None
         complete, counts = copy_records(target, part, archive.records, rate)

@@ -26,7 +26,7 @@ from taskstream.consumer.replay.record_copy import (
     Target,
     TopicPart,
 )
-from taskstream.consumer.replay.topic_target import stamps_records
+from taskstream.consumer.replay.topic_target import TimestampRules, timestamp_rules
 
 rate_option = click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Maximum records per second."
@@ -69,11 +69,24 @@ def copy_records(
     return complete, carrier.counts
 
 
-def warn_of_broker_timestamps(kafka: KafkaClient, topic: str) -> None:
-    """Print a warning if the topic replaces the timestamps of records."""
-    if stamps_records(kafka.config(), topic):
+def rules_of_target(kafka: KafkaClient, topic: str) -> TimestampRules:
+    """What the target does with timestamps; prints a warning if it replaces them."""
+    rules = timestamp_rules(kafka.config(), topic)
+    if rules.replaces:
         echo(
             f"{topic} has message.timestamp.type=LogAppendTime: Kafka replaces the timestamps of the records", err=True
+        )
+    return rules
+
+
+def warn_of_expired(counts: Mapping[int, PartitionCounts], topic: str, rules: TimestampRules, now_ms: int) -> None:
+    """Print a warning if the oldest copied record is older than the target keeps records."""
+    oldest_ms = min((each.first_ms for each in counts.values() if each.first_ms is not None), default=None)
+    if oldest_ms is not None and rules.retention_ms is not None and oldest_ms < now_ms - rules.retention_ms:
+        echo(
+            f"{topic} has retention.ms={rules.retention_ms}: Kafka deletes the older ones of the records, whose oldest "
+            f"is of {time_text(oldest_ms)}",
+            err=True,
         )
 
 

@@ -48,7 +48,7 @@ from taskstream.schemas.topics import Topics
     "--as-of",
     "as_of",
     type=BOUND,
-    help="Fold the events before the first one of this time, in the order of their offsets, and judge silence as of then.",
+    help="Fold the events before the first one of this time, by their offsets, and judge silence as of then.",
 )
 @click.option(
     "--until-offsets",

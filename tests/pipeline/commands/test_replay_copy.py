@@ -262,6 +262,44 @@ def test_a_topic_that_stamps_records_itself_is_told(broker, topics):
     assert "Kafka replaces the timestamps of the records" in result.stderr
 
 
+def test_records_older_than_the_topic_keeps_are_loaded_only_on_request(broker, topics, tmp_path):
+    """Kafka acknowledges such a record, and deletes it at its next look at the segments."""
+    fleet = fill(broker, topics, 10)
+    odd(broker, topics)  # four records, an hour old
+    more(broker, topics, fleet, 10)
+    path = tmp_path / "records.parquet"
+    assert replay(broker, topics, "copy", "--to-file", str(path), "--execute").exit_code == 0
+    short = make(broker, f"{topics.prefix}.short", 3, **{"retention.ms": "60000", "file.delete.delay.ms": "3600000"})
+    target = ("--to-topic", short)
+
+    for more_words in ((), ("--execute",)):
+        refused = load(broker, path, *target, *more_words)
+        assert (refused.exit_code, on(broker, short)) == (1, {})
+        assert "4 of 24 records are older than" in refused.stderr
+        assert "retention.ms=60000" in refused.stderr
+        assert "--expired" in refused.stderr
+    assert load(broker, path, *target, "--skip", "24", "--execute").exit_code == 0
+    assert load(broker, path, *target, "--expired", "--execute").exit_code == 0
+    copied = replay(broker, topics, "copy", *target)
+    assert (copied.exit_code, f"{short} has retention.ms=60000" in copied.stderr) == (0, True)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"cleanup.policy": "compact", "retention.ms": "60000"}, {"retention.ms": "-1"}],
+    ids=["compacted", "kept for ever"],
+)
+def test_a_topic_that_deletes_nothing_for_its_age_takes_records_of_any_age(broker, topics, tmp_path, config):
+    put(broker, topics.progress.name, b"p/t", b"old", 1, timestamp=HOUR_AGO_MS)
+    path = tmp_path / "records.parquet"
+    assert replay(broker, topics, "copy", "--to-file", str(path), "--execute").exit_code == 0
+    keeping = make(broker, f"{topics.prefix}.keeping", 3, **config)
+
+    assert load(broker, path, "--to-topic", keeping, "--execute").exit_code == 0
+
+    assert on(broker, keeping) == on(broker, topics.progress.name)
+
+
 def test_two_copies_to_one_file_do_not_mix(broker, topics, tmp_path):
     path = tmp_path / "records"
     with ArchiveWriter(path, Origin("t", 1, {})):
