@@ -88,9 +88,15 @@ def cli() -> None:
     """
 
 
+_PROXY_VARIABLES = frozenset({"http_proxy", "https_proxy", "all_proxy"})
+
+
 def main() -> NoReturn:
     """Run the command line and exit."""
     open_streams()
+    # Some libraries obey these and others do not. Brokers are reached directly, and so is everything else.
+    for name in [each for each in os.environ if each.lower() in _PROXY_VARIABLES]:
+        del os.environ[name]
     try:
         code = cli(prog_name="taskstream")
     except OutputUnwritable as error:  # raised outside of a command, as by --help

@@ -16,17 +16,17 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ProxyError
 from urllib3.exceptions import TimeoutError as HTTPTimeout
 
 from taskstream.producer.client.auth_token import AuthToken
-from taskstream.producer.client.endpoint import validated_endpoint
+from taskstream.producer.client.endpoint import validated_endpoint, validated_proxy
 from taskstream.producer.client.response import ClientResponse, describe_error, refused_error, unavailable_error
 from taskstream.producer.client.retry_policy import RETRIABLE_STATUSES, RetryPolicy, retry_after_s
 from taskstream.producer.clock import Clock
 from taskstream.producer.errors import AnswerUnreadable, EdgeUnavailable
 
-_RETRIABLE_ERRORS = (NewConnectionError, HTTPTimeout, ProtocolError)
+_RETRIABLE_ERRORS = (NewConnectionError, HTTPTimeout, ProtocolError, ProxyError)
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
 
@@ -83,20 +83,28 @@ class ProgressClient:
         *,
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008 -- frozen, so a shared default is harmless
         ca_file: Path | None = None,
+        proxy: str | None = None,
         clock: Clock = time,
         random: Callable[[], float] = random.random,
     ) -> None:
         """`endpoint` is http(s)://host[:port][/prefix]; `random` returns numbers in [0, 1).
 
+        proxy: http(s)://host[:port] of the HTTP proxy to use; None: none, whatever the environment says.
+
         Raises:
-            ValueError: the endpoint has another form.
+            ValueError: the endpoint or the proxy has another form.
         """
         self._endpoint = validated_endpoint(endpoint)
         self._token = token
         self._policy = policy
         self._clock = clock
         self._random = random
-        self._pool = urllib3.PoolManager(num_pools=1, ca_certs=str(ca_file) if ca_file else None)
+        ca_certs = str(ca_file) if ca_file else None
+        self._pool = (
+            urllib3.PoolManager(num_pools=1, ca_certs=ca_certs)
+            if proxy is None
+            else urllib3.ProxyManager(validated_proxy(proxy), num_pools=1, ca_certs=ca_certs)
+        )
 
     def report(
         self,

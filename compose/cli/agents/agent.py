@@ -16,6 +16,7 @@ from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
 from taskstream.compose.remedies import message_of
 from taskstream.producer.agent import CopyJob, CopyProgress, CopyResult, copy_tree
+from taskstream.producer.client.endpoint import ProxyUnusable
 from taskstream.producer.client.progress_client import ProgressClient
 from taskstream.producer.errors import CopyJobError, DestinationUnusable
 
@@ -34,6 +35,9 @@ def agent() -> None:
 @click.option("--task-id", required=True, help="The id of the migration task that the copy is reported as.")
 @click.option("--endpoint", required=True, metavar="URL", help="The edge: http(s)://host[:port][/prefix].")
 @token_options(_TOKEN_VARIABLE)
+@click.option(
+    "--proxy", metavar="URL", help="Send the reports through this HTTP proxy: http(s)://host[:port]. No other is used."
+)
 @click.option(
     "--bwlimit",
     metavar="BYTES",
@@ -64,6 +68,7 @@ def copy(
     endpoint: str,
     token_file: Path | None,
     token: str | None,
+    proxy: str | None,
     bwlimit: int | None,
     interval: float,
     deliver_within: float,
@@ -94,7 +99,9 @@ def copy(
     """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
     secret = token_of(token_file, token, _TOKEN_VARIABLE)
     try:
-        client = ProgressClient(endpoint, secret, ca_file=ca_file)
+        client = ProgressClient(endpoint, secret, ca_file=ca_file, proxy=proxy)
+    except ProxyUnusable as error:
+        raise click.BadParameter(str(error), param_hint="--proxy") from error
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--endpoint") from error
     job = CopyJob(
