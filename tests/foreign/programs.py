@@ -1,7 +1,7 @@
 """How programs that nobody here wrote get onto this machine: once, into a cache folder, at pinned versions.
 
-Python packages by pip into an environment of their own, npm packages by `npm ci`, programs of Debian unpacked from their
-package. None of them is installed into the system, and none needs root.
+Python packages by pip into an environment of their own, npm packages by `npm ci`, Java's by Maven, programs of Debian
+unpacked from their package. None of them is installed into the system, and none needs root.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from taskstream.compose.local.kafka_jars import default_cache_dir
+from taskstream.compose.local.kafka_jars import default_cache_dir, find_program
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
@@ -65,6 +65,19 @@ def promtool() -> Path:
 def nginx() -> Path:
     """The web server as a proxy, not running."""
     return _debian_program("nginx", "usr/sbin/nginx")
+
+
+@pytest.fixture(scope="session")
+def java_sdk() -> Sequence[str]:
+    """The command that runs a Java source file with the packages of `sdk-java/pom.xml`; the file comes after it."""
+    java, maven, pinned = find_program("java"), find_program("mvn"), HERE / "sdk-java" / "pom.xml"
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'jars'}")
+        _run(maven, "-q", "-B", "-f", str(pinned), *goal)
+
+    return [java, "-cp", f"{_cached(f'sdk-java-{_digest(pinned)}', fill) / 'jars'}/*"]
 
 
 def _npm_folder(name: str) -> Path:
