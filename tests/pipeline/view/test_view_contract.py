@@ -147,6 +147,8 @@ def test_a_generated_client_has_names_and_types_for_everything(document):
     assert document["servers"] == [{"url": "/", "description": "This view."}]
     assert {name for each in document["security"] for name in each} == set(document["components"]["securitySchemes"])
     listed = document["paths"]["/v3/tasks"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert listed == {"$ref": "#/components/schemas/VendorTaskList"}
+    listed = document["components"]["schemas"]["VendorTaskList"]
     assert listed["properties"]["tasks"]["items"] == {"$ref": "#/components/schemas/VendorTask"}
 
 
