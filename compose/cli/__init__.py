@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+import itertools
 import os
+import platform
 import sys
+from collections import UserDict
 from typing import Any, NoReturn
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from taskstream.compose.cli.commands import COMMANDS, HELP_NAMES, load
 from taskstream.compose.cli.output.streams import open_streams
@@ -25,21 +31,31 @@ from taskstream.schemas.terminal_text import terminal_lines
 FAILURES = (ComposeError, SchemasError, ProducerError, ConsumerError)
 """The errors that end a command with one sentence on standard error and exit code 1."""
 
+_LIBRARIES = ("confluent-kafka", "fastavro", "numba", "numpy", "pyarrow")
+
+
+class _Commands(UserDict[str, click.Command]):
+    """The table by name; a command is imported when it is taken: `taskstream topics` does not import the worker."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        return load(name)
+
 
 class _CommandTable(click.Group):
-    """A group that imports a command when it is used: `taskstream topics` does not import the worker."""
+    """A group of the table's commands; its help and its completions are the table's lines."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
-        return sorted(COMMANDS)
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands(dict.fromkeys(COMMANDS, click.Command(None)))
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 (as above)
-        if cmd_name not in COMMANDS:
-            return None
-        return load(cmd_name)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (click's)
+        for users, lines in itertools.groupby(COMMANDS.items(), lambda line: line[1].users):
+            with formatter.section(users):
+                formatter.write_dl([(name, each.help) for name, each in lines])
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 (as above)
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, each.help) for name, each in sorted(COMMANDS.items())])
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [CompletionItem(name, help=COMMANDS[name].help) for name in COMMANDS if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error of the library is printed with its remedy."""
@@ -74,12 +90,29 @@ def _origin(error: click.BadParameter) -> str:
     return f" It comes from the environment variable {name}{cause}: unset it, or give the option."
 
 
+def _print_versions(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        for name in ("taskstream", *_LIBRARIES):
+            echo(f"{name} {importlib.metadata.version(name)}")
+        echo(f"librdkafka {importlib.import_module('confluent_kafka').libversion()[0]}")
+        echo(f"Python {platform.python_version()}, {platform.platform()}")
+        context.exit()
+
+
 @click.group(
     cls=_CommandTable,
     context_settings={"help_option_names": list(HELP_NAMES), "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
     epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
 )
-@click.version_option(package_name="taskstream", allow_from_autoenv=False)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_print_versions,
+    help="Show the version, and those of Python and the libraries that decide, and exit.",
+)
 def cli() -> None:
     """Server-migration progress as an event stream.
 

@@ -17,29 +17,38 @@ class Command(NamedTuple):
     """One line of the table."""
 
     folder: str
+    users: str
+    """Whom it is for: the heading that it stands under."""
     help: str
 
 
+ALL = "To begin"
+AGENTS = "For agents"
+OPERATORS = "For operators"
+ANALYSTS = "For analysts"
+DEPLOYMENT = "For a deployment"
 COMMANDS = {
-    "agent": Command("agents", "copy a directory tree and report it as a migration"),
-    "calibration": Command("tasks", "print how often expected ends kept within their intervals"),
-    "demo": Command("processes", "migrate a folder through the whole pipeline (`make run`)"),
-    "doctor": Command("deployment", "check a deployment from outside, with remedies"),
-    "edge": Command("processes", "run the server that receives reports"),
-    "export": Command("topics", "export a range of a topic to Parquet, Arrow, CSV or NDJSON"),
-    "lag": Command("topics", "print the lag of consumer groups in records and seconds"),
-    "rejected": Command("rejected", "records that could not be read: list, show, redrive"),
-    "replay": Command("replay", "fold the reports again to print, compare or rebuild state; copy records"),
-    "schemas": Command("topics", "Avro schemas: list, show, check and register; AsyncAPI"),
-    "simulate": Command("agents", "send the reports of a simulated fleet of migrations"),
-    "tail": Command("topics", "print the records of a topic as they arrive, decoded"),
-    "tasks": Command("tasks", "tasks of the view: list, show, watch"),
-    "tokens": Command("deployment", "create tokens for callers of the edge and the view"),
-    "topics": Command("topics", "topics: list, create, check"),
-    "up": Command("processes", "run Kafka, topics, edge, worker and view on this machine"),
-    "view": Command("processes", "run the server of the tasks and of the web page"),
-    "worker": Command("processes", "fold the reports into state, rate windows and signals"),
+    "up": Command("processes", ALL, "run Kafka, topics, edge, worker and view on this machine"),
+    "demo": Command("processes", ALL, "migrate a folder through the whole pipeline (`make run`)"),
+    "simulate": Command("agents", ALL, "send the reports of a simulated fleet of migrations"),
+    "agent": Command("agents", AGENTS, "copy a directory tree and report it as a migration"),
+    "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch"),
+    "doctor": Command("deployment", OPERATORS, "check a deployment from outside, with remedies"),
+    "lag": Command("topics", OPERATORS, "print the lag of consumer groups in records and seconds"),
+    "rejected": Command("rejected", OPERATORS, "records that could not be read: list, show, redrive"),
+    "replay": Command("replay", OPERATORS, "fold the reports again to print, compare or rebuild state; copy records"),
+    "export": Command("topics", ANALYSTS, "export a range of a topic to Parquet, Arrow, CSV or NDJSON"),
+    "tail": Command("topics", ANALYSTS, "print the records of a topic as they arrive, decoded"),
+    "schemas": Command("topics", ANALYSTS, "Avro schemas: list, show, check and register; AsyncAPI"),
+    "calibration": Command("tasks", ANALYSTS, "print how often expected ends kept within their intervals"),
+    "edge": Command("processes", DEPLOYMENT, "run the server that receives reports"),
+    "worker": Command("processes", DEPLOYMENT, "fold the reports into state, rate windows and signals"),
+    "view": Command("processes", DEPLOYMENT, "run the server of the tasks and of the web page"),
+    "topics": Command("topics", DEPLOYMENT, "topics: list, create, check"),
+    "tokens": Command("deployment", DEPLOYMENT, "create tokens for callers of the edge and the view"),
+    "completion": Command("deployment", DEPLOYMENT, "print the completion script of bash, zsh or fish"),
 }
+"""In the order of the help."""
 
 
 def load(name: str) -> click.Command:

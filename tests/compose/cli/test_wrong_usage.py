@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -64,8 +65,30 @@ def test_the_program_prints_no_traceback():
     done = subprocess.run([sys.executable, "-m", "taskstream", "nonsense"], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Error: No such command 'nonsense'" in done.stderr
+    assert "Error: No such command 'nonsense'." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_misspelt_command_is_guessed():
+    assert "No such command 'toppics'. Did you mean 'topics'?" in CliRunner().invoke(cli, ["toppics"]).stderr
+
+
+def test_the_help_names_every_command_once_below_whom_it_is_for():
+    result = CliRunner().invoke(cli, ["--help"]).stdout
+
+    assert [
+        line.split()[0]
+        for line in result.split("To begin:")[1].splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ][: len(COMMANDS)] == list(COMMANDS)
+
+
+def test_the_version_names_what_decides():
+    result = CliRunner().invoke(cli, ["--version"]).stdout
+
+    assert re.match(r"taskstream \d+\.\d+\.\d+\n", result)
+    assert re.search(r"^librdkafka \d+\.\d+\.\d+$", result, re.MULTILINE)
+    assert re.search(r"^Python \d+\.\d+\.\d+, Linux", result, re.MULTILINE)
 
 
 def every_command() -> list[tuple[str, ...]]:

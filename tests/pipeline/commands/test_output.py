@@ -26,6 +26,7 @@ PRINTING = [
     "--help",
     "--version",
     "calibration -o json",
+    "completion bash",
     "doctor",
     "lag",
     "lag -o json",
