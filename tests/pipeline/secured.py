@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.ports import free_ports
+from taskstream.schemas.access import Grant
 from tests.brokers import accept_later_timestamps
 from tests.waiting import LIMIT_S
 
@@ -27,18 +29,11 @@ USER = "User:someone"
 _LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_someone="secret";'
 
 
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One operation on one resource, in Kafka's words."""
-
-    kind: str
-    name: str
-    operation: str
-
-    def sentence(self) -> str:
-        """What a user without it is told."""
-        words = {"Read": "read", "Write": "write to", "Describe": "describe"}[self.operation]
-        return f"{USER} may not {words} the {self.kind} {self.name}: grant {USER} the operation {self.operation} on it"
+def sentence(grant: Grant, name: str = "") -> str:
+    """What a user without it is told; `name`: of the resource, where the grant has a prefix."""
+    words = {"Read": "read", "Write": "write to", "Describe": "describe"}[grant.operation]
+    what = f"the {grant.kind} {name or grant.name}"
+    return f"{USER} may not {words} {what}: grant {USER} the operation {grant.operation} on it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +48,14 @@ class SecuredBroker:
         """Command-line options that make a command `someone`."""
         return [part for pair in self.someone.properties.items() for part in ("-X", "=".join(pair))]
 
-    def grant(self, rights: Sequence[Right]) -> None:
+    def grant(self, rights: Sequence[Grant]) -> None:
         if not rights:
             return
         admin = AdminClient(self.everything.config())
         for answer in admin.create_acls([_binding(each) for each in rights]).values():
             answer.result(LIMIT_S)
 
-    def revoke(self, right: Right) -> None:
+    def revoke(self, right: Grant) -> None:
         admin = AdminClient(self.everything.config())
         binding = _binding(right)
         given = (binding.restype, binding.name, binding.resource_pattern_type, binding.principal, binding.host)
@@ -69,10 +64,10 @@ class SecuredBroker:
             assert answer.result(LIMIT_S)
 
 
-def _binding(right: Right) -> AclBinding:
+def _binding(right: Grant) -> AclBinding:
     kind = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "transactional id": ResourceType.TRANSACTIONAL_ID}
-    operation = AclOperation[right.operation.upper()]
-    pattern = ResourcePatternType.LITERAL
+    operation = AclOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", right.operation).upper()]
+    pattern = ResourcePatternType.PREFIXED if right.is_prefix else ResourcePatternType.LITERAL
     return AclBinding(kind[right.kind], right.name, pattern, USER, "*", operation, AclPermissionType.ALLOW)
 
 

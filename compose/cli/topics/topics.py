@@ -1,7 +1,8 @@
-"""`taskstream topics`: create the topics, and compare them with their declaration."""
+"""`taskstream topics`: create the topics, compare them with their declaration, and print the rights on them."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import click
@@ -9,21 +10,24 @@ import click
 from taskstream.compose.cli.options.kafka_options import kafka_options, optional_kafka_options
 from taskstream.compose.cli.options.topic_options import (
     min_insync_option,
+    prefix_option,
     replication_option,
     topics_options,
 )
 from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.cli.output.terminal import echo
+from taskstream.compose.kafka_acls import acl_commands, kafka_users
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import difference_remedy
 from taskstream.compose.topic_admin import CLUSTER_DEFAULT, create_topics, found_topics, live_brokers
+from taskstream.schemas.access import PARTS
 from taskstream.schemas.durability import durability
 from taskstream.schemas.topics import DAY_MS, Difference, Topic, Topics, differences
 
 
 @click.group
 def topics() -> None:
-    """The topics: list, create, check.
+    """The topics: list, create, check; the rights on them.
 
     A pipeline has five topics: PREFIX.progress holds the acknowledged reports, PREFIX.state the latest state of each
     series (compacted), PREFIX.rates the rate windows, PREFIX.signals the changes of health, and PREFIX.rejected the
@@ -86,6 +90,34 @@ def check(topics: Topics, kafka: KafkaClient, output: str) -> None:
     elif not differ:
         echo(f"the topics of {topics.prefix} are as declared")
     _exit_if_fatal(differ, printed=output == "json")
+
+
+@topics.command
+@prefix_option
+@click.option("--group", show_default="PREFIX.worker", help="The workers' consumer group.")
+@click.option("--part", "parts", type=click.Choice([*PARTS]), multiple=True, help="Only this part; may be repeated.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["commands", "strimzi", "json"]),
+    default="commands",
+    help="kafka-acls commands, KafkaUser resources of the Strimzi operator, or JSON.",
+)
+def acls(prefix: str, group: str | None, parts: tuple[str, ...], output: str) -> None:
+    """Print the rights that each part needs on a cluster with an authorizer, and no more.
+
+    The user of a part is called PREFIX-PART. Rights that are marked optional let a part check more. It asks no cluster.
+    """
+    wanted = {
+        part: PARTS[part](Topics(prefix), group or f"{prefix}.worker") for part in PARTS if not parts or part in parts
+    }
+    if output == "commands":
+        echo("\n".join(acl_commands(prefix, wanted)))
+    elif output == "strimzi":
+        echo(kafka_users(prefix, wanted), nl=False)
+    else:
+        rows = [{"part": part, **dataclasses.asdict(each)} for part, grants in wanted.items() for each in grants]
+        print_rows(rows, output)
 
 
 def _exit_if_fatal(differ: Sequence[Difference], *, printed: bool = False) -> None:
