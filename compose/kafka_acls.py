@@ -41,7 +41,7 @@ def _kafka_user(name: str, grants: Sequence[Grant]) -> str:
         f"  name: {name}",
         "  labels: {strimzi.io/cluster: kafka}",
         "spec:",
-        "  authentication: {type: scram-sha-512}",
+        "  authentication: {type: tls}",
         "  authorization:",
         "    type: simple",
         "    acls:",

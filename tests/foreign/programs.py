@@ -21,6 +21,7 @@ from taskstream.compose.local.kafka_jars import default_cache_dir, find_program
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+KUSTOMIZE = "v5.6.0"
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +79,22 @@ def java_sdk() -> Sequence[str]:
         _run(maven, "-q", "-B", "-f", str(pinned), *goal)
 
     return [java, "-cp", f"{_cached(f'sdk-java-{_digest(pinned)}', fill) / 'jars'}/*"]
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> list[str]:
+    """The command that builds a folder of Kubernetes manifests: kubectl's own, or one that Go compiles."""
+    if shutil.which("kubectl") is not None:
+        return ["kubectl", "kustomize"]
+    if shutil.which("go") is None:
+        pytest.fail("no kubectl: install version 1.21 or later, or Go, which compiles kustomize", pytrace=False)
+
+    def fill(folder: Path) -> None:
+        folder.mkdir()
+        go = ["env", f"GOBIN={folder}", "go", "install", f"sigs.k8s.io/kustomize/kustomize/v5@{KUSTOMIZE}"]
+        _run(*go)
+
+    return [str(_cached(f"kustomize-{KUSTOMIZE}", fill) / "kustomize"), "build"]
 
 
 def _npm_folder(name: str) -> Path:

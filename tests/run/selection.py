@@ -20,6 +20,7 @@ SERVICES = {
     "foreign_python": "pip",
     "promtool": "a Debian package",
     "nginx": "a Debian package",
+    "kustomize": "kubectl",
 }
 """What a fixture starts. A test that has one of these in its closure is marked `services`."""
 ALL = "all"
