@@ -244,7 +244,7 @@ def test_the_image_has_the_same_health_check_as_the_stack():
 
 
 def test_the_image_runs_as_an_unprivileged_user_from_a_pinned_base():
-    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["10001"]
+    assert re.findall(r"^USER (\S+)", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
     assert re.findall(r"^ARG PYTHON=(\S+)", DOCKERFILE, re.MULTILINE)[0].count(".") == 2
     assert {*re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)} == {"python:${PYTHON}"}
 
@@ -255,3 +255,19 @@ def test_the_build_context_has_every_file_that_the_image_needs():
 
     assert all((ROOT / each).exists() for each in given)
     assert {*copied} <= {*given}
+
+
+def test_the_user_and_the_group_of_the_image_are_those_of_the_manifests():
+    made = re.search(r"groupadd --gid (\d+) .*\\\n.*useradd --uid (\d+) --gid (\d+)", DOCKERFILE)
+
+    assert made is not None
+    assert {*made.groups()} == {"10001"}
+
+
+def test_no_health_check_needs_a_newer_engine_or_goes_through_a_proxy():
+    checks = {name: each["healthcheck"] for name, each in SERVICES.items() if "test" in each.get("healthcheck", {})}
+
+    assert all("start_interval" not in each for each in checks.values()), "Docker Engine 25"
+    for name, check in checks.items():
+        words = " ".join(check["test"])
+        assert any(way in words for way in ("ProxyHandler({})", "--noproxy *", "wget -Y off", "/dev/tcp/")), name
