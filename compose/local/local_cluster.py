@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,12 +30,18 @@ MEMBER_HEAP = "384m"
 _POLL_S = 0.1
 
 
+def no_properties(_node_id: int, _port: int, _controller_port: int) -> Mapping[str, str]:
+    """The default of `properties`."""
+    return {}
+
+
 class LocalCluster:
     """`brokers` nodes. `with LocalCluster(folder, brokers=3, cache_dir=...) as cluster:` starts and stops them.
 
     A single node has its data in the folder itself, several have a folder each. With three or more brokers a topic has
     three replicas by default, of which two must be in sync for a write. `port` is that of the first broker, and each
-    further one has the next port; None means free ports. `heap` is java's -Xmx of each node.
+    further one has the next port; None means free ports. `heap` is java's -Xmx of each node. `properties` gives further
+    settings of a node, which replace ours, for its id, its port and its controller port.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class LocalCluster:
         port: int | None = None,
         heap: str | None = None,
         notify: Callable[[str], None] = ignore,
+        properties: Callable[[int, int, int], Mapping[str, str]] = no_properties,
     ) -> None:
         self.data_dir = data_dir
         self.brokers = brokers
@@ -56,6 +63,7 @@ class LocalCluster:
         self._port = port
         self._heap = heap or (SINGLE_HEAP if brokers == 1 else MEMBER_HEAP)
         self._notify = notify
+        self._properties = properties
 
     @property
     def bootstrap_servers(self) -> str:
@@ -145,6 +153,7 @@ class LocalCluster:
                 node_id=number,
                 controllers=controllers if self.brokers > 1 else {},
                 cluster_id=cluster_id,
+                properties=self._properties(number, port, controllers[number]),
             )
             for number, port in enumerate(listening, 1)
         }

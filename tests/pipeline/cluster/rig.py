@@ -14,8 +14,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +26,6 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.local.guarded_process import GuardedProcess
-from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.ports import free_ports
 from taskstream.compose.local.readiness import http_answers
 from taskstream.compose.topic_admin import create_topics
@@ -35,6 +35,7 @@ from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
+from tests.pipeline.cluster.faulty_cluster import FaultyCluster
 from tests.private_files import write_private
 from tests.waiting import wait_until
 
@@ -47,6 +48,9 @@ PAUSE_S = 0.03
 BUCKET_S = 60.0
 """So long that no series is silent in any gap of a test."""
 WORKERS = ("worker-a", "worker-b")
+
+
+ELECTED = re.compile(r"^\[([-\d]+ [:\d]+,\d+)\] INFO .*Transitioning \d+ partition\(s\) to local leaders", re.MULTILINE)
 
 
 class Lane:
@@ -142,10 +146,14 @@ class Rows:
 
 
 class Rig:
-    """`with Rig(cluster, folder) as rig:` runs an edge, two workers and agents on the cluster."""
+    """`with Rig(faulty, folder) as rig:` runs an edge, two workers and agents on the cluster.
 
-    def __init__(self, cluster: LocalCluster, folder: Path) -> None:
-        self.cluster = cluster
+    Edge and workers use the proxies; rows and roles are read from the brokers themselves.
+    """
+
+    def __init__(self, faulty: FaultyCluster, folder: Path) -> None:
+        self.faulty = faulty
+        self.cluster = cluster = faulty.brokers
         self.topics = Topics("chaos", partitions=PARTITIONS)
         self.died: list[str] = []
         """Processes that ended by themselves, each with its exit code and last lines."""
@@ -162,7 +170,7 @@ class Rig:
         write_private(tokens, token_line(token, PROJECT, [Role.REPORT]) + "\n")
         edge, *metrics = free_ports(1 + len(WORKERS))
         url = f"http://127.0.0.1:{edge}"
-        options = ("--bootstrap-servers", self.cluster.bootstrap_servers, "--prefix", self.topics.prefix)
+        options = ("--bootstrap-servers", self.faulty.for_clients, "--prefix", self.topics.prefix)
         taskstream = (sys.executable, "-P", "-m", "taskstream")
         self._commands["edge"] = (*taskstream, "edge", *options, "--port", str(edge), "--tokens", str(tokens))
         for name, port in zip(WORKERS, metrics, strict=True):
@@ -212,6 +220,17 @@ class Rig:
             return False
         replicas = [each for topic in found.topics.values() for each in topic.partitions.values()]
         return len(found.brokers) == 3 and all(len(each.isrs) == len(each.replicas) for each in replicas)
+
+    def elected_s(self, since: datetime, victims: Collection[int]) -> float | None:
+        """Seconds from `since`, in local time, until another node than the victims was made the leader of partitions."""
+        times = [
+            found
+            for number, node in self.cluster.nodes.items()
+            if number not in victims
+            for found in map(_log_time, ELECTED.findall(node.log_file.read_text(errors="replace")))
+            if found >= since
+        ]
+        return (min(times) - since).total_seconds() if times else None
 
     # roles
 
@@ -287,6 +306,10 @@ class Rig:
         for process in self._processes.values():
             process.signal(signal.SIGCONT)
             process.stop(20)
+
+
+def _log_time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f")  # noqa: DTZ007 # Kafka logs local time
 
 
 def java_hash(text: str) -> int:

@@ -7,12 +7,13 @@ For a longer run, or the same faults again (their moments depend on the machine)
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from taskstream.compose.local.local_cluster import LocalCluster
-from tests.pipeline.cluster.faults import Fault, commit, random_fault
+from tests.pipeline.cluster.faults import HEADING, Fault, commit, random_fault
+from tests.pipeline.cluster.faulty_cluster import FaultyCluster
 from tests.pipeline.cluster.rig import BUCKET_S, WORKERS, Rig, copies
 from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import read_all, records
@@ -22,17 +23,18 @@ from tests.waiting import wait_until
 SEED = chaos.seed()
 USUAL = (
     Fault("kill", "controller", 3),
-    Fault("pause", "group coordinator", 12),
-    Fault("kill", "transaction coordinator", 3),
-    Fault("kill", "edge", 0),
+    Fault("half-close", "all brokers", 3),
+    Fault("mute", "group coordinator", 8),
+    Fault("fill disk of", "leader of progress-0", 1),
     Fault("kill", WORKERS[0], 0),
+    Fault("restart", "all brokers in turn", 0),
 )
 """The faults in `make test`."""
 
 
 @pytest.mark.chaos
 def test_nothing_is_lost_or_doubled_and_no_process_ends_whatever_broker_dies(
-    private_cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kafka_cache_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def say(line: str) -> None:
         with capsys.disabled():
@@ -41,8 +43,15 @@ def test_nothing_is_lost_or_doubled_and_no_process_ends_whatever_broker_dies(
     rng = random.Random(SEED)
     count = chaos.kills(usual=0)
     faults = [random_fault(rng) for _ in range(count)] if count else USUAL
-    say(f"\n--kills {count} --seed {SEED}\n{'fault':44} no ack   rows  died")
-    with Rig(private_cluster, tmp_path) as rig:
+    say(f"\n--kills {count} --seed {SEED}\n{HEADING}")
+    with FaultyCluster(tmp_path, kafka_cache_dir) as faulty:
+        _rows_are_right_after(faults, faulty, tmp_path, say)
+
+
+def _rows_are_right_after(
+    faults: Sequence[Fault], faulty: FaultyCluster, tmp_path: Path, say: Callable[[str], None]
+) -> None:
+    with Rig(faulty, tmp_path) as rig:
         wait_until(lambda: rig.rows_have(dict.fromkeys(rig.acknowledged(), 1_000)))
         for fault in faults:
             outcome = commit(fault, rig)
@@ -55,7 +64,7 @@ def test_nothing_is_lost_or_doubled_and_no_process_ends_whatever_broker_dies(
         say(
             f"{len(ids)} acknowledged, refused {refused}, longest {max(each.longest_request_s for each in rig.lanes):.1f} s"
         )
-    bootstrap, topics = private_cluster.bootstrap_servers, rig.topics
+    bootstrap, topics = faulty.brokers.bootstrap_servers, rig.topics
     messages = read_all(bootstrap, topics.progress.name)
     on_topic = [event["event_id"] for event in records(messages, "ProgressReported")]
     lost = ids - set(on_topic)
