@@ -138,15 +138,14 @@ class _Proxy:
                 await self._passes.wait()
                 if self._harm is Harm.DELAY:
                     await asyncio.sleep(self._rng.uniform(0, LONGEST_DELAY_S))
-                if not connection.is_orphan:
+                if not connection.is_closed(writer):
                     writer.write(data)
                     await writer.drain()
             await self._passes.wait()
-            if connection.is_orphan:
-                if from_client:
-                    connection.reset()
-            else:
-                writer.write_eof()
+            if not connection.is_orphan:
+                connection.close(writer)
+            elif from_client:
+                connection.reset()
         except OSError:
             await self._passes.wait()
             connection.reset()
@@ -160,14 +159,25 @@ class _Connection:
         """The broker has gone, and the client is not told."""
         self._client = client
         self._broker = broker
+        self._closed: set[asyncio.StreamWriter] = set()
+
+    def is_closed(self, writer: asyncio.StreamWriter) -> bool:
+        return writer in self._closed
+
+    def close(self, writer: asyncio.StreamWriter) -> None:
+        """End what this side receives."""
+        if writer not in self._closed:
+            self._closed.add(writer)
+            with contextlib.suppress(OSError):
+                writer.write_eof()
 
     def half_close(self, *, orphan: bool) -> None:
         self.is_orphan = self.is_orphan or orphan
-        with contextlib.suppress(OSError):
-            (self._broker if self.is_orphan else self._client).write_eof()
+        self.close(self._broker if self.is_orphan else self._client)
 
     def reset(self) -> None:
         for writer in (self._client, self._broker):
+            self._closed.add(writer)
             with contextlib.suppress(OSError):
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             writer.transport.abort()
