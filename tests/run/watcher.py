@@ -2,8 +2,9 @@
 
 It uses the standard library only. Every process of a run has the run's id in its environment; it is inherited. The
 watcher is in a session of its own, so that it survives a signal to the run's process group. It prints one line about
-each process that it ends. It removes FOLDER unless that holds the file `kept`; of those that are kept, the newest three
-remain. Only Linux shows the environment of processes: elsewhere processes are not found, only folders are removed.
+each process that it ends. It unmounts what is mounted below FOLDER. It removes FOLDER unless that holds the file `kept`;
+of those that are kept, the newest three remain. Only Linux shows the environment of processes: elsewhere processes are
+not found, only folders are removed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -45,6 +47,7 @@ def watch(run_id: str, folder: Path) -> None:
     """Wait for the end of the run's first process, then end its other processes and remove its folder."""
     _await_end()
     _end_all(run_id)
+    _unmount(folder)
     if (folder / KEPT).exists():
         prefix = folder.name.rpartition("-")[0]
         kept = sorted(folder.parent.glob(f"{prefix}-*/{KEPT}"), key=_modified_at)
@@ -52,6 +55,21 @@ def watch(run_id: str, folder: Path) -> None:
             shutil.rmtree(old.parent, ignore_errors=True)
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unmount(folder: Path) -> None:
+    """Unmount what a test has mounted below the folder: no folder with a mount can be removed."""
+    for point in mount_points(folder):
+        subprocess.run(("umount", "--lazy", point), capture_output=True, check=False)
+
+
+def mount_points(folder: Path) -> list[str]:
+    """Where file systems are mounted below the folder, the innermost first."""
+    try:
+        mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    except OSError:
+        return []
+    return sorted((point for point in mounted if point.startswith(f"{folder}/")), reverse=True)
 
 
 def _modified_at(path: Path) -> float:
