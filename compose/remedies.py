@@ -46,6 +46,10 @@ from taskstream.schemas.topics import Difference, DifferenceKind
 
 _OWN_KAFKA = "--bootstrap-servers HOST:PORT names it"
 _NEW_TOPICS = "start with a new --prefix, with equal numbers of partitions, and rebuild the state there"
+_REBUILD = (
+    "stop all workers and run `taskstream replay rebuild --until latest --execute`, which writes state and offsets "
+    "that agree"
+)
 _NEW_PREFIX = (
     "create topics under a new --prefix, copy the reports there with `taskstream replay copy --by-key --execute "
     "--to-topic PREFIX.progress`, and start edges, workers and views with that --prefix"
@@ -63,6 +67,7 @@ def _recreated(error: TopicRecreated) -> str:
 
 
 def _reset_offsets(error: CommittedOffsetGone) -> str:
+    """Here no rebuild helps: it would need the events that are gone."""
     topic = f"{error.topic}:{error.partition}"
     return (
         f"to continue without them, stop all workers, run `kafka-consumer-groups --group {error.group} "
@@ -91,10 +96,8 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     NoBrokersNamed: "give --bootstrap-servers HOST:PORT",
     NoCredentialsConfigured: "give --tokens, --keys or --keystone",
     NoSuchRecord: "`taskstream rejected list --each` lists the records",
-    OffsetsGone: "give the right --group, set the offsets with `kafka-consumer-groups --reset-offsets`, or rebuild the "
-    "state under a new --prefix",
-    OffsetsMoved: "stop all workers and run `taskstream replay rebuild --until latest --execute`, which writes state "
-    "and offsets that agree",
+    OffsetsGone: f"give the right --group, or {_REBUILD}",
+    OffsetsMoved: _REBUILD,
     PartialExportUnusable: "repeat the command of the partial export, or discard it with --restart",
     RecordsExpired: "raise retention.ms of the topic first, or write them all the same with --expired",
     PartitionCountsDiffer: "or send each record to the partition of its key with --by-key",

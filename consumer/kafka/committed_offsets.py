@@ -5,7 +5,7 @@ Our programs commit an offset with a marker as its metadata. An offset that anot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import CommittedOffsetGone, StreamGap
+from taskstream.consumer.kafka.admin.partition_ends import PartitionEnds
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, require_mark
 from taskstream.consumer.kafka.retry import Waiting, with_retry
@@ -55,7 +56,7 @@ class CommittedOffsets:
 
     `waiting` is called between two requests, which are then repeated until Kafka answers; None: for a minute.
     state: the topic whose rows belong to the offsets; None: not checked.
-    config: that of `consumer`, which names the user.
+    config: that of `consumer`, which names the user; `new_consumer` creates another one with it.
     """
 
     def __init__(
@@ -66,9 +67,11 @@ class CommittedOffsets:
         waiting: Waiting | None = None,
         state: TopicIdentity | None = None,
         config: Mapping[str, Any] = MappingProxyType({}),
+        new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
     ) -> None:
         self._denied = partial(denial, config=config, topic=topic, group=group)
         self._state = state
+        self._ends = PartitionEnds(consumer, config, new_consumer)
         self._consumer = consumer
         self._group = group
         self._topic = topic
@@ -89,9 +92,8 @@ class CommittedOffsets:
         for place in with_retry(what, partial(self._committed, partitions), waiting=self._waiting, denied=self._denied):
             if self._state is not None:
                 require_mark(place.metadata, self._state, self._group)
-            ask = partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S)
             what = f"the ends of {self._topic}-{place.partition} cannot be asked"
-            low, high = with_retry(what, ask, waiting=self._waiting, denied=self._denied)
+            low, high = with_retry(what, partial(self._ends.ask, place), waiting=self._waiting, denied=self._denied)
             offset = place.offset
             if offset < 0:
                 offset = low

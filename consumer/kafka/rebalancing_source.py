@@ -335,7 +335,13 @@ class BatchSource:
     @property
     def _committed(self) -> CommittedOffsets:
         return CommittedOffsets(
-            self._consumer, self._config["group.id"], self.topic, self._waiting, self._state_topic, self._config
+            self._consumer,
+            self._config["group.id"],
+            self.topic,
+            self._waiting,
+            self._state_topic,
+            self._config,
+            self._new_consumer,
         )
 
     def _handle_event(self, message: Message, error: KafkaError) -> None:

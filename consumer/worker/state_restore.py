@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, RightMissing
+from taskstream.consumer.kafka.admin.partition_ends import PartitionEnds
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused
@@ -68,20 +69,19 @@ class StateRestore:
         cluster = self._cluster or Cluster(self._config, call_s=_CALL_S, limit_s=_LIMIT_S, waiting=self._waiting)
         extents = cluster.extents(self._topic, partitions, IsolationLevel.READ_UNCOMMITTED)
         began_s = self._clock()
-        consumer = self._new_consumer(
-            self._config
-            | {
-                "group.id": "taskstream-restore",  # required by the client, and never joined
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.min.bytes": 1,
-                "queued.min.messages": 200_000,
-            }
-        )
+        config = self._config | {
+            "group.id": "taskstream-restore",  # required by the client, and never joined
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.min.bytes": 1,
+            "queued.min.messages": 200_000,
+        }
+        consumer = self._new_consumer(config)
         try:
-            extents = {each: self._confirmed(consumer, each, extent) for each, extent in extents.items()}
+            ends = PartitionEnds(consumer, config, self._new_consumer)
+            extents = {each: self._confirmed(ends, each, extent) for each, extent in extents.items()}
             left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
             if not left:
                 return 0
@@ -92,14 +92,13 @@ class StateRestore:
         _log.info("restored", partitions=list(partitions), records=read, seconds=round(self._clock() - began_s, 3))
         return read
 
-    def _confirmed(self, consumer: Consumer, partition: int, extent: OffsetRange) -> OffsetRange:
+    def _confirmed(self, ends: PartitionEnds, partition: int, extent: OffsetRange) -> OffsetRange:
         """The extent of a partition, of which a second client has asked the end: the first answer can be out of date.
 
         A leader that was suspended, and does not know of its successor yet, still answers.
         """
-        ask = partial(consumer.get_watermark_offsets, TopicPartition(self._topic, partition), timeout=_CALL_S)
-        what = f"the ends of {self._topic}-{partition} cannot be asked"
-        low, high = with_retry(what, ask, waiting=self._waiting)
+        ask = partial(ends.ask, TopicPartition(self._topic, partition))
+        low, high = with_retry(f"the ends of {self._topic}-{partition} cannot be asked", ask, waiting=self._waiting)
         if high > extent.end:
             _log.warning("out of date", topic=self._topic, partition=partition, end=extent.end, later=high)
         return OffsetRange(low, max(extent.end, high))

@@ -64,7 +64,7 @@ def test_a_gap_in_the_topic_stops_it(broker, topics, tmp_path):
     assert committed(broker.bootstrap_servers, topics) == 200
 
 
-def test_deleted_offsets_stop_it_where_there_is_state(broker, topics, tmp_path):
+def test_deleted_offsets_stop_it_where_there_is_state_until_a_rebuild(broker, topics, tmp_path):
     folds_and_leaves(broker, topics, tmp_path, 200)
     group = f"{topics.prefix}.worker"
 
@@ -77,7 +77,12 @@ def test_deleted_offsets_stop_it_where_there_is_state(broker, topics, tmp_path):
     said = stops(broker, topics, tmp_path)
     assert "would count everything twice" in said
     assert "give the right --group" in said
+    assert "run `taskstream replay rebuild --until latest --execute`" in said
     assert committed(broker.bootstrap_servers, topics) == 0
+
+    rebuild_until_latest(broker, topics)
+    assert committed(broker.bootstrap_servers, topics) == 200
+    goes_on(broker, topics, tmp_path)
 
 
 def test_offsets_that_were_set_back_stop_it_until_a_rebuild(broker, topics, tmp_path):
@@ -88,14 +93,9 @@ def test_offsets_that_were_set_back_stop_it_until_a_rebuild(broker, topics, tmp_
     assert "run `taskstream replay rebuild --until latest --execute`" in said
     assert committed(broker.bootstrap_servers, topics) == 0
 
-    place = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix]
-    rebuilt = CliRunner().invoke(cli, ["replay", "rebuild", *place, "--until", "latest", "--execute"])
-    assert rebuilt.exit_code == 0, rebuilt.output
+    rebuild_until_latest(broker, topics)
     assert unmarked(broker, topics) == set()
-    fleet = Fleet(tasks=20, seed=2)
-    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(50)))
-    with worker(broker.bootstrap_servers, topics, tmp_path, "after"):
-        wait_until(lambda: committed(broker.bootstrap_servers, topics) >= 250)
+    goes_on(broker, topics, tmp_path)
 
 
 def test_offsets_that_version_0_1_committed_continue(broker, topics, tmp_path):
@@ -112,6 +112,20 @@ def test_offsets_that_version_0_1_committed_continue(broker, topics, tmp_path):
     with worker(broker.bootstrap_servers, topics, tmp_path, "after"):
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == 400)
     assert unmarked(broker, topics) == set()
+
+
+def rebuild_until_latest(broker: KafkaClient, topics: Topics) -> None:
+    place = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topics.prefix]
+    rebuilt = CliRunner().invoke(cli, ["replay", "rebuild", *place, "--until", "latest", "--execute"])
+    assert rebuilt.exit_code == 0, rebuilt.output
+
+
+def goes_on(broker: KafkaClient, topics: Topics, folder: Path) -> None:
+    """A worker folds 50 more events after 200."""
+    fleet = Fleet(tasks=20, seed=2)
+    send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(50)))
+    with worker(broker.bootstrap_servers, topics, folder, "after"):
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) >= 250)
 
 
 def set_offsets(broker: KafkaClient, topics: Topics, offsets: dict[int, int]) -> None:
