@@ -16,6 +16,7 @@ ConsumerError
  ├── TransactionAborted         the open transaction was aborted; rows and positions are those of the last commit
  ├── InstanceFenced             another worker joined the group under the same instance name
  ├── ProducerLost               the transactional producer failed or was fenced; it must be replaced
+ │   └── CallUnanswered         a call of the producer did not return: a broker is away
  ├── KafkaFailed                Kafka returned an error that a retry cannot fix
  │   └── RightMissing           Kafka does not allow this user an operation
  ├── BadRange                   a range of offsets or times is invalid
@@ -118,6 +119,10 @@ class InstanceFenced(ConsumerError):
 
 class ProducerLost(ConsumerError):
     """The transactional producer failed or was fenced; it must be replaced."""
+
+
+class CallUnanswered(ProducerLost):
+    """A call of the producer did not return: a broker is away, and the producer must be replaced."""
 
 
 class KafkaFailed(ConsumerError):

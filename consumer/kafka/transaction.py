@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.bounded_calls import BoundedCalls, CallAbandoned
 from taskstream.consumer.errors import (
+    CallUnanswered,
     ConsumerError,
     InstanceFenced,
     KafkaFailed,
@@ -290,7 +291,7 @@ class Transaction:
             retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep, waiting)
         except CallAbandoned as error:
             self._abandon()
-            raise ProducerLost(f"{name}: it {error}") from error
+            raise CallUnanswered(f"{name}: it {error}") from error
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             if not is_repeatable(reason):

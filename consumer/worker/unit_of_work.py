@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
-from taskstream.consumer.errors import InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.errors import CallUnanswered, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.rebalancing_source import SourceBatch
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import end_pauses, mark_silent
@@ -189,7 +189,7 @@ class UnitOfWork:
         except TransactionAborted as error:
             self.roll_back(str(error))
         except ProducerLost as error:
-            self.rebuild(str(error))
+            self.rebuild(error)
         else:
             self._source.committed(positions)
             self.table.commit()
@@ -218,21 +218,22 @@ class UnitOfWork:
         try:
             self._transaction.abort()
         except ProducerLost as error:
-            self.rebuild(str(error))
+            self.rebuild(error)
             return
         self._source.rewind()
         self._lifecycle.move(WorkerState.IDLE)
 
-    def rebuild(self, reason: str) -> None:
+    def rebuild(self, lost: ProducerLost) -> None:
         """Replace the lost producer and read everything back: only Kafka knows whether the last commit happened.
 
         Raises:
-            InstanceFenced: the producer was lost too often.
+            InstanceFenced: the producer was lost too often, with answers from Kafka.
             KafkaFailed: Kafka does not answer.
         """
         self._lifecycle.move(WorkerState.REBUILDING)
-        _log.warning("producer lost", why=reason)
-        self._limit_rebuilds(reason)
+        _log.warning("producer lost", why=str(lost))
+        if not isinstance(lost, CallUnanswered):  # while brokers are away, a worker waits as long as it takes
+            self._limit_rebuilds(str(lost))
         self._restore_memory()
         self._transaction.renew()
         self._metrics.built()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from taskstream.consumer.errors import (
+    CallUnanswered,
     InstanceFenced,
     KafkaFailed,
     OffsetsGone,
@@ -179,6 +180,12 @@ class TestLostProducer:
         with pytest.raises(InstanceFenced, match="lost 5 times within 120 s: again"):
             worker.run(JOIN, worker.publish(REPORTS), *[worker.wait()] * 12)
         assert worker.count(WorkerState.REBUILDING) == 6
+
+    def test_calls_that_were_not_answered_do_not_count(self, worker, broker):
+        worker.fail("commit", CallUnanswered("again"), times=10)()
+        worker.run(JOIN, worker.publish(REPORTS), *[worker.wait()] * 24)
+        assert worker.count(WorkerState.REBUILDING) == 10
+        assert published(broker) == undisturbed(REPORTS)
 
     def test_those_of_long_ago_do_not_count(self, worker, broker):
         worker.fail("commit", ProducerLost("again"), times=10)()
