@@ -72,7 +72,7 @@ def build_edge(
     batch = BatchEndpoint(admission, event_builder, acks, limits, clock_us)
     refusals = Refusals(counts)
     express = ExpressLane(admission, progress, acks, refusals, limits.body_bytes)
-    rights = TopicRights(settings.kafka.config(), topics.progress.name)
     partitions = PartitionWatch(settings.kafka.config(), topics.progress.name, topics.state.name)
+    rights = TopicRights(settings.kafka.config(), topics.progress.name, partitions)
     watch = ReadinessWatch(readiness, acks, clock_us, topic=rights, partitions=partitions)
     return Edge(progress, batch, acks, readiness, watch, metrics, refusals, express)

@@ -38,6 +38,8 @@ class PartitionWatch:
         self._state_topic = state_topic
         self._interval_s = interval_s
         self._first: int | None = None
+        self.admin: AdminClient | None = None
+        """The client that asks, also for others; None until the watch is entered."""
         self.problem: str | None = None
         """Why the topic cannot be used any more; None: nothing, or it is not known."""
         self._answered = threading.Event()
@@ -64,7 +66,7 @@ class PartitionWatch:
             self.problem = None
 
     def _run(self) -> None:
-        admin = AdminClient(self._config)
+        self.admin = admin = AdminClient(self._config)
         while not self._stopping.is_set():
             found = _partitions(admin, self._topic)
             if found is not None:

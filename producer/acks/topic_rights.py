@@ -6,9 +6,8 @@ The probe topic proves neither: it is another topic, with rights of its own.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient
@@ -19,23 +18,30 @@ ASK_TIMEOUT_S: Final = 3.0
 _REFUSED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 
 
-class TopicRights:
-    """Whether `topic` can be written to. `config` is librdkafka's; it connects with the first question."""
+class AdminHolder(Protocol):
+    """Has the admin client to ask with, or None while there is none yet."""
 
-    def __init__(self, config: Mapping[str, Any], topic: str) -> None:
-        self._config = {"log_level": 0, **config, "logger": logging.getLogger(__name__)}
+    admin: AdminClient | None
+
+
+class TopicRights:
+    """Whether `topic` can be written to, asked with the client of `holder`. `config`, librdkafka's, names the user."""
+
+    def __init__(self, config: Mapping[str, Any], topic: str, holder: AdminHolder) -> None:
+        self._config = config
         self._topic = topic
-        self._admin: AdminClient | None = None
+        self._holder = holder
 
     async def problem(self) -> str | None:
         """Why no report can be written to the topic; None if nothing is wrong or Kafka does not answer."""
         return await asyncio.get_running_loop().run_in_executor(None, self._ask)
 
     def _ask(self) -> str | None:
-        if self._admin is None:
-            self._admin = AdminClient(self._config)
+        admin = self._holder.admin
+        if admin is None:
+            return None
         try:
-            answers = self._admin.describe_topics(
+            answers = admin.describe_topics(
                 TopicCollection([self._topic]),
                 include_authorized_operations=True,
                 request_timeout=ASK_TIMEOUT_S,
