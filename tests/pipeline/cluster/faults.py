@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 
 from tests.pipeline.cluster.proxies import Harm
 from tests.pipeline.cluster.rig import WORKERS, Rig
@@ -48,6 +51,26 @@ class Outcome:
 
 
 HEADING = f"{'fault':44} elected no ack   rows  died"
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """A line for each kind of fault: how often, and the median and the longest of its times."""
+    kinds: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        role = re.sub(r" of \S+$|-[ab]$", "", outcome.fault.role)
+        kinds.setdefault(f"{outcome.fault.what} {role}", []).append(outcome)
+    lines = [f"{'kind of fault, median and longest':44} times      elected       no ack         rows  died"]
+    for kind, found in sorted(kinds.items()):
+        times = (
+            [each.elected_s for each in found if each.elected_s is not None],
+            [each.ack_gap_s for each in found],
+            [each.rows_after_s if each.rows_after_s >= 0 else math.inf for each in found],
+        )
+        shown = " ".join(f"{median(each):6.1f} {max(each):5.1f}" if each else " " * 12 for each in times)
+        lines.append(f"{kind:44} {len(found):5} {shown}  {sum(len(each.died) for each in found)}")
+    return "\n".join(lines)
+
+
 BROKER_ROLES: dict[str, Callable[[Rig], int]] = {
     "controller": Rig.controller,
     "group coordinator": Rig.group_coordinator,

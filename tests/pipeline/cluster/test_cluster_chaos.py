@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.cluster.faults import HEADING, Fault, commit, random_fault
+from tests.pipeline.cluster.faults import HEADING, Fault, commit, random_fault, summary
 from tests.pipeline.cluster.faulty_cluster import FaultyCluster
 from tests.pipeline.cluster.rig import BUCKET_S, WORKERS, Rig, copies
 from tests.pipeline.folded import as_one_undisturbed_fold
@@ -53,9 +53,11 @@ def _rows_are_right_after(
 ) -> None:
     with Rig(faulty, tmp_path) as rig:
         wait_until(lambda: rig.rows_have(dict.fromkeys(rig.acknowledged(), 1_000)))
+        outcomes = []
         for fault in faults:
-            outcome = commit(fault, rig)
-            say("\n      ".join([outcome.line(), *outcome.died]))
+            outcomes.append(commit(fault, rig))
+            say("\n      ".join([outcomes[-1].line(), *outcomes[-1].died]))
+        say(f"\n{summary(outcomes)}\n")
         rig.stop_agents()
         acknowledged = rig.acknowledged()
         wait_until(lambda: rig.restart_died() == [] and rig.rows_have(acknowledged))
