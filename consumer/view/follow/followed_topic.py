@@ -30,6 +30,8 @@ _QUIET: Final[dict[str, Any]] = {
     "log_level": 2,  # it would log each attempt to connect; `FollowProgress.problem` has the reason
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2_000,
+    # A connection whose other end has gone without a word is noticed only when a fetch times out.
+    "socket.timeout.ms": 20_000,
 }
 
 
