@@ -5,6 +5,7 @@ A written piece is complete: an export can be continued after any of its pieces.
 
 from __future__ import annotations
 
+import gzip
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,14 @@ from taskstream.consumer.export.text_columns import (
 )
 
 _PIECES = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Writable(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take them all."""
+        ...
 
 
 class Format(Protocol):
@@ -94,7 +103,11 @@ class Csv:
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
-        if file.tell() == 0:
+        self.write(file, table, first=file.tell() == 0)
+
+    def write(self, file: Writable, table: pa.Table, *, first: bool) -> None:
+        """Write the lines of a table, after the header if they are the first."""
+        if first:
             file.write(csv_header(table.schema))
         for batch in table.to_batches():
             if batch.num_rows:
@@ -110,9 +123,29 @@ class Ndjson:
 
     def append(self, file: BinaryIO, table: pa.Table) -> None:
         """See `Format`."""
+        self.write(file, table)
+
+    def write(self, file: Writable, table: pa.Table, *, first: bool = False) -> None:  # noqa: ARG002 (as Csv's)
+        """Write the lines of a table."""
         for batch in table.to_batches():
             if batch.num_rows:
                 file.write(json_lines(batch))
+
+    def finish(self, path: Path, pieces: Sequence[int]) -> None:
+        """The pieces are the file."""
+
+
+class Gzip:
+    """A text format, compressed. Each piece is a member of the gzip file, which readers take as one (RFC 1952, 2.2)."""
+
+    def __init__(self, text: Csv | Ndjson) -> None:
+        self._text = text
+
+    def append(self, file: BinaryIO, table: pa.Table) -> None:
+        """See `Format`."""
+        first = file.tell() == 0
+        with gzip.GzipFile(fileobj=file, mode="wb", filename="", compresslevel=1, mtime=0) as member:
+            self._text.write(member, table, first=first)
 
     def finish(self, path: Path, pieces: Sequence[int]) -> None:
         """The pieces are the file."""
@@ -123,8 +156,16 @@ FORMATS: Mapping[str, Format] = {
     ".arrow": ArrowFile(),
     ".csv": Csv(),
     ".ndjson": Ndjson(),
+    ".csv.gz": Gzip(Csv()),
+    ".ndjson.gz": Gzip(Ndjson()),
 }
-"""[the file name's suffix]"""
+"""[the end of the file's name]"""
+
+
+def format_of(path: Path, formats: Mapping[str, Format] = FORMATS) -> Format | None:
+    """The format of a file of this name; None: no format has it."""
+    two = "".join(path.suffixes[-2:])
+    return formats.get(two) or formats.get(path.suffix)
 
 
 def _append_stream(file: BinaryIO, table: pa.Table) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExportUnusable
-from taskstream.consumer.export.file_formats import FORMATS, Format
+from taskstream.consumer.export.file_formats import FORMATS, Format, format_of
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.regular_file import open_regular
@@ -60,11 +60,12 @@ class Export:
         restart: bool = False,
         formats: Mapping[str, Format] = FORMATS,
     ) -> None:
-        """`formats`: [the file name's suffix]."""
-        if path.suffix not in formats:
+        """`formats`: [the end of the file's name]."""
+        chosen = format_of(path, formats)
+        if chosen is None:
             raise ExportUnusable(f"{path}: the suffix selects the format: give one of {', '.join(formats)}")
         self._path = path
-        self._format = formats[path.suffix]
+        self._format = chosen
         self._partial = path.with_name(path.name + ".partial")
         self._progress_path = path.with_name(path.name + ".partial.json")
         self._request = dict(request)

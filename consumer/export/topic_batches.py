@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from taskstream.consumer.errors import BadRange
 from taskstream.consumer.export.field_metadata import described
+from taskstream.consumer.export.latest_records import latest_offsets
 from taskstream.consumer.kafka.bounded_reader import BoundedReader, Records
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import LATE, bound_of
@@ -59,6 +61,7 @@ def batches(
     most: int = MOST,
     now_ms: int | None = None,
     late: timedelta = LATE,
+    latest: bool = False,
 ) -> TopicBatches:
     """The records of `progress`, `state`, `rates` or `signals` from `start` to `end`.
 
@@ -68,7 +71,8 @@ def batches(
     batch.
 
     A range between times holds the records with these timestamps, in whatever order they are on their partition. A
-    record is found if no record before it has a timestamp `late` after `end`.
+    record is found if no record before it has a timestamp `late` after `end`. `latest`: only the last record of each
+    key, if that is no tombstone; the range is read twice, and the keys are kept in memory.
 
     Raises:
         BadRange: `start` or `end` is none of these, or there is no topic of this name.
@@ -79,7 +83,7 @@ def batches(
     found = topic_of(Topics(prefix), topic)
     now_ms = round(time.time() * 1000) if now_ms is None else now_ms
     spans = Cluster(config).pinned(found.name, bound_of(start, now_ms), bound_of(end, now_ms), late)
-    return TopicBatches(config, found, ids or TableIds(), spans, columns, most)
+    return TopicBatches(config, found, ids or TableIds(), spans, columns, most, latest)
 
 
 def topic_of(topics: Topics, noun: str) -> Topic:
@@ -109,13 +113,16 @@ class TopicBatches:
         spans: Mapping[int, OffsetRange],
         columns: Sequence[str] | None = None,
         most: int = MOST,
+        latest: bool = False,
     ) -> None:
+        """latest: only the last record of each key in these ranges; the keys are read first, by iterating."""
         assert topic.value is not None, "the topic holds records"
         wanted = None if columns is None else frozenset(columns) - {field.name for field in POSITION_FIELDS}
         self._reader = ColumnReader(ids, topic.value, wanted)
         self.schema = described(pa.schema([*POSITION_FIELDS, *self._reader.schema]), topic.value)
         self._most = most
         self._records = BoundedReader(config, topic.name, spans)
+        self._latest_of = partial(latest_offsets, config, topic.name, spans, most) if latest else None
         self.spans = spans
         self.rows = 0
         self.tombstones = 0
@@ -140,8 +147,10 @@ class TopicBatches:
         return sum(span.end - span.begin for span in self.spans.values())
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
+        only = self._latest_of() if self._latest_of is not None else None
         with self._records as reader:
-            for records in reader.batches(self._most):
+            for found in reader.batches(self._most):
+                records = found if only is None else found.at(only)
                 if records.messages and (batch := self._batch(records)).num_rows:
                     self.rows += batch.num_rows
                     yield batch

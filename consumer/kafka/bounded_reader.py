@@ -31,6 +31,14 @@ class Records:
     partitions: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
 
+    def at(self, offsets: Mapping[int, npt.NDArray[np.int64]]) -> Records:
+        """Those at these offsets. offsets: [partition], rising."""
+        kept = np.zeros(len(self.messages), np.bool_)
+        for partition in np.unique(self.partitions).tolist():
+            here = np.flatnonzero(self.partitions == partition)
+            kept[here] = np.isin(self.offsets[here], offsets[partition], assume_unique=True)
+        return _chosen(self, np.flatnonzero(kept).tolist())
+
 
 class BoundedReader:
     """`with BoundedReader(config, topic, ranges) as reader: for records in reader.batches(most): ...`. In no group.

@@ -19,7 +19,7 @@ from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.remedies import message_of
 from taskstream.consumer.errors import BadRange, ExportUnusable
-from taskstream.consumer.export.file_formats import FORMATS, ArrowFile, Csv
+from taskstream.consumer.export.file_formats import FORMATS, ArrowFile, Csv, Gzip
 from taskstream.consumer.export.resumable_export import PIECE_ROWS, Export, ExportProgress
 from taskstream.consumer.export.topic_batches import MOST, TopicBatches, topic_of
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
@@ -39,6 +39,12 @@ INCOMPLETE = 3
 @click.option("--from", "start", default="earliest", metavar="BOUND", help="Start of the range.")
 @click.option("--to", "end", default="latest", metavar="BOUND", help="End of the range, exclusive.")
 @late_option
+@click.option(
+    "--latest",
+    is_flag=True,
+    help="Only the last record of each key, if that is no tombstone. The range is read twice, and its keys are kept in "
+    "memory.",
+)
 @click.option("--column", "columns", multiple=True, metavar="FIELD", help="Only this field. May be repeated.")
 @click.option(
     "-o",
@@ -47,7 +53,7 @@ INCOMPLETE = 3
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file to write: FILE.parquet, .arrow, .csv or .ndjson.",
+    help="The file to write: FILE.parquet, .arrow, .csv or .ndjson; .csv.gz and .ndjson.gz are compressed.",
 )
 @click.option(
     "--csv-formulas",
@@ -87,6 +93,7 @@ def export(
     start: str,
     end: str,
     late: timedelta,
+    latest: bool,
     columns: tuple[str, ...],
     path: Path,
     csv_formulas: str,
@@ -114,6 +121,8 @@ def export(
         request: dict[str, Any] = {"topic": topic.name, "from": start, "to": end, "columns": sorted(columns) or None}
         if late != LATE:
             request["late_s"] = late.total_seconds()
+        if latest:
+            request["latest"] = True
         keep = csv_formulas == "keep"
         if keep:
             request["csv_formulas"] = csv_formulas
@@ -121,11 +130,12 @@ def export(
         if spreadsheet:
             request["csv_times"] = csv_times
         arrow = ArrowFile(None if compression == "none" else compression)
-        formats = {**FORMATS, ".csv": Csv(keep_formulas=keep, spreadsheet_times=spreadsheet), ".arrow": arrow}
+        text = Csv(keep_formulas=keep, spreadsheet_times=spreadsheet)
+        formats = {**FORMATS, ".csv": text, ".csv.gz": Gzip(text), ".arrow": arrow}
         job = Export(path, request, piece_rows=piece_rows, overwrite=overwrite, restart=restart, formats=formats)
 
         def batches_of(spans: Mapping[int, OffsetRange]) -> TopicBatches:
-            return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows))
+            return TopicBatches(kafka.config(), topic, ids, spans, columns or None, min(MOST, piece_rows), latest)
 
         batches_of({})  # an unknown field is reported before anything is read or written
         note = job.run(lambda: Cluster(kafka.config()).pinned(topic.name, *bounds, late), batches_of, _print_progress)

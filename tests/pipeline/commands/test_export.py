@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import gzip
 import json
 import signal
 import subprocess
@@ -69,10 +70,13 @@ def rows_in(path: Path) -> list[dict]:
         return pa.ipc.open_file(str(path)).read_all().to_pylist()
     if path.suffix == ".csv":
         return pl.read_csv(path).to_dicts()
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    if path.suffixes[-2:] == [".csv", ".gz"]:
+        return pl.read_csv(gzip.decompress(path.read_bytes())).to_dicts()
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in text.decode().splitlines()]
 
 
-@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson", "csv.gz", "ndjson.gz"])
 def test_every_record_is_in_the_file_once(broker, topics, tmp_path, ending):
     fill(broker, topics, 2_000)
     path = tmp_path / f"events.{ending}"
@@ -92,6 +96,43 @@ def test_every_record_is_in_the_file_once(broker, topics, tmp_path, ending):
     } == {place: (each["event_id"], each["replicatesize"], each["process_trace"]) for place, each in places.items()}
     assert len(found) == 2_000
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("piece_rows", [1, 1_000])
+def test_the_latest_of_each_key_as_a_plain_reader_finds_it(broker, topics, tmp_path, piece_rows):
+    fill(broker, topics, 400)
+    sending = producer(broker.bootstrap_servers)
+    first = read_all(broker.bootstrap_servers, topics.progress.name)[0]
+    sending.produce(topics.progress.name, None, first.key(), first.partition())
+    assert sending.flush(LIMIT_S) == 0
+    newest = {}
+    for message in read_all(broker.bootstrap_servers, topics.progress.name):
+        newest[message.key()] = (message.partition(), message.offset(), message.value())
+    expected = sorted(place[:2] for place in newest.values() if place[2] is not None)
+    path = tmp_path / "latest.ndjson"
+
+    result = export(broker, topics, path, "--latest", "--piece-rows", str(piece_rows))
+
+    assert result.exit_code == 0, result.output
+    assert sorted((row["partition"], row["offset"]) for row in rows_in(path)) == expected
+    assert len(expected) == 19
+
+
+def test_a_latest_export_that_is_resumed_has_each_key_once(broker, topics, tmp_path):
+    fill(broker, topics, 3_000)
+    path = tmp_path / "latest.ndjson"
+    more = ("--latest", "--piece-rows", "1")
+    process = subprocess.Popen([sys.executable, "-m", "taskstream", *arguments(broker, topics, path, *more)])
+    progress = path.with_name(path.name + ".partial.json")
+    wait_until(lambda: process.poll() is not None or (progress.exists() and json.loads(progress.read_text())["rows"]))
+    process.kill()
+    process.wait()
+
+    result = export(broker, topics, path, *more, "--overwrite")
+
+    assert result.exit_code == 0, result.output
+    keys = [(row["project_id"], row["task_id"]) for row in rows_in(path)]
+    assert len(keys) == len({*keys}) == 20
 
 
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
