@@ -97,6 +97,11 @@ class ViewClient:
         found: list[dict[str, Any]] = self._document("/calibration", {"project": project})["intervals"]
         return found
 
+    def slowdowns(self, project: str | None) -> list[dict[str, Any]]:
+        """Tasks that slowed down together, the newest first. Raises ViewError."""
+        found: list[dict[str, Any]] = self._document("/slowdowns", {"project": project})["slowdowns"]
+        return found
+
     def tasks(
         self, filters: Mapping[str, str | None], sort: str = "health", limit: int | None = None
     ) -> Iterator[dict[str, Any]]:

@@ -33,6 +33,7 @@ COMMANDS = {
     "simulate": Command("agents", ALL, "send the reports of a simulated fleet of migrations"),
     "agent": Command("agents", AGENTS, "copy a directory tree and report it as a migration"),
     "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch"),
+    "slowdowns": Command("tasks", OPERATORS, "print which tasks slowed down together"),
     "doctor": Command("deployment", OPERATORS, "check a deployment from outside, with remedies"),
     "lag": Command("topics", OPERATORS, "print the lag of consumer groups in records and seconds"),
     "rejected": Command("rejected", OPERATORS, "records that could not be read: list, show, redrive"),

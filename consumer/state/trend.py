@@ -51,7 +51,7 @@ def update_trend(rows: Rows, slot: int, bucket_us: int) -> None:
     """
     row = rows[slot]
     count = row["complete_minutes"]
-    logs = _log_rates(row["minute_bytes"], count)
+    logs = log_rates(row["minute_bytes"], count)
     recent = min(count, 10)
     row["log_rate_sd"] = _deviation(logs, count - recent, count) if recent >= 3 else np.nan
     row["trend_change_pct"] = np.nan
@@ -60,14 +60,12 @@ def update_trend(rows: Rows, slot: int, bucket_us: int) -> None:
         row["trend"] = WARMING
         return
     before = count - RECENT_MINUTES
-    baseline = _mean(logs, 0, before)
-    recent_mean = _mean(logs, before, count)
+    baseline = mean_of(logs, 0, before)
+    recent_mean = mean_of(logs, before, count)
     change = recent_mean - baseline
-    carry = step_carry(autocorrelation(logs, before, baseline), before)
-    deviation = innovation_deviation(logs, before, baseline, carry)
     wider = widening(row["typical_gap_s"], row["report_gap_square_s2"], bucket_us / US_PER_S, count)
-    step, step_sigmas = largest_step(logs, before, count, baseline, carry, deviation)
-    stepped = abs(step_sigmas) > STEP_SIGMAS * wider and abs(step) > MIN_STEP and step * change > 0.0
+    step, _ = lasting_step(logs, count, baseline, change, STEP_SIGMAS * wider)
+    stepped = step != 0.0
     slope, error = drift(logs, count)
     drifted = count >= DRIFT_MINUTES and abs(slope) > MIN_SLOPE and abs(slope) > DRIFT_SIGMAS * wider * error
     row["trend_change_pct"] = 100.0 * math.expm1(change)
@@ -76,6 +74,21 @@ def update_trend(rows: Rows, slot: int, bucket_us: int) -> None:
     row["trend"] = STEADY if direction == 0.0 else (SLOWING if direction < 0.0 else ACCELERATING)
     row["slow_baseline"] = slow_baseline(row["slow_baseline"], recent_mean, baseline, stepped)
     row["slow"] = not math.isnan(row["slow_baseline"])
+
+
+@compiled
+def lasting_step(logs: Floats, count: int, baseline: float, change: float, least_sigmas: float) -> tuple[float, int]:
+    """The step of the log rate in the last five of `count` minutes, and the minute that it begins with; 0: no step.
+
+    baseline: the mean log rate of the minutes before the last five. change: that of the last five, less the baseline.
+    least_sigmas: how many standard errors it must exceed.
+    """
+    before = count - RECENT_MINUTES
+    carry = step_carry(autocorrelation(logs, before, baseline), before)
+    deviation = innovation_deviation(logs, before, baseline, carry)
+    step, sigmas, begin = largest_step(logs, before, count, baseline, carry, deviation)
+    stepped = abs(sigmas) > least_sigmas and abs(step) > MIN_STEP and step * change > 0.0
+    return step if stepped else 0.0, begin
 
 
 @compiled
@@ -145,16 +158,17 @@ def innovation_deviation(logs: Floats, count: int, mean: float, carry: float) ->
 @compiled
 def largest_step(
     logs: Floats, before: int, count: int, mean: float, carry: float, deviation: float
-) -> tuple[float, float]:
+) -> tuple[float, float, int]:
     """The step of the log rate that stands out most among those that begin at minute `before` to `count - 2`.
 
-    Returns its size and how many standard errors it has; its sign is the direction.
+    Returns its size, how many standard errors it has, and the minute that it begins with; its sign is the direction.
 
     Source: the level shift of R. Tsay, "Outliers, level shifts, and variance changes in time series" (1988): the
     regression of the whitened series on (1, 1 - carry, 1 - carry, ...), for an autoregressive process of order one.
     """
     best = 0.0
     best_sigmas = 0.0
+    best_begin = before
     for begin in range(before, count - 1):
         cross = 0.0
         squares = 0.0
@@ -166,7 +180,8 @@ def largest_step(
         if abs(sigmas) > abs(best_sigmas):
             best_sigmas = sigmas
             best = cross / squares
-    return best, best_sigmas
+            best_begin = begin
+    return best, best_sigmas, best_begin
 
 
 @compiled
@@ -202,7 +217,7 @@ def drift(logs: Floats, count: int) -> tuple[float, float]:
 def _line(values: Floats, count: int) -> tuple[float, float]:
     """The slope of the least-squares line through the first `count` values, and their mean."""
     middle = (count - 1) / 2.0
-    mean = _mean(values, 0, count)
+    mean = mean_of(values, 0, count)
     cross = 0.0
     spread = 0.0
     for index in range(count):
@@ -212,7 +227,7 @@ def _line(values: Floats, count: int) -> tuple[float, float]:
 
 
 @compiled
-def _log_rates(minute_bytes: npt.NDArray[np.int64], count: int) -> Floats:
+def log_rates(minute_bytes: npt.NDArray[np.int64], count: int) -> Floats:
     """Logarithms of the newest `count` minutes; a minute without bytes counts as a hundredth of the others' median."""
     newest = minute_bytes[MINUTES - count :]
     moving = np.sort(newest[newest > 0])
@@ -229,7 +244,8 @@ def _log_rates(minute_bytes: npt.NDArray[np.int64], count: int) -> Floats:
 
 
 @compiled
-def _mean(values: Floats, start: int, end: int) -> float:
+def mean_of(values: Floats, start: int, end: int) -> float:
+    """The mean of `values[start:end]`."""
     total = 0.0
     for index in range(start, end):
         total += values[index]
@@ -239,7 +255,7 @@ def _mean(values: Floats, start: int, end: int) -> float:
 @compiled
 def _deviation(values: Floats, start: int, end: int) -> float:
     """The sample standard deviation (the sum of squares divided by n - 1)."""
-    mean = _mean(values, start, end)
+    mean = mean_of(values, start, end)
     total = 0.0
     for index in range(start, end):
         total += (values[index] - mean) * (values[index] - mean)

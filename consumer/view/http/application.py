@@ -49,6 +49,7 @@ ROUTES: Final = (
     "/openapi.json",
     "/page",
     "/readyz",
+    "/slowdowns",
     "/stream",
     "/tasks",
     "/tasks/{task_id}",
@@ -163,6 +164,9 @@ class View:
             case "/calibration":
                 parameters = query_parameters(request, frozenset({"project"}))
                 return _json(request, tasks_api.past_intervals(model, caller, parameters))
+            case "/slowdowns":
+                parameters = query_parameters(request, frozenset({"project"}))
+                return _json(request, tasks_api.shared_slowdowns(model, caller, parameters, now_us))
             case "/tasks/{task_id}":
                 project = query_parameters(request, frozenset({"project"})).get("project")
                 return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
@@ -250,8 +254,10 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     """The route as a pattern, and the segments of the path."""
     segments = request.segments
     match segments:
-        case ("" | "tasks" | "fleet" | "calibration" | "stream" | "healthz" | "readyz" | "metrics" | "openapi.json",):
-            return f"/{segments[0]}", segments
+        case (("" | "tasks" | "fleet" | "calibration" | "slowdowns" | "stream") as name,):
+            return f"/{name}", segments
+        case (("healthz" | "readyz" | "metrics" | "openapi.json") as name,):
+            return f"/{name}", segments
         case ("page", _):
             return "/page", segments
         case ("tasks", _):

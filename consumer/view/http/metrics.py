@@ -11,11 +11,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.json.fleet_json import fleet_json
+from taskstream.consumer.view.json.slowdown_json import RECENT_S
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import SignalLog
+from taskstream.consumer.view.read_model.slowdown_watch import KINDS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 
@@ -78,7 +81,22 @@ class ViewMetrics(Collector):
         for name, count in sums["without_eta_by_reason"].items():
             withheld.add_metric([name], count)
         yield withheld
+        shared = GaugeMetricFamily(
+            "taskstream_shared_slowdowns",
+            "Groups of tasks that slowed down together in the last hour, by what they share.",
+            labels=["kind"],
+        )
+        since_us = self._model.judged_at(self._now_us()) - RECENT_S * US_PER_S
+        recent = [each for each in self._model.slowdowns.found if each.end_us >= since_us]
+        for kind in KINDS:
+            shared.add_metric([kind], sum(each.kind == kind for each in recent))
+        yield shared
         for name, text, value in (
+            (
+                "shared_slowdown_tasks",
+                "Tasks that slowed down together with others in the last hour.",
+                len({task for each in recent for task in each.tasks}),
+            ),
             (
                 "fleet_rate_bytes_per_second",
                 "Sum of the observed rates of unfinished tasks that are not silent.",
@@ -128,6 +146,7 @@ class ViewMetrics(Collector):
                 self._progress.unreadable,
             ),
             ("view_stream_cut", "Streams closed because the client did not read them.", self._feed.cut),
+            ("view_shared_slowdowns", "Groups of tasks found to slow down together.", self._model.slowdowns.count),
             ("view_changes", "Changes of tasks applied.", self._model.version),
         ):
             yield CounterMetricFamily(f"taskstream_{name}", text, value)

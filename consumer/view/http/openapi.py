@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
 from taskstream.consumer.view.http import v3_api
+from taskstream.consumer.view.json.slowdown_json import MOST_TASKS
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
 from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
@@ -147,9 +148,15 @@ _FLEET: Final = {
     },
     "oldest_silence_s": _NUMBER
     | {"description": "Seconds since the last report of the unfinished task that has been silent longest."},
+    "slowdowns": {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Slowdown"},
+        "description": "Tasks of the project, or of all, that slowed down together in the last hour; newest first.",
+    },
     "now_ms": _MS,
     "pipeline": {"$ref": "#/components/schemas/Pipeline"},
 }
+_SHARE: Final = {"fell": _COUNT, "moving": _COUNT | {"description": "Tasks whose rates were watched."}}
 _PAST_INTERVALS: Final = {
     "project_id": _TEXT,
     "subtask_name": _TEXT,
@@ -158,6 +165,25 @@ _PAST_INTERVALS: Final = {
     "held": _COUNT | {"description": "Of these, within the 80 percent interval that the series itself computed."},
     "held_corrected": _COUNT | {"description": "Within that interval times the factor that the other claims give."},
     "factor": {"type": "number", "description": "Intervals are now as many times as wide; 1 with under 20 claims."},
+}
+_SLOWDOWN: Final = {
+    "kind": {"type": "string", "enum": ["fleet", "project", "subtask"], "description": "What the tasks share."},
+    "name": {"type": ["string", "null"], "description": "The project or the subtask; null for the fleet."},
+    "begin_ms": _MS | {"description": "The begin of the window of three buckets in which the rates fell."},
+    "end_ms": _MS | {"description": "Its end."},
+    "fell": _COUNT | {"description": "Tasks of the group whose rates fell in the window."},
+    "moving": _COUNT | {"description": "Tasks of the group whose rates were watched."},
+    "expected": {"type": "number", "description": "How many of them fall in such a window by chance."},
+    "still_slow": _COUNT | {"description": "Tasks that fell and are slow now."},
+    "projects": {"type": "array", "items": {"$ref": "#/components/schemas/ShareOfProject"}},
+    "subtasks": {"type": "array", "items": {"$ref": "#/components/schemas/ShareOfSubtask"}},
+    "tasks": {
+        "type": "array",
+        "maxItems": MOST_TASKS,
+        "items": {"$ref": "#/components/schemas/TaskName"},
+        "description": f"The tasks that fell; at most {MOST_TASKS}.",
+    },
+    "text": {"type": "string", "description": "The same as a sentence."},
 }
 _VENDOR_SUBTASK: Final = {
     "type": "object",
@@ -286,6 +312,12 @@ def document() -> dict[str, Any]:
                 [filters[0]],
                 _ref("Calibration"),
             ),
+            "/slowdowns": _get(
+                "listSharedSlowdowns",
+                "Tasks that slowed down together, of the last 24 hours, the newest first.",
+                [filters[0]],
+                _object({"slowdowns": _list_of("Slowdown"), "now_ms": _MS}),
+            ),
             "/stream": _get("followTasks", stream, [*filters, last_id], _TEXT, "text/event-stream", "429"),
             "/v3/tasks": _get("listTasks", "The vendor's list.", vendors, _ref("VendorTaskList")),
             "/v3/tasks/{task_id}": _get("showTask", "The vendor's task.", one, _ref("VendorTask")),
@@ -306,6 +338,10 @@ def document() -> dict[str, Any]:
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),
                 "Calibration": _object({"intervals": _list_of("PastIntervals")}),
+                "Slowdown": _object(_SLOWDOWN),
+                "ShareOfProject": _object({"project_id": _TEXT, **_SHARE}),
+                "ShareOfSubtask": _object({"subtask_name": _TEXT, **_SHARE}),
+                "TaskName": _object({"project_id": _TEXT, "task_id": _TEXT}),
                 "Error": _object(_ERROR),
             },
         },

@@ -1,4 +1,4 @@
-"""The view's own read API: GET /tasks and /fleet. It knows the parameters and no ASGI."""
+"""The view's own read API: GET /tasks, /fleet, /calibration and /slowdowns. It knows the parameters and no ASGI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.calibration_json import calibration_json
 from taskstream.consumer.view.json.fleet_json import fleet_json
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
+from taskstream.consumer.view.json.slowdown_json import RECENT_S, slowdowns_json
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -49,9 +50,11 @@ def fleet_totals(
     Raises:
         ApiError: INVALID_FIELD.
     """
-    tasks = select_tasks(model, names, parse_filter(parameters, caller))
-    totals = fleet_json(model, tasks, model.judged_at(now_us))
-    return totals | {"now_ms": now_us // 1000, "pipeline": pipeline_json(model.pipeline, now_us)}
+    wanted = parse_filter(parameters, caller)
+    totals = fleet_json(model, select_tasks(model, names, wanted), model.judged_at(now_us))
+    slowdowns = slowdowns_json(model, wanted.project, model.judged_at(now_us) - RECENT_S * US_PER_S)
+    pipeline = pipeline_json(model.pipeline, now_us)
+    return totals | {"slowdowns": slowdowns, "now_ms": now_us // 1000, "pipeline": pipeline}
 
 
 def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str]) -> dict[str, Any]:
@@ -62,3 +65,13 @@ def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str])
     """
     project_id = parse_filter(parameters, caller).project
     return {"intervals": calibration_json(model, project_id)}
+
+
+def shared_slowdowns(model: ReadModel, caller: Caller, parameters: dict[str, str], now_us: int) -> dict[str, Any]:
+    """GET /slowdowns: tasks that slowed down together, of a day: all for an operator, else the caller's own.
+
+    Raises:
+        ApiError: FORBIDDEN.
+    """
+    project_id = parse_filter(parameters, caller).project
+    return {"slowdowns": slowdowns_json(model, project_id), "now_ms": now_us // 1000}

@@ -34,6 +34,7 @@ export class List {
     this.pending = new Map();
     this.cursors = [null];
     this.requests = 0;
+    this.slowdowns = new Slowdowns();
     this.fleet = new Fleet((name) => this.filterCondition(name));
     by("columns").append(...COLUMNS.map((column) => this.heading(column)));
     by("filter-subtask").append(...SUBTASKS.map((name) => make("option", { value: name }, name)));
@@ -108,6 +109,7 @@ export class List {
     this.nextCursor = page.next_cursor;
     this.bucketS = page.bucket_s;
     this.skewMs = page.now_ms - Date.now();
+    this.slowdowns.show(fleet.slowdowns, fleet.now_ms);
     this.fleet.show(fleet, this.filters.health ?? this.filters.eta_reason);
     this.arrange(page.tasks);
     this.showRange(page);
@@ -255,6 +257,45 @@ class Row {
 
   markGone() {
     setAttribute(this.element, "data-gone", "yes");
+  }
+}
+
+// Tasks that slowed down together in the last hour: what they share, and the numbers.
+class Slowdowns {
+  constructor() {
+    this.list = by("slowdowns");
+    this.shown = "";
+  }
+
+  show(found, nowMs) {
+    this.list.hidden = found.length === 0;
+    const now = JSON.stringify(found);
+    if (now === this.shown) return; // a screen reader would read the same again
+    this.shown = now;
+    this.list.replaceChildren(...found.map((each) => this.item(each, nowMs)));
+  }
+
+  item(each, nowMs) {
+    const tasks = `${count(each.fell)} of ${count(each.moving)} tasks slowed down together`;
+    const minutes = `within ${duration((each.end_ms - each.begin_ms) / 1000)} of ${moment(each.begin_ms, nowMs)}`;
+    const chance = each.expected < 0.1 ? "under 0.1" : each.expected.toFixed(1);
+    const shares = (each.kind === "project" ? each.subtasks : each.projects).slice(0, 4).map((share) => {
+      const name = share.project_id ?? share.subtask_name.toLowerCase().replaceAll("_", " ");
+      return `${name} ${share.fell === 0 ? "none" : count(share.fell)} of ${count(share.moving)}`;
+    });
+    const still = each.still_slow > 0 ? [`${count(each.still_slow)} still slow`] : [];
+    return make(
+      "li", {}, make("strong", {}, tasks), make("span", {}, `, ${minutes}, `), this.shared(each),
+      make("span", { class: "faint" }, [`${chance} by chance`, ...still, ...shares].join(" · ")),
+    );
+  }
+
+  // What they share, as a link to its tasks.
+  shared(each) {
+    if (each.kind === "fleet") return make("span", {}, "in all projects and subtasks");
+    const name = each.kind === "project" ? each.name : each.name.toLowerCase().replaceAll("_", " ");
+    const address = `./?${new URLSearchParams({ [each.kind]: each.name })}`;
+    return make("span", {}, each.kind === "project" ? "in project " : "all in ", make("a", { href: address }, make("bdi", {}, name)));
   }
 }
 

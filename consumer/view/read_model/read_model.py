@@ -16,10 +16,12 @@ import numpy.typing as npt
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series import NONE, EtaReason, Health
 from taskstream.consumer.state.series_table import SeriesTable, Settings, identity, longer
+from taskstream.consumer.state.slowdowns.rate_falls import LEAST_MINUTES, find_falls
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
 from taskstream.consumer.view.read_model.eta_calibration import EtaCalibration
 from taskstream.consumer.view.read_model.pipeline_lag import PipelineLag
+from taskstream.consumer.view.read_model.slowdown_watch import Moving, SlowdownWatch
 from taskstream.consumer.view.read_model.task_ends import Phase, TaskEnds
 
 Ints = npt.NDArray[np.int64]
@@ -27,6 +29,7 @@ Floats = npt.NDArray[np.float64]
 _COLUMNS: Final = (
     *("first_seen", "last_seen", "last_advance", "reports", "progress", "replicatesize", "totalsize", "remain_time"),
     *("rate_fast_bps", "rate_slow_bps", "migrate_speed", "trend", "trend_change_pct", "eta_s", "eta_reason"),
+    *("complete_minutes",),
 )
 """The columns of a current series that whole lists are selected, sorted and summed by."""
 GONE_KEPT: Final = 10_000
@@ -57,6 +60,10 @@ class ReadModel:
         """How well past intervals of an end held."""
         self.ends = TaskEnds()
         """What follows the current subtasks of tasks."""
+        self.slowdowns = SlowdownWatch(settings.bucket_us)
+        """Which tasks slowed down together."""
+        self._looked_until: Ints = np.zeros(0, np.int64)
+        """[slot] the begin of the open minute, when its minutes were last searched for a fall of the rate."""
         self._moved_on: Ints = np.zeros(0, np.int64)
         """[task] its current slot and how far that is, when `ends` was told of it; see `_learn_phases`."""
         self.pipeline = PipelineLag()
@@ -125,7 +132,9 @@ class ReadModel:
         if changes.keys:
             self.calibration.note(changes.keys, changes.rows)
             self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
-            changed.update(dict.fromkeys(self.tasks.put(self.table.find(changes.keys).tolist())))
+            slots = self.table.find(changes.keys)
+            changed.update(dict.fromkeys(self.tasks.put(slots.tolist())))
+            self._note_falls(slots, now_us)
         self._grow()
         self._task_health.refresh()
         if changed:
@@ -147,6 +156,9 @@ class ReadModel:
         self.health[tasks[differ]] = health[differ]
         self.health_since[tasks[differ]] = since[differ]
         self._record_change(tasks[differ])
+        judged_at_us = self.judged_at(now_us)
+        if self.slowdowns.is_due(judged_at_us):
+            self.slowdowns.update(self._moving(tasks), judged_at_us)
 
     def mark_changed(self, names: Iterable[tuple[str, str]]) -> None:
         """Record a change of these tasks (project and id) that no row holds. Tasks that do not exist are ignored."""
@@ -197,6 +209,31 @@ class ReadModel:
             ]
             ended_us = int(self.health_since[task]) if complete[place] else None
             self.ends.put(task, self.tasks.name_of(task)[0], phases, ended_us)
+
+    def _note_falls(self, slots: Ints, now_us: int) -> None:
+        """Tell `slowdowns` of the falls in minutes of these rows that closed since they were last looked at."""
+        more = self.table.rows.shape[0] - self._looked_until.shape[0]
+        if more:
+            self._looked_until = longer(self._looked_until, more)
+        falls_us = np.empty(slots.shape[0], np.int64)
+        find_falls(self.table.rows, slots, self._looked_until[slots], self.bucket_us, falls_us)
+        self._looked_until[slots] = self.table.rows["open_minute"][slots]
+        for place in np.flatnonzero(falls_us != NONE).tolist():
+            task = self.tasks.of_slot(int(slots[place]))
+            project, subtask = int(self.tasks.project[task]), int(self.tasks.subtask[task])
+            self.slowdowns.note(
+                int(falls_us[place]), self.tasks.name_of(task), project, subtask, self.judged_at(now_us)
+            )
+
+    def _moving(self, tasks: Ints) -> Moving:
+        """Those of these tasks whose rates `find_falls` looks at."""
+        health = self.health[tasks]
+        watched = (health != Health.COMPLETE) & (health != Health.SILENT)
+        watched &= self.current_column(tasks, "complete_minutes") >= LEAST_MINUTES
+        watched &= self.current_column(tasks, "progress") < 100
+        moving = tasks[watched]
+        names = list(self.tasks.projects), list(self.tasks.subtasks)
+        return Moving(self.tasks.project[moving], self.tasks.subtask[moving], *names)
 
     def _copy_columns(self, tasks: Ints) -> None:
         """Copy what lists need of these tasks' rows into the columns by task."""

@@ -114,7 +114,7 @@ def test_a_step_is_that_of_the_regression_on_the_whitened_series(
         white = shape[1:] - carry * shape[:-1]
         size = white @ ((logs[1:] - mean) - carry * (logs[:-1] - mean)) / (white @ white)
         steps.append((size, size * math.sqrt(white @ white) / deviation))
-    size, sigmas = largest_step(logs, before, len(logs), mean, carry, deviation)
+    size, sigmas, _ = largest_step(logs, before, len(logs), mean, carry, deviation)
     assert abs(sigmas) == pytest.approx(max(abs(each) for _, each in steps), rel=1e-6, abs=1e-6)
     assert any((size, sigmas) == pytest.approx(each, rel=1e-6, abs=1e-6) for each in steps)
 

@@ -38,6 +38,7 @@ PRINTING = [
     "schemas list",
     "schemas show SeriesState.v2",
     "schemas asyncapi",
+    "slowdowns -o json",
     "simulate --tasks 1 --rate 2 --for 1s --to-topic",
     "tail state --from earliest --to latest",
     "tail state --from earliest --to latest -o ndjson",
