@@ -28,7 +28,9 @@ HOURS: Final = 10
 ALONE: Final = 60
 """Fleets of each size without a common cause."""
 TOGETHER: Final = 40
-"""Fleets of each size with one."""
+"""Fleets with one."""
+MANY: Final = 12
+"""Fleets with one, of a thousand tasks."""
 SUBTASKS: Final = ("MIGRATE_LINUX_FILE", "MIGRATE_WINDOWS_BLOCK", "SYNC_LINUX_FILE")
 
 Floats = npt.NDArray[np.float64]
@@ -73,7 +75,7 @@ def run() -> None:
     with multiprocessing.Pool() as pool:
         print("no common cause")
         for setting in settings:
-            fleets = max(ALONE * 100 // setting.tasks, 6) if setting.tasks > 100 else ALONE
+            fleets = ALONE if setting.tasks <= 100 else MANY
             outcomes = pool.starmap(judge, [(setting, seed) for seed in range(fleets)])
             hours, findings = HOURS * fleets, sum(each.findings for each in outcomes)
             most = -np.log(0.05) if findings == 0 else findings + 1.96 * np.sqrt(findings) + 1.92
@@ -84,7 +86,8 @@ def run() -> None:
             )
         print("a group halves in one minute")
         for setting in together:
-            outcomes = pool.starmap(judge, [(setting, seed) for seed in range(TOGETHER)])
+            fleets = TOGETHER if setting.tasks <= 100 else MANY
+            outcomes = pool.starmap(judge, [(setting, seed) for seed in range(fleets)])
             print_found(setting, outcomes)
 
 

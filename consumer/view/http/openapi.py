@@ -139,7 +139,8 @@ _FLEET: Final = {
     "bytes_done": _BYTES,
     "bytes_left": _BYTES,
     "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
-    "ends_at_ms": _MS | {"description": "Latest estimated end of any task that has one."},
+    "ends_at_ms": _MS
+    | {"description": "The latest estimated end: of whole tasks, or of current subtasks where too little is known."},
     "without_eta": _COUNT,
     "without_eta_by_reason": {
         "type": "object",

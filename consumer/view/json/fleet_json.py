@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -16,7 +17,8 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
     """The totals over the current subtasks of these tasks; a complete task counts with all its subtasks.
 
     `trend` counts the tasks that move. `rate_bps` is the sum of the fast rates of the tasks that are neither complete
-    nor silent nor between two subtasks. `ends_at_ms` is the expected end of the last task that has an ETA;
+    nor silent nor between two subtasks. `ends_at_ms` is the expected end of the last task that has an ETA: of the whole
+    task, or of its current subtask where too little is known of what follows.
     `without_eta` counts the incomplete tasks that have none, and `without_eta_by_reason` says why; a
     task whose state is of an older worker has no reason.
     """
@@ -31,7 +33,7 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
     active = ~complete & (health != Health.SILENT) & (model.current_column(tasks, "progress") != 100)
     moving = active & (health != Health.NO_PROGRESS)
     rates = model.current_column(tasks, "rate_fast_bps")[active]
-    ends_s = (last_seen / 1e6 + model.current_column(tasks, "eta_s"))[active]
+    ends_s = _ends_s(model, tasks[active])
     incomplete = ~complete
     reasons = model.eta_reasons(tasks)[incomplete]
     withheld = [each for each in EtaReason if each not in (EtaReason.NONE, EtaReason.COMPLETE)]
@@ -48,3 +50,13 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
         "without_eta_by_reason": {each.name: int(np.count_nonzero(reasons == each)) for each in withheld},
         "oldest_silence_s": None if oldest_us is None else finite_or_none(max(0, oldest_us) / 1e6),
     }
+
+
+def _ends_s(model: ReadModel, tasks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """[tasks] the expected ends in seconds since 1970, as `TaskEnds.with_eta` gives them; NaN without an ETA."""
+    ends_s: npt.NDArray[np.float64] = model.current_column(tasks, "last_seen") / US_PER_S
+    ends_s = ends_s + model.current_column(tasks, "eta_s")
+    kinds = model.end_kind[tasks]
+    took_s = ends_s - model.current_column(tasks, "first_seen") / US_PER_S
+    after_s = model.ends.after_s[kinds] * np.where(model.ends.in_parts[kinds], took_s, 1.0)
+    return ends_s + np.where(np.isnan(after_s), 0.0, after_s)

@@ -42,7 +42,7 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
         "task_id": task_id,
         **_series_summary(model, slot, row, health, since, now_us),
         **_whole(model, task, health, since, now_us),
-        **_task_end(model, slot, row, health, now_us),
+        **_task_end(model, task, slot, row, health, now_us),
         **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
         "version": int(model.changed[task]),
     }
@@ -135,9 +135,11 @@ def _whole(model: ReadModel, task: int, health: Health, since: int, now_us: int)
     return whole
 
 
-def _task_end(model: ReadModel, slot: int, row: dict[str, Any], health: Health, now_us: int) -> dict[str, Any]:
+def _task_end(
+    model: ReadModel, task: int, slot: int, row: dict[str, Any], health: Health, now_us: int
+) -> dict[str, Any]:
     """When the whole task ends, by its current subtask and by what follows it in other tasks; null where unknown."""
-    end = None if health in _ENDLESS else _end_of(model, slot, row, now_us)
+    end = None if health in _ENDLESS else _end_of(model, task, slot, row, now_us)
     if end is None:
         return dict.fromkeys(("task_ends_at_ms", "task_ends_from_ms", "task_ends_to_ms", "task_ends_basis"))
     now_ms = now_us / 1000
@@ -145,17 +147,29 @@ def _task_end(model: ReadModel, slot: int, row: dict[str, Any], health: Health, 
     return {"task_ends_at_ms": at, "task_ends_from_ms": low, "task_ends_to_ms": high, "task_ends_basis": end.basis}
 
 
-def _end_of(model: ReadModel, slot: int, row: dict[str, Any], now_us: int) -> TaskEnd | None:
+def _end_of(model: ReadModel, task: int, slot: int, row: dict[str, Any], now_us: int) -> TaskEnd | None:
     project_id, _, subtask_name = identity(model.table.keys[slot])
+    began_s = (now_us - row["first_seen"]) / US_PER_S
     if row["progress"] == 100:
-        return model.ends.after_end(project_id, subtask_name, (now_us - row["last_advance"]) / US_PER_S, now_us)
+        took_s = (row["last_advance"] - row["first_seen"]) / US_PER_S
+        return model.ends.after_end(project_id, subtask_name, took_s, began_s - took_s, now_us)
     ends = _ends(row, model.calibration.factor(project_id, subtask_name))
     if ends[0] is not None and ends[1] is not None and ends[2] is not None:
         at_s, low_s, high_s = (max(each / 1000 - now_us / US_PER_S, 0.0) for each in ends if each is not None)
-        return model.ends.with_eta(project_id, subtask_name, (at_s, low_s, high_s), now_us)
+        return model.ends.with_eta(project_id, subtask_name, began_s, (at_s, low_s, high_s), now_us)
     if row["eta_reason"] in (EtaReason.STALLED, EtaReason.NOT_CONVERGING, EtaReason.TOO_FAR):
         return None
-    return model.ends.from_begin(project_id, subtask_name, (now_us - row["first_seen"]) / US_PER_S, now_us)
+    return model.ends.from_begin(project_id, subtask_name, _before_s(model, task, slot), began_s, now_us)
+
+
+def _before_s(model: ReadModel, task: int, slot: int) -> float:
+    """How long the subtask before this one took, in seconds; NaN if there is none, or it is not at 100 percent."""
+    slots = model.tasks.series_of(task).tolist()
+    place = slots.index(slot)
+    if place == 0 or model.table.rows["progress"][slots[place - 1]] != 100:
+        return math.nan
+    before = model.table.rows[slots[place - 1]]
+    return float(before["last_advance"] - before["first_seen"]) / US_PER_S
 
 
 def _series_detail(model: ReadModel, slot: int) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class ReadModel:
         """[slot] the begin of the open minute, when its minutes were last searched for a fall of the rate."""
         self._moved_on: Ints = np.zeros(0, np.int64)
         """[task] its current slot and how far that is, when `ends` was told of it; see `_learn_phases`."""
+        self.end_kind: Ints = np.zeros(0, np.int64)
+        """[task] the number of its project and current subtask in `ends`."""
         self.pipeline = PipelineLag()
         """How far the rows are behind the reports, as last known."""
         self.version = 0
@@ -157,6 +159,7 @@ class ReadModel:
         self.health_since[tasks[differ]] = since[differ]
         self._record_change(tasks[differ])
         judged_at_us = self.judged_at(now_us)
+        self.ends.refresh(judged_at_us)
         if self.slowdowns.is_due(judged_at_us):
             self.slowdowns.update(self._moving(tasks), judged_at_us)
 
@@ -208,7 +211,12 @@ class ReadModel:
                 for slot in slots.tolist()
             ]
             ended_us = int(self.health_since[task]) if complete[place] else None
-            self.ends.put(task, self.tasks.name_of(task)[0], phases, ended_us)
+            project_id, subtask_name = (
+                self.tasks.name_of(task)[0],
+                identity(self.table.keys[self.tasks.current[task]])[2],
+            )
+            self.ends.put(task, project_id, phases, ended_us)
+            self.end_kind[task] = self.ends.kind_of(project_id, subtask_name)
 
     def _note_falls(self, slots: Ints, now_us: int) -> None:
         """Tell `slowdowns` of the falls in minutes of these rows that closed since they were last looked at."""
@@ -275,7 +283,7 @@ class ReadModel:
         if more:
             for name in (
                 *("changed", "health", "health_since", "began", "done_bytes", "total_bytes", "_done", "_total"),
-                "_moved_on",
+                *("_moved_on", "end_kind"),
             ):
                 setattr(self, name, longer(getattr(self, name), more))
             self._columns = {name: longer(column, more) for name, column in self._columns.items()}

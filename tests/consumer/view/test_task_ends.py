@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from taskstream.consumer.state.series import EtaReason, Health
+from taskstream.consumer.view.json.fleet_json import fleet_json
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from tests.consumer.view.read_models import NOW, changes, model, row
@@ -40,6 +41,38 @@ def end_s(made: ReadModel, task_id: str) -> tuple[float, ...]:
     shown = task_summary(made, made.tasks.find("p", task_id), NOW)
     names = ("task_ends_at_ms", "task_ends_from_ms", "task_ends_to_ms")
     return tuple(math.nan if shown[name] is None else shown[name] / 1000 - NOW / S for name in names)
+
+
+def rated(count: int, part: float) -> dict[str, np.ndarray]:
+    """Complete tasks: copies of a thousand to some thousand seconds, each followed by this part of its time."""
+    rows = {}
+    for number in range(count):
+        copied_s, copied_us = 1_000.0 * (1 + number % 7), NOW - 50_000 * S
+        rows[f"p/past-{number}/{COPY}"] = full(copied_us - round(copied_s * S), copied_us)
+        rows[f"p/past-{number}/{CLOSE}"] = full(copied_us + S, copied_us + round(part * copied_s * S))
+    return rows
+
+
+def test_what_follows_is_a_part_of_the_copys_time_where_that_fits_better() -> None:
+    made = model(rated(21, 0.1) | {f"p/new/{COPY}": copying(9_500.0)})  # 500 s ago it began: 10,000 s in all
+    assert end_s(made, "new")[0] == pytest.approx(9_500.0 + 1_000.0, rel=0.01)
+    plain = model(past(21, 300.0) | {f"p/new/{COPY}": copying(9_500.0)})
+    assert end_s(plain, "new")[0] == pytest.approx(9_500.0 + 300.0, rel=0.01)
+
+
+def test_a_configuration_without_an_eta_lasts_a_part_of_the_copys_time_too() -> None:
+    rows = rated(21, 0.1) | {f"p/new/{COPY}": full(NOW - 10_100 * S, NOW - 100 * S)}
+    made = model(rows | {f"p/new/{CLOSE}": row(eta_s=math.nan, first_seen=NOW - 99 * S, last_seen=NOW)})
+    assert end_s(made, "new")[0] == pytest.approx(1_000.0 - 100.0, rel=0.02)
+
+
+@pytest.mark.parametrize("past_rows", [past(21, 300.0), rated(21, 0.1), {}], ids=["seconds", "parts", "unknown"])
+def test_the_fleet_ends_when_its_last_task_does(past_rows: dict[str, np.ndarray]) -> None:
+    made = model(past_rows | {f"p/new/{COPY}": copying(9_500.0), f"p/other/{COPY}": copying(60.0)})
+    made.update_health(NOW)
+    shown = task_summary(made, made.tasks.find("p", "new"), NOW)
+    expected_ms = shown["task_ends_at_ms"] or shown["ends_at_ms"]
+    assert fleet_json(made, made.tasks.live, NOW)["ends_at_ms"] == pytest.approx(expected_ms, abs=2)
 
 
 def basis(made: ReadModel, task_id: str) -> str | None:
