@@ -129,7 +129,7 @@ def watch(
     """falls: (minute at whose end it is known, minute of the fall, task)."""
     watched = SlowdownWatch(BUCKET_US)
     names = [f"project-{each}" for each in range(setting.projects)]
-    moving = Moving(projects, subtasks, names, SUBTASKS)
+    moving = Moving(projects, subtasks, np.zeros(setting.tasks, np.int64), names, SUBTASKS)
     falls.sort()
     at, found_after, right = 0, np.inf, False
     name = SUBTASKS[0] if setting.by_subtask else names[0]

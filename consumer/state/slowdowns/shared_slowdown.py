@@ -33,6 +33,8 @@ PRIOR_TASK_MINUTES: Final = 1_000.0
 ALIKE: Final = 2.0
 """How alike the groups of a fleet are before they were seen: the shape of the gamma distribution of their rates."""
 
+MOST_FOUND: Final = 20
+"""How many findings a call gives: a bound for its time."""
 MOST_SHAPE: Final = 10.0
 """How sure a rate can be: the falls of a whole fleet come a third more or less often from one hour to the next."""
 
@@ -74,19 +76,20 @@ def shared_slowdowns(minutes: Ints, groupings: Sequence[Grouping]) -> list[Share
     minutes: [falls] a number of minutes; a task has at most one fall within ten minutes. groupings: the first has the
     whole fleet as its only group.
 
-    Every group is tested in every window of three minutes. The number of falls of a group has a Poisson distribution
-    whose rate is not known, so that the number is negative binomial (`chance_of`): the rate has a gamma distribution
-    with the fleet's mean and the shape `ALIKE` before the group was seen, and is learnt from its falls outside of the
-    window, up to the shape `MOST_SHAPE`. Tasks with different rates make the sum of their falls vary less than that,
-    not more (W. Hoeffding, "On the distribution of the number of successes in independent trials", 1956). The
-    probability of any false finding in a minute is the limit `FALSE_PER_MINUTE`, divided by the number of groups
-    (Bonferroni), which counts overlapping windows as if they were apart. The falls of a finding are taken out, and the
-    rest is tested again.
+    Every group is tested in its window of three minutes with the most falls, the first of these. The number of falls of
+    a group has a Poisson distribution whose rate is not known, so that the number is negative binomial (`chance_of`):
+    the rate has a gamma distribution with the fleet's mean and the shape `ALIKE` before the group was seen, and is
+    learnt from its falls outside of the window, up to the shape `MOST_SHAPE`. Tasks with different rates make the sum
+    of their falls vary less than that, not more (W. Hoeffding, "On the distribution of the number of successes in
+    independent trials", 1956). The probability of any false finding in a minute is the limit `FALSE_PER_MINUTE`,
+    divided by the number of groups
+    (Bonferroni); every minute begins a window, and overlapping ones count as if they were apart. The falls of a finding
+    are taken out, and the rest is tested again, for at most `MOST_FOUND` findings.
     """
     tests = sum(int(np.count_nonzero(each.moving >= LEAST_TASKS)) for each in groupings)
     left = np.ones(minutes.shape[0], np.bool_)
     found: list[SharedSlowdown] = []
-    while tests and int(np.count_nonzero(left)) >= LEAST_TASKS:
+    while tests and len(found) < MOST_FOUND and int(np.count_nonzero(left)) >= LEAST_TASKS:
         best = _least_probable(minutes, groupings, left, FALSE_PER_MINUTE / tests)
         if best is None:
             break
@@ -125,8 +128,10 @@ def _least_probable(minutes: Ints, groupings: Sequence[Grouping], left: Flags, l
         groups, of_falls = np.unique(grouping.of_falls[places], return_inverse=True)
         counts = _counts(of_falls, at, groups.shape[0])
         windows = np.lib.stride_tricks.sliding_window_view(counts, WINDOW_MINUTES, axis=1).sum(axis=2)
-        for row, begin in np.argwhere(windows >= LEAST_TASKS).tolist():
-            falls, group = int(windows[row, begin]), int(groups[row])
+        begins = windows.argmax(axis=1)
+        for row in np.flatnonzero(windows.max(axis=1) >= LEAST_TASKS).tolist():
+            begin, group = int(begins[row]), int(groups[row])
+            falls = int(windows[row, begin])
             shape, task_minutes = _background(groupings[0], 0, of_fleet, begin, PRIOR_FALLS, PRIOR_TASK_MINUTES)
             if number > 0:
                 rate = shape / task_minutes

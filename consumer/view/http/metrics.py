@@ -94,8 +94,8 @@ class ViewMetrics(Collector):
         for name, text, value in (
             (
                 "shared_slowdown_tasks",
-                "Tasks that slowed down together with others in the last hour.",
-                len({task for each in recent for task in each.tasks}),
+                "Tasks that slowed down together with others in the last hour; one in two groups counts twice.",
+                sum(each.fell for each in recent),
             ),
             (
                 "fleet_rate_bytes_per_second",

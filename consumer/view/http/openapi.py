@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
 from taskstream.consumer.view.http import v3_api
-from taskstream.consumer.view.json.slowdown_json import MOST_TASKS
+from taskstream.consumer.view.json.slowdown_json import MOST_SHARES, MOST_TASKS
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
 from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
@@ -175,9 +175,9 @@ _SLOWDOWN: Final = {
     "fell": _COUNT | {"description": "Tasks of the group whose rates fell in the window."},
     "moving": _COUNT | {"description": "Tasks of the group whose rates were watched."},
     "expected": {"type": "number", "description": "How many of them fall in such a window by chance."},
-    "still_slow": _COUNT | {"description": "Tasks that fell and are slow now."},
-    "projects": {"type": "array", "items": {"$ref": "#/components/schemas/ShareOfProject"}},
-    "subtasks": {"type": "array", "items": {"$ref": "#/components/schemas/ShareOfSubtask"}},
+    "still_slow": _COUNT | {"description": "Of the tasks that fell (the first 1,000), those that are slow now."},
+    "projects": {"type": "array", "maxItems": MOST_SHARES, "items": {"$ref": "#/components/schemas/ShareOfProject"}},
+    "subtasks": {"type": "array", "maxItems": MOST_SHARES, "items": {"$ref": "#/components/schemas/ShareOfSubtask"}},
     "tasks": {
         "type": "array",
         "maxItems": MOST_TASKS,

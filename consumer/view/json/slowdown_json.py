@@ -10,6 +10,8 @@ from taskstream.consumer.view.read_model.slowdown_watch import Share, Slowdown
 
 MOST_TASKS: Final = 100
 """How many tasks of a finding are listed."""
+MOST_SHARES: Final = 100
+"""How many projects, and how many subtasks."""
 RECENT_S: Final = 3_600
 """How old a finding may be that /fleet shows."""
 
@@ -30,12 +32,17 @@ def _slowdown_json(model: ReadModel, found: Slowdown) -> dict[str, Any]:
         "name": found.name,
         "begin_ms": found.begin_us // 1000,
         "end_ms": found.end_us // 1000,
-        "fell": len(found.tasks),
+        "fell": found.fell,
         "moving": found.moving,
         "expected": round(found.expected, 3),
         "still_slow": int(model.table.rows["slow"][slots].sum()) if numbers else 0,
-        "projects": [{"project_id": each.name, "fell": each.fell, "moving": each.moving} for each in found.projects],
-        "subtasks": [{"subtask_name": each.name, "fell": each.fell, "moving": each.moving} for each in found.subtasks],
+        "projects": [
+            {"project_id": each.name, "fell": each.fell, "moving": each.moving} for each in found.projects[:MOST_SHARES]
+        ],
+        "subtasks": [
+            {"subtask_name": each.name, "fell": each.fell, "moving": each.moving}
+            for each in found.subtasks[:MOST_SHARES]
+        ],
         "tasks": [{"project_id": project, "task_id": task} for project, task in found.tasks[:MOST_TASKS]],
         "text": slowdown_text(found),
     }
@@ -47,7 +54,7 @@ def slowdown_text(found: Slowdown) -> str:
     minutes = (found.end_us - found.begin_us) / 60e6
     within = f"{minutes:g} minutes" if minutes >= 1 else f"{minutes * 60:g} seconds"
     where = {"fleet": "of the fleet", "project": f"of project {found.name}", "subtask": f"in {found.name}"}[found.kind]
-    text = f"{len(found.tasks):,} of {found.moving:,} moving tasks {where} slowed down within {within} of "
+    text = f"{found.fell:,} of {found.moving:,} moving tasks {where} slowed down within {within} of "
     text += f"{begin:%Y-%m-%d %H:%M} UTC ({found.expected:.2g} by chance)"
     shares = found.subtasks if found.kind == "project" else found.projects
     return f"{text}: {_shares_text(shares)}" if shares and (len(shares) > 1 or found.kind == "project") else text

@@ -241,7 +241,8 @@ class ReadModel:
         watched &= self.current_column(tasks, "progress") < 100
         moving = tasks[watched]
         names = list(self.tasks.projects), list(self.tasks.subtasks)
-        return Moving(self.tasks.project[moving], self.tasks.subtask[moving], *names)
+        minutes = self.current_column(moving, "complete_minutes").astype(np.int64) - LEAST_MINUTES
+        return Moving(self.tasks.project[moving], self.tasks.subtask[moving], minutes, *names)
 
     def _copy_columns(self, tasks: Ints) -> None:
         """Copy what lists need of these tasks' rows into the columns by task."""

@@ -36,6 +36,7 @@ SAME_MINUTES: Final = 5
 """Findings of one group that are so close are one: its falls become known one after the other."""
 HALF_LIFE_MINUTES: Final = 360
 """Of the background."""
+MOST_NAMED: Final = 1_000
 KEPT_MINUTES: Final = 1_440
 MOST_KEPT: Final = 100
 
@@ -61,6 +62,9 @@ class Slowdown:
     end_us: int
     """The window in which their rates fell."""
     tasks: tuple[Task, ...]
+    """The first `MOST_NAMED` of them, in the order in which their falls became known."""
+    fell: int
+    """How many there are."""
     moving: int
     """How many tasks of the group were watched."""
     expected: float
@@ -73,14 +77,15 @@ class Slowdown:
         """What a reader of one project may see of it; None if too few of its tasks are among them."""
         tasks = tuple(each for each in self.tasks if each[0] == project_id)
         shares = tuple(each for each in self.projects if each.name == project_id)
-        if len(tasks) < LEAST_TASKS:
+        if not shares or shares[0].fell < LEAST_TASKS:
             return None
         if self.kind == "project":
             return self
-        moving = shares[0].moving
+        fell, moving = shares[0].fell, shares[0].moving
         return replace(
             self,
             tasks=tasks,
+            fell=fell,
             moving=moving,
             expected=self.expected * moving / self.moving,
             projects=shares,
@@ -90,10 +95,14 @@ class Slowdown:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """The tasks whose rates are watched. Arrays: [tasks] the number of its project, and of its subtask."""
+    """The tasks whose rates are watched. Arrays: [tasks]."""
 
     project: Ints
+    """The number of its project."""
     subtask: Ints
+    """The number of its subtask."""
+    watched_minutes: Ints
+    """How many of the minutes in its row could have a fall. After a restart, the view has watched no longer."""
     project_names: Sequence[str]
     subtask_names: Sequence[str]
 
@@ -151,11 +160,7 @@ class SlowdownWatch:
     def update(self, moving: Moving, now_us: int) -> None:
         """Test the falls of the last half hour."""
         minute = now_us // self._bucket_us
-        counts = (
-            np.full(1, float(moving.project.shape[0])),
-            np.bincount(moving.project, minlength=len(moving.project_names)).astype(np.float64),
-            np.bincount(moving.subtask, minlength=len(moving.subtask_names)).astype(np.float64),
-        )
+        counts = _by_group(moving, np.ones(moving.project.shape[0]))
         passed = 0 if self._minute is None else min(max(minute - self._minute, 0), SPAN_MINUTES)
         for background, count in zip(self._backgrounds, counts, strict=True):
             background.watch(count, passed, 0.5 ** (passed / HALF_LIFE_MINUTES))
@@ -183,9 +188,10 @@ class SlowdownWatch:
 
     def _test(self, moving: Moving, counts: tuple[Floats, Floats, Floats]) -> None:
         falls = np.array([(each[0], 0, each[2], each[3]) for each in self._falls], np.int64).reshape(-1, 4)
+        in_rows = _by_group(moving, moving.watched_minutes)
         groupings = [
-            Grouping(falls[:, 1 + at], count, background.falls, background.task_minutes)
-            for at, (count, background) in enumerate(zip(counts, self._backgrounds, strict=True))
+            Grouping(falls[:, 1 + at], counts[at], each.falls, np.maximum(each.task_minutes, in_rows[at]))
+            for at, each in enumerate(self._backgrounds)
         ]
         for each in shared_slowdowns(falls[:, 0], groupings):
             self._record(self._described(each, falls, moving))
@@ -203,7 +209,8 @@ class SlowdownWatch:
             None if names is None else names[found.group],
             found.minute * self._bucket_us,
             (found.minute + WINDOW_MINUTES) * self._bucket_us,
-            tuple(self._falls[place][1] for place in found.members.tolist()),
+            tuple(self._falls[place][1] for place in found.members[:MOST_NAMED].tolist()),
+            found.members.shape[0],
             max(int(moving.project[chosen].shape[0]), found.members.shape[0]),
             found.expected,
             tuple(each for each in _shares(members[:, 2], moving.project[chosen], moving.project_names) if each.fell),
@@ -214,11 +221,20 @@ class SlowdownWatch:
         near_us = SAME_MINUTES * self._bucket_us
         for at, each in enumerate(self.found):
             if (each.kind, each.name) == (found.kind, found.name) and abs(each.begin_us - found.begin_us) <= near_us:
-                if len(found.tasks) >= len(each.tasks):
+                if found.fell >= each.fell:
                     self.found[at] = found
                 return
         self.found.append(found)
         self.count += 1
+
+
+def _by_group(moving: Moving, weights: npt.NDArray[np.generic]) -> tuple[Floats, Floats, Floats]:
+    """The sums of these weights, [tasks], of the fleet, by project and by subtask."""
+    return (
+        np.array([float(weights.sum())]),
+        np.bincount(moving.project, weights, len(moving.project_names)).astype(np.float64),
+        np.bincount(moving.subtask, weights, len(moving.subtask_names)).astype(np.float64),
+    )
 
 
 def _shares(fell: Ints, moving: Ints, names: Sequence[str]) -> list[Share]:

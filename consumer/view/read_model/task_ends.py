@@ -26,7 +26,7 @@ TASKS_KEPT: Final = 1_000
 LEARN_INTERVAL_US: Final = 10_000_000
 """How old an estimate may be: those that still run last longer with every second."""
 
-KINDS_AT_ONCE: Final = 50
+KINDS_AT_ONCE: Final = 10
 """How many medians `refresh` learns: it takes a third of a millisecond each."""
 LEAST_GAIN: Final = 0.8
 """By which factor parts of the time before must be more alike than seconds, to be used in their place."""

@@ -48,6 +48,11 @@ def expected_findings(
     def group_of(fall: int, grouping: int) -> int:
         return (0, *falls[fall][1:])[grouping]
 
+    def within(grouping: int, group: int, minute: int) -> list[int]:
+        return [
+            each for each in left if group_of(each, grouping) == group and minute <= falls[each][0] < minute + 3
+        ]  # fmt: skip
+
     def background(grouping: int, group: int, minute: int) -> tuple[float, float]:
         far = [
             each for each in left
@@ -63,11 +68,10 @@ def expected_findings(
         candidates = []
         for grouping in range(3):
             for group in range(len(moving[grouping])):
-                for minute in range(min(falls[each][0] for each in left) - 2, max(falls[e][0] for e in left) + 1):
-                    members = [
-                        each for each in left
-                        if group_of(each, grouping) == group and minute <= falls[each][0] < minute + 3
-                    ]  # fmt: skip
+                windows = range(min(falls[each][0] for each in left) - 2, max(falls[e][0] for e in left) + 1)
+                most = max(windows, key=lambda minute: len(within(grouping, group, minute)))
+                for minute in [most]:
+                    members = within(grouping, group, minute)
                     if len(members) < 3:
                         continue
                     shape, task_minutes = background(grouping, group, minute)
