@@ -237,7 +237,7 @@ def test_no_label_grows_with_tasks_projects_or_paths(view, states):
         view.get(f"/nowhere/{number}")
     found = metrics(view)
     labels = {label for samples in found.values() for each in samples for label in each.labels}
-    assert labels == {"health", "trend", "reason", "route", "status"}
+    assert labels == {"health", "kind", "trend", "reason", "route", "status"}
     grown = {name for name, samples in found.items() if len(samples) > before[name]}
     assert grown <= {"taskstream_view_requests", "taskstream_view_requests_created"}
     routes = {each.labels["route"] for each in found["taskstream_view_requests"]}
