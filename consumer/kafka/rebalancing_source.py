@@ -305,14 +305,16 @@ class BatchSource:
             KafkaFailed: it did not help.
         """
         now_s = self._clock()
-        for partition in self._unread.quiet(now_s):
+        quiet = self._unread.quiet(now_s)
+        for partition in quiet:
             place, reached = TopicPartition(self.topic, partition), self._reached(partition)
             try:
                 _, high = self._consumer.get_watermark_offsets(place, cached=True)
                 if high < 0 or high > reached:  # the cached one may be of before
                     _, high = self._consumer.get_watermark_offsets(place, timeout=_END_OFFSET_S)
-            except KafkaException:
-                high = reached  # its leader does not answer: nothing can arrive
+            except KafkaException:  # a leader does not answer: nothing can arrive, and each question would wait
+                self._unread.heard(quiet, now_s)
+                return
             if high <= reached:
                 self._unread.heard([partition], now_s)
             elif self._unread.seek_again(partition, now_s):
