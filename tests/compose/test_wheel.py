@@ -80,6 +80,7 @@ print(taskstream.__file__)
 """
 
 
+@pytest.mark.slow
 def test_a_script_beside_foreign_packages_of_the_same_names_finds_ours(installed, tmp_path):
     for name in (*ROOMS, "tests"):
         (tmp_path / name).mkdir()
@@ -93,6 +94,7 @@ def test_a_script_beside_foreign_packages_of_the_same_names_finds_ours(installed
     assert Path(done.stdout.strip()).is_relative_to(installed)
 
 
+@pytest.mark.slow
 def test_a_strict_type_check_of_a_script_sees_our_types(installed, tmp_path):
     (tmp_path / "script.py").write_text("from taskstream import RetryPolicy\n\nreveal_type(RetryPolicy().deadline_s)\n")
     python = environment_with(installed, tmp_path / "venv")

@@ -59,6 +59,7 @@ def test_the_helper_writes_what_can_be_read(path):
     assert [record.offset for record in read(path)] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_small_file_that_decodes_to_gigabytes_is_refused(path):
     value = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int32()), pa.array([b"\0" * (4 << 20)]))
     write_columns(path, 2_000, value=value)

@@ -106,6 +106,7 @@ def test_a_probe_topic_of_an_older_version_does_not_say_the_brokers_time(broker,
     assert "`taskstream topics check`" in finding(result, "broker clock")["remedy"]
 
 
+@pytest.mark.slow
 def test_everything_down_is_told_line_by_line():
     down = [f"127.0.0.1:{free_port()}" for _ in range(4)]
     result = doctor(

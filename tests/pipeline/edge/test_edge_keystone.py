@@ -203,6 +203,7 @@ def test_no_token_stands_in_the_log(guarded, keystone):
     assert PASSWORD not in guarded.log.read_text()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_brought_is_told_in_one_line(tmp_path):
     pinned = tmp_path / "pinned.txt"
     pinned.write_text("keystone==30.0.0\n")

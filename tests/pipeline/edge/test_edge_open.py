@@ -33,6 +33,7 @@ def test_any_token_is_taken_for_the_project_default_and_it_is_said_loudly(broker
         assert "anything" not in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "edge.example"])
 def test_an_address_that_others_reach_is_refused(host):
     code, words = told("--insecure-open", "--host", host)
@@ -40,6 +41,7 @@ def test_an_address_that_others_reach_is_refused(host):
     assert f"--insecure-open needs a loopback address such as 127.0.0.1, and --host is {host}" in words
 
 
+@pytest.mark.slow
 def test_without_any_kind_of_credentials_it_does_not_start():
     code, words = told()
     assert code == 1

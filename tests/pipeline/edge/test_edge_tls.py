@@ -149,6 +149,7 @@ def told(tmp_path: Path, *options: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 def test_files_that_do_not_fit_are_told_at_the_start(tmp_path, server, stranger):
     code, output = told(tmp_path, "--tls-cert", str(server.certificate), "--tls-key", str(stranger.key))
     assert (code, "cannot be used" in output, str(server.certificate) in output) == (1, True, True)
@@ -159,6 +160,7 @@ def test_files_that_do_not_fit_are_told_at_the_start(tmp_path, server, stranger)
     assert (code, f"the authority {server.key} cannot be used" in output) == (1, True)
 
 
+@pytest.mark.slow
 def test_options_that_belong_together_are_asked_for_together(tmp_path, server):
     code, output = told(tmp_path, "--tls-cert", str(server.certificate))
     assert (code, "require each other" in output) == (2, True)

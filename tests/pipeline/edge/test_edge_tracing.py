@@ -91,11 +91,13 @@ def test_a_collector_that_is_away_harms_no_report(broker, edge_topics, tmp_path)
         assert edge.put().status == 200
 
 
+@pytest.mark.slow
 def test_without_the_option_nothing_of_it_is_imported():
     code = "import sys, taskstream.compose.cli.processes.edge; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], timeout=300, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_option_is_told_what_is_missing(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.touch(0o600)

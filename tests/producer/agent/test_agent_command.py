@@ -181,6 +181,7 @@ def wait_for_bytes(process: subprocess.Popen, folder: Path, at_least: int) -> No
     raise AssertionError(f"there are fewer than {at_least} bytes after twenty seconds")
 
 
+@pytest.mark.slow
 def test_a_copy_killed_at_any_moment_resumes_without_copying_everything_again(tmp_path, edge, token_file):
     # One file is large, so that some kills happen in the middle of it.
     source = plant(

@@ -154,6 +154,7 @@ def test_a_service_that_is_slow_is_503_in_bounded_time():
         identity.answering.set()
 
 
+@pytest.mark.slow
 def test_tokens_that_are_refused_never_evict_a_valid_one():
     identity, clock = FakeIdentity(good=facts()), Clock()
     tokens = KeystoneTokens(identity, clock_s=clock)
