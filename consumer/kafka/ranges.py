@@ -1,4 +1,4 @@
-"""Bounds of a range of a topic: parses 2026-11-23T08:00, PT15M, earliest, latest and @offsets.csv.
+"""Bounds of a range of a topic: parses 2026-11-23T08:00, 15m, earliest, latest and @offsets.csv.
 
 It reads text, and offset files. `consumer.kafka.cluster` asks Kafka which offsets the bounds are.
 """
@@ -12,17 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from taskstream.consumer.errors import BadRange
+from taskstream.schemas.durations import seconds_of_duration
 
-_DURATION = re.compile(
-    r"P(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?",
-    re.ASCII,
-)
-_UNITS_S = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 LATE = timedelta(hours=2)
 """How late a record may be on its partition, as a rule. An edge writes a record whose timestamp is at most an hour from
 Kafka's clock, so behind a record that is two hours after a time, none is before that time."""
-WORDS = "a time (2026-11-23T08:00, UTC unless it has an offset), a duration before now (PT15M), earliest, latest, "
+WORDS = (
+    "a time (2026-11-23T08:00, UTC unless it has an offset), a duration before now (15m or PT15M), earliest, latest, "
+)
 WORDS += "or @FILE of lines TOPIC,PARTITION,OFFSET"
 
 
@@ -75,14 +72,6 @@ def bound_of(text: str, now_ms: int) -> Bound:
         raise BadRange(f"{text!r} is not a bound of a range: give {WORDS}") from error
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return Since(round(moment.timestamp() * 1000))
-
-
-def seconds_of_duration(word: str) -> float | None:
-    """The length of an ISO 8601 duration of weeks, days, hours, minutes and seconds; None when it is not one."""
-    match = _DURATION.fullmatch(word.upper())
-    if match is None or not any(match.groups()):
-        return None
-    return sum(float(amount) * _UNITS_S[unit] for unit, amount in match.groupdict().items() if amount)
 
 
 def _offsets_file(path: Path) -> Offsets:

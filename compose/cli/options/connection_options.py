@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.server.bounded_http import HttpBounds
 
 Command = Callable[..., Any]
 _POSITIVE = click.IntRange(1)
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_SECONDS = Seconds(may_be_least=False)
 _BOUND = HttpBounds()
 PER_ADDRESS = 1_024
 _OPTIONS = (
@@ -30,19 +31,19 @@ _OPTIONS = (
         "--max-headers", default=_BOUND.header_bytes, type=_POSITIVE, help="Maximum bytes of a request's headers."
     ),
     click.option(
-        "--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="Seconds to receive a whole request."
+        "--request-timeout", default=_BOUND.request_s, type=_SECONDS, help="The time to receive a whole request."
     ),
     click.option(
         "--idle-timeout",
         default=_BOUND.idle_s,
         type=_SECONDS,
-        help="Seconds that a connection may be idle between two requests.",
+        help="The time that a connection may be idle between two requests.",
     ),
     click.option(
         "--write-timeout",
         default=_BOUND.write_s,
         type=_SECONDS,
-        help="Seconds that a response waits for a client that reads nothing of it.",
+        help="The time that a response waits for a client that reads nothing of it.",
     ),
 )
 

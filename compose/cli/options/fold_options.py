@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.consumer.state.series_table import Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,9 +18,9 @@ _bucket = click.option(
     "--bucket",
     "bucket_s",
     default=60.0,
-    type=click.FloatRange(min=0.001),
+    type=Seconds(0.001),
     envvar="TASKSTREAM_BUCKET",
-    help="Seconds per rate window, as set for the workers.",
+    help="The length of a rate window, as set for the workers.",
 )
 _eta_part = click.option(
     "--eta-part", default=0.33, type=_ABOVE_NONE, help="The change of an ETA that is published, as set for the workers."

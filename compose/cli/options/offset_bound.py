@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from taskstream.consumer.errors import BadRange
-from taskstream.consumer.kafka.ranges import Bound, bound_of, seconds_of_duration
+from taskstream.consumer.kafka.ranges import Bound, bound_of
+from taskstream.schemas.durations import WORDS, seconds_of_duration
 
 
 class _OffsetBound(click.ParamType[Bound]):
@@ -36,13 +37,13 @@ class _Duration(click.ParamType[timedelta]):
             return value
         length_s = seconds_of_duration(str(value))
         if length_s is None:
-            self.fail(f"{value!r} is not a duration: give PT2H or P30D", param, ctx)
+            self.fail(f"{value!r} is not a duration: give {WORDS}", param, ctx)
         return timedelta(seconds=length_s)
 
 
 late_option = click.option(
     "--late",
-    default="PT2H",
+    default="2h",
     metavar="DURATION",
     type=_Duration(),
     help="How late a record may be: where the range ends at a time, read on to the first record that is this much "

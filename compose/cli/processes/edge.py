@@ -19,6 +19,7 @@ from taskstream.compose.cli.options.authentication_options import authentication
 from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
@@ -39,7 +40,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LIMIT = Limits()
 _POSITIVE = click.IntRange(1)
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_SECONDS = Seconds(may_be_least=False)
 _LIMIT_OPTIONS = (
     click.option("--max-body", default=_LIMIT.body_bytes, type=_POSITIVE, help="Maximum bytes per report."),
     click.option("--max-batch", default=_LIMIT.batch_bytes, type=_POSITIVE, help="Maximum bytes per batch."),
@@ -78,7 +79,7 @@ _LIMIT_OPTIONS = (
         help="Maximum live tasks of a project, per process; 0: unlimited. The workers have the same option.",
     ),
     click.option(
-        "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="Seconds to wait for an ack from Kafka."
+        "--ack-timeout", default=_LIMIT.ack_timeout_s, type=_SECONDS, help="The time to wait for an ack from Kafka."
     ),
 )
 
@@ -122,8 +123,8 @@ def limit_options(command: Command) -> Command:
 @click.option(
     "--drain-delay",
     default=1.0,
-    type=click.FloatRange(0),
-    help="Seconds to report unready and still accept connections before a stop.",
+    type=Seconds(),
+    help="The time to report unready and still accept connections before a stop.",
 )
 @click.option(
     "--drain-timeout", default=20, type=_POSITIVE, help="Seconds that requests in progress then have to complete."

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from taskstream.compose.cli.options.kafka_options import cache_dir_option, optional_kafka_options
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.processes.stack_output import (
@@ -61,10 +62,10 @@ _PORT = click.IntRange(0, 65_535)
 @click.option(
     "--bucket",
     "bucket_s",
-    type=click.FloatRange(min=0.001),
+    type=Seconds(0.001),
     default=60.0,
     envvar="TASKSTREAM_BUCKET",
-    help="Seconds per rate window; short windows suit short copies. Permanent, as --partitions is.",
+    help="The length of a rate window; short windows suit short copies. Permanent, as --partitions is.",
 )
 @click.option(
     "--tokens",

@@ -13,6 +13,7 @@ from taskstream.compose.cli.options.authentication_options import authentication
 from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
@@ -38,9 +39,9 @@ from taskstream.schemas.topics import Topics
 @click.option(
     "--bucket",
     default=60.0,
-    type=click.FloatRange(min=0.001),
+    type=Seconds(0.001),
     envvar="TASKSTREAM_BUCKET",
-    help="Seconds per rate window, as set for the workers.",
+    help="The length of a rate window, as set for the workers.",
 )
 @click.option(
     "--group",
@@ -51,8 +52,8 @@ from taskstream.schemas.topics import Topics
     "--behind-limit",
     "behind_limit_s",
     default=BEHIND_LIMIT_S,
-    type=click.FloatRange(min=0),
-    help="Seconds that the workers may be behind the reports before the view says so. Health is as of the first "
+    type=Seconds(),
+    help="The time that the workers may be behind the reports before the view says so. Health is as of the first "
     "report that they have not read.",
 )
 @click.option(

@@ -14,6 +14,7 @@ import click
 from taskstream.compose.cli.options.fold_options import tasks_option
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
@@ -25,7 +26,7 @@ from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
-_SECONDS = click.FloatRange(min=0, min_open=True)
+_DAYS = click.FloatRange(min=0, min_open=True)
 _FRACTION = click.FloatRange(min=0, min_open=True)
 
 
@@ -43,15 +44,21 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
     "--bucket",
     "bucket_s",
     default=60.0,
-    type=click.FloatRange(min=0.001),
+    type=Seconds(0.001),
     envvar="TASKSTREAM_BUCKET",
-    help="Seconds per rate window. Permanent, and the same for all workers and views.",
+    help="The length of a rate window. Permanent, and the same for all workers and views.",
 )
 @click.option("--eta-part", default=0.33, type=_FRACTION, help="Publish an ETA again when it changes by this fraction.")
 @tasks_option
-@click.option("--commit-interval", "commit_interval_s", default=0.33, type=_SECONDS, help="Seconds between commits.")
 @click.option(
-    "--keep", "keep_days", default=7.0, type=_SECONDS, help="Days without a report after which a series expires."
+    "--commit-interval",
+    "commit_interval_s",
+    default=0.33,
+    type=Seconds(may_be_least=False),
+    help="The time between commits.",
+)
+@click.option(
+    "--keep", "keep_days", default=7.0, type=_DAYS, help="Days without a report after which a series expires."
 )
 @click.option(
     "--reject-share",

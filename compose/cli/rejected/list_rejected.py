@@ -65,7 +65,7 @@ def list_rejected(
     """Count the rejected records by reason, or list each.
 
     READABLE NOW is the number of waiting records that this version of taskstream can read. A BOUND is a time, a
-    duration before now (PT15M), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET.
+    duration before now (15m), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET.
     """
     with exit_when_interrupted("nothing was written"):
         rejects = RejectsReader(kafka.config(), Topics(prefix), ids)

@@ -16,7 +16,7 @@ def replay() -> None:
     """Fold the reports again with the worker's own code, or copy records.
 
     Commands that write to Kafka do so only with --execute. A BOUND is a time (2026-11-23T08:00, in UTC unless it has
-    an offset), a duration before now (PT15M), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET, the
+    an offset), a duration before now (15m), earliest, latest, or @FILE with lines TOPIC,PARTITION,OFFSET, the
     format of Kafka's own tools.
     """
 

@@ -105,7 +105,7 @@ def export(
 ) -> None:
     """Export a range of a topic to one file with typed columns.
 
-    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
+    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (15m), earliest,
     latest, or @FILE with lines TOPIC,PARTITION,OFFSET. The end is determined when the export begins. A range between
     times holds the records with these timestamps, also where timestamps do not rise within a partition (see --late).
     The timestamp of a report is its time of receipt.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from taskstream.compose.cli.options.kafka_options import kafka_options
+from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.formats import output_option, print_rows
 from taskstream.compose.cli.output.terminal import echo
@@ -26,7 +27,7 @@ from taskstream.schemas.topics import Topics
 )
 @click.option("--all-groups", is_flag=True, help="Every group that has offsets of one of the topics.")
 @click.option("--max-records", type=click.IntRange(0), help="Exit with 1 if the lag of a partition exceeds this.")
-@click.option("--max-seconds", type=click.FloatRange(0), help="Exit with 1 if the lag of a partition exceeds this.")
+@click.option("--max-seconds", type=Seconds(), help="Exit with 1 if the lag of a partition exceeds this.")
 @kafka_options
 @prefix_option
 @output_option

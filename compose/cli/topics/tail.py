@@ -71,7 +71,7 @@ def tail(
     taskstream tail signals --signal NO_PROGRESS --signal SILENT
     taskstream tail state --from earliest --to latest -o ndjson
 
-    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (PT15M), earliest,
+    A BOUND is a time (2026-11-23T08:00, in UTC unless it has an offset), a duration before now (15m), earliest,
     latest, or @FILE with lines TOPIC,PARTITION,OFFSET. With --to, a range between times holds the records with these
     timestamps; without it, all records from the first one of that time on. The records of one partition are printed in
     order. Unreadable records and tombstones are printed as such. Ctrl-C stops the command.
