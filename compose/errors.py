@@ -9,6 +9,7 @@ ComposeError
 │   ├── ListenAddressUnusable   ... on that of a server that starts
 │   └── StackPortTaken          ... on that of a process of the local stack (process)
 ├── TlsUnusable                 a certificate or its key cannot be used
+├── NotifyConfigInvalid         the configuration file of the notifier cannot be used
 ├── NoCredentialsConfigured     a server would refuse every request
 ├── KafkaPropertyError          a librdkafka setting is malformed or unknown
 │   └── NoBrokersNamed          no brokers are configured
@@ -78,6 +79,10 @@ class StackPortTaken(PortInUseError):
 
 class TlsUnusable(ComposeError):
     """A certificate or its key cannot be used."""
+
+
+class NotifyConfigInvalid(ComposeError):
+    """The configuration file of the notifier, or a file of secrets that it names, cannot be used."""
 
 
 class NoCredentialsConfigured(ComposeError):

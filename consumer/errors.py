@@ -31,7 +31,8 @@ ConsumerError
  │   └── RecordsExpired         the target does not keep records as old as these
  ├── ArchiveUnusable            the archive file is incomplete, exists, or cannot be written
  │   └── ArchiveExists          the archive file exists
- └── NoSuchRecord               no record has this offset
+ ├── NoSuchRecord               no record has this offset
+ └── DeadLetterUnwritable       what could not be delivered cannot be kept
 """
 
 from __future__ import annotations
@@ -183,3 +184,7 @@ class ArchiveExists(ArchiveUnusable):
 
 class NoSuchRecord(ConsumerError):
     """No record has this offset: it was never written, is no longer there, or is not there yet."""
+
+
+class DeadLetterUnwritable(ConsumerError):
+    """What could not be delivered cannot be kept: the notifier ends, so that its signals are read again."""

@@ -35,6 +35,7 @@ COMMANDS = {
     "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch"),
     "slowdowns": Command("tasks", OPERATORS, "print which tasks slowed down together"),
     "doctor": Command("deployment", OPERATORS, "check a deployment from outside, with remedies"),
+    "notify": Command("processes", OPERATORS, "tell an Alertmanager or a webhook of signals"),
     "lag": Command("topics", OPERATORS, "print the lag of consumer groups in records and seconds"),
     "rejected": Command("rejected", OPERATORS, "records that could not be read: list, show, redrive"),
     "replay": Command("replay", OPERATORS, "fold the reports again to print, compare or rebuild state; copy records"),

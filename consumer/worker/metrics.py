@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -91,10 +91,17 @@ class WorkerMetrics:
             self._lag_s.labels(str(partition)).set(max(late_us, 0) / 1_000_000)
 
 
+class ProcessMetrics(Protocol):
+    """What the server shows of a process: a worker's, or a notifier's."""
+
+    ready: bool
+    registry: CollectorRegistry
+
+
 class WorkerMetricsServer:
     """Serves /metrics, /healthz and /readyz: `with WorkerMetricsServer(...) as server: server.port`."""
 
-    def __init__(self, metrics: WorkerMetrics, host: str, port: int) -> None:
+    def __init__(self, metrics: ProcessMetrics, host: str, port: int) -> None:
         self._metrics = metrics
         self.host = host
         self.port = port
@@ -145,7 +152,7 @@ class WorkerMetricsServer:
             self._thread.join()
 
 
-def _page(path: str, metrics: WorkerMetrics) -> tuple[int, str, bytes]:
+def _page(path: str, metrics: ProcessMetrics) -> tuple[int, str, bytes]:
     if path == "/metrics":
         return 200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(metrics.registry)
     if path == "/healthz":

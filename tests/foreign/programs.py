@@ -22,6 +22,7 @@ from taskstream.compose.local.kafka_jars import default_cache_dir, find_program
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 KUSTOMIZE = "v5.6.0"
+_TEMPLATES = "usr/share/prometheus/alertmanager"
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +61,25 @@ def openapi_folder() -> Path:
 def promtool() -> Path:
     """The checker of Prometheus' rules."""
     return _debian_program("prometheus", "usr/bin/promtool")
+
+
+@pytest.fixture(scope="session")
+def alertmanager() -> Path:
+    """Prometheus' Alertmanager, not running. It must be started in the folder three levels above it.
+
+    Debian's reads its templates at an absolute path, where nobody without root can put them: in a copy of the program,
+    the path is one of the same length, relative to that folder.
+    """
+    program = _debian_program("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")
+    if not program.is_relative_to(default_cache_dir(os.environ)):
+        return program  # installed, with its templates
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(program.parents[2], folder)
+        copy = folder / program.relative_to(program.parents[2])
+        copy.write_bytes(copy.read_bytes().replace(f"/{_TEMPLATES}".encode(), f"{_TEMPLATES}/".encode()))
+
+    return _cached("relocated-prometheus-alertmanager", fill) / "usr/bin/prometheus-alertmanager"
 
 
 @pytest.fixture(scope="session")

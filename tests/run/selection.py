@@ -21,6 +21,7 @@ SERVICES = {
     "promtool": "a Debian package",
     "nginx": "a Debian package",
     "kustomize": "kubectl",
+    "alertmanager": "a Debian package",
 }
 """What a fixture starts. A test that has one of these in its closure is marked `services`."""
 ALL = "all"

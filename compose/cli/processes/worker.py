@@ -112,13 +112,13 @@ def worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     metrics = WorkerMetrics()
-    with _listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
+    with listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
         echo(f"worker {settings.instance}: metrics at {url}/metrics", err=True)
         run_worker(kafka.config(), ids, settings, metrics, stop.is_set)
 
 
 @contextlib.contextmanager
-def _listening(server: WorkerMetricsServer) -> Iterator[str]:
+def listening(server: WorkerMetricsServer) -> Iterator[str]:
     """Open the server and yield its address."""
     with contextlib.ExitStack() as open_parts:
         try:

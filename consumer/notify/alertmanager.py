@@ -1,0 +1,57 @@
+"""Alerts as Alertmanager's API v2 takes them: `POST /api/v2/alerts`. It makes bodies and sends none.
+
+An alert of a state that began has its end in the future, when Alertmanager drops it if no end came. The alert of the
+end has the same labels and an end in the past. One of an event ends after some minutes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from taskstream.consumer.notify.alert import Alert, AlertStatus, newest_of_each
+from taskstream.consumer.notify.outbox import Notification
+from taskstream.consumer.notify.settings import NotifySettings, Receiver
+from taskstream.consumer.notify.wording import line_of, link_of, rfc3339, text_of
+
+PATH = "/api/v2/alerts"
+OWN_LABELS = frozenset({"alertname", "kind", "project_id", "subtask", "task_id"})
+_US = 1_000_000
+
+
+def alertmanager_body(notification: Notification, receiver: Receiver, settings: NotifySettings, now_s: float) -> bytes:
+    """The body of the request. Of several alerts of one state of one series, the last one: Alertmanager holds one."""
+    alerts = newest_of_each(list(notification.alerts))
+    return json.dumps([_alert(each, receiver, settings, now_s) for each in alerts]).encode()
+
+
+def _alert(alert: Alert, receiver: Receiver, settings: NotifySettings, now_s: float) -> dict[str, Any]:
+    signal = alert.signal
+    words = "".join(part.capitalize() for part in alert.kind.split("_"))
+    document: dict[str, Any] = {
+        "labels": {
+            **receiver.labels,
+            "alertname": f"Taskstream{words}",
+            "kind": alert.kind,
+            "project_id": signal.project_id,
+            "task_id": signal.task_id,
+            "subtask": signal.subtask_name,
+        },
+        "annotations": {
+            "summary": line_of(alert, settings.bucket_us),
+            "description": text_of(alert, settings.bucket_us),
+            "progress": f"{signal.progress} %",
+        },
+        "startsAt": rfc3339(alert.starts_at),
+        "endsAt": rfc3339(_ends_at(alert, receiver, now_s)),
+    }
+    if link := link_of(settings.view_url, signal.project_id, signal.task_id):
+        document["generatorURL"] = link
+    return document
+
+
+def _ends_at(alert: Alert, receiver: Receiver, now_s: float) -> int:
+    if alert.status is AlertStatus.FIRING:
+        return max(round((now_s + receiver.active_s) * _US), alert.starts_at)
+    ends_at = alert.starts_at if alert.ends_at is None else alert.ends_at
+    return ends_at + (round(receiver.event_s * _US) if alert.status is AlertStatus.EVENT else 0)
