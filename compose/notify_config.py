@@ -116,6 +116,7 @@ class _AlertmanagerTable(_ReceiverTable):
     labels: Annotated[dict[str, str], AfterValidator(_labels)] = Field(default_factory=dict)
     active_for: _Duration = 7 * 86_400.0
     event_for: _Duration = 900.0
+    resend_every: _Duration = 60.0
 
 
 class _WebhookTable(_ReceiverTable):
@@ -234,6 +235,7 @@ def _receiver(name: str, table: _AlertmanagerTable | _WebhookTable, path: Path) 
             labels=table.labels,
             active_s=table.active_for,
             event_s=table.event_for,
+            resend_s=table.resend_every,
         )
     secret = _secret(path, f"receivers.{name}.secret_file", table.secret_file)
     return Receiver(

@@ -52,6 +52,6 @@ def _alert(alert: Alert, receiver: Receiver, settings: NotifySettings, now_s: fl
 
 def _ends_at(alert: Alert, receiver: Receiver, now_s: float) -> int:
     if alert.status is AlertStatus.FIRING:
-        return max(round((now_s + receiver.active_s) * _US), alert.starts_at)
+        return max(alert.signal.raised_at + round(receiver.active_s * _US), round((now_s + receiver.event_s) * _US))
     ends_at = alert.starts_at if alert.ends_at is None else alert.ends_at
     return ends_at + (round(receiver.event_s * _US) if alert.status is AlertStatus.EVENT else 0)

@@ -14,13 +14,13 @@ from typing import Any
 import structlog
 from confluent_kafka import KafkaException, Message
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import ConsumerError, KafkaFailed
 from taskstream.consumer.notify.alert import Alert, SignalPlace, alerts_of
 from taskstream.consumer.notify.dead_letter import DeadLetterFile
 from taskstream.consumer.notify.http_post import Answer, Outcome, ReceiverClient
 from taskstream.consumer.notify.metrics import NotifyMetrics
 from taskstream.consumer.notify.outbox import Notification, Outbox
-from taskstream.consumer.notify.settings import NotifySettings
+from taskstream.consumer.notify.settings import NotifySettings, ReceiverType
 from taskstream.consumer.notify.signal_source import SignalSource
 from taskstream.consumer.notify.webhook import webhook_document
 from taskstream.consumer.notify.wording import rfc3339
@@ -117,6 +117,8 @@ class Notifier:
         if moved:
             for outbox in self._outboxes.values():
                 outbox.drop(self._source.holds)
+                outbox.keep_told(self._source.partitions)
+            self._remember()
         if messages:
             self._take(messages)
         self._end_attempts()
@@ -147,19 +149,39 @@ class Notifier:
                 self._bury_record(message)
                 self._source.took(origin, 0)
                 continue
-            routed = [(alert, self._settings.route_of(alert)) for alert in alerts_of(signal, origin)]
-            told = [
-                (alert, route, receiver)
-                for alert, route in routed
-                if route is not None
-                for receiver in self._settings.routes[route].receivers
-            ]
+            told = self._routed(signal, origin)
             if not self._source.took(origin, len(told)):
                 self._metrics.signals("repeated")
+                for alert, _, receiver in told:
+                    self._outboxes[receiver].told_before(alert)
                 continue
             self._metrics.signals("routed" if told else "unrouted")
             for alert, route, receiver in told:
                 self._outboxes[receiver].add(route, alert, now_s)
+
+    def _routed(self, signal: RaisedSignal, origin: SignalPlace) -> list[tuple[Alert, int, str]]:
+        """The alerts of a signal, each with the index of its route and the name of a receiver."""
+        routed = [(alert, self._settings.route_of(alert)) for alert in alerts_of(signal, origin)]
+        return [
+            (alert, route, receiver)
+            for alert, route in routed
+            if route is not None
+            for receiver in self._settings.routes[route].receivers
+        ]
+
+    def _remember(self) -> None:
+        """Read back what Alertmanagers were told of new partitions; they are reminded of what has not ended."""
+        told = [each for each in self._settings.receivers.values() if each.type is ReceiverType.ALERTMANAGER]
+        if not told:
+            return
+        since_s = self._clock() - max(each.active_s for each in told)
+        try:
+            for messages in self._source.history(since_s):
+                for message, signal in zip(messages, self._decoded(messages) if messages else (), strict=True):
+                    for alert, _, receiver in [] if signal is None else self._routed(signal, _place(message)):
+                        self._outboxes[receiver].told_before(alert)
+        except (ConsumerError, RegistryFailed) as error:
+            _log.warning("history_not_read", why=str(error), meaning="what fired before is not told again")
 
     def _decoded(self, messages: Sequence[Message]) -> Sequence[RaisedSignal | None]:
         """A signal for each message; None: it cannot be read."""
@@ -184,7 +206,7 @@ class Notifier:
             outbox, outcome = self._outboxes[name], future.result()
             if outcome.answer is Answer.ACCEPTED:
                 self._metrics.attempted(name, "accepted")
-                self._settle(outbox.sent().alerts)
+                self._settle(outbox.sent())
                 continue
             self._metrics.attempted(name, "failed")
             again = outbox.failed(self._clock(), outcome.pause_s) and outcome.answer is Answer.MAY_PASS
@@ -193,10 +215,12 @@ class Notifier:
                 self._bury(outbox.given_up(), outcome.why)
 
     def _bury(self, notification: Notification, why: str) -> None:
+        if notification.reminder:
+            return
         self._metrics.attempted(notification.receiver, "dead_letter")
         document = {"receiver": notification.receiver, "notification": webhook_document(notification, self._settings)}
         self._dead_letters.write({"at": self._now(), "why": why, **document})
-        self._settle(notification.alerts)
+        self._settle(notification)
 
     def _bury_record(self, message: Message) -> None:
         self._metrics.signals("unreadable")
@@ -211,8 +235,8 @@ class Notifier:
             }
         )
 
-    def _settle(self, alerts: Sequence[Alert]) -> None:
-        for each in alerts:
+    def _settle(self, notification: Notification) -> None:
+        for each in () if notification.reminder else notification.alerts:
             self._source.settle(each.origin)
 
     def _measure(self, now_s: float) -> None:

@@ -7,14 +7,16 @@ the end of a state never overtakes its beginning.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+from taskstream.consumer.notify.active_alerts import ActiveAlerts
 from taskstream.consumer.notify.alert import Alert, SignalPlace
-from taskstream.consumer.notify.settings import Receiver, Route
+from taskstream.consumer.notify.settings import Receiver, ReceiverType, Route
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
+MOST_REMINDED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Notification:
     project_id: str
     kind: str
     alerts: tuple[Alert, ...]
+    reminder: bool = False
+    """It tells again what was told, of any project and kind. Nothing depends on it."""
 
 
 @dataclass(slots=True)
@@ -82,6 +86,8 @@ class Outbox:
         self._groups: OrderedDict[tuple[int, str, str], _Group] = OrderedDict()
         self._bucket = TokenBucket(receiver.per_minute / 60, receiver.burst)
         self._current: _Attempts | None = None
+        is_forgetful = receiver.type is ReceiverType.ALERTMANAGER
+        self._active = ActiveAlerts(receiver.resend_s, receiver.active_s) if is_forgetful else None
 
     def add(self, route: int, alert: Alert, now_s: float) -> None:
         """Gather an alert that came by the route of this index."""
@@ -90,13 +96,23 @@ class Outbox:
             self._groups[key] = _Group(now_s + self._window_s)
         self._groups[key].alerts.append(alert)
 
+    def told_before(self, alert: Alert) -> None:
+        """An earlier process has told of this alert; after those before it."""
+        if self._active is not None:
+            self._active.told([alert])
+
+    def keep_told(self, partitions: Collection[int]) -> None:
+        """Remind of no alert of another partition."""
+        if self._active is not None:
+            self._active.keep(partitions)
+
     def drop(self, is_ours: Callable[[SignalPlace], bool]) -> None:
         """Forget the alerts of signals that are not ours any more. What is under way goes on."""
         for key, group in list(self._groups.items()):
             group.alerts = [each for each in group.alerts if is_ours(each.origin)]
             if not group.alerts:
                 del self._groups[key]
-        if self._current is not None and not self._current.under_way:
+        if self._current is not None and not self._current.under_way and not self._current.notification.reminder:
             held = self._current.notification
             left = tuple(each for each in held.alerts if is_ours(each.origin))
             if left:
@@ -107,7 +123,7 @@ class Outbox:
     def next(self, now_s: float) -> Notification | None:
         """The notification to send now, or None. `sent`, `failed` or `given_up` must follow before there is another."""
         if self._current is None:
-            self._current = self._begin(now_s)
+            self._current = self._begin(now_s) or self._remind(now_s)
         if self._current is None or self._current.under_way or now_s < self._current.due_s:
             return None
         self._current.under_way = True
@@ -115,7 +131,10 @@ class Outbox:
 
     def sent(self) -> Notification:
         """The receiver has accepted the notification."""
-        return self._end()
+        notification = self._end()
+        if self._active is not None and not notification.reminder:
+            self._active.told(notification.alerts)
+        return notification
 
     def failed(self, now_s: float, pause_s: float | None = None) -> bool:
         """The attempt failed in a way that may pass: whether it is tried again. If not, call `given_up`.
@@ -126,7 +145,8 @@ class Outbox:
         current.failed += 1
         current.due_s = now_s + max(retry_pause_s(current.failed), min(pause_s or 0.0, 3_600.0))
         current.under_way = False
-        return current.due_s - current.first_s <= self.receiver.give_up_s
+        in_time = current.due_s - current.first_s <= self.receiver.give_up_s
+        return in_time and not current.notification.reminder
 
     def given_up(self) -> Notification:
         """The notification is not tried again."""
@@ -157,6 +177,13 @@ class Outbox:
                 del self._groups[key]
             return _Attempts(Notification(self.receiver.name, project_id, kind, alerts), now_s, now_s)
         return None
+
+    def _remind(self, now_s: float) -> _Attempts | None:
+        """The next part of what is told again."""
+        alerts = () if self._active is None else tuple(self._active.due(now_s, MOST_REMINDED))
+        return (
+            _Attempts(Notification(self.receiver.name, "", "", alerts, reminder=True), now_s, now_s) if alerts else None
+        )
 
     def _is_quiet(self, route: int, now_s: float) -> bool:
         quiet = self._routes[route].quiet

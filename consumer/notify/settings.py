@@ -44,6 +44,8 @@ class Receiver:
     """From the first attempt at a notification to its dead letter."""
     active_s: float = 7 * 86_400.0
     """How long an Alertmanager holds a firing alert that nothing ends."""
+    resend_s: float = 60.0
+    """How often it is told of all firing alerts again: it forgets them when it restarts."""
     event_s: float = 900.0
     """How long it holds one of an event."""
 

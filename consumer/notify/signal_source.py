@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed, RightMissing
 from taskstream.consumer.kafka.admin.rights import denial
+from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.client_log import kafka_logger
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.kafka.kafka_errors import (
@@ -25,6 +26,7 @@ from taskstream.consumer.kafka.kafka_errors import (
     is_offset_gone,
     is_unknown_topic,
 )
+from taskstream.consumer.kafka.ranges import Offsets, Since
 from taskstream.consumer.kafka.retry import with_retry
 from taskstream.consumer.kafka.transaction import CallWatch
 from taskstream.consumer.notify.alert import SignalPlace
@@ -32,6 +34,7 @@ from taskstream.consumer.notify.offset_ledger import OffsetLedger
 
 _CALL_S = 5.0
 _CALL_LIMIT_S = 120.0
+_HISTORY_BATCH = 1_000
 _log = structlog.get_logger("notify")
 T = TypeVar("T")
 
@@ -79,6 +82,8 @@ class SignalSource:
         self._ledgers: dict[int, OffsetLedger] = {}
         self._sent: dict[int, tuple[int, str]] = {}
         """[partition] The last commit that was sent."""
+        self._new: set[int] = set()
+        """Partitions that came since `history` was read."""
         self._paused = False
         self._moved = False
         self._failed: ConsumerError | KafkaException | None = None
@@ -108,6 +113,27 @@ class SignalSource:
         """Whether this signal's partition is still ours, and the signal not settled."""
         ledger = self._ledgers.get(origin.partition)
         return ledger is not None and ledger.is_open(origin.offset)
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that are ours."""
+        return frozenset(self._ledgers)
+
+    def history(self, since_s: float) -> Iterator[list[Message]]:
+        """What lies before the beginning of partitions that came since the last call; from `since_s` (since 1970) on.
+
+        Raises:
+            StreamGap: retention deleted records while they were read.
+            KafkaFailed: Kafka did not answer.
+        """
+        ends = {each: self._ledgers[each].position for each in self._new & self._ledgers.keys()}
+        self._new.clear()
+        if not ends:
+            return
+        bounds = Since(max(0, round(since_s * 1000))), Offsets({self._topic: ends})
+        with BoundedReader(self._kafka, self._topic, Cluster(self._kafka).pinned(self._topic, *bounds)) as reader:
+            for records in reader.batches(_HISTORY_BATCH):
+                yield records.messages
 
     def read(self, most: int, timeout_s: float) -> tuple[list[Message], bool]:
         """Records in the order of each partition, and whether partitions came or went: see `holds`. `took` each.
@@ -223,6 +249,7 @@ class SignalSource:
         with self._keeping_errors():
             starts = self._starts([each.partition for each in partitions])
             self._ledgers.update(starts)
+            self._new.update(starts)
             consumer.incremental_assign(
                 [TopicPartition(self._topic, each, ledger.position) for each, ledger in starts.items()]
             )

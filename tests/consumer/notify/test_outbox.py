@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from zoneinfo import ZoneInfo
 
+from taskstream.consumer.notify.alert import SignalPlace, alerts_of
 from taskstream.consumer.notify.outbox import LONGEST_RETRY_S, Outbox, TokenBucket, retry_pause_s
 from taskstream.consumer.notify.quiet_hours import QuietHours
 from taskstream.consumer.notify.settings import Receiver, ReceiverType, Route
-from tests.consumer.notify.alerts import silent
+from tests.consumer.notify.alerts import raised, silent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 NIGHTS = QuietHours(time(22), time(6), ZoneInfo("UTC"))
@@ -133,3 +134,41 @@ def test_alerts_of_partitions_that_went_are_dropped_also_from_a_notification_tha
 
     assert tasks(box.next(NOON + 31)) == ["b"]
     assert box.waiting == 1
+
+
+def oncall() -> Outbox:
+    receiver = Receiver(name="r", type=ReceiverType.ALERTMANAGER, url="http://r", resend_s=60.0)
+    return Outbox(receiver, (Route(("r",)),), 30.0, 100)
+
+
+def of(signal: str, before: str, after: str, task: str):
+    return alerts_of(raised(signal, before, after, task_id=task, raised_at=round(NOON * 1_000_000)), SignalPlace(0, 1))
+
+
+def test_an_alertmanager_is_reminded_of_what_has_not_ended():
+    box = oncall()
+    for task in "ab":
+        box.told_before(*of("SILENT", "OK", "SILENT", task))
+    box.told_before(*of("RESUMED", "SILENT", "OK", "b"))
+    reminder = box.next(NOON)
+
+    assert (reminder.reminder, tasks(reminder)) == (True, ["a"])
+    box.sent()
+    assert box.next(NOON + 59) is None
+    assert tasks(box.next(NOON + 60)) == ["a"]
+    assert not box.failed(NOON + 60), "the next reminder is another"
+    box.given_up()
+    box.keep_told({1})
+    assert box.next(NOON + 120) is None
+
+
+def test_what_is_told_is_reminded_of_until_it_is_too_old():
+    box = oncall()
+    for alert in of("SILENT", "OK", "SILENT", "a"):
+        box.add(0, alert, NOON)
+    box.next(NOON + 30)
+    box.sent()
+
+    assert tasks(box.next(NOON + 91)) == ["a"]
+    box.sent()
+    assert box.next(NOON + 8 * 86_400) is None

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,17 +24,20 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, producer
 from tests.waiting import LIMIT_S, wait_until
 
-T = 1_795_421_400_000_000
-S = 1_000_000
 WRITER = RecordWriter(IDS, newest("SignalRaised"))
 EXAMPLE = json.loads(Path("schemas/examples/SignalRaised.v1.json").read_text("utf-8"))["typical"]
 
 
+TIMES = ("raised_at", "since", "before_since", "last_seen", "last_advance", "eta", "eta_before")
+
+
 def signal(task: str, kind: str = "SILENT", *, project: str = "p", before: str = "OK", **more: Any) -> dict[str, Any]:
-    """A signal of this kind; by default a state that begins, and with RESUMED the end of `before`."""
+    """A signal of this kind, raised now; by default a state that begins, and with RESUMED the end of `before`."""
     after = {"RESUMED": "OK", "RESET": before, "ETA_MOVED": before}.get(kind, kind)
+    later = time.time_ns() // 1000 - EXAMPLE["raised_at"]
+    times = {name: EXAMPLE[name] + later for name in TIMES}
     names = {"project_id": project, "task_id": task, "subtask_name": "MIGRATE_LINUX_FILE"}
-    return EXAMPLE | names | {"signal": kind, "before": before, "after": after} | more
+    return EXAMPLE | times | names | {"signal": kind, "before": before, "after": after} | more
 
 
 def raise_signals(broker: KafkaClient, topics: Topics, signals: Sequence[dict[str, Any]]) -> None:

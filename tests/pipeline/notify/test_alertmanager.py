@@ -85,10 +85,10 @@ def told(requests: list[dict[str, Any]], status: str) -> set[str]:
 def test_a_state_fires_with_labels_words_and_link_and_its_end_resolves_it(alertmanager, broker, topics, tmp_path):
     port = free_port()
     with webhook() as hook, running(alertmanager, tmp_path / "am", port, hook.url):
-        path = config(tmp_path, CONFIG.format(port=port, more=""))
+        path = config(tmp_path, CONFIG.format(port=port, more='event_for = "1s"'))
         with notifier(broker, topics, path) as process:
             raise_signals(broker, topics, [signal("a"), signal("b", "SLOW"), signal("c", "RESET")])
-            wait_until(lambda: alerts(port).keys() == {"b", "a"}, process.words)  # the event is long over
+            wait_until(lambda: alerts(port).keys() == {"b", "a"}, process.words)  # the event is over
             found = alerts(port)["a"]
             raise_signals(broker, topics, [signal("a", "RESUMED", before="SILENT")])
             wait_until(lambda: alerts(port).keys() == {"b"}, process.words)
@@ -104,4 +104,22 @@ def test_a_state_fires_with_labels_words_and_link_and_its_end_resolves_it(alertm
     assert found["generatorURL"] == "https://view.example/?task=a&project=p"
     assert found["annotations"]["description"].startswith("no report for")
     assert told(hook.accepted, "firing") >= {"a", "b"}
+    assert undelivered(tmp_path) == []
+
+
+def test_alerts_that_a_restarted_alertmanager_lost_are_told_again_also_by_a_notifier_that_restarted(
+    alertmanager, broker, topics, tmp_path
+):
+    port = free_port()
+    path = config(tmp_path, CONFIG.format(port=port, more='resend_every = "1s"'))
+    with webhook() as hook:
+        with running(alertmanager, tmp_path / "first", port, hook.url), notifier(broker, topics, path) as process:
+            raise_signals(broker, topics, [signal("a"), signal("b")])
+            wait_until(lambda: alerts(port).keys() == {"a", "b"}, process.words)
+            raise_signals(broker, topics, [signal("b", "RESUMED", before="SILENT")])
+            wait_until(lambda: alerts(port).keys() == {"a"}, process.words)
+        with running(alertmanager, tmp_path / "second", port, hook.url), notifier(broker, topics, path) as process:
+            wait_until(lambda: alerts(port).keys() == {"a"}, process.words)
+        with notifier(broker, topics, path) as process, running(alertmanager, tmp_path / "third", port, hook.url):
+            wait_until(lambda: alerts(port).keys() == {"a"}, process.words)
     assert undelivered(tmp_path) == []
