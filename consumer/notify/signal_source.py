@@ -179,7 +179,7 @@ class SignalSource:
         """Read on after the last records that `took` was called for."""
         with self._watchdog.watch("seeking", _CALL_LIMIT_S):
             for partition, ledger in self._ledgers.items():
-                self._consumer.seek(TopicPartition(self._topic, partition, ledger.position))
+                self._go_to(TopicPartition(self._topic, partition, ledger.position))
 
     def pause(self, *, paused: bool) -> None:
         """Fetch no more records, or go on."""
@@ -215,6 +215,16 @@ class SignalSource:
     def _is_next(self, message: Message) -> bool:
         partition, offset = message.partition(), message.offset()
         return partition in self._ledgers and offset is not None and offset >= self._ledgers[partition].position
+
+    def _go_to(self, place: TopicPartition) -> None:
+        """Read a held partition from here on."""
+        try:
+            self._consumer.seek(place)
+        except KafkaException:  # it cannot after an offset that is gone: librdkafka has stopped the partition
+            self._consumer.incremental_unassign([TopicPartition(place.topic, place.partition)])
+            self._consumer.incremental_assign([place])
+            if self._paused:
+                self._apply_pause()
 
     def _apply_pause(self) -> None:
         held = [TopicPartition(self._topic, each) for each in self._ledgers]

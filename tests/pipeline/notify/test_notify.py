@@ -8,6 +8,7 @@ import json
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.pipeline.notify.notifiers import (
     config,
@@ -41,6 +42,15 @@ def committed(broker, topics) -> dict[int, tuple[int, str | None]]:
     asking = Consumer(broker.config(**{"group.id": f"{topics.prefix}.notify"}))
     places = [TopicPartition(topics.signals.name, each) for each in range(topics.partitions)]
     found = {each.partition: (each.offset, each.metadata) for each in asking.committed(places, timeout=LIMIT_S)}
+    asking.close()
+    return found
+
+
+def ends(broker, topics) -> dict[int, int]:
+    """[partition] The end of the signals topic."""
+    asking = Consumer(broker.config(**{"group.id": f"{topics.prefix}.notify"}))
+    places = [TopicPartition(topics.signals.name, each) for each in range(topics.partitions)]
+    found = {each.partition: asking.get_watermark_offsets(each, timeout=LIMIT_S)[1] for each in places}
     asking.close()
     return found
 
@@ -228,3 +238,38 @@ def test_a_template_fills_the_body(broker, topics, tmp_path):
     sent = json.loads(hook.requests[0][1])
     assert sent["text"].startswith('SILENT firing: a "quoted" MIGRATE_LINUX_FILE: no report for')
     assert sent["link"] == "https://view.example/migrations/?task=a+%22quoted%22&project=p"
+
+
+def test_signals_that_retention_deleted_unread_are_counted_and_what_follows_is_told(broker, topics, tmp_path):
+    with webhook() as hook:
+        path = config(tmp_path, ONE.format(url=hook.url, more=""))
+        with notifier(broker, topics, path):
+            wait_until(lambda: all(offset >= 0 for offset, _ in committed(broker, topics).values()))
+        raise_signals(broker, topics, [signal("a", "SLOW"), signal("a"), signal("a", "RESUMED", before="SILENT")])
+        end = max(committed(broker, topics), key=lambda each: ends(broker, topics)[each])
+        admin = AdminClient(broker.config())
+        for answer in admin.delete_records([TopicPartition(topics.signals.name, end, 2)]).values():
+            answer.result(LIMIT_S)
+        with notifier(broker, topics, path) as running:
+            wait_until(lambda: hook.statuses() == [("a", "SILENT", "resolved")], running.words)
+            wait_until(lambda: read_offsets(broker, topics) == 3, running.words)
+            assert running.metric("lost_total") == 2
+
+
+def test_notifiers_of_a_group_share_the_partitions_and_one_takes_over_from_another_that_is_killed(
+    broker, topics, tmp_path
+):
+    with webhook() as hook:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        paths = [config(tmp_path / name, ONE.format(url=hook.url, more="")) for name in ("one", "two")]
+        with notifier(broker, topics, paths[0]) as first, notifier(broker, topics, paths[1]) as second:
+            wait_until(lambda: all(offset >= 0 for offset, _ in committed(broker, topics).values()))
+            hook.status = 503
+            tasks = {f"t-{each}" for each in range(40)}
+            raise_signals(broker, topics, [signal(each) for each in sorted(tasks)])
+            wait_until(lambda: hook.refused > 2, first.words)
+            kill(first.process)
+            hook.status = 200
+            wait_until(lambda: hook.tasks().keys() == tasks, second.words)
+            wait_until(lambda: read_offsets(broker, topics) == 40, second.words)
