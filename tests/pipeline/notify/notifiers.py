@@ -60,6 +60,8 @@ class Webhook:
     refused: int = 0
     answering: threading.Event = field(default_factory=threading.Event)
     """Cleared: requests are read and get no response."""
+    most: int | None = None
+    """After so many requests in all, one is accepted no more, and gets no response while this is set."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tasks(self) -> Counter[str]:
@@ -84,6 +86,8 @@ def webhook() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.answering.wait()
+            while state.most is not None and state.status == 200 and len(state.accepted) >= state.most:
+                time.sleep(0.01)
             with state.lock:
                 status = state.status
                 if status == 200:
@@ -106,6 +110,7 @@ def webhook() -> Iterator[Webhook]:
     try:
         yield state
     finally:
+        state.most = None
         state.answering.set()
         server.shutdown()
         server.server_close()
