@@ -50,6 +50,10 @@ def _view(topics: Topics, group: str) -> list[Grant]:
     ]
 
 
+def _notifier(topics: Topics, _group: str) -> list[Grant]:
+    return [Grant("topic", topics.signals.name, "Read"), Grant("group", f"{topics.prefix}.notify", "Read")]
+
+
 def _analyst(topics: Topics, _group: str) -> list[Grant]:
     return _topic("Read", *(each.name for each in topics.all if each != topics.probe))
 
@@ -79,7 +83,15 @@ def _topic(operation: str, *names: str) -> list[Grant]:
 
 
 PARTS: Final[Mapping[str, Callable[[Topics, str], list[Grant]]]] = MappingProxyType(
-    {"edge": _edge, "worker": _worker, "view": _view, "analyst": _analyst, "operator": _operator, "setup": _setup}
+    {
+        "edge": _edge,
+        "worker": _worker,
+        "view": _view,
+        "notifier": _notifier,
+        "analyst": _analyst,
+        "operator": _operator,
+        "setup": _setup,
+    }
 )
 """[part] What it needs, for these topics and this group of the workers.
 

@@ -61,6 +61,6 @@ class Watchdog:
 
 def _end_process(why: str) -> None:
     faulthandler.dump_traceback(all_threads=True)
-    sys.stderr.write(f"taskstream worker: {why}; ending so that a supervisor can start it again\n")
+    sys.stderr.write(f"taskstream: {why}; ending so that a supervisor can start it again\n")
     sys.stderr.flush()
     os._exit(STUCK)

@@ -16,7 +16,7 @@ def test_a_part_has_rights_on_the_pipelines_own_resources_only(part):
     grants = PARTS[part](TOPICS, "g")
 
     assert {each.name for each in grants if each.kind == "topic"} <= NAMES
-    assert {each.name for each in grants if each.kind == "group"} <= {"g", "p"}
+    assert {each.name for each in grants if each.kind == "group"} <= {"g", "p", "p.notify"}
     assert {each.name for each in grants if each.kind == "transactional id"} <= {"g.", "p."}
     assert len(grants) == len({*grants})
 
@@ -30,5 +30,5 @@ def test_only_those_who_write_the_reports_may_and_a_reader_writes_nothing():
     }
 
     assert writers == {"edge", "operator"}
-    for part in ("view", "analyst"):
+    for part in ("view", "notifier", "analyst"):
         assert {each.operation for each in PARTS[part](TOPICS, "g")} <= {"Read", "Describe"}
