@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.run.holding import FOLDER_VARIABLE
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -25,13 +26,15 @@ MARK = "OF_THE_RUN_THAT_IS_ENDED"
 class Run:
     """A pytest of two workers in a process group of its own, and whatever it starts."""
 
-    def __init__(self, folder: Path, tests: list[str]) -> None:
+    def __init__(self, folder: Path, tests: list[str], *options: str) -> None:
         self.tmpdir = folder / "tmp"
         self.tmpdir.mkdir()
+        self.held = folder / "held"
+        self.held.mkdir()
         self.output = folder / "output"
         self.ports: set[int] = set()
         self._mark = uuid.uuid4().hex
-        environment = os.environ | {"TMPDIR": str(self.tmpdir), MARK: self._mark}
+        environment = os.environ | {"TMPDIR": str(self.tmpdir), MARK: self._mark, FOLDER_VARIABLE: str(self.held)}
         for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS", "PYTEST_CURRENT_TEST"):
             environment.pop(name, None)
         with self.output.open("wb") as output:
@@ -39,6 +42,7 @@ class Run:
                 [
                     sys.executable,
                     *["-m", "pytest", "-v", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"],
+                    *options,
                     *tests,
                 ],
                 cwd=ROOT,
@@ -89,9 +93,9 @@ def when_kafka_starts(run: Run) -> bool:
 
 
 def in_the_middle(run: Run) -> bool:
-    """Both workers have something to lose."""
+    """Both workers are in a test, and have something to lose."""
     lines = run.command_lines()
-    return run.output.read_text().count(" PASSED ") > 3 and all(
+    return len(list(run.held.iterdir())) == 2 and all(
         f" {name} --bootstrap-servers" in lines for name in ("edge", "view")
     )
 
@@ -108,7 +112,7 @@ def in_the_middle(run: Run) -> bool:
 def test_nothing_is_left_of_a_run_that_is_ended(
     tmp_path: Path, kafka_cache_dir: Path, moment: Callable[[Run], bool], number: signal.Signals
 ) -> None:
-    run = Run(tmp_path, TESTS)
+    run = Run(tmp_path, TESTS, "-p", "tests.run.holding")
     try:
         wait_until(lambda: moment(run) or run.process.poll() is not None, run.output.read_text, pause_s=0.2)
         assert run.process.poll() is None, run.output.read_text()
