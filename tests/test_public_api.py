@@ -13,6 +13,7 @@ import taskstream
 def test_the_exported_names():
     assert taskstream.__all__ == [
         "Acknowledgement",
+        "AsyncProgressClient",
         "AuthToken",
         "ConsumerError",
         "ProducerError",

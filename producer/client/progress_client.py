@@ -133,14 +133,18 @@ class ProgressClient:
         response, attempts = self._exchange("PUT", path, headers, report.body(), deadline_s, pause)
         return Acknowledgement(event_id, attempts, response.request_id)
 
-    def show_task(self, task_id: str, *, deadline_s: float | None = None) -> dict[str, Any]:
-        """The task as a JSON object, as the view returns it. The endpoint must be a view's.
+    def show_task(
+        self, task_id: str, *, deadline_s: float | None = None, pause: Callable[[float], bool] | None = None
+    ) -> dict[str, Any]:
+        """The task as a JSON object, as the view returns it. The endpoint must be a view's. `pause`: as for `report`.
 
         Raises:
             AnswerUnreadable: the response is 200 and not a JSON object. Other errors as for `report`.
         """
         path = f"/v3/tasks/{_segment(task_id)}"
-        response, attempts = self._exchange("GET", path, {"Accept": "application/json"}, deadline_s=deadline_s)
+        response, attempts = self._exchange(
+            "GET", path, {"Accept": "application/json"}, deadline_s=deadline_s, pause=pause
+        )
         task = response.json_object()
         if task is None:
             raise AnswerUnreadable(

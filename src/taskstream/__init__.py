@@ -4,7 +4,8 @@ Only the names in `__all__` are stable between releases; every other module can 
 
 - `batches` reads a range of a topic as Arrow record batches. It returns a `TopicBatches`; an `Unreadable` describes a
   record that it skipped.
-- `ProgressClient` reports progress to an edge, and reads a task from a view. A `Report` is one report, an
+- `ProgressClient` reports progress to an edge, and reads a task from a view; `AsyncProgressClient` is the same for
+  asyncio. A `Report` is one report, an
   `Acknowledgement` the response of the edge, a `RetryPolicy` the limits of retries, an `AuthToken` the credentials.
 - `ConsumerError`, `ProducerError` and `SchemasError` are the base classes of the errors that these raise.
 """
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskstream.consumer.errors import ConsumerError
     from taskstream.consumer.export.topic_batches import TopicBatches, Unreadable, batches
+    from taskstream.producer.client.async_client import AsyncProgressClient
     from taskstream.producer.client.auth_token import AuthToken
     from taskstream.producer.client.progress_client import Acknowledgement, ProgressClient, Report
     from taskstream.producer.client.retry_policy import RetryPolicy
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Acknowledgement",
+    "AsyncProgressClient",
     "AuthToken",
     "ConsumerError",
     "ProducerError",
@@ -39,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "Acknowledgement": "producer.client.progress_client",
+    "AsyncProgressClient": "producer.client.async_client",
     "AuthToken": "producer.client.auth_token",
     "ConsumerError": "consumer.errors",
     "ProducerError": "producer.errors",
