@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.errors import TopicsError
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.kafka_errors import is_away, is_unknown_topic
 from taskstream.consumer.kafka.retry import RetryLimit, retry
 from taskstream.schemas.topics import FoundTopic, Topic, Topics
@@ -143,11 +143,13 @@ def _answers(
     found: dict[str, T] = {}
     name = ""
 
+    call_s = min(CALL_S, timeout_s)
+
     def ask() -> None:
         nonlocal name
-        for name, future in request(min(CALL_S, timeout_s)).items():
+        for name, future in request(call_s).items():
             try:
-                found[name] = future.result()
+                found[name] = answered(future, call_s)
             except KafkaException as error:
                 if not left_out(error.args[0]):
                     raise

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaExc
 from confluent_kafka.admin import OffsetSpec
 
 from taskstream.consumer.errors import BadRange, KafkaFailed, RightMissing
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.kafka_errors import is_away
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Offsets, Since
@@ -162,7 +162,9 @@ class Cluster:
             admin = self._admin()
             answers = admin.list_offsets(specs, isolation_level=isolation, request_timeout=self._call_s)
             try:
-                return {each.partition: _answered(answer.result().offset) for each, answer in answers.items()}
+                return {
+                    each.partition: _answered(answered(answer, self._call_s).offset) for each, answer in answers.items()
+                }
             except KafkaException as error:
                 self._why = admin.why(error)
                 # A leader that has moved stays unknown to this client: it goes on asking with the old leader's epoch.

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.kafka.admin.group_questions import GroupQuestions
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import EARLIEST, Cluster, OffsetRange
@@ -142,7 +142,7 @@ class GroupLags:
         admin = QuietAdmin(self._config)
 
         def ask() -> Any:
-            return admin.list_consumer_groups(request_timeout=_LAG_CALL_S).result()
+            return answered(admin.list_consumer_groups(request_timeout=_LAG_CALL_S), _LAG_CALL_S)
 
         found = with_retry("the groups cannot be listed", ask, _LAG_LIMIT, admin.why)
         return sorted(each.group_id for each in found.valid)

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer, RecordsExpired
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.raw_record import RawRecord
 
 _CALL_S = 15.0
@@ -62,7 +62,7 @@ def timestamp_rules(config: Mapping[str, Any], topic: str) -> TimestampRules:
     admin = QuietAdmin(config)
     asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
-        found = admin.describe_configs([asked], request_timeout=_CALL_S)[asked].result()
+        found = answered(admin.describe_configs([asked], request_timeout=_CALL_S)[asked], _CALL_S)
     except KafkaException as error:
         raise KafkaFailed(f"{topic}: its settings cannot be read: {admin.why(error)}") from error
     replaces = found["message.timestamp.type"].value == "LogAppendTime"

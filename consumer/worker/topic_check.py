@@ -11,7 +11,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource
 
 from taskstream.consumer.errors import KafkaFailed, PartitionsUnequal, TopicMisconfigured, TopicsMissing
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.admin.rights import READ, WRITE, require_rights
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, offset_mark, require_same
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch, topic_identities
@@ -78,7 +78,7 @@ def check_settings(config: Mapping[str, Any], topics: Topics) -> None:
     def ask() -> dict[str, FoundTopic]:
         answers = admin.describe_configs(resources, request_timeout=_CALL_S)
         settings = {
-            resource.name: {name: str(entry.value) for name, entry in answer.result().items()}
+            resource.name: {name: str(entry.value) for name, entry in answered(answer, _CALL_S).items()}
             for resource, answer in answers.items()
         }
         return {name: FoundTopic(topics.partitions, config) for name, config in settings.items()}

@@ -15,12 +15,12 @@ from typing import Any, Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.kafka_errors import is_unknown_group
 
 
 def _description(admin: QuietAdmin, group: str, call_s: float) -> dict[str, Any]:
-    found = admin.describe_consumer_groups([group], request_timeout=call_s)[group].result()
+    found = answered(admin.describe_consumer_groups([group], request_timeout=call_s)[group], call_s)
     members = [
         {
             "name": each.group_instance_id or each.client_id,
@@ -37,7 +37,7 @@ def _description(admin: QuietAdmin, group: str, call_s: float) -> dict[str, Any]
 def _offsets(admin: QuietAdmin, group: str, call_s: float) -> list[list[Any]]:
     asked = [ConsumerGroupTopicPartitions(group)]
     (answer,) = admin.list_consumer_group_offsets(asked, request_timeout=call_s).values()
-    found = answer.result().topic_partitions or []
+    found = answered(answer, call_s).topic_partitions or []
     return [[each.topic, each.partition, each.offset] for each in found if each.error is None and each.offset >= 0]
 
 

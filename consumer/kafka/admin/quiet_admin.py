@@ -6,17 +6,35 @@ A request with a wrong password times out: the reason is in an error that librdk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from taskstream.consumer.kafka.kafka_errors import is_all_brokers_down, is_unanswered
 
+T = TypeVar("T")
 _REMEDIES = {
     KafkaError._AUTHENTICATION: "check the sasl.* settings",  # noqa: SLF001 (a public name)
     KafkaError._SSL: "check the ssl.* settings",  # noqa: SLF001
 }
+
+
+_GRACE_S = 5.0
+"""How much longer than a request may take its answer is waited for: librdkafka itself ends a request in time."""
+
+
+def answered(answer: Future[T], call_s: float) -> T:
+    """The answer to a request whose timeout is `call_s`.
+
+    Raises:
+        KafkaException: the request failed; or the client did not say how it ended, which counts as a timeout.
+    """
+    try:
+        return answer.result(call_s + _GRACE_S)
+    except TimeoutError as error:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the client gave no answer")) from error  # noqa: SLF001
 
 
 class QuietAdmin(AdminClient):

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation
 
 from taskstream.consumer.errors import RightMissing
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
 from taskstream.schemas.kafka_rights import denied
 
@@ -64,7 +64,7 @@ def _lacking(
     answers = admin.describe_topics(names, include_authorized_operations=True, request_timeout=call_s)
     for name, answer in answers.items():
         try:
-            held = answer.result().authorized_operations
+            held = answered(answer, call_s).authorized_operations
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             if is_unknown_topic(reason):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from confluent_kafka import KafkaException, TopicCollection
 
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
 
@@ -68,7 +68,7 @@ def topic_identities(admin: QuietAdmin, names: Sequence[str], call_s: float) -> 
     found = {}
     for name, answer in admin.describe_topics(TopicCollection(list(names)), request_timeout=call_s).items():
         try:
-            topic = answer.result()
+            topic = answered(answer, call_s)
         except KafkaException as error:
             if not is_unknown_topic(error.args[0]):
                 raise

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
 
 from taskstream.compose.local.ports import free_port
-from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin
+from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
+from taskstream.consumer.kafka.kafka_errors import is_away
 
 
 def told(config: dict) -> str:
@@ -40,3 +43,13 @@ def test_a_refusal_of_the_broker_is_told_as_it_is(broker):
 def test_librdkafka_s_own_lines_stay_away_from_the_error_stream(capfd):
     told({"bootstrap.servers": f"127.0.0.1:{free_port()}"})
     assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_does_not_say_how_a_request_ended_is_a_timeout(monkeypatch):
+    monkeypatch.setattr("taskstream.consumer.kafka.admin.quiet_admin._GRACE_S", 0.0)
+    never = Future()
+
+    with pytest.raises(KafkaException) as raised:
+        answered(never, 0.01)
+
+    assert is_away(raised.value.args[0]), "it is asked again"
