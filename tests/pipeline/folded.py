@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -27,8 +28,29 @@ def as_one_undisturbed_fold(bootstrap: str, topics: Topics, sent: int, bucket_s:
     for row in (*found.values(), *expected.values()):
         del row["partition"]
     assert differences(found, expected) == {}
-    assert told(read_all(bootstrap, topics.rates.name), "RateWindow", oracle.windows) == comparable(oracle.windows)
-    assert told(read_all(bootstrap, topics.signals.name), "SignalRaised", oracle.signals) == comparable(oracle.signals)
+    for topic, name, expected in (
+        (topics.rates.name, "RateWindow", oracle.windows),
+        (topics.signals.name, "SignalRaised", oracle.signals),
+    ):
+        wrong = unlike(told(read_all(bootstrap, topic), name, expected), comparable(expected))
+        assert wrong == {}, (
+            f"{topic}: {len(wrong)} series: {json.dumps(dict(list(wrong.items())[:5]), indent=1, default=str)}"
+        )
+
+
+def unlike(found: Records, expected: Records) -> dict[str, dict[str, Any]]:
+    """[series] What it told and should not have (or told again), and what it did not tell; or only that the order differs."""
+    wrong = {}
+    for series in found.keys() | expected.keys():
+        has, wants = found.get(series, []), expected.get(series, [])
+        if has != wants:
+            more, less = list(has), list(wants)
+            for each in has:
+                if each in less:
+                    less.remove(each)
+                    more.remove(each)
+            wrong[series] = {"told": len(has), "too many": more[:3], "missing": less[:3]}
+    return wrong
 
 
 def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:
