@@ -58,6 +58,7 @@ NOT_HERE = {
     "demo": "it starts a Kafka of its own",
     "edge": "a server",
     "export": "it writes a file",
+    "notify": "a server",
     "up": "a server",
     "view": "a server",
     "worker": "a server",
