@@ -24,16 +24,16 @@ from taskstream.consumer.notify.settings import NotifySettings, Receiver, Receiv
 from taskstream.consumer.notify.webhook import template_problem
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.errors import TokenUnusable
+from taskstream.schemas.durations import seconds_of_duration
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def _seconds(text: object) -> float:
-    number, unit = (text[:-1], text[-1:]) if isinstance(text, str) else ("", "")
-    if not number.isascii() or not number.isdigit() or unit not in _UNITS_S or int(number) == 0:
+    seconds = seconds_of_duration(text) if isinstance(text, str) else None
+    if not seconds:
         raise ValueError('is not a duration: write "30s", "10m", "1h" or "7d"')
-    return int(number) * _UNITS_S[unit]
+    return seconds
 
 
 def _time(text: object) -> time:

@@ -129,12 +129,12 @@ class Transaction:
     def send_many(
         self,
         topic: str,
-        keys: Sequence[str],
-        values: Sequence[bytes],
+        keys: Sequence[str | bytes | None],
+        values: Sequence[bytes | None],
         headers: Iterable[Headers],
         partition: int = -1,
     ) -> None:
-        """Send records, to one partition or (-1) to the partitions of their keys.
+        """Send records, to one partition or (-1) to the partitions of their keys; value None is a tombstone.
 
         headers: those of each record, as many as there are; each list is read before the next one is asked for.
 
@@ -171,16 +171,7 @@ class Transaction:
             TransactionAborted: the transaction has failed.
             ProducerLost: the producer cannot continue.
         """
-        self.begin()
-        while True:
-            try:
-                self._producer.produce(topic, value, key, partition, headers=list(headers))
-            except BufferError:
-                self._poll(0.1)
-            except KafkaException as error:
-                raise _meaning("produce", error.args[0]) from error
-            else:
-                return
+        self.send_many(topic, [key], [value], [list(headers)], partition)
 
     def commit(self, topic: str, offsets: Mapping[int, int], membership: Any, unmarked: Collection[int] = ()) -> None:
         """Commit the records, and with them the consumer group's `offsets` (by partition of `topic`).

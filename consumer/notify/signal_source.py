@@ -16,6 +16,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed, RightMissing
+from taskstream.consumer.kafka.admin.partition_ends import PartitionEnds
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.client_log import kafka_logger
@@ -315,7 +316,8 @@ class SignalSource:
     def _ends(self, partition: int) -> tuple[int, int]:
         place = TopicPartition(self._topic, partition)
         what = f"the ends of {self._topic}-{partition} cannot be asked"
-        return self._asked(what, partial(self._consumer.get_watermark_offsets, place, timeout=_CALL_S))
+        ends = PartitionEnds(self._consumer, self._config, self._new_consumer)
+        return self._asked(what, partial(ends.ask, place))
 
     def _asked(self, what: str, ask: Callable[[], T]) -> T:
         denied = partial(denial, config=self._config, topic=self._topic, group=self._config["group.id"])

@@ -8,15 +8,16 @@ from typing import Any, Self
 
 import structlog
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConfigResource
+from confluent_kafka.admin import AclOperation, ConfigResource
 
 from taskstream.consumer.errors import KafkaFailed, PartitionsUnequal, TopicMisconfigured, TopicsMissing
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
-from taskstream.consumer.kafka.admin.rights import READ, WRITE, require_rights
+from taskstream.consumer.kafka.admin.rights import require_rights
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity, offset_mark, require_same
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch, topic_identities
 from taskstream.consumer.kafka.kafka_errors import is_final
 from taskstream.consumer.kafka.retry import QUESTION, RetryLimit, with_retry
+from taskstream.schemas.access import PARTS
 from taskstream.schemas.topics import DifferenceKind, FoundTopic, Topics, differences
 
 _CALL_S = 10.0
@@ -56,11 +57,10 @@ def check_rights(config: Mapping[str, Any], topics: Topics, limit: RetryLimit = 
         KafkaFailed: Kafka did not answer.
     """
     admin = QuietAdmin(config)
-    needed = {
-        topics.progress.name: (READ,),
-        topics.state.name: (READ, WRITE),
-        **{each.name: (WRITE,) for each in (topics.rates, topics.signals, topics.rejected)},
-    }
+    needed: dict[str, list[AclOperation]] = {}
+    for each in PARTS["worker"](topics, ""):
+        if each.kind == "topic" and not each.optional:
+            needed.setdefault(each.name, []).append(AclOperation[each.operation.upper()])
     ask = partial(require_rights, admin, config, needed, _CALL_S)
     with_retry("the topics cannot be described", ask, limit, why=admin.why)
 

@@ -13,9 +13,7 @@ from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.kafka_errors import is_unknown_topic
 from taskstream.schemas.kafka_rights import denied
 
-READ: Final = AclOperation.READ
-WRITE: Final = AclOperation.WRITE
-_NAMES: Final = {READ: "Read", WRITE: "Write"}
+_NAMES: Final = {AclOperation.READ: "Read", AclOperation.WRITE: "Write"}
 
 
 def denial(
