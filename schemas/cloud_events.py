@@ -61,4 +61,4 @@ class NumberedEvents:
 def rfc3339(at_us: int) -> bytes:
     """A time of the years 1 to 9999, microseconds since 1970 UTC, as CloudEvents writes it."""
     at = _EPOCH + dt.timedelta(microseconds=at_us)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}Z".encode()
+    return f"{at.replace(tzinfo=None).isoformat('T', 'microseconds')}Z".encode()

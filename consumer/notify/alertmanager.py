@@ -12,7 +12,8 @@ from typing import Any
 from taskstream.consumer.notify.alert import Alert, AlertStatus, newest_of_each
 from taskstream.consumer.notify.outbox import Notification
 from taskstream.consumer.notify.settings import NotifySettings, Receiver
-from taskstream.consumer.notify.wording import line_of, link_of, rfc3339, text_of
+from taskstream.consumer.notify.wording import line_of, link_of, text_of
+from taskstream.schemas.cloud_events import rfc3339
 
 PATH = "/api/v2/alerts"
 OWN_LABELS = frozenset({"alertname", "kind", "project_id", "subtask", "task_id"})
@@ -42,8 +43,8 @@ def _alert(alert: Alert, receiver: Receiver, settings: NotifySettings, now_s: fl
             "description": text_of(alert, settings.bucket_us),
             "progress": f"{signal.progress} %",
         },
-        "startsAt": rfc3339(alert.starts_at),
-        "endsAt": rfc3339(_ends_at(alert, receiver, now_s)),
+        "startsAt": rfc3339(alert.starts_at).decode(),
+        "endsAt": rfc3339(_ends_at(alert, receiver, now_s)).decode(),
     }
     if link := link_of(settings.view_url, signal.project_id, signal.task_id):
         document["generatorURL"] = link

@@ -23,10 +23,10 @@ from taskstream.consumer.notify.outbox import Notification, Outbox
 from taskstream.consumer.notify.settings import NotifySettings, ReceiverType
 from taskstream.consumer.notify.signal_source import SignalSource
 from taskstream.consumer.notify.webhook import webhook_document
-from taskstream.consumer.notify.wording import rfc3339
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 from taskstream.consumer.worker.watchdog import Watchdog
+from taskstream.schemas.cloud_events import rfc3339
 from taskstream.schemas.errors import RegistryFailed
 from taskstream.schemas.ids import SchemaIds
 
@@ -246,7 +246,7 @@ class Notifier:
             self._metrics.waits(name, outbox.waiting, outbox.held(now_s))
 
     def _now(self) -> str:
-        return rfc3339(round(self._clock() * 1_000_000))
+        return rfc3339(round(self._clock() * 1_000_000)).decode()
 
 
 def _place(message: Message) -> SignalPlace:

@@ -12,8 +12,9 @@ from typing import Any
 from taskstream.consumer.notify.alert import Alert, AlertStatus
 from taskstream.consumer.notify.outbox import Notification
 from taskstream.consumer.notify.settings import NotifySettings
-from taskstream.consumer.notify.wording import lines_of, link_of, rfc3339, summary_of, text_of
+from taskstream.consumer.notify.wording import lines_of, link_of, summary_of, text_of
 from taskstream.consumer.view.json.signal_json import signal_json
+from taskstream.schemas.cloud_events import rfc3339
 
 VERSION = 1
 PLACEHOLDERS = ("count", "id", "kind", "link", "project_id", "status", "summary", "text")
@@ -101,8 +102,8 @@ def _alert_document(alert: Alert, settings: NotifySettings) -> dict[str, Any]:
         "task_id": signal.task_id,
         "subtask_name": signal.subtask_name,
         "text": text_of(alert, settings.bucket_us),
-        "starts_at": rfc3339(alert.starts_at),
-        "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at),
+        "starts_at": rfc3339(alert.starts_at).decode(),
+        "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at).decode(),
         "link": link_of(settings.view_url, signal.project_id, signal.task_id),
         "signal": signal_json(signal, settings.bucket_us),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from taskstream.consumer.notify.alert import Alert, AlertStatus
@@ -48,9 +47,3 @@ def link_of(view_url: str | None, project_id: str, task_id: str | None = None) -
         return ""
     query = {"project": project_id} if task_id is None else {"task": task_id, "project": project_id}
     return f"{view_url.rstrip('/')}/?{urlencode(query)}"
-
-
-def rfc3339(at_us: int) -> str:
-    """The time in UTC with microseconds. Signals are within the years that datetime has (`record_bounds`)."""
-    moment = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
-    return f"{moment.replace(tzinfo=None).isoformat('T', 'microseconds')}Z"

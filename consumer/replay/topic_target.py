@@ -13,11 +13,11 @@ from confluent_kafka.admin import ConfigResource
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer, RecordsExpired
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.schemas.topics import DAY_MS
 
 _CALL_S = 15.0
 _STALLED_S = 60.0
 _BY_KEY = -1
-_DAY_MS = 86_400_000
 
 
 def refuse_itself(source: Mapping[str, Any], source_topic: str, target: Mapping[str, Any], topic: str) -> None:
@@ -80,7 +80,7 @@ def refuse_expired(expired: int, count: int, topic: str, retention_ms: int) -> N
     if expired:
         raise RecordsExpired(
             f"{expired:,} of {count:,} records are older than {topic} keeps records (retention.ms={retention_ms}, "
-            f"{retention_ms / _DAY_MS:.4g} days): Kafka would acknowledge and then delete them"
+            f"{retention_ms / DAY_MS:.4g} days): Kafka would acknowledge and then delete them"
         )
 
 
