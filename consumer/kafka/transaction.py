@@ -2,6 +2,10 @@
 
 It maps librdkafka's errors to two outcomes: `TransactionAborted` (roll back and read again) and `ProducerLost` (call
 `renew` and read everything back). It knows nothing of what the records hold.
+
+A request that was sent twice can arrive twice, the second time within the next transaction: a late end then ends that
+one in its middle. Kafka tells the two apart by the producer's epoch, which librdkafka does not raise with each
+transaction, as KIP-890 does. So after a call that may have sent a request twice, the next transaction has a new producer.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol, Self
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from taskstream.consumer.bounded_calls import BoundedCalls, CallAbandoned
@@ -41,7 +46,14 @@ _LIMIT_S = 1.5 * _CALL_S
 """A call that has not returned by then is abandoned, and its producer is lost: librdkafka may wait for ever for a
 coordinator that has moved."""
 _WATCH_S = 2 * _LIMIT_S
+_RESEND_MS = 500
+"""librdkafka's pause before it sends a request again, which it shortens by up to a fifth."""
+_SENT_ONCE_S = 0.3
+"""A call that has returned by then sent each of its requests once."""
 _ABORT_S = 5.0
+_REQUESTS = ("send_offsets_to_transaction", "commit_transaction", "abort_transaction")
+"""The calls whose requests change a transaction. Those of `init_transactions` raise the epoch themselves."""
+_log = structlog.get_logger("worker")
 
 
 class CallWatch(Protocol):
@@ -91,6 +103,7 @@ class Transaction:
             }
             | dict(config)
             | {
+                "retry.backoff.ms": _RESEND_MS,
                 "transactional.id": transactional_id,
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 2_000_000,
@@ -104,6 +117,8 @@ class Transaction:
         self._calls = BoundedCalls()
         self._producer_or_none: Producer | None = None
         self._begun = False
+        self._sent_twice = False
+        """Whether the producer may have sent a request twice since it was made."""
         self._waiting = waiting
         self._entered = False
 
@@ -121,8 +136,12 @@ class Transaction:
 
         Raises:
             ProducerLost: the producer cannot continue.
+            KafkaFailed: Kafka did not answer.
         """
         if not self._begun:
+            if self._sent_twice:
+                _log.info("producer replaced", why="a request of the last transaction can arrive again, and late")
+                self.renew()
             self._call("begin_transaction", self._producer.begin_transaction)
             self._begun = True
 
@@ -195,6 +214,9 @@ class Transaction:
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),
         )
+        self._call(
+            "flush", lambda: self._producer.flush(_CALL_S)
+        )  # so that the time of the commit is that of its request
         self._call("commit_transaction", lambda: self._producer.commit_transaction(_CALL_S))
         self._begun = False
 
@@ -227,6 +249,7 @@ class Transaction:
         return self._producer_or_none
 
     def _open(self) -> None:
+        self._sent_twice = False
         try:
             self._producer_or_none = self._new_producer(self._config)
         except KafkaException as error:
@@ -277,6 +300,7 @@ class Transaction:
             with self._watchdog.watch(name, _WATCH_S):
                 self._calls.make(call, self._limit_s)
 
+        began_s = self._clock()
         try:
             waiting = partial(self._waiting, name) if self._waiting is not None and self._entered else None
             retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep, waiting)
@@ -291,6 +315,9 @@ class Transaction:
                 raise _meaning(name, reason) from error
             tried = f"{name}: {reason.str()}; tried for {_REPEATED.seconds:.0f} s"
             raise KafkaFailed(f"{tried}: is Kafka up, and its address right?") from error
+        finally:
+            if name in _REQUESTS and self._clock() - began_s > _SENT_ONCE_S:
+                self._sent_twice = True
 
 
 def _meaning(name: str, reason: KafkaError) -> ConsumerError:

@@ -25,7 +25,8 @@ MAX_RECORDS = 1_000
 class RedriveTransaction:
     """`with RedriveTransaction(config, topics) as transaction: transaction.redrive(rejects)`.
 
-    All share one transactional id, so entering a second one fences the first.
+    All share one transactional id, so entering a second one fences the first. Each transaction has a producer of its
+    own: no late request of one ends the next (see `kafka.transaction`).
     """
 
     def __init__(self, config: Mapping[str, Any], topics: Topics) -> None:
@@ -36,10 +37,10 @@ class RedriveTransaction:
             | {"transactional.id": f"{topics.prefix}.redrive", "transaction.timeout.ms": 15_000}
         )
         self._open = False
+        self._used = False
 
     def __enter__(self) -> Self:
-        self._producer = Producer(self._config)
-        call_transaction("init_transactions", lambda: self._producer.init_transactions(TRANSACTION_CALL_S))
+        self._create()
         return self
 
     def __exit__(
@@ -48,8 +49,7 @@ class RedriveTransaction:
         if self._open:
             with contextlib.suppress(KafkaException):
                 self._producer.abort_transaction(TRANSACTION_CALL_S)
-        self._producer.purge()
-        self._producer.close()
+        self._close()
 
     def redrive(self, rejects: Sequence[RejectedRecord]) -> None:
         """Redrive these, all or none. They are of one partition of the rejected topic, in this order.
@@ -58,6 +58,10 @@ class RedriveTransaction:
             KafkaFailed: the transaction failed, or its outcome is unknown. The notes show what was redriven.
         """
         (partition,) = {each.record.partition for each in rejects}
+        if self._used:
+            self._close()
+            self._create()
+        self._used = True
         try:
             self._producer.begin_transaction()
             self._open = True
@@ -69,6 +73,14 @@ class RedriveTransaction:
             raise KafkaFailed(f"none of these {len(rejects)} records was redriven: {error.args[0].str()}") from error
         call_transaction("commit_transaction", lambda: self._producer.commit_transaction(TRANSACTION_CALL_S))
         self._open = False
+
+    def _create(self) -> None:
+        self._producer = Producer(self._config)
+        call_transaction("init_transactions", lambda: self._producer.init_transactions(TRANSACTION_CALL_S))
+
+    def _close(self) -> None:
+        self._producer.purge()
+        self._producer.close()
 
     def _send_to_origin(self, reject: RejectedRecord) -> None:
         assert reject.topic is not None, "its origin is known"

@@ -32,10 +32,10 @@ def as_one_undisturbed_fold(bootstrap: str, topics: Topics, sent: int, bucket_s:
         (topics.rates.name, "RateWindow", oracle.windows),
         (topics.signals.name, "SignalRaised", oracle.signals),
     ):
-        wrong = unlike(told(read_all(bootstrap, topic), name, expected), comparable(expected))
-        assert wrong == {}, (
-            f"{topic}: {len(wrong)} series: {json.dumps(dict(list(wrong.items())[:5]), indent=1, default=str)}"
-        )
+        messages = read_all(bootstrap, topic)
+        wrong = unlike(told(messages, name, expected), comparable(expected))
+        some = {series: wrong[series] | {"records": places(messages, series)} for series in list(wrong)[:5]}
+        assert wrong == {}, f"{topic}: {len(wrong)} series: {json.dumps(some, indent=1, default=str)}"
 
 
 def unlike(found: Records, expected: Records) -> dict[str, dict[str, Any]]:
@@ -51,6 +51,12 @@ def unlike(found: Records, expected: Records) -> dict[str, dict[str, Any]]:
                     more.remove(each)
             wrong[series] = {"told": len(has), "too many": more[:3], "missing": less[:3]}
     return wrong
+
+
+def places(messages: Sequence[Message], series: str) -> list[str]:
+    """Where and when the records about a series were written, by its own key or that of its task."""
+    about = [each for each in messages if series.startswith((each.key() or b"-").decode())]
+    return [f"{each.partition()}:{each.offset()} at {each.timestamp()[1]}" for each in about]
 
 
 def fold(oracle: Oracle, messages: Sequence[Message]) -> dict[str, int]:

@@ -110,6 +110,47 @@ def test_a_call_that_can_be_repeated_is_repeated():
     assert producers.built[0].calls.count("commit_transaction") == 3
 
 
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction", "abort_transaction"])
+@pytest.mark.parametrize(("seconds", "producers"), [(0.1, 1), (0.4, 2)])
+def test_a_producer_that_may_have_sent_a_request_twice_makes_no_further_transaction(
+    call: str, seconds: float, producers: int
+):
+    now_s = 0.0
+    built = Producers()
+
+    def new_producer(config: object) -> Any:
+        made = built(config)
+
+        def slow(*_: object) -> None:
+            nonlocal now_s
+            now_s += seconds
+
+        setattr(made, call, slow)
+        return made
+
+    with Transaction({}, "id", NoWatch(), new_producer, clock=lambda: now_s) as transaction:
+        transaction.send("topic", "key", b"first")
+        if call == "abort_transaction":
+            transaction.abort()
+        else:
+            transaction.commit("topic", {0: 1}, object())
+        assert len(built.built) == 1
+        transaction.send("topic", "key", b"second")
+        transaction.send("topic", "key", b"third")
+    assert len(built.built) == producers
+
+
+def test_a_call_that_was_repeated_at_once_may_have_sent_its_request_twice():
+    times_s = iter(range(1000))
+    producers = Producers(commit_transaction=[RETRIABLE])
+    with Transaction(
+        {}, "id", NoWatch(), producers, clock=lambda: next(times_s) * 0.2, sleep=lambda _: None
+    ) as transaction:
+        commit(transaction)
+        commit(transaction)
+    assert len(producers.built) == 2
+
+
 def test_a_lost_producer_is_replaced_although_closing_it_raises_its_error_again():
     producers = Producers(commit_transaction=[FATAL], abort_transaction=[FATAL], purge=[FATAL], close=[FATAL])
     with producers.transaction() as transaction:

@@ -21,6 +21,7 @@ HARMED_SHARE = 0.3
 """So many of the connections are closed or reset in each interval, chosen at random."""
 LONGEST_DELAY_S = 1.0
 _PIECE_BYTES = 1 << 16
+_CALL_S = 300.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -31,6 +32,9 @@ class Harm(Enum):
     """Each piece of data is up to a second late."""
     MUTE = "mute"
     """No byte passes. It arrives when the harm ends, also if its sender has gone."""
+    LATE = "keep back"
+    """What clients sent on their present connections arrives when the harm ends, also if they have gone. New connections
+    pass: what a client sends again on them overtakes it."""
     HALF_CLOSE = "half-close"
     """Some clients see the end of what the broker sends, and may send on. Others have a connection to nobody: only the
     broker sees the end."""
@@ -61,8 +65,16 @@ class Proxies:
 
     def harm(self, ports: Iterable[int], harm: Harm | None) -> None:
         """Do this to the present and future connections of these ports, until it is set to None."""
-        for port in ports:
-            self._loop.call_soon_threadsafe(self._proxies[port].set_harm, harm)
+
+        async def set_all() -> None:
+            for port in ports:
+                self._proxies[port].set_harm(harm)
+
+        asyncio.run_coroutine_threadsafe(set_all(), self._loop).result(_CALL_S)
+
+    def kept_back(self, port: int) -> int:
+        """How many connections are open of which bytes were kept back."""
+        return self._proxies[port].kept_back()
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -99,6 +111,14 @@ class _Proxy:
             self._passes.clear()
         else:
             self._passes.set()
+        for connection in self._connections:
+            if harm is Harm.LATE:
+                connection.passes.clear()
+            else:
+                connection.passes.set()
+
+    def kept_back(self) -> int:
+        return sum(connection.was_kept_back for connection in [*self._connections])
 
     def harm_some(self) -> None:
         for connection in [*self._connections]:
@@ -111,6 +131,7 @@ class _Proxy:
     def close(self) -> None:
         self._passes.set()
         for connection in self._connections:
+            connection.passes.set()
             connection.reset()
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -136,6 +157,9 @@ class _Proxy:
         try:
             while data := await reader.read(_PIECE_BYTES):
                 await self._passes.wait()
+                if from_client and not connection.passes.is_set():
+                    connection.was_kept_back = True
+                    await connection.passes.wait()
                 if self._harm is Harm.DELAY:
                     await asyncio.sleep(self._rng.uniform(0, LONGEST_DELAY_S))
                 if not connection.is_closed(writer):
@@ -157,6 +181,10 @@ class _Connection:
     def __init__(self, client: asyncio.StreamWriter, broker: asyncio.StreamWriter) -> None:
         self.is_orphan = False
         """The broker has gone, and the client is not told."""
+        self.passes = asyncio.Event()
+        """What the client sends arrives."""
+        self.passes.set()
+        self.was_kept_back = False
         self._client = client
         self._broker = broker
         self._closed: set[asyncio.StreamWriter] = set()

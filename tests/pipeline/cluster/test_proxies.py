@@ -20,6 +20,7 @@ class Echo:
 
     def __init__(self, port: int) -> None:
         self.closed = 0
+        self.received: list[bytes] = []
         self._server = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -35,6 +36,7 @@ class Echo:
         with connection:
             try:
                 while data := connection.recv(100):
+                    self.received.append(data)
                     connection.sendall(data)
             except OSError:
                 pass
@@ -53,7 +55,11 @@ class Wire:
         self.echo = echo
         self._port = port
         self._proxies = proxies
-        self.client = socket.create_connection(("127.0.0.1", port), timeout=300)
+        self.address = ("127.0.0.1", port)
+        self.client = socket.create_connection(self.address, timeout=300)
+
+    def kept_back(self) -> int:
+        return self._proxies.kept_back(self._port)
 
     def harm(self, harm: Harm | None) -> None:
         self._proxies.harm([self._port], harm)
@@ -85,6 +91,19 @@ def test_a_muted_connection_keeps_what_was_sent_and_delivers_it_later(wire: Wire
     wire.client.settimeout(300)
     wire.harm(None)
     assert wire.client.recv(100) == b"held back"
+
+
+def test_what_is_kept_back_is_overtaken_and_arrives_although_its_sender_has_gone(wire: Wire):
+    wire.harm(Harm.LATE)
+    wire.client.sendall(b"late")
+    wire.client.close()
+    wait_until(lambda: wire.kept_back() == 1)
+    with socket.create_connection(wire.address, timeout=300) as other:
+        other.sendall(b"new")
+        assert other.recv(100) == b"new"
+        assert wire.echo.received == [b"first", b"new"]
+        wire.harm(None)
+        wait_until(lambda: wire.echo.received == [b"first", b"new", b"late"])
 
 
 def test_delayed_data_arrives(wire: Wire):
@@ -132,7 +151,7 @@ def test_a_port_without_a_broker_refuses(wire: Wire):
     wire.echo.close()
 
     def is_refused() -> bool:
-        with socket.create_connection(wire.client.getpeername(), timeout=300) as client:
+        with socket.create_connection(wire.address, timeout=300) as client:
             try:
                 return client.recv(1) == b""
             except ConnectionResetError:
