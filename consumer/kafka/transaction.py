@@ -5,7 +5,8 @@ It maps librdkafka's errors to two outcomes: `TransactionAborted` (roll back and
 
 A request that was sent twice can arrive twice, the second time within the next transaction: a late end then ends that
 one in its middle. Kafka tells the two apart by the producer's epoch, which librdkafka does not raise with each
-transaction, as KIP-890 does. So after a call that may have sent a request twice, the next transaction has a new producer.
+transaction, as KIP-890 does. So after a call that may have sent a request twice, the next transaction has a new
+producer.
 """
 
 from __future__ import annotations
