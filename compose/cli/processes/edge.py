@@ -20,6 +20,7 @@ from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
+from taskstream.compose.cli.options.tls_options import tls_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
@@ -37,7 +38,6 @@ from taskstream.schemas.topics import Topics
 Tracing = Callable[[Edge], Any]
 """Wraps an edge in tracing; called after a fork, because the exporter has a thread."""
 Command = TypeVar("Command", bound=Callable[..., Any])
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _LIMIT = Limits()
 _POSITIVE = click.IntRange(1)
 _SECONDS = Seconds(may_be_least=False)
@@ -129,9 +129,7 @@ def limit_options(command: Command) -> Command:
 @click.option(
     "--drain-timeout", default=20, type=_POSITIVE, help="Seconds that requests in progress then have to complete."
 )
-@click.option("--tls-cert", type=_FILE, help="A certificate with its chain, in PEM; the edge then serves HTTPS.")
-@click.option("--tls-key", type=_FILE, help="The key of the certificate, in PEM.")
-@click.option("--tls-client-ca", type=_FILE, help="Require client certificates of this authority.")
+@tls_options
 @click.option(
     "--otel-endpoint", help="The URL of an OpenTelemetry collector (OTLP over HTTP); reports are then traced."
 )
@@ -148,9 +146,7 @@ def edge(
     bounds: HttpBounds,
     drain_delay: float,
     drain_timeout: int,
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    tls_client_ca: Path | None,
+    tls: Tls | None,
     otel_endpoint: str | None,
 ) -> None:
     """Serve the API that receives progress reports.
@@ -160,9 +156,6 @@ def edge(
     """
     log_to_standard_error()
     show_threads_on_signal()
-    if (tls_cert is None) != (tls_key is None) or (tls_client_ca is not None and tls_cert is None):
-        raise click.UsageError("--tls-cert and --tls-key require each other, and --tls-client-ca requires both")
-    tls = Tls(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(
         host=host, port=port, drain_delay_s=drain_delay, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls

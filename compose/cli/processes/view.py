@@ -14,13 +14,14 @@ from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
+from taskstream.compose.cli.options.tls_options import tls_options
 from taskstream.compose.cli.options.topic_options import prefix_option
 from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
-from taskstream.compose.server.serve import Serving, address, bind, serve
+from taskstream.compose.server.serve import Serving, Tls, address, bind, serve
 from taskstream.compose.server.view import BEHIND_LIMIT_S, ViewSettings, build_view
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, PER_PROJECT
@@ -36,6 +37,7 @@ from taskstream.schemas.topics import Topics
 @click.option("--port", default=8081, type=click.IntRange(0, 65_535), help="The port to listen on; 0: a free port.")
 @authentication_options
 @connection_options
+@tls_options
 @click.option(
     "--bucket",
     default=60.0,
@@ -77,6 +79,7 @@ def view(
     port: int,
     callers: CallerSettings,
     bounds: HttpBounds,
+    tls: Tls | None,
     bucket: float,
     group: str | None,
     behind_limit_s: float,
@@ -92,12 +95,14 @@ def view(
     log_to_standard_error()
     show_threads_on_signal()
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
-    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds)
+    serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls)
     settings = ViewSettings(
         kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s
     )
     app = build_view(settings, command_clock().now_us)
+    if tls is not None:
+        tls.context()
     listener = bind(serving)
     gc.freeze()  # what is loaded now stays: a collection while requests wait need not look into it
-    echo(f"the view listens on {address(listener)}", err=True)
+    echo(f"the view listens on {address(listener, serving)}", err=True)
     sys.exit(serve(app, listener, serving, app.drain))

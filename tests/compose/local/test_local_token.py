@@ -28,7 +28,7 @@ def test_two_folders_have_different_tokens(tmp_path):
 
 def test_it_has_the_roles_report_read_and_operate(tmp_path):
     made = local_token(tmp_path)
-    caller = callers(made.tokens_file)[hashed(made.token)]
+    caller = callers(made.tokens_file)[hashed(made.token)].caller
     assert (caller.project_id, caller.roles) == (PROJECT, {Role.REPORT, Role.READ, Role.OPERATE})
 
 

@@ -269,6 +269,7 @@ def running_view(
     port: int = 0,
     wait: bool = True,
     stopped_clock: bool = True,
+    tls: Mapping[str, str] | None = None,
 ) -> Iterator[RunningView]:
     tokens = {name: f"token-of-{name}" for name in ROLES}
     file = folder / f"tokens-{secrets.token_hex(4)}.jsonl"
@@ -288,7 +289,7 @@ def running_view(
         process = subprocess.Popen(command, stderr=out, stdout=out)
     try:
         url = _address(process, log)
-        with urllib3.PoolManager(maxsize=8, timeout=120) as http:
+        with urllib3.PoolManager(maxsize=8, timeout=120, **(tls or {})) as http:
             view = RunningView(url, tokens, process, http, log)
             if wait:
                 wait_until(lambda: view.get("/readyz", by=None).status == 200)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+from datetime import UTC, datetime
 
 import pytest
 
-from taskstream.producer.callers.token_file import TokenFile, parse_tokens, token_line
+from taskstream.producer.callers.token_file import StoredToken, TokenFile, hashed, parse_tokens, token_line
 from taskstream.producer.errors import CredentialsUnusable
-from taskstream.schemas.http.caller import Role
+from taskstream.schemas.http.caller import Caller, Role
 from taskstream.schemas.http.request import HttpRequest
 from tests.private_files import write_private
 
@@ -140,3 +143,34 @@ def test_an_empty_file_revokes_all_access(path):
     path.write_text("")
     clock.now = 1.0
     assert ask(tokens, "open sesame") is None
+
+
+def test_a_token_is_accepted_until_it_expires(path):
+    expiring = json.loads(token_line("brief", "p", [Role.REPORT])) | {
+        "expires_at": "2026-11-26T12:00:00Z",
+        "label": "x",
+    }
+    path.write_text(json.dumps(expiring) + "\n")
+    now_s = datetime(2026, 11, 26, 11, 59, 59, tzinfo=UTC).timestamp()
+    tokens = TokenFile(path, print, now_s=lambda: now_s)
+    tokens.load()
+    assert ask(tokens, "brief").project_id == "p"
+    assert tokens.known(b"brief").project_id == "p"
+    now_s += 1
+    assert ask(tokens, "brief") is None
+    assert tokens.known(b"brief") is None
+
+
+@pytest.mark.parametrize(
+    "more", [{"label": 5}, {"label": "a\nb"}, {"expires_at": "tomorrow"}, {"expires_at": "2026-11-26"}]
+)
+def test_a_bad_label_or_expiry_is_told_with_its_line(more):
+    line = json.dumps(json.loads(token_line("t", "p", [])) | more)
+    with pytest.raises(CredentialsUnusable, match=r"tokens, line 1: .*" + re.escape(repr(next(iter(more.values()))))):
+        parse_tokens([line], "tokens")
+
+
+def test_a_line_reads_as_what_it_was_written_from():
+    expires_at = datetime(2027, 1, 31, tzinfo=UTC)
+    token = StoredToken(hashed("t"), Caller("p", frozenset([Role.READ])), "Zoë's laptop", expires_at)
+    assert parse_tokens([token.line()], "tokens") == {token.sha256: token}
