@@ -137,7 +137,7 @@ class BatchSource:
                 "heartbeat.interval.ms": 2_000,
                 "reconnect.backoff.max.ms": 1_000,
                 # A connection whose other end has gone without a word is noticed only when a fetch times out.
-                "socket.timeout.ms": 20_000,
+                "socket.timeout.ms": 10_000,
                 "max.partition.fetch.bytes": 8 << 20,
                 "fetch.wait.max.ms": 100,
                 "queued.min.messages": 200_000,

@@ -31,7 +31,7 @@ _QUIET: Final[dict[str, Any]] = {
     "log.connection.close": False,
     "reconnect.backoff.max.ms": 2_000,
     # A connection whose other end has gone without a word is noticed only when a fetch times out.
-    "socket.timeout.ms": 20_000,
+    "socket.timeout.ms": 10_000,
 }
 
 
