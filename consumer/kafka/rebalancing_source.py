@@ -139,6 +139,7 @@ class BatchSource:
                 # A connection whose other end has gone without a word is noticed only when a fetch times out.
                 "socket.timeout.ms": 10_000,
                 "max.partition.fetch.bytes": 8 << 20,
+                "fetch.max.bytes": 16 << 20,  # so that a response comes within the timeout also at 2 MB/s
                 "fetch.wait.max.ms": 100,
                 "queued.min.messages": 200_000,
             }
