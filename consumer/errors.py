@@ -31,6 +31,10 @@ ConsumerError
  │   └── RecordsExpired         the target does not keep records as old as these
  ├── ArchiveUnusable            the archive file is incomplete, exists, or cannot be written
  │   └── ArchiveExists          the archive file exists
+ ├── LakeUnusable               the lake cannot be read or written, or another process writes it
+ │   └── LakeGap                retention removed records before the lake had them
+ ├── BadQuery                   DuckDB refuses a query
+ ├── DuckdbMissing              DuckDB is not installed
  ├── NoSuchRecord               no record has this offset
  └── DeadLetterUnwritable       what could not be delivered cannot be kept
 """
@@ -180,6 +184,22 @@ class ArchiveUnusable(ConsumerError):
 
 class ArchiveExists(ArchiveUnusable):
     """The archive file exists."""
+
+
+class LakeUnusable(ConsumerError):
+    """The lake cannot be read or written, or another process writes it."""
+
+
+class LakeGap(LakeUnusable):
+    """Retention removed records before the lake had them."""
+
+
+class BadQuery(ConsumerError):
+    """DuckDB refuses a query."""
+
+
+class DuckdbMissing(ConsumerError):
+    """DuckDB, which SQL needs, is not installed."""
 
 
 class NoSuchRecord(ConsumerError):

@@ -40,6 +40,8 @@ COMMANDS = {
     "rejected": Command("rejected", OPERATORS, "records that could not be read: list, show, redrive"),
     "replay": Command("replay", OPERATORS, "fold the reports again to print, compare or rebuild state; copy records"),
     "export": Command("topics", ANALYSTS, "export a range of a topic to Parquet, Arrow, CSV or NDJSON"),
+    "lake": Command("topics", ANALYSTS, "follow topics into Parquet files by day and project"),
+    "sql": Command("topics", ANALYSTS, "run a SQL query over reports, state, rates and signals"),
     "tail": Command("topics", ANALYSTS, "print the records of a topic as they arrive, decoded"),
     "schemas": Command("topics", ANALYSTS, "Avro schemas: list, show, check and register; AsyncAPI"),
     "calibration": Command("tasks", ANALYSTS, "print how often expected ends kept within their intervals"),
