@@ -65,4 +65,4 @@ class SqlSession:
         self._connection.table("rows_to_read").create(name)
         self._connection.unregister("rows_to_read")
         self._read.add(name)
-        self._on_view(name, self._connection.table(name).count("*").fetchone()[0])
+        self._on_view(name, self._connection.table(name).count("*").fetchall()[0][0])
