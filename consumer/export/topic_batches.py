@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -95,7 +96,9 @@ def topic_of(topics: Topics, noun: str) -> Topic:
     known = {topic.name.removeprefix(f"{topics.prefix}."): topic for topic in topics.all if topic.value is not None}
     found = known.get(noun.removeprefix(f"{topics.prefix}."))
     if found is None:
-        raise BadRange(f"{noun!r} is not a topic of Avro records: give {', '.join(known)}")
+        alike = get_close_matches(noun.removeprefix(f"{topics.prefix}."), known, 1)
+        meant = f"did you mean {alike[0]}? " if alike else ""
+        raise BadRange(f"{noun!r} is not a topic of Avro records: {meant}give {', '.join(known)}")
     return found
 
 

@@ -270,6 +270,12 @@ def test_wrong_words_are_wrong_usage(broker, topics, tmp_path, wrong):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_topic_that_was_mistyped_is_guessed(broker, topics, tmp_path):
+    result = export(broker, topics, tmp_path / "x.parquet", "--topic", "progres")
+
+    assert "did you mean progress?" in result.stderr
+
+
 def test_a_file_that_is_there_stays(broker, topics, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("mine", "utf-8")
