@@ -78,10 +78,9 @@ class StateRestore:
             "fetch.min.bytes": 1,
             "queued.min.messages": 200_000,
         }
+        extents = self._confirmed(extents, config | {"isolation.level": "read_uncommitted"})
         consumer = self._new_consumer(config)
         try:
-            ends = PartitionEnds(consumer, config, self._new_consumer)
-            extents = {each: self._confirmed(ends, each, extent) for each, extent in extents.items()}
             left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
             if not left:
                 return 0
@@ -92,11 +91,19 @@ class StateRestore:
         _log.info("restored", partitions=list(partitions), records=read, seconds=round(self._clock() - began_s, 3))
         return read
 
-    def _confirmed(self, ends: PartitionEnds, partition: int, extent: OffsetRange) -> OffsetRange:
-        """The extent of a partition, of which a second client has asked the end: the first answer can be out of date.
+    def _confirmed(self, extents: Mapping[int, OffsetRange], config: dict[str, Any]) -> dict[int, OffsetRange]:
+        """The extents, of which a second client has asked the ends: the first answer can be out of date.
 
         A leader that was suspended, and does not know of its successor yet, still answers.
         """
+        asking = self._new_consumer(config)
+        try:
+            ends = PartitionEnds(asking, config, self._new_consumer)
+            return {each: self._later(ends, each, extent) for each, extent in extents.items()}
+        finally:
+            asking.close()
+
+    def _later(self, ends: PartitionEnds, partition: int, extent: OffsetRange) -> OffsetRange:
         ask = partial(ends.ask, TopicPartition(self._topic, partition))
         low, high = with_retry(f"the ends of {self._topic}-{partition} cannot be asked", ask, waiting=self._waiting)
         if high > extent.end:

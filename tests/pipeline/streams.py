@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import numpy as np
 import urllib3
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from taskstream.consumer.kafka.retry import with_retry
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.state_records import rows_of, strings_of
 from taskstream.schemas.catalog import newest
@@ -90,13 +92,17 @@ def producer(bootstrap: str, **config: Any) -> Producer:
     )
 
 
-def read_all(bootstrap: str, topic: str, isolation: str = "read_committed") -> list[Message]:
-    """Every record of a topic, in the order of each partition, up to its end as it is now."""
+def read_all(bootstrap: str, topic: str, isolation: str = "read_committed", *, decided: bool = True) -> list[Message]:
+    """Every record of a topic, in the order of each partition, up to its end as it is now.
+
+    decided: wait until each transaction that has records there now is committed or aborted. Kafka answers a commit
+    before its readers see it.
+    """
     config = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.partition.eof": True}
     consumer = Consumer(config | {"isolation.level": isolation, "auto.offset.reset": "earliest"})
     try:
         partitions = sorted(consumer.list_topics(topic, timeout=60).topics[topic].partitions)
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60)[1] for p in partitions}
+        ends = _ends(config | {"isolation.level": "read_uncommitted" if decided else isolation}, topic, partitions)
         left = {p for p, end in ends.items() if end > 0}
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
         found = []
@@ -111,6 +117,18 @@ def read_all(bootstrap: str, topic: str, isolation: str = "read_committed") -> l
                     if message.offset() >= ends[message.partition()]:
                         left.discard(message.partition())
         return found
+    finally:
+        consumer.close()
+
+
+def _ends(config: dict[str, Any], topic: str, partitions: Sequence[int]) -> dict[int, int]:
+    consumer = Consumer(config)
+
+    def end(partition: int) -> int:
+        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)[1]
+
+    try:  # the leader of a new topic can be too new to answer
+        return {each: with_retry(f"the end of {topic}-{each}", partial(end, each)) for each in partitions}
     finally:
         consumer.close()
 

@@ -38,7 +38,7 @@ class InMemoryKafka:
     def committed(self) -> dict[int, int]:
         return {partition: offset for (_, partition), offset in self._broker.committed.items()}
 
-    def records(self, topic: str):
+    def records(self, topic: str, *, decided: bool = True):  # noqa: ARG002 (a commit here is visible at once)
         messages = [message for log in self._broker.log(topic) for message in log.messages]
         return [(each.partition(), each.key(), each.value(), each.headers() or []) for each in messages]
 

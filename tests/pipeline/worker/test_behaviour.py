@@ -71,8 +71,8 @@ class RealKafka:
             consumer.close()
         return {place.partition: place.offset for place in places if place.offset >= 0}
 
-    def records(self, topic: str):
-        messages = read_all(self._broker.bootstrap_servers, topic)
+    def records(self, topic: str, *, decided: bool = True):
+        messages = read_all(self._broker.bootstrap_servers, topic, decided=decided)
         return [(each.partition(), each.key(), each.value(), each.headers() or []) for each in messages]
 
 
