@@ -123,7 +123,10 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         facts.add_row(Text(name, style="dim"), Text(value))
     behind = pipeline_text(task)
     parts: list[RenderableType] = [] if behind is None else [Text(behind, style="bold yellow")]
-    parts += [verdict, facts, Text(), Text("subtasks", style="bold")]
+    parts.append(verdict)
+    if remedy := task.get("remedy"):
+        parts.append(Text.assemble(("to do: ", "bold"), terminal_text(remedy)))
+    parts += [facts, Text(), Text("subtasks", style="bold")]
     for each in task["subtasks"]:
         own = row_of({"task_id": task["task_id"], "project_id": task["project_id"]} | each, now_ms)
         parts.append(
@@ -133,11 +136,17 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
             )
         )
         parts += [Text(f"      {terminal_text(line)}", style="dim") for line in each["process_trace"].splitlines()[:20]]
+    parts += [_stage_ahead(each) for each in task.get("stages_ahead", ())]
     parts += [Text(), Text("signals", style="bold")]
     parts += [_signal(each) for each in task["signals"]] or [Text("  none", style="dim")]
     if task["signals_problem"] is not None:
         parts.append(Text(f"  some may be missing: {terminal_text(task['signals_problem'])}", style="yellow"))
     return Group(*parts)
+
+
+def _stage_ahead(stage: Mapping[str, Any]) -> Text:
+    lasts = "" if stage["lasts_s"] is None else f"  about {span(stage['lasts_s'])}"
+    return Text(f"  {'to come':<16}{terminal_text(stage['subtask_name'])}{lasts}", style="dim")
 
 
 def _signal(signal: Mapping[str, Any]) -> Text:

@@ -246,7 +246,10 @@ _LIST: Final = {
 _PAGE: Final = {
     "bucket_s": _NUMBER,
     "now_ms": _MS,
+    "remedy": {"type": ["string", "null"], "description": "What to check first; null: nothing is wrong."},
     "subtasks": _list_of("Subtask"),
+    "stages_ahead": _list_of("StageAhead") | {"description": "What followed this subtask in most ended tasks."},
+    "stages_ahead_basis": {"type": ["string", "null"], "description": "In which tasks; null: too few have ended."},
     "signals": _list_of("Signal") | {"description": f"The last {MAX_SIGNALS_PER_TASK} signals, the oldest first."},
     "pipeline": _ref("Pipeline"),
     "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, or null."},
@@ -334,6 +337,7 @@ def document() -> dict[str, Any]:
                 "VendorSubtask": _VENDOR_SUBTASK,
                 "TaskPage": _object(_LINE | _PAGE),
                 "Signal": _object(_SIGNAL),
+                "StageAhead": _object({"subtask_name": _TEXT, "lasts_s": _NUMBER | {"type": ["number", "null"]}}),
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
                 "Pipeline": _object(_PIPELINE),

@@ -18,6 +18,7 @@ from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.json.eta_reason import eta_reason_text, task_eta_reason
 from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
+from taskstream.consumer.view.json.health_remedy import health_remedy
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.json.signal_json import signal_json
@@ -63,10 +64,30 @@ def task_detail(model: ReadModel, task: int, signals: Sequence[RaisedSignal], no
     return task_summary(model, task, now_us) | {
         "bucket_s": model.bucket_us / US_PER_S,
         "now_ms": now_us // 1000,
+        "remedy": _remedy(model, task),
         "subtasks": series,
+        **_stages_ahead(model, task),
         "signals": [signal_json(each, model.bucket_us) for each in signals],
         "pipeline": pipeline_json(model.pipeline, now_us),
     }
+
+
+def _remedy(model: ReadModel, task: int) -> str | None:
+    row = model.table.rows[model.tasks.current[task]]
+    health, progress = Health(int(model.health[task])), int(row["progress"])
+    return health_remedy(health, task_eta_reason(health, progress, EtaReason(int(row["eta_reason"]))), progress)
+
+
+def _stages_ahead(model: ReadModel, task: int) -> dict[str, Any]:
+    """The subtasks that are expected to follow the current one, from other tasks; none are known of a complete task."""
+    found = None
+    if model.health[task] != Health.COMPLETE:
+        project_id, _, subtask_name = identity(model.table.keys[model.tasks.current[task]])
+        found = model.ends.stages_ahead(project_id, subtask_name)
+    if found is None:
+        return {"stages_ahead": [], "stages_ahead_basis": None}
+    stages = [{"subtask_name": name, "lasts_s": finite_or_none(lasts_s)} for name, lasts_s in found.stages]
+    return {"stages_ahead": stages, "stages_ahead_basis": found.basis}
 
 
 def _row(model: ReadModel, slot: int) -> dict[str, Any]:

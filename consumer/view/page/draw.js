@@ -53,6 +53,13 @@ export const HEALTH = {
   OK: { word: "moving", sign: "●" },
   COMPLETE: { word: "complete", sign: "✓" },
 };
+// The tone of an event of the diary: that of the health it begins; an end of trouble and good news have tones of their own.
+export function signalTone(signal) {
+  if (signal.signal === "RESUMED") return "OK";
+  if (signal.signal === "RESET") return "SLOW";
+  if (signal.signal === "ETA_MOVED") return signal.eta_ms !== null && signal.eta_before_ms !== null && signal.eta_ms <= signal.eta_before_ms ? "" : "SLOW";
+  return HEALTH[signal.signal] ? signal.signal : "";
+}
 export const TREND = {
   WARMING: { word: "warming", sign: "…" },
   STEADY: { word: "steady", sign: "→" },

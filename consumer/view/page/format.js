@@ -30,6 +30,24 @@ export function duration(seconds) {
   return parts.slice(0, 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(" ");
 }
 
+const ZONE_KEY = "taskstream-zone";
+let zone = localStorage.getItem(ZONE_KEY) === "UTC" ? "UTC" : undefined; // undefined: that of the browser
+
+// Shows times in UTC or in the zone of the browser from now on.
+export function switchZone() {
+  zone = zone === "UTC" ? undefined : "UTC";
+  localStorage.setItem(ZONE_KEY, zone ?? "local");
+}
+
+// The zone of the times that are shown at this moment: UTC, or Europe/Paris (GMT+1).
+export function zoneName(ms) {
+  if (zone === "UTC") return "UTC";
+  const parts = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" }).formatToParts(new Date(ms));
+  const offset = parts.find((each) => each.type === "timeZoneName").value;
+  const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  return name === offset ? name : `${name} (${offset})`;
+}
+
 // The time of day, with the date unless it is today.
 export function moment(ms, nowMs) {
   return dateTime(ms, nowMs, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
@@ -40,11 +58,21 @@ export function clock(ms, nowMs) {
   return dateTime(ms, nowMs, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
+// A time with date, seconds and offset, as a machine reads it.
+export function exact(ms) {
+  const then = new Date(ms);
+  if (zone === "UTC") return `${then.toISOString().slice(0, 19)}Z`;
+  const minutes = -then.getTimezoneOffset();
+  const two = (number) => String(Math.floor(Math.abs(number))).padStart(2, "0");
+  return `${new Date(ms + minutes * 60000).toISOString().slice(0, 19)}${minutes < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`;
+}
+
 function dateTime(ms, nowMs, parts) {
   const then = new Date(ms);
-  const time = then.toLocaleTimeString([], parts);
-  if (then.toDateString() === new Date(nowMs).toDateString()) return time;
-  return `${then.toLocaleDateString([], { month: "short", day: "numeric" })} ${time}`;
+  const time = then.toLocaleTimeString([], { ...parts, timeZone: zone });
+  const day = (date) => date.toLocaleDateString("en", { timeZone: zone });
+  if (day(then) === day(new Date(nowMs))) return time;
+  return `${then.toLocaleDateString([], { month: "short", day: "numeric", timeZone: zone })} ${time}`;
 }
 
 export function count(number) {
@@ -75,4 +103,8 @@ export function wholeEnd(task, nowMs) {
   const left = duration(Math.max(0, (task.task_ends_at_ms - nowMs) / 1000));
   const between = `${moment(task.task_ends_from_ms, nowMs)} – ${moment(task.task_ends_to_ms, nowMs)}`;
   return `in ${left}, 80 % between ${between}, by ${task.task_ends_basis}`;
+}
+
+export function subtaskWords(name) {
+  return name.toLowerCase().replaceAll("_", " ");
 }

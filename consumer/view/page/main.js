@@ -2,7 +2,7 @@
 
 import { HttpError, Stream, fetchJson, readToken, storeToken } from "./api.js";
 import { setText } from "./draw.js";
-import { duration } from "./format.js";
+import { duration, switchZone, zoneName } from "./format.js";
 import { List } from "./list.js";
 import { TaskPage } from "./task.js";
 import { Turns } from "./turns.js";
@@ -148,6 +148,18 @@ by("sign-in").addEventListener("submit", (event) => {
   by("sign-out").hidden = false;
   route();
 });
+// Says in which zone all times are.
+function showZone() {
+  setText(by("zone"), `times: ${zoneName(Date.now())}`);
+}
+
+by("zone").addEventListener("click", () => {
+  switchZone();
+  showZone();
+  page.redraw();
+  if (shown) refreshSoon(0);
+});
+showZone();
 by("sign-out").addEventListener("click", () => signIn(""));
 by("reconnect").addEventListener("click", () => {
   if (turns.mine) stream.connectNow();

@@ -1,7 +1,11 @@
-// The page of one task: its state, its rate, its subtasks in time order and its signals. All strings go in as text.
+// The page of one task: what is wrong, since when, why and what to do; its stages, its rate, its events, its subtasks.
+// All strings go in as text.
 
-import { HEALTH, TREND, bars, condition, isStill, known, make, svg } from "./draw.js";
-import { bytes, clock, count, duration, ends, moment, percent, rate, sizes, wholeEnd } from "./format.js";
+import { chart, minutePoints, stretches } from "./chart.js";
+import { HEALTH, TREND, condition, isStill, known, make, svg } from "./draw.js";
+import { diary } from "./diary.js";
+import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subtaskWords, wholeEnd } from "./format.js";
+import { stages } from "./stages.js";
 
 const by = (id) => document.getElementById(id);
 
@@ -9,103 +13,181 @@ export class TaskPage {
   constructor(fetchJson) {
     this.fetchJson = fetchJson;
     this.requests = 0;
+    this.events = "all";
+    this.task = null;
+    this.width = 0;
+    new ResizeObserver(() => { if (by("task").clientWidth !== this.width && !isSelecting()) this.redraw(); }).observe(by("task"));
   }
 
   show(address) {
     this.taskId = address.get("task");
     this.project = address.get("project");
+    this.task = null;
     by("task").replaceChildren(make("p", { class: "faint" }, "…"));
     return this.refresh();
   }
 
-  // Fetches the task again; what the user has opened stays open. Gives the pipeline's state; none if it was too late.
+  // Fetches the task again. Gives the pipeline's state; none if it was too late.
   async refresh() {
     const request = (this.requests += 1);
-    const task = await this.fetchJson(`tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
-    if (request !== this.requests) return; // a later one is on its way
+    try {
+      const task = await this.fetchJson(`tasks/${encodeURIComponent(this.taskId)}`, { project: this.project });
+      if (request !== this.requests) return; // a later one is on its way
+      this.task = task;
+    } catch (error) {
+      if (error.status === 404 && request === this.requests) this.showUnknown(error.message);
+      throw error;
+    }
+    if (!isSelecting()) this.redraw();
+    return this.task.pipeline;
+  }
+
+  showUnknown(message) {
+    this.task = null;
+    by("task").replaceChildren(backLink(), make("h1", {}, make("bdi", {}, this.taskId)), make("p", { class: "verdict", "data-health": "COMPLETE" },
+      make("span", { class: "sign", "aria-hidden": "true" }, "?"), make("strong", {}, "unknown task"), make("span", {}, message)),
+    make("p", { class: "faint" }, "Check the id and the project. A task appears with its first report, and leaves some days after its last."));
+  }
+
+  // Draws the task as last fetched; what the user has opened stays open.
+  redraw() {
+    if (this.task === null) return;
     const open = new Set([...by("task").querySelectorAll("details[open]")].map((each) => each.dataset.name));
     const focusedId = by("task").contains(document.activeElement) ? document.activeElement.id : "";
-    by("task").replaceChildren(...page(task, task.now_ms));
+    const width = by("task").clientWidth;
+    if (width === 0) return;
+    this.width = width;
+    by("task").replaceChildren(...this.parts(this.task, this.task.now_ms, width));
     for (const each of by("task").querySelectorAll("details")) each.open = open.has(each.dataset.name);
     if (focusedId) by(focusedId)?.focus({ preventScroll: true });
-    return task.pipeline;
+  }
+
+  parts(task, nowMs, width) {
+    const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
+    return [
+      backLink(),
+      make("h1", {}, make("bdi", {}, task.task_id)),
+      make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${subtaskWords(task.state)}`),
+      verdict(task, nowMs),
+      stages(task, nowMs),
+      facts(task, current, nowMs),
+      make("h2", {}, `Rate of ${subtaskWords(current.subtask_name)}`),
+      chart(lastMinutes(task, current, nowMs), width),
+      make("h2", {}, "Events"),
+      diary(task, nowMs, this.events, (kind) => { this.events = kind; this.redraw(); }),
+      make("h2", {}, "Subtasks"),
+      subtasks(task, nowMs),
+    ];
   }
 }
 
-function page(task, nowMs) {
+function backLink() {
+  return make("p", {}, make("a", { href: "./", id: "back" }, "← all tasks"));
+}
+
+// Whether the user has selected text of this page: a redraw would drop it.
+function isSelecting() {
+  const selection = getSelection();
+  return !selection.isCollapsed && by("task").contains(selection.anchorNode);
+}
+
+// What is wrong, since when, why, what to do.
+function verdict(task, nowMs) {
   const health = known(HEALTH, condition(task));
-  const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
+  const since = `since ${moment(task.health_since_ms, nowMs)} (${duration((nowMs - task.health_since_ms) / 1000)})`;
+  return make("div", { class: "verdict", "data-health": condition(task) },
+    make("p", {}, make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
+      make("span", { class: "number", title: exact(task.health_since_ms) }, since)),
+    make("p", {}, sentence(task.health_reason)),
+    task.remedy === null ? null : make("p", {}, make("b", {}, "To do: "), sentence(task.remedy)));
+}
+
+function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function facts(task, current, nowMs) {
   const end = ends(task, nowMs);
   const size = sizes(task);
-  const facts = [
-    ["copied", `${size.total > 0 ? `${bytes(size.done)} of ${bytes(size.total)}` : "no bytes to copy"}, ${task.progress}\u00a0%`],
-    ["observed", `${task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `}peak ${rate(current.rate_peak_bps)}`],
-    ["reported by the agent", `${rate(task.rate_reported_bps)}`],
-    ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`],
-    ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`],
-    ["the task ends", wholeEnd(task, nowMs)],
-    ["expected by the agent", task.remain_time_s === null ? "–" : `${duration(task.remain_time_s)} left`],
-    ["last report", `${duration((nowMs - task.last_seen_ms) / 1000)} ago`],
-    ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`],
+  const now = task.health === "COMPLETE" ? "" : `${rate(task.rate_fast_bps)} ${task.health === "SILENT" ? "at the last report" : "now"}, ${rate(task.rate_slow_bps)} over ${duration(10 * task.bucket_s)}, `;
+  const grows = current.growth_bps > 0 ? `, the total grows by ${rate(current.growth_bps)}` : "";
+  const found = [
+    ["copied", `${size.total > 0 ? `${bytes(size.done)} of ${bytes(size.total)}` : "no bytes to copy"}, ${task.progress}\u00a0%${grows}`, `${size.done} of ${size.total} B`],
+    ["observed", `${now}peak ${rate(current.rate_peak_bps)}`, `${task.rate_fast_bps} B/s, ${task.rate_slow_bps} B/s, ${current.rate_peak_bps} B/s`],
+    ["reported by the agent", rate(task.rate_reported_bps), `${task.rate_reported_bps} B/s`],
+    ["trend", isStill(task.health) ? "–" : `${known(TREND, task.trend).sign} ${known(TREND, task.trend).word}${task.trend_change_pct === null ? "" : `, ${percent(task.trend_change_pct)}`}`, null],
+    ["ends", `${end.text}${end.between ? `, 80 % between ${end.between}` : ""}`, task.ends_at_ms === null ? null : exact(task.ends_at_ms)],
+    ["the task ends", wholeEnd(task, nowMs), task.task_ends_at_ms === null ? null : exact(task.task_ends_at_ms)],
+    ["expected by the agent", task.remain_time_s === null ? "–" : `${duration(task.remain_time_s)} left`, task.remain_time_s === null ? null : `${task.remain_time_s} s`],
+    ["last report", `${duration((nowMs - task.last_seen_ms) / 1000)} ago`, exact(task.last_seen_ms)],
+    ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`, exact(task.last_advance_ms)],
   ];
-  return [
-    make("p", {}, make("a", { href: "./", id: "back" }, "← all tasks")),
-    make("h1", {}, make("bdi", {}, task.task_id)),
-    make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${task.state}`),
-    make("p", { class: "verdict", "data-health": condition(task) },
-      make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
-      make("span", {}, `${task.health_reason}; since ${moment(task.health_since_ms, nowMs)}`)),
-    make("dl", { class: "facts wide" }, ...facts.map(([label, value]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number" }, value)))),
-    chart(current, task.bucket_s, nowMs),
-    make("h2", {}, "Subtasks"),
-    make("ol", { class: "subtasks" }, ...task.subtasks.map((each) => subtask(each, nowMs))),
-    make("h2", {}, "Signals"),
-    signals(task, nowMs),
-  ];
+  return make("dl", { class: "facts wide" }, ...found.map(([label, value, raw]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number", title: raw }, value, raw === null ? null : copyButton(label, raw)))));
 }
 
-// The signals of the task, in time order.
-function signals(task, nowMs) {
-  const problem = task.signals_problem === null ? null : make("p", { class: "faint" }, `Some signals may be missing: ${task.signals_problem}`);
-  if (task.signals.length === 0) return make("div", { class: "signals" }, make("p", { class: "faint" }, "No signals."), problem);
-  const items = task.signals.map((each) => make("li", { "data-health": each.after },
-    make("time", { class: "number faint", datetime: new Date(each.raised_at_ms).toISOString() }, clock(each.raised_at_ms, nowMs)),
-    make("span", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, known(HEALTH, each.after).sign),
-      make("strong", {}, each.signal.toLowerCase().replaceAll("_", " "))),
-    make("span", { class: "text" }, each.text),
-    make("span", { class: "faint subject" }, each.subtask_name)));
-  return make("div", { class: "signals" }, make("ol", {}, ...items), problem);
+// Copies the exact value. Without a clipboard (a page without TLS), the value is shown to be copied by hand.
+function copyButton(label, raw) {
+  const button = make("button", { type: "button", class: "copy", id: `copy-${label.replaceAll(" ", "-")}`, "aria-label": `copy ${label}: ${raw}` },
+    svg("svg", { width: 12, height: 12, viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: "M4 4V1h7v7H8M1 4h7v7H1z", fill: "none", stroke: "currentColor" })));
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(raw);
+      button.textContent = "✓";
+    } catch {
+      const text = make("span", { class: "raw" }, ` ${raw}`);
+      button.replaceWith(text);
+      getSelection().selectAllChildren(text);
+    }
+  });
+  return button;
 }
 
-function chart(series, bucketS, nowMs) {
-  const rates = series.minute_bytes.map((each) => each / bucketS);
-  const highest = Math.max(...rates);
-  const caption = make("figcaption", { class: "faint" }, `bytes per second in each of the last 30 × ${duration(bucketS)}; maximum ${rate(highest)}; dashed: mean over ${duration(10 * bucketS)}`);
-  const slow = series.rate_slow_bps !== null && highest > 0 ? 120 - Math.min(1, series.rate_slow_bps / highest) * 120 : null;
-  const picture = svg("svg", { viewBox: "0 0 600 120", preserveAspectRatio: "none", role: "img", "aria-label": caption.textContent },
-    svg("path", { d: bars(rates, 600, 120) }),
-    slow === null ? null : svg("line", { x1: 0, x2: 600, y1: slow, y2: slow }));
-  const begin = series.open_minute_ms - 30 * bucketS * 1000;
-  const axis = make("p", { class: "axis faint" }, make("span", {}, moment(begin, nowMs)), make("span", {}, moment(series.open_minute_ms, nowMs)));
-  return make("figure", { class: "chart" }, picture, axis, caption);
+function lastMinutes(task, current, nowMs) {
+  const points = minutePoints(current, task.bucket_s);
+  const isOpen = task.health !== "COMPLETE";
+  const fromMs = nowMs - 30 * task.bucket_s * 1000;
+  return {
+    points: points.filter((each) => each.toMs > fromMs),
+    stretches: stretches(points, current, isOpen, nowMs, task.bucket_s * 1000),
+    fromMs,
+    nowMs,
+    reportedBps: isOpen ? task.rate_reported_bps : null,
+    reportedAtMs: current.last_seen_ms,
+    barText: `observed, per ${duration(task.bucket_s)}`,
+    label: `observed rate of the last ${duration(30 * task.bucket_s)}, until now; highest ${rate(Math.max(0, ...points.map((each) => each.bytes)) / task.bucket_s)}`,
+  };
 }
 
-function subtask(series, nowMs) {
-  const health = known(HEALTH, condition(series));
-  const done = series.health === "COMPLETE";
-  const took = ((done ? series.health_since_ms : series.last_seen_ms) - series.first_seen_ms) / 1000;
-  const counts = ["reports", "stale", "resets", "regressions", "skewed"].filter((name) => name === "reports" || series[name] > 0);
+function subtasks(task, nowMs) {
+  const heads = ["Subtask", "State", "Began", "Time", "Copied", "Peak", "Reports"];
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Subtasks" }, make("table", { class: "subtasks" },
+    make("thead", {}, make("tr", {}, ...heads.map((each) => make("th", { scope: "col" }, each)))),
+    ...task.subtasks.map((each) => subtask(each, each.subtask_name === task.subtask_name ? task : each, nowMs))));
+}
+
+function subtask(series, judged, nowMs) {
+  const health = known(HEALTH, condition(judged));
+  const done = series.progress === 100;
+  const lastedMs = (done ? series.last_advance_ms : series.last_seen_ms) - series.first_seen_ms;
+  const counts = ["stale", "resets", "regressions", "skewed"].filter((name) => series[name] > 0);
   const usage = [["cpu", "total_cpu_usage", "agent_cpu_usage", "%"], ["memory", "total_mem_usage", "agent_mem_usage", "MB"],
     ["disk", "total_disk_io", "agent_disk_io", "Mbit/s"]].filter(([, total]) => series[total] !== null);
-  return make("li", { "data-health": condition(series) },
-    make("p", { class: "what" }, make("span", { class: "sign", "aria-hidden": "true" }, health.sign),
-      make("strong", {}, series.subtask_name), make("span", { class: "faint" }, `${health.word}: ${series.health_reason}`)),
-    make("p", { class: "number" }, `${series.progress} %`, series.totalsize > 0 ? `, ${bytes(series.replicatesize)} of ${bytes(series.totalsize)}` : "",
-      `; ${moment(series.first_seen_ms, nowMs)}, ${done ? "took" : "for"} ${duration(took)}`),
-    make("pre", { class: "trace" }, series.process_trace),
-    make("details", { "data-name": series.subtask_name }, make("summary", {}, "Counts and usage"),
-      make("p", {}, counts.map((name) => `${count(series[name])} ${name}`).join(", "),
-        series.typical_gap_s === null ? "" : `; one report every ${series.typical_gap_s.toFixed(1)} s`),
-      ...usage.map(([label, total, own, unit]) => make("p", {}, `${label}: ${series[total]} ${unit}, the agent ${series[own] ?? "–"}`)),
-      series.agent_time ? make("p", {}, "clock of the agent: ", make("bdi", {}, series.agent_time)) : null));
+  const details = [
+    series.typical_gap_s === null ? null : `one report every ${series.typical_gap_s.toFixed(1)} s`,
+    ...counts.map((name) => `${count(series[name])} ${name}`),
+    ...usage.map(([label, total, own, unit]) => `${label} ${series[total]} ${unit}, the agent ${series[own] ?? "–"}`),
+    series.agent_time ? `clock of the agent ${series.agent_time}` : null,
+  ].filter((each) => each !== null);
+  const trace = series.process_trace === "" ? null : make("pre", { class: "trace" }, series.process_trace);
+  return make("tbody", { "data-health": condition(judged) },
+    make("tr", {},
+      make("th", { scope: "row" }, make("strong", {}, series.subtask_name)),
+      make("td", {}, make("span", { class: "sign", "aria-hidden": "true" }, health.sign), ` ${done && health.word === "moving" ? "done" : health.word}, ${series.progress} %`),
+      make("td", { class: "number", title: exact(series.first_seen_ms) }, moment(series.first_seen_ms, nowMs)),
+      make("td", { class: "number" }, `${done ? "" : "for "}${duration(lastedMs / 1000)}`),
+      make("td", { class: "number" }, series.totalsize > 0 ? `${bytes(series.replicatesize)} of ${bytes(series.totalsize)}` : "–"),
+      make("td", { class: "number" }, rate(series.rate_peak_bps)),
+      make("td", { class: "number" }, count(series.reports))),
+    trace === null && details.length === 0 ? "" : make("tr", { class: "more" }, make("td", { colspan: "7" }, trace, details.length === 0 ? null
+      : make("details", { "data-name": series.subtask_name }, make("summary", {}, "Counts and usage"), make("p", {}, make("bdi", {}, details.join("; ")))))));
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -35,6 +35,10 @@ class NewestByGroup(Generic[K, V]):
     def get(self, group: Group, key: K) -> V | None:
         """The value of a key in this group."""
         return self._groups.get(group, {}).get(key)
+
+    def items(self, group: Group) -> Mapping[K, V]:
+        """The values of this group by key, the newest last."""
+        return self._groups.get(group, {})
 
     def values(self, group: Group) -> list[V]:
         """The values of this group, the newest last."""

@@ -6,6 +6,7 @@ It learns from the rows, so it knows after a restart what it knew before. Time c
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,6 +49,15 @@ class TaskEnd:
     left_s: float
     low_s: float
     high_s: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class StagesAhead:
+    """The subtasks that most often followed in tasks that ended, with their median durations, and from how many."""
+
+    stages: tuple[tuple[str, float], ...]
+    """Name and seconds, in order."""
     basis: str
 
 
@@ -194,6 +204,27 @@ class TaskEnds:
             self._from.spans.drop(project_id, name, task)
             self._after.spans.drop(project_id, name, task)
 
+    def stages_ahead(self, project_id: str, subtask_name: str) -> StagesAhead | None:
+        """What follows this subtask: learnt from ended tasks of the project, or else of all. None: too few ended."""
+        for group in ((project_id, subtask_name), (None, subtask_name)):
+            began = self._from.spans.items(group)
+            ended = [task for task, span in began.items() if span.ended_us is not None and task in self._held]
+            if len(ended) < LEAST_ENDED:
+                continue
+            paths = [(task, _after_name(self._held[task][1], subtask_name)) for task in ended]
+            (path, count), *_ = Counter(each for _, each in paths).most_common(1)
+            alike = [task for task, each in paths if each == path]
+            stages = tuple((name, self._median_s(group[0], name, alike)) for name in path)
+            return StagesAhead(stages, f"{count:,} tasks of {'the project' if group[0] else 'all projects'}")
+        return None
+
+    def _median_s(self, project_id: str | None, subtask_name: str, tasks: Sequence[int]) -> float:
+        """The median duration of a subtask in these tasks; NaN: unknown."""
+        begun = self._from.spans.items((project_id, subtask_name))
+        ended = self._after.spans.items((project_id, subtask_name))
+        lasted_us = [ended[each].since_us - begun[each].since_us for each in tasks if each in begun and each in ended]
+        return float(np.median(lasted_us)) / US_PER_S if lasted_us else math.nan
+
     def with_eta(
         self, project_id: str, subtask_name: str, began_s: float, eta_s: tuple[float, float, float], now_us: int
     ) -> TaskEnd | None:
@@ -230,6 +261,10 @@ class TaskEnds:
         """
         learnt = self._from.of(project_id, subtask_name, before_s, now_us)
         return _lasting(learnt, f"the time since {subtask_name} began", began_s)
+
+
+def _after_name(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return names[names.index(name) + 1 :] if name in names else ()
 
 
 def _lasting(learnt: _Learnt | None, what: str, lasted_s: float) -> TaskEnd | None:

@@ -9,7 +9,7 @@ import pytest
 
 from taskstream.consumer.state.series import EtaReason, Health
 from taskstream.consumer.view.json.fleet_json import fleet_json
-from taskstream.consumer.view.json.task_json import task_summary
+from taskstream.consumer.view.json.task_json import task_detail, task_summary
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from tests.consumer.view.read_models import NOW, changes, model, row
 
@@ -134,3 +134,21 @@ def test_a_task_that_is_dropped_is_forgotten_and_one_that_ends_is_learnt() -> No
     made.apply(changes({key.replace("past-0", "again"): each for key, each in rows.items() if "/past-0/" in key}), NOW)
     shown = task_summary(made, made.tasks.find("p", "new"), NOW + 22 * S)
     assert shown["task_ends_basis"] == f"its ETA, and what followed {COPY} in 10 tasks of the project"
+
+
+def ahead(made: ReadModel, task_id: str) -> tuple[list[tuple[str, float]], str | None]:
+    shown = task_detail(made, made.tasks.find("p", task_id), (), NOW)
+    return [(each["subtask_name"], each["lasts_s"]) for each in shown["stages_ahead"]], shown["stages_ahead_basis"]
+
+
+def test_the_stages_to_come_are_those_that_followed_in_most_ended_tasks() -> None:
+    made = model(rated(21, 0.1) | {f"p/new/{COPY}": copying(9_500.0)})
+    ((name, lasts_s),), basis_of = ahead(made, "new")
+    assert (name, basis_of) == (CLOSE, "21 tasks of the project")
+    assert lasts_s == pytest.approx(400.0, abs=1.0)  # the median of a tenth of 1,000 to 7,000 seconds
+
+
+def test_no_stage_is_to_come_of_a_complete_task_or_before_enough_tasks_ended() -> None:
+    made = model(rated(9, 0.1) | {f"p/new/{COPY}": copying(9_500.0)})
+    assert ahead(made, "new") == ([], None)
+    assert ahead(model(rated(21, 0.1)), "past-1") == ([], None)

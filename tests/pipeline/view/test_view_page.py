@@ -153,8 +153,8 @@ def test_a_tasks_own_page_shows_its_subtasks_in_time_order_and_hostile_words_as_
     assert page.locator(".trace").last.inner_text().replace("\u202e", "") == HOSTILE.replace("\u202e", "")
     assert page.locator("#task img, #task script").count() == 0
     assert "owned" not in page.title()
-    expect(page.locator(".verdict")).to_contain_text("no bytes for")
-    expect(page.locator(".chart svg path")).to_have_attribute("d", re.compile("^M"))
+    expect(page.locator(".verdict")).to_contain_text("No bytes for")
+    expect(page.locator(".plot .bars")).to_have_attribute("d", re.compile("^M"))
     page.locator("#back").click()
     expect(rows(page)).to_have_count(100)
 
@@ -213,7 +213,7 @@ def test_no_width_needs_scrolling_sideways(browser, view, width, scheme, tmp_pat
     own = f"/?{urlencode({'project': task['project_id'], 'task': task['task_id']})}"
     for name, address in (("list", "/"), ("task", own)):
         fresh.goto(f"{view.url}{address}#token={view.tokens['operator']}")
-        expect(fresh.locator("#rows tr, .subtasks li").first).to_be_visible()
+        expect(fresh.locator("#rows tr, .subtasks tbody").first).to_be_visible()
         shot(fresh, f"{name}-{width}-{scheme}", tmp_path_factory.getbasetemp())
         assert fresh.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     context.close()

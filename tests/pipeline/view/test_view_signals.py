@@ -76,13 +76,13 @@ def test_a_signal_appears_on_the_open_page_by_itself_and_as_text(browser, view, 
     page = browser.new_page()
     address = urlencode({"project": "project-1", "task": "t-4"})
     page.goto(f"{view.url}/?{address}#token={view.tokens['operator']}")
-    items = page.locator(".signals li")
+    items = page.locator(".signals ol > li")
     expect(items).to_have_count(2)
-    expect(items.first).to_contain_text("no report for 2 min")
+    expect(items.first).to_contain_text("no report for 2 min")  # and back: one event; the other is the begin
     name = HOSTILE.replace("/", "")  # a subtask with a slash is unreadable
     states.tell(signal(now_us(), HOSTILE, subtask_name=name, before=HOSTILE, after=HOSTILE, task="project-1/t-4"))
     expect(items).to_have_count(3)
-    expect(items.last.locator("strong")).to_contain_text("<img src=x")
+    expect(items.first.locator("strong")).to_contain_text("<img src=x")
     assert page.locator("#task img, #task script").count() == 0
     assert "owned" not in page.title()
     page.close()

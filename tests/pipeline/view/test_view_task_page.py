@@ -1,0 +1,167 @@
+"""The page of one task in a real Chromium: what is wrong and what to do, stages, chart, events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from taskstream.compose.kafka_client import KafkaClient
+from tests.consumer.view.fleets import done
+from tests.consumer.view.views import (
+    MB,
+    RunningView,
+    S,
+    StateTopic,
+    new_state_topic,
+    now_us,
+    running_view,
+    series,
+    signal,
+)
+from tests.pipeline.view.test_view_page import opened
+
+COPY = "MIGRATE_LINUX_BLOCK"
+expect.set_options(timeout=120_000)
+
+
+def times_of_silence(now: int) -> Iterator[dict]:
+    for number in range(14):
+        at = now - (3_000 - number * 100) * S
+        yield signal(at, task="project-1/web-1", subtask_name=COPY)
+        yield signal(at + 60 * S, "RESUMED", task="project-1/web-1", subtask_name=COPY, before="SILENT", after="OK")
+
+
+@pytest.fixture(scope="module")
+def states(broker: KafkaClient) -> StateTopic:
+    topic = new_state_topic(broker)
+    now = now_us()
+    began, seen = now - 5_400 * S, now - 400 * S
+    ended = {}
+    for number in range(12):
+        for name, begin, end in (
+            ("SSL_CONFIG", 5_000, 4_900),
+            (COPY, 4_800, 3_000),
+            ("CONFIGURE_LINUX_BLOCK", 2_900, 2_600),
+        ):
+            ended[f"project-1/past-{number}/{name}"] = done(now, now - begin * S, now - end * S)
+    copy = series(
+        now,
+        first_seen=began + 90 * S,
+        rated_from=began + 90 * S,
+        last_seen=seen,
+        last_advance=seen,
+        open_minute=seen // (60 * S) * 60 * S,
+        minute_bytes=[600 * MB] * 10 + [0] * 5 + [300 * MB] * 15,
+        migrate_speed=96.0,
+    )
+    topic.put(
+        {**ended, "project-1/web-1/SSL_CONFIG": done(now, began, began + 80 * S), f"project-1/web-1/{COPY}": copy}
+    )
+    later = {"eta": now + 3_600 * S, "eta_before": now + 2_100 * S, "before": "OK", "after": "OK"}
+    moved = signal(now - 1_000 * S, "ETA_MOVED", task="project-1/web-1", subtask_name=COPY, **later)
+    topic.tell(*times_of_silence(now), moved, signal(now - 340 * S, task="project-1/web-1", subtask_name=COPY))
+    return topic
+
+
+@pytest.fixture(scope="module")
+def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
+    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, view: RunningView) -> Iterator[Page]:
+    with opened(browser, view, timezone_id="Asia/Kolkata") as fresh:
+        fresh.goto(f"{view.url}/?{urlencode({'project': 'project-1', 'task': 'web-1'})}")
+        expect(fresh.locator(".stages li").first).to_be_visible()
+        yield fresh
+
+
+def test_it_says_first_what_is_wrong_since_when_why_and_what_to_do(page):
+    said = page.locator(".verdict p")
+    expect(said.nth(0)).to_have_text(re.compile(r"silentsince .* \(6 min 40 s\)"))
+    expect(said.nth(1)).to_have_text("No report for 6 min 40 s (limit 1 min).")
+    expect(said.nth(2)).to_contain_text("To do: Check that the agent runs")
+    order = page.locator("#task").evaluate("task => [...task.children].map((each) => each.className)")
+    places = [order.index(name) for name in ("verdict", "stages", "chart", "signals")]
+    assert places == sorted(places)
+
+
+def test_the_stages_are_done_running_or_to_come_each_with_its_time(page):
+    stages = page.locator(".stages li")
+    expect(stages).to_have_count(3)
+    assert [each.get_attribute("data-stage") for each in stages.all()] == ["done", "running", "ahead"]
+    expect(stages.nth(0)).to_contain_text("took 1 min 20 s")
+    expect(stages.nth(1)).to_contain_text("50 %, for 1 h 28 min")
+    expect(stages.nth(2)).to_contain_text("to come, about 5 min")
+
+
+def test_the_chart_ends_now_and_shades_the_stall_and_the_silence(page):
+    expect(page.locator(".plot text").last).to_have_text("now")
+    edge = page.locator(".plot .silence").evaluate("rect => rect.getBBox().x + rect.getBBox().width")
+    width = page.locator(".plot").evaluate("plot => plot.viewBox.baseVal.width")
+    assert edge == pytest.approx(width - 8, abs=1)
+    expect(page.locator(".plot .stall")).to_have_count(1)
+    expect(page.locator(".legend")).to_contain_text("reported by the agent: 12.0 MB/s")
+
+
+def test_the_mean_is_drawn_only_where_ten_minutes_were_measured(page):
+    page.locator("#chart").focus()
+    begin = page.locator(".plot .bars").evaluate("path => path.getBBox().x")
+    mean = page.locator(".plot .mean").evaluate("path => [path.getBBox().x, path.getBBox().x + path.getBBox().width]")
+    silence = page.locator(".plot .silence").evaluate("rect => rect.getBBox().x")
+    assert begin < mean[0]
+    assert mean[1] <= silence + 1
+
+
+def test_a_cursor_reads_the_rate_with_its_unit_and_the_time_with_its_zone(page):
+    page.locator("#chart").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".readout")).to_have_text(
+        re.compile(r"^.*Asia/Calcutta \(GMT\+5:30\): 5.00 MB/s, 300 MB in 1 min$")
+    )
+    page.locator("#zone").click()
+    expect(page.locator("#zone")).to_have_text("times: UTC")
+    expect(page.locator(".legend")).to_contain_text("times: UTC")
+
+
+def test_events_are_newest_first_repetitions_folded_and_bad_news_never_green(page):
+    events = page.locator(".signals ol > li")
+    expect(events.nth(0)).to_contain_text("silent")
+    expect(events.nth(1)).to_contain_text("end moved")
+    expect(events.nth(1)).to_have_attribute("data-health", "SLOW")
+    expect(events.nth(2)).to_contain_text("silent and back 14 times")
+    expect(events.nth(2)).to_contain_text(re.compile(r"between \S+ and \S+"))
+    expect(events.nth(3)).to_contain_text("began")
+    events.nth(2).get_by_text("each").click()
+    expect(events.nth(2).locator("li")).to_have_count(14)
+    page.get_by_role("button", name=re.compile("^expected end")).click()
+    expect(events).to_have_count(1)
+
+
+def test_an_exact_value_can_be_copied(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name=re.compile("^copy copied")).click()
+    expect(page.get_by_role("button", name=re.compile("^copy copied"))).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == f"{6_000 * MB} of {12_000 * MB} B"
+
+
+def test_a_selection_outlives_an_update(page, states):
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('#task h1'))")
+    states.tell(signal(now_us(), "RESET", task="project-1/web-1", subtask_name=COPY))
+    with page.expect_response(lambda answer: "/tasks/web-1" in answer.url and b"RESET" in answer.body()):
+        pass
+    assert page.evaluate("getSelection().toString()") == "web-1"
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator(".signals ol > li").first).to_contain_text("reset")
+
+
+def test_an_unknown_task_says_so(page, view):
+    page.goto(f"{view.url}/?task=nobody")
+    expect(page.locator(".verdict")).to_contain_text("unknown task")
+    expect(page.locator(".verdict")).to_contain_text("was ever reported")
