@@ -88,6 +88,13 @@ class ViewClient:
         """
         return self._document(f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}", {"project": project})
 
+    def note(self, task_id: str, project: str | None, note: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Make a note of a task: `kind`, `note`, `until_ms` and perhaps `by`; None withdraws it. Raises as `task`."""
+        path = f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}/note"
+        body = None if note is None else json.dumps(note).encode()
+        response = self._request("DELETE" if body is None else "PUT", path, {"project": project}, body)
+        return self._json_object(path, response)
+
     def fleet(self, filters: Mapping[str, str | None]) -> dict[str, Any]:
         """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
         return self._document("/fleet", filters)
@@ -181,7 +188,9 @@ class ViewClient:
             response.close()
 
     def _document(self, path: str, query: Mapping[str, str | None]) -> dict[str, Any]:
-        response = self._get(path, query, {}, _READ_TIMEOUT_S, preload=True)
+        return self._json_object(path, self._get(path, query, {}, _READ_TIMEOUT_S, preload=True))
+
+    def _json_object(self, path: str, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
         try:
             document = json.loads(response.data)
         except ValueError:
@@ -197,20 +206,37 @@ class ViewClient:
         self, path: str, query: Mapping[str, str | None], headers: Mapping[str, str], read_s: float, *, preload: bool
     ) -> urllib3.BaseHTTPResponse:
         """A response with the status 200; `preload` reads its body at once."""
+        return self._request("GET", path, query, None, headers, read_s, preload=preload)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | None],
+        body: bytes | None,
+        headers: Mapping[str, str] | None = None,
+        read_s: float = _READ_TIMEOUT_S,
+        *,
+        preload: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
         present = {name: value for name, value in query.items() if value}
         encoded = urlencode(present, errors="surrogateescape")  # as a locale of seven bits hands over arguments
         url = f"{self._endpoint}{path}?{encoded}" if encoded else self._endpoint + path
-        sent = {"X-Auth-Token": self._token.read(), "Accept": "application/json, text/event-stream", **headers}
+        sent = {"X-Auth-Token": self._token.read(), "Accept": "application/json, text/event-stream", **(headers or {})}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
         timeout = urllib3.Timeout(connect=3.0, read=read_s)
         try:
-            response = self._pool.request("GET", url, headers=sent, timeout=timeout, preload_content=preload)
+            response = self._pool.request(
+                method, url, body=body, headers=sent, timeout=timeout, preload_content=preload
+            )
             if response.status != 200:
-                body = response.data
+                refusal = response.data
         except HTTPError as error:
             kind = ViewUntrusted if isinstance(error, SSLError) else ViewUnreachable
             raise kind(f"the view at {self._endpoint} {_failure(error)}") from error
         if response.status != 200:
-            raise ViewRefused(f"the view at {self._endpoint} {_refusal(response.status, body)}", response.status)
+            raise ViewRefused(f"the view at {self._endpoint} {_refusal(response.status, refusal)}", response.status)
         return response
 
 

@@ -46,12 +46,19 @@ def _worker(topics: Topics, group: str) -> list[Grant]:
 def _view(topics: Topics, group: str) -> list[Grant]:
     return [
         *_topic("Read", topics.state.name, topics.signals.name, topics.progress.name),
+        Grant("topic", topics.rates.name, "Read", optional=True),
+        Grant("topic", topics.notes.name, "Read", optional=True),
+        Grant("topic", topics.notes.name, "Write", optional=True),
         Grant("group", group, "Describe"),
     ]
 
 
 def _notifier(topics: Topics, _group: str) -> list[Grant]:
-    return [Grant("topic", topics.signals.name, "Read"), Grant("group", f"{topics.prefix}.notify", "Read")]
+    return [
+        Grant("topic", topics.signals.name, "Read"),
+        Grant("topic", topics.notes.name, "Read", optional=True),
+        Grant("group", f"{topics.prefix}.notify", "Read"),
+    ]
 
 
 def _analyst(topics: Topics, _group: str) -> list[Grant]:

@@ -71,6 +71,15 @@ class Topics:
         return Topic(f"{self.prefix}.signals", "project_id/task_id", "SignalRaised", self.partitions, self._delete)
 
     @property
+    def notes(self) -> Topic:
+        """What operators note about tasks: the newest note of each. One partition: notes are few.
+
+        The pipeline runs without this topic; then no task can be acknowledged or muted.
+        """
+        config = {"cleanup.policy": "compact", "segment.ms": str(DAY_MS), "delete.retention.ms": str(DAY_MS)}
+        return Topic(f"{self.prefix}.notes", "project_id/task_id", "TaskNote", 1, config)
+
+    @property
     def rejected(self) -> Topic:
         """Records of `progress` that could not be decoded, unchanged."""
         return Topic(f"{self.prefix}.rejected", "as received", None, self.partitions, self._delete)
@@ -90,8 +99,8 @@ class Topics:
 
     @property
     def all(self) -> tuple[Topic, ...]:
-        """The six topics."""
-        return (self.progress, self.state, self.rates, self.signals, self.rejected, self.probe)
+        """The seven topics."""
+        return (self.progress, self.state, self.rates, self.signals, self.notes, self.rejected, self.probe)
 
     @property
     def _delete(self) -> Mapping[str, str]:
@@ -145,7 +154,8 @@ def differences(declared: Topics, found: Mapping[str, FoundTopic]) -> list[Diffe
     for topic in declared.all:
         actual = found.get(topic.name)
         if actual is None:
-            result.append(Difference(topic.name, "does not exist", DifferenceKind.MISSING, fatal=True))
+            is_needed = topic.name != declared.notes.name
+            result.append(Difference(topic.name, "does not exist", DifferenceKind.MISSING, fatal=is_needed))
             continue
         if actual.partitions != topic.partitions:
             result.append(_partitions_differ(topic, actual))

@@ -32,7 +32,7 @@ COMMANDS = {
     "demo": Command("processes", ALL, "migrate a folder through the whole pipeline (`make run`)"),
     "simulate": Command("agents", ALL, "send the reports of a simulated fleet of migrations"),
     "agent": Command("agents", AGENTS, "copy a directory tree and report it as a migration"),
-    "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch"),
+    "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch, ack, mute, unmute"),
     "slowdowns": Command("tasks", OPERATORS, "print which tasks slowed down together"),
     "doctor": Command("deployment", OPERATORS, "check a deployment from outside, with remedies"),
     "notify": Command("processes", OPERATORS, "tell an Alertmanager or a webhook of signals"),

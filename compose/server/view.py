@@ -10,6 +10,8 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
 from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.state_decoder import StateDecoder
+from taskstream.consumer.notes.note_decoder import NoteDecoder
+from taskstream.consumer.notes.note_writer import NoteWriter
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
@@ -59,4 +61,15 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
     interval_s = min(ASK_INTERVAL_S, max(settings.fold.bucket_s / 8, 0.25))
     watch = PipelineWatch(GroupLags(config), group, topics.progress.name, settings.behind_limit_s, now_us, interval_s)
     callers = build_callers(settings.callers)
-    return View(ReadModel(settings.fold), of_states, of_signals, callers, now_us, watch, settings.streams_per_project)
+    of_notes = Follower(FollowedTopic(config, topics.notes.name), NoteDecoder(settings.ids))
+    return View(
+        ReadModel(settings.fold),
+        of_states,
+        of_signals,
+        callers,
+        now_us,
+        watch,
+        settings.streams_per_project,
+        of_notes,
+        NoteWriter(config, topics.notes.name, settings.ids),
+    )

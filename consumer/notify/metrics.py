@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 OUTCOMES = ("accepted", "failed", "dead_letter")
-FATES = ("routed", "unrouted", "repeated", "unreadable")
+FATES = ("routed", "unrouted", "repeated", "unreadable", "muted")
 
 
 class NotifyMetrics:
@@ -22,7 +22,7 @@ class NotifyMetrics:
         self._signals = Counter(
             "signals",
             "Signals read, by what they led to: routed to receivers, unrouted, repeated (an earlier process settled "
-            "them), unreadable.",
+            "them), unreadable. muted: alerts of muted tasks that nobody is told of.",
             ["fate"],
             **metric,
         )

@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import KafkaException, Message
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed
+from taskstream.consumer.notes.note_watch import NoteWatch
 from taskstream.consumer.notify.alert import Alert, SignalPlace, alerts_of
 from taskstream.consumer.notify.dead_letter import DeadLetterFile
 from taskstream.consumer.notify.http_post import Answer, Outcome, ReceiverClient
@@ -71,7 +72,11 @@ def run_notifier(
                 )
             )
             send = {name: each.send for name, each in senders.items()}
-            Notifier(source, SignalDecoder(ids), send, dead_letters, settings, metrics, clock).run(stopping)
+            notes = opened.enter_context(NoteWatch(kafka, settings.notes_topic, ids, clock))
+            notifier = Notifier(
+                source, SignalDecoder(ids), send, dead_letters, settings, metrics, clock, notes.is_muted
+            )
+            notifier.run(stopping)
     except KafkaException as error:
         raise KafkaFailed(f"Kafka refused: {error.args[0].str()}") from error
 
@@ -88,7 +93,9 @@ class Notifier:
         settings: NotifySettings,
         metrics: NotifyMetrics,
         clock: Callable[[], float],
+        is_muted: Callable[[str, str], bool] = lambda _project_id, _task_id: False,
     ) -> None:
+        """`is_muted`: whether the task (project and id) does not alert now."""
         self._source = source
         self._decoder = decoder
         self._send = send
@@ -97,7 +104,13 @@ class Notifier:
         self._metrics = metrics
         self._clock = clock
         self._outboxes = {
-            name: Outbox(each, settings.routes, settings.window_s, settings.most_alerts)
+            name: Outbox(
+                each,
+                settings.routes,
+                settings.window_s,
+                settings.most_alerts,
+                lambda alert: is_muted(alert.signal.project_id, alert.signal.task_id),
+            )
             for name, each in settings.receivers.items()
         }
         self._under_way: dict[str, Future[Outcome]] = {}
@@ -195,6 +208,9 @@ class Notifier:
         now_s = self._clock()
         for name, outbox in self._outboxes.items():
             notification = None if name in self._under_way else outbox.next(now_s)
+            for alert in outbox.unsaid():
+                self._metrics.signals("muted")
+                self._source.settle(alert.origin)
             if notification is not None:
                 self._under_way[name] = pool.submit(self._send[name], notification)
 

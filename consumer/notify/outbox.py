@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
 from taskstream.consumer.notify.active_alerts import ActiveAlerts
-from taskstream.consumer.notify.alert import Alert, SignalPlace
+from taskstream.consumer.notify.alert import Alert, AlertStatus, SignalPlace
 from taskstream.consumer.notify.settings import Receiver, ReceiverType, Route
 
 FIRST_RETRY_S = 1.0
@@ -78,7 +78,17 @@ def retry_pause_s(failed: int) -> float:
 class Outbox:
     """Of one receiver. `now_s`: seconds since 1970."""
 
-    def __init__(self, receiver: Receiver, routes: tuple[Route, ...], window_s: float, most_alerts: int) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        routes: tuple[Route, ...],
+        window_s: float,
+        most_alerts: int,
+        is_muted: Callable[[Alert], bool] = lambda _: False,
+    ) -> None:
+        """`is_muted`: whether the alert's task is muted now."""
+        self._is_muted = is_muted
+        self._unsaid: list[Alert] = []
         self.receiver = receiver
         self._routes = routes
         self._window_s = window_s
@@ -95,6 +105,11 @@ class Outbox:
         if key not in self._groups:
             self._groups[key] = _Group(now_s + self._window_s)
         self._groups[key].alerts.append(alert)
+
+    def unsaid(self) -> list[Alert]:
+        """Alerts of muted tasks that nobody is told of, since the last call: events, and states that have ended."""
+        unsaid, self._unsaid = self._unsaid, []
+        return unsaid
 
     def told_before(self, alert: Alert) -> None:
         """An earlier process has told of this alert; after those before it."""
@@ -169,14 +184,41 @@ class Outbox:
             is_due = group.due_s <= now_s or len(group.alerts) >= self._most_alerts
             if not is_due or self._is_quiet(route, now_s):
                 continue
+            muted = self._take_muted(group)
+            if not group.alerts:
+                group.alerts = muted
+                if not muted:
+                    del self._groups[key]
+                    return self._begin(now_s)
+                continue
             if not self._bucket.take(now_s):
                 return None
             alerts = tuple(group.alerts[: self._most_alerts])
-            del group.alerts[: self._most_alerts]
+            group.alerts[: self._most_alerts] = muted
             if not group.alerts:
                 del self._groups[key]
             return _Attempts(Notification(self.receiver.name, project_id, kind, alerts), now_s, now_s)
         return None
+
+    def _take_muted(self, group: _Group) -> list[Alert]:
+        """Take the alerts of muted tasks out of the group; gives those that wait: states that have not ended.
+
+        The end of a state whose begin nobody was told of is not told either.
+        """
+        waiting: dict[tuple[str, str, str, str], list[Alert]] = {}
+        others = []
+        for alert in group.alerts:
+            begun = waiting.pop(alert.identity, None)
+            if alert.status is AlertStatus.RESOLVED and begun is not None:
+                self._unsaid += [*begun, alert]
+            elif alert.status is AlertStatus.EVENT and self._is_muted(alert):
+                self._unsaid.append(alert)
+            elif alert.status is AlertStatus.FIRING and self._is_muted(alert):
+                waiting[alert.identity] = [*(begun or ()), alert]
+            else:
+                others += [*(begun or ()), alert]
+        group.alerts = others
+        return [alert for each in waiting.values() for alert in each]
 
     def _remind(self, now_s: float) -> _Attempts | None:
         """The next part of what is told again."""

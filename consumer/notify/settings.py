@@ -85,6 +85,8 @@ class NotifySettings:
     """Signals that are read and not settled; at this number reading pauses."""
     from_earliest: bool = False
     """A group without offsets begins at the first signal on the topic, and not at its end."""
+    notes_topic: str = "taskstream.notes"
+    """Where operators mute tasks."""
 
     def route_of(self, alert: Alert) -> int | None:
         """The index of the route that takes the alert; None: nobody is told."""

@@ -79,7 +79,7 @@ class RecordDecoder:
             bare,
             project_id=record["project_id"],
             task_id=record["task_id"],
-            subtask_name=record["subtask_name"],
+            subtask_name=record.get("subtask_name", ""),
             record={name: self._shown(name, each) for name, each in record.items()},
         )
 

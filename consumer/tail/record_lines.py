@@ -91,8 +91,15 @@ def _report(record: Record) -> str:
     return f"{_so_far(record)}{speed}{trace}"
 
 
+def _note(record: Record) -> str:
+    return (
+        f"{_plain(record['kind'])} until {_moment(record['until'])} by {_plain(record['by'])}: {_plain(record['note'])}"
+    )
+
+
 _WORDS: dict[str, Callable[[Record], str]] = {
     "signal": _signal,
+    "until": _note,
     "window_start": _window,
     "trend": _state,
     "event_id": _report,

@@ -73,7 +73,8 @@ def check_settings(config: Mapping[str, Any], topics: Topics) -> None:
         KafkaFailed: Kafka did not answer.
     """
     admin = QuietAdmin(config)
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, each.name) for each in topics.all if each != topics.probe]
+    used = [each for each in topics.all if each not in (topics.probe, topics.notes)]
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, each.name) for each in used]
 
     def ask() -> dict[str, FoundTopic]:
         answers = admin.describe_configs(resources, request_timeout=_CALL_S)

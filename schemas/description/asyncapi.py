@@ -20,6 +20,7 @@ from taskstream.schemas.topics import Topic, Topics
 AVRO: Final = "application/vnd.apache.avro+json;version=1.9.0"
 """The newest version that the official parser knows; it skips a schema of another one without a word."""
 _TOMBSTONE: Final = "SeriesForgotten"
+_NOTE_WITHDRAWN: Final = "NoteWithdrawn"
 _REDRIVE_NOTE: Final = "RedriveNote"
 _BINDING: Final = {"bindingVersion": "0.5.0"}
 _DECIMAL = re.compile(r"\d+\.\d+")
@@ -34,6 +35,13 @@ _OPERATIONS: Final = (
     ("followState", "receive", "state", "Every view reads all partitions of the state, without a consumer group."),
     ("publishRates", "send", "rates", "The workers publish one record per series and minute when the minute closes."),
     ("raiseSignals", "send", "signals", "The workers publish a signal when a task changes in a way that needs action."),
+    (
+        "noteTask",
+        "send",
+        "notes",
+        "A view writes what an operator notes about a task, or a tombstone that withdraws it.",
+    ),
+    ("followNotes", "receive", "notes", "Every view and notifier reads all notes, without a consumer group."),
     ("keepRejected", "send", "rejected", "The workers copy records that they cannot decode, byte for byte."),
     ("probeBroker", "send", "probe", "An idle edge writes an empty record to test that Kafka acknowledges."),
 )
@@ -92,7 +100,7 @@ def _operation(topics: Topics, action: str, channel: str, summary: str) -> dict[
     topic = next(each for each in topics.all if _suffix(topics, each) == channel)
     names = _message_names(topics, topic)
     if action == "send":
-        names = [name for name in names if name in (_TOMBSTONE, names[-1])]
+        names = [name for name in names if name in (_TOMBSTONE, _NOTE_WITHDRAWN, names[-1])]
     operation: dict[str, Any] = {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
@@ -110,7 +118,8 @@ def _message_names(topics: Topics, topic: Topic) -> list[str]:
     if topic.value is None:
         return [_REDRIVE_NOTE, "RejectedRecord"] if topic == topics.rejected else ["Probe"]
     names = [schema.title for schema in released() if schema.name == topic.value]
-    return [_TOMBSTONE, *names] if topic.compacted else names
+    tombstone = _NOTE_WITHDRAWN if topic == topics.notes else _TOMBSTONE
+    return [tombstone, *names] if topic.compacted else names
 
 
 def _messages(topics: Topics) -> dict[str, Any]:
@@ -124,6 +133,11 @@ def _messages(topics: Topics) -> dict[str, Any]:
         "summary": "A tombstone: the series with this key has expired.",
         "payload": {"type": "null"},
         "bindings": {"kafka": {"key": _key(topics.state), **_BINDING}},
+    }
+    messages[_NOTE_WITHDRAWN] = {
+        "summary": "A tombstone: the note of the task with this key is withdrawn.",
+        "payload": {"type": "null"},
+        "bindings": {"kafka": {"key": _key(topics.notes), **_BINDING}},
     }
     messages["RejectedRecord"] = {
         "summary": "A record that a worker could not decode: its key, value and headers unchanged, plus the reason.",
@@ -169,7 +183,8 @@ def _record_message(topic: Topic, schema: Schema, schema_id: int) -> dict[str, A
         },
         "x-schema-id": schema_id,
     }
-    message["headers"] = _HEADERS[schema.name]
+    if schema.name in _HEADERS:
+        message["headers"] = _HEADERS[schema.name]
     return message
 
 
@@ -250,6 +265,7 @@ _DESCRIPTIONS: Final = {
     "state": "The newest state of every series (one subtask of one task), in the same partition number as its events.",
     "rates": "One record per series and closed minute.",
     "signals": "Changes of a task that may need action, with the figures that triggered each signal.",
+    "notes": "The newest note of an operator about a task, until it is withdrawn. A note ends at its `until`.",
     "rejected": "Records of the progress topic that could not be decoded, unchanged.",
     "probe": "Empty records that the edges write to test that Kafka acknowledges. Nothing consumes them.",
 }

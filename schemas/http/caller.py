@@ -21,7 +21,7 @@ class Role(enum.StrEnum):
     READ = "read"
     """Read tasks of its own project."""
     OPERATE = "operate"
-    """Read the tasks of every project."""
+    """Read the tasks of every project, acknowledge them and mute them."""
 
 
 @dataclass(frozen=True, slots=True)

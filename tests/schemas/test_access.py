@@ -30,5 +30,6 @@ def test_only_those_who_write_the_reports_may_and_a_reader_writes_nothing():
     }
 
     assert writers == {"edge", "operator"}
-    for part in ("view", "notifier", "analyst"):
+    assert {each.name for each in PARTS["view"](TOPICS, "g") if each.operation == "Write"} == {"p.notes"}
+    for part in ("notifier", "analyst"):
         assert {each.operation for each in PARTS[part](TOPICS, "g")} <= {"Read", "Describe"}

@@ -22,6 +22,7 @@ RELEASED = {
     "SeriesState.v2": (6, "e0fc05cde0fa81f5de7e00898fcf7eecbc6bad4a171c4957493029b789e29fe0"),
     "SeriesState.v3": (7, "acc7265373c20126eff215ecabe34fb39fab9a1204291030280424bab8971a61"),
     "SeriesState.v4": (8, "48db2ba6e73c815abdfab315c734526d0b7714bee77bda61c25e17870e81150c"),
+    "TaskNote.v1": (9, "7b2e5a9aa3409f6f44a1a9244f773b1bdf9f14808f2a6e15cfb472fa47db02f0"),
     "SignalRaised.v1": (5, "53639723fec3e1096a733dccfe02e88ef386957583075511f9ea42bcfa3a58c4"),
 }
 """Id and sha256 of each released file. A line may be added and never changed: a new version is a new file."""

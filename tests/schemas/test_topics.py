@@ -17,12 +17,13 @@ def as_declared(topics: Topics = TOPICS) -> dict[str, FoundTopic]:
     return {each.name: FoundTopic(each.partitions, {**each.config, "min.insync.replicas": "1"}) for each in topics.all}
 
 
-def test_the_six_topics_have_the_prefix():
+def test_the_seven_topics_have_the_prefix():
     assert [each.name for each in TOPICS.all] == [
         "p.progress",
         "p.state",
         "p.rates",
         "p.signals",
+        "p.notes",
         "p.rejected",
         "p.probe",
     ]
@@ -33,8 +34,8 @@ def test_every_value_is_a_released_record(topic):
     assert newest(topic.value)
 
 
-def test_only_the_state_is_compacted():
-    assert [each.name for each in TOPICS.all if each.compacted] == ["p.state"]
+def test_only_state_and_notes_are_compacted():
+    assert [each.name for each in TOPICS.all if each.compacted] == ["p.state", "p.notes"]
 
 
 def test_the_other_topics_are_retained_by_time():
@@ -45,6 +46,15 @@ def test_the_other_topics_are_retained_by_time():
 
 def test_there_are_no_differences_when_every_topic_is_as_declared():
     assert differences(TOPICS, as_declared()) == []
+
+
+def test_the_pipeline_runs_without_notes():
+    found = as_declared()
+    del found["p.notes"]
+
+    (missing,) = differences(TOPICS, found)
+
+    assert (missing.topic, missing.fatal) == ("p.notes", False)
 
 
 def test_a_missing_topic_is_fatal():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -82,6 +83,7 @@ def notify(
         bucket_us=round(bucket_s * 1_000_000),
         from_earliest=start == "earliest",
     )
+    settings = replace(settings, notes_topic=Topics(prefix).notes.name)
     if check:
         echo(f"{config}: {len(settings.receivers)} receivers, {len(settings.routes)} routes")
         return

@@ -16,6 +16,7 @@ from taskstream.compose.cli.tasks.task_text import (
     condition_of,
     health_of,
     moment,
+    note_text,
     pipeline_text,
     rate,
     row_of,
@@ -124,6 +125,8 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
     behind = pipeline_text(task)
     parts: list[RenderableType] = [] if behind is None else [Text(behind, style="bold yellow")]
     parts.append(verdict)
+    if note := task.get("note"):
+        parts.append(Text(note_text(note), style="bold"))
     if remedy := task.get("remedy"):
         parts.append(Text.assemble(("to do: ", "bold"), terminal_text(remedy)))
     parts += [facts, Text(), Text("subtasks", style="bold")]

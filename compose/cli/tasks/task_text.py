@@ -39,8 +39,21 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
         "rate": rate_of(task),
         "trend": trend_of(task),
         "ends": ends_of(task, now_ms),
-        "why": terminal_text(task["health_reason"]),
+        "why": why_of(task),
     }
+
+
+def why_of(task: Mapping[str, Any]) -> str:
+    """The reason of the health, after an operator's note if there is one."""
+    reason = terminal_text(task["health_reason"])
+    note = task.get("note")
+    return reason if note is None else f"[{note_text(note)}] {reason}"
+
+
+def note_text(note: Mapping[str, Any]) -> str:
+    """An operator's note in one line."""
+    words = terminal_text(note["kind"]).lower()
+    return f"{words} until {moment(note['until_ms'])} by {terminal_text(note['by'])}: {terminal_text(note['note'])}"
 
 
 def pipeline_text(document: Mapping[str, Any]) -> str | None:

@@ -15,12 +15,14 @@ from rich.live import Live
 from taskstream.compose.cli.options.view_options import view_options
 from taskstream.compose.cli.output.formats import print_rows
 from taskstream.compose.cli.output.terminal import echo, echo_json
+from taskstream.compose.cli.tasks.notes import ack, mute, unmute
 from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_screen
 from taskstream.compose.cli.tasks.task_text import pipeline_text, row_of
 from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.remedies import message_of
 from taskstream.compose.task_watch import Snapshot, WatchedTasks, is_transient
 from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
+from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.state.series import EtaReason, Health, Trend
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -40,7 +42,7 @@ _sort = click.option(
 
 @click.group()
 def tasks() -> None:
-    """The tasks of the view: list, show, watch.
+    """The tasks of the view: list, show, watch; ack, mute and unmute them.
 
     Exit codes: 0 done, 1 the view is unreachable, refused the request or has no such task, 2 wrong usage.
     """
@@ -58,10 +60,13 @@ def _filters(command: Command) -> Command:
         eta_reason: tuple[str, ...],
         subtask: tuple[str, ...],
         text: str | None,
+        note: tuple[str, ...],
+        attention: bool,
         **kwargs: Any,
     ) -> Any:
         several = {"health": ",".join(health), "trend": ",".join(trend), "eta_reason": ",".join(eta_reason)}
         several["subtask"] = ",".join(subtask)
+        several |= {"note": ",".join(note), "attention": "needed" if attention else ""}
         return command(*args, wanted={"project": project, "q": text, **several}, **kwargs)
 
     healths = click.Choice([each.name for each in Health], case_sensitive=False)
@@ -79,6 +84,13 @@ def _filters(command: Command) -> Command:
         ),
         click.option("--trend", multiple=True, type=trends, help="Tasks with this trend. May be repeated."),
         click.option("--health", multiple=True, type=healths, help="Tasks with this health. May be repeated."),
+        click.option(
+            "--note",
+            multiple=True,
+            type=click.Choice([each.value for each in NoteKind], case_sensitive=False),
+            help="Tasks with such a note. May be repeated.",
+        ),
+        click.option("--attention", is_flag=True, help="Tasks in trouble that are neither acknowledged nor muted."),
         click.option("--project", help="Tasks of this project; other projects require the role operate."),
     ):
         decorated = option(decorated)
@@ -131,6 +143,10 @@ def show(client: ViewClient, task_id: str, project: str | None, output: str) -> 
         console.print(task_page(task, client.now_ms()), soft_wrap=not console.is_terminal)
     else:
         echo_json(task, indent=2 if output == "json" else None)
+
+
+for each in (ack, mute, unmute):
+    tasks.add_command(each)
 
 
 @tasks.command()

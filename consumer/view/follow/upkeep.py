@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self
 
 import structlog
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
+from taskstream.consumer.notes.note_decoder import NoteChange, NoteChanges
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
@@ -48,7 +49,9 @@ class Upkeep:
         of_signals: Follower[RaisedSignals],
         now_us: Callable[[], int],
         watch: PipelineWatch | None = None,
+        of_notes: Follower[NoteChanges] | None = None,
     ) -> None:
+        self._of_notes = of_notes
         self._watch = watch
         self._model = model
         self._names = names
@@ -64,12 +67,17 @@ class Upkeep:
         self._stack = contextlib.AsyncExitStack()
         await self._stack.enter_async_context(self._of_states)
         await self._stack.enter_async_context(self._of_signals)
+        following_notes = []
+        if self._of_notes is not None:
+            await self._stack.enter_async_context(self._of_notes)
+            following_notes.append(("following the notes", self._follow_notes(self._of_notes)))
         if self._watch is not None:
             await self._stack.enter_async_context(self._watch)
         for name, task in (
             ("following the state topic", self._follow_states()),
             ("following the signals", self._follow_signals()),
             ("judging health", self._judge()),
+            *following_notes,
         ):
             await self._stack.enter_async_context(self._running(name, task))
         return self
@@ -128,12 +136,29 @@ class Upkeep:
                 self._feed.wake()
             log.update(signals=len(self._signals))
 
+    async def _follow_notes(self, of_notes: Follower[NoteChanges]) -> None:
+        log, restarts = _FollowLog("notes", of_notes.progress), 0
+        while True:
+            noted = await of_notes.next_batch()
+            if of_notes.progress.restarts != restarts:
+                restarts = of_notes.progress.restarts
+                self._model.mark_changed(self._model.notes.clear())
+            if noted is not None and noted.changes:
+                self.apply_notes(noted.changes)
+            log.update(notes=len(self._model.notes))
+
+    def apply_notes(self, changes: Sequence[NoteChange]) -> None:
+        """Notes were made or withdrawn."""
+        self._model.mark_changed(self._model.notes.apply(changes, self._now_us()))
+        self._feed.wake()
+
     async def _judge(self) -> None:
         while True:
             await asyncio.sleep(JUDGE_INTERVAL_S)
             before, now_us = self._model.version, self._now_us()
             self._update_pipeline(now_us)
             self._model.update_health(now_us)
+            self._model.mark_changed(self._model.notes.expire(now_us))
             if self._model.version != before:
                 self._feed.wake()
 

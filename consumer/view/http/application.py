@@ -11,17 +11,21 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.state_decoder import StateChanges
+from taskstream.consumer.notes.note_decoder import NoteChanges
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
 from taskstream.consumer.view.http import tasks_api, v3_api
 from taskstream.consumer.view.http.gzip_response import compressed
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
+from taskstream.consumer.view.http.note_api import LONGEST_BODY, NoteStore, note_of
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
 from taskstream.consumer.view.http.sse_response import PER_PROJECT, SseResponse
+from taskstream.consumer.view.json.note_json import note_json
 from taskstream.consumer.view.json.pipeline_json import pipeline_json, pipeline_text
 from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model import task_list
@@ -30,6 +34,7 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 from taskstream.consumer.view.read_model.task_names import TaskNames
+from taskstream.schemas.errors import SchemasError
 from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
@@ -53,6 +58,7 @@ ROUTES: Final = (
     "/stream",
     "/tasks",
     "/tasks/{task_id}",
+    "/tasks/{task_id}/note",
     "/v3/tasks",
     "/v3/tasks/{task_id}",
     "none",
@@ -72,12 +78,17 @@ class View:
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         watch: PipelineWatch | None = None,
         streams_per_project: int = PER_PROJECT,
+        of_notes: Follower[NoteChanges] | None = None,
+        store: NoteStore | None = None,
     ) -> None:
         """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
 
-        streams_per_project: how many event streams callers of one project may have open.
+        streams_per_project: how many event streams callers of one project may have open. of_notes, store: the notes of
+        operators, and where new ones are kept; without them tasks have none.
         """
         self._model = model
+        self._store = store
+        self._progress_of_notes = None if of_notes is None else of_notes.progress
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
         self._signals = SignalLog()
@@ -94,7 +105,9 @@ class View:
             per_project=streams_per_project,
             is_current=lambda: self._progress.caught_up,
         )
-        self._upkeep = Upkeep(model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch)
+        self._upkeep = Upkeep(
+            model, self._names, self._signals, self._feed, of_states, of_signals, now_us, watch, of_notes
+        )
         self._metrics = ViewMetrics(model, self._signals, self._progress, self._feed, now_us, ROUTES)
         self._files = PageFiles()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -125,8 +138,12 @@ class View:
                 await self._streaming.run(request, caller, receive, send, address)
                 self._metrics.count_request(route, 200)
                 return
-            request.require_method("GET", "HEAD")
-            response = await self._response(route, segments, request)
+            if route == "/tasks/{task_id}/note":
+                request.require_method("PUT", "DELETE")
+                response = await self._note(request, segments[1])
+            else:
+                request.require_method("GET", "HEAD")
+                response = await self._response(route, segments, request)
         except ApiError as error:
             response = problem_response(error.problem, request.request_id)
         except Disconnected:
@@ -175,6 +192,24 @@ class View:
                 return _json(request, v3_api.list_tasks(model, self._names, caller, parameters, now_us))
         return _json(request, v3_api.show_task(model, self._task(segments[2], caller), now_us))
 
+    async def _note(self, request: HttpRequest, task_id: str) -> HttpResponse:
+        """Make or withdraw the note of a task."""
+        body = await request.body(LONGEST_BODY)
+        caller = await identify_caller(request, body, self._authenticator)
+        caller.require_role(Role.OPERATE)
+        self._require_current()
+        task = self._task(task_id, caller, query_parameters(request, frozenset({"project"})).get("project"))
+        name = self._model.tasks.name_of(task)
+        note = None if request.method == "DELETE" else note_of(body, name, caller, self._now_us())
+        if self._store is None:
+            raise ApiError(UNAVAILABLE, "this view keeps no notes")
+        try:
+            change = await asyncio.to_thread(self._store.write, name, note)
+        except (KafkaFailed, SchemasError) as error:
+            raise ApiError(UNAVAILABLE, str(error), retry_after_s=5) from error
+        self._upkeep.apply_notes([change])
+        return _json(request, {"project_id": name[0], "task_id": name[1], "note": note_json(note)})
+
     async def _reader(self, request: HttpRequest) -> Caller:
         """The caller of a request for tasks.
 
@@ -222,6 +257,7 @@ class View:
             "draining": "yes" if self._draining else "no",
             "kafka": self._progress.problem or "ok",
             "signals": self._progress_of_signals.problem or "ok",
+            "notes": (self._progress_of_notes and self._progress_of_notes.problem) or "ok",
             "upkeep": self._upkeep.broken or "ok",
             "workers": pipeline_text(self._model.pipeline, self._now_us()) or "ok",
         }
@@ -247,6 +283,8 @@ class View:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             self._feed.close()
+        if self._store is not None:
+            self._store.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -260,6 +298,8 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
             return f"/{name}", segments
         case ("page", _):
             return "/page", segments
+        case ("tasks", _, "note"):
+            return "/tasks/{task_id}/note", segments
         case ("tasks", _):
             return "/tasks/{task_id}", segments
         case ("v3", "tasks"):

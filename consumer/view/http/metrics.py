@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.state.rates import US_PER_S
+from taskstream.consumer.state.series import Health
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.json.fleet_json import fleet_json
 from taskstream.consumer.view.json.slowdown_json import RECENT_S
@@ -71,6 +74,19 @@ class ViewMetrics(Collector):
         for name, count in sums["health"].items():
             by_health.add_metric([name], count)
         yield by_health
+        live = self._model.tasks.live
+        muted = self._model.noted(NoteKind.MUTED)
+        alerting = self._model.health[live[~np.isin(live, muted)] if muted.size else live]
+        unmuted = GaugeMetricFamily(
+            "taskstream_tasks_unmuted", "Tasks that are not muted, by health.", labels=["health"]
+        )
+        for each in Health:
+            unmuted.add_metric([each.name], int(np.count_nonzero(alerting == each)))
+        yield unmuted
+        noted = GaugeMetricFamily("taskstream_tasks_noted", "Tasks with a note that holds, by kind.", labels=["kind"])
+        for name, count in sums["notes"].items():
+            noted.add_metric([name], count)
+        yield noted
         by_trend = GaugeMetricFamily("taskstream_tasks_by_trend", "Tasks that move, by trend.", labels=["trend"])
         for name, count in sums["trend"].items():
             by_trend.add_metric([name], count)
@@ -101,6 +117,11 @@ class ViewMetrics(Collector):
                 "fleet_rate_bytes_per_second",
                 "Sum of the observed rates of unfinished tasks that are not silent.",
                 sums["rate_bps"],
+            ),
+            (
+                "tasks_needing_attention",
+                "Tasks in trouble that are neither acknowledged nor muted.",
+                sums["needs_attention"],
             ),
             ("fleet_bytes_left", "Bytes that remain in the current subtasks.", sums["bytes_left"]),
             (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from taskstream.consumer.notes.task_note import LONGEST_BY, LONGEST_NOTE, LONGEST_US, NoteKind
 from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
 from taskstream.consumer.view.http import v3_api
 from taskstream.consumer.view.json.slowdown_json import MOST_SHARES, MOST_TASKS
@@ -22,6 +23,7 @@ _AT_MOST: Final = {"type": "string", "maxLength": task_list.MAX_TEXT_LENGTH}
 _WORDS: Final = {
     "Health": {"type": "string", "enum": [each.name for each in Health]},
     "Trend": {"type": "string", "enum": [each.name for each in Trend]},
+    "NoteKind": {"type": "string", "enum": [each.value for each in NoteKind]},
     "EtaReason": {"type": "string", "enum": [each.name for each in EtaReason]},
     "VendorState": {"type": "string", "enum": sorted(v3_api.STATES)},
 }
@@ -78,7 +80,30 @@ _SERIES: Final[dict[str, Any]] = {
     },
     "open_minute_ms": _MS | {"description": "Of a task, by the clock; of a subtask, by its newest report."},
 }
+_NOTE: Final = {
+    "kind": _ref("NoteKind"),
+    "note": _TEXT,
+    "by": _TEXT,
+    "made_at_ms": _MS,
+    "until_ms": _MS,
+}
+_NOTE_OR_NONE: Final = {"anyOf": [_ref("Note"), {"type": "null"}], "description": "An operator's note that holds now."}
+_NOTE_REQUEST: Final = {
+    "type": "object",
+    "properties": {
+        "kind": _ref("NoteKind"),
+        "note": {"type": "string", "minLength": 1, "maxLength": LONGEST_NOTE},
+        "until_ms": {
+            "type": "integer",
+            "description": f"When it ends, milliseconds since 1970; within {LONGEST_US // 86_400_000_000} days.",
+        },
+        "by": {"type": "string", "maxLength": LONGEST_BY, "description": "Default: the project of the credentials."},
+    },
+    "required": ["kind", "note", "until_ms"],
+    "additionalProperties": False,
+}
 _LINE: Final = {
+    "note": _NOTE_OR_NONE,
     "project_id": _TEXT,
     "task_id": _TEXT,
     **_SERIES,
@@ -136,6 +161,8 @@ _FLEET: Final = {
     "tasks": _COUNT,
     "health": {"type": "object", "additionalProperties": _COUNT},
     "trend": {"type": "object", "additionalProperties": _COUNT, "description": "Over tasks that move."},
+    "needs_attention": _COUNT | {"description": "Tasks in trouble that are neither acknowledged nor muted."},
+    "notes": {"type": "object", "additionalProperties": _COUNT, "description": "Tasks with a note, by its kind."},
     "bytes_done": _BYTES,
     "bytes_left": _BYTES,
     "rate_bps": _RATE | {"description": "Sum of the fast rates of unfinished tasks that are not silent."},
@@ -259,11 +286,15 @@ _PAGE: Final = {
 def document() -> dict[str, Any]:
     """The whole document."""
     filters = [
-        _query("project", _AT_MOST, "One project; without the role 'operate', only the caller's own."),
+        _query(
+            "project", _AT_MOST, "Projects, separated by commas; without the role 'operate', only the caller's own."
+        ),
         _several("health", _ref("Health"), "One or more, separated by commas or given one by one."),
         _several("trend", _ref("Trend"), "One or more, separated by commas or given one by one."),
         _several("eta_reason", _ref("EtaReason"), "Why there is no estimate; NONE: there is one. Separated by commas."),
         _query("subtask", _AT_MOST, "Names of subtasks, separated by commas."),
+        _several("note", _ref("NoteKind"), "Tasks with a note of these kinds."),
+        _query("attention", {"type": "string", "enum": list(task_list.ATTENTION)}, "Only tasks that need somebody."),
         _query("q", _AT_MOST, "A part of the task's id, in any case."),
     ]
     sorts = sorted([*task_list.SORTS, *(f"-{name}" for name in task_list.SORTS)])
@@ -282,6 +313,7 @@ def document() -> dict[str, Any]:
         _query("limit", _whole(0, v3_api.MOST, v3_api.DEFAULT), "Tasks in the response."),
         _query("offset", _whole(0, v3_api.FARTHEST, 0), "Tasks to skip."),
     ]
+    own = _query("project", _AT_MOST, "The task's project; without it, the caller's own first, then any.")
     one = [{"name": "task_id", "in": "path", "required": True, "schema": _TEXT}]
     stream = "Server-sent events: task, left, reset (fetch /tasks again), beat (every two seconds)."
     return {
@@ -305,8 +337,12 @@ def document() -> dict[str, Any]:
                 _ref("TaskList"),
             ),
             "/tasks/{task_id}": _get(
-                "showTaskState", "One task with its subtasks and signals.", [*one, filters[0]], _ref("TaskPage")
+                "showTaskState", "One task with its subtasks and signals.", [*one, own], _ref("TaskPage")
             ),
+            "/tasks/{task_id}/note": {
+                "put": _note_operation("noteTask", "Acknowledge or mute the task.", [*one, own], has_body=True),
+                "delete": _note_operation("withdrawNote", "Withdraw the note.", [*one, own], has_body=False),
+            },
             "/fleet": _get(
                 "showFleet", "Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")
             ),
@@ -342,6 +378,9 @@ def document() -> dict[str, Any]:
                 "Fleet": _object(_FLEET),
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),
+                "Note": _object(_NOTE),
+                "NoteRequest": _NOTE_REQUEST,
+                "NotedTask": _object({"project_id": _TEXT, "task_id": _TEXT, "note": _NOTE_OR_NONE}),
                 "Calibration": _object({"intervals": _list_of("PastIntervals")}),
                 "Slowdown": _object(_SLOWDOWN),
                 "SlowdownList": _object({"slowdowns": _list_of("Slowdown"), "now_ms": _MS}),
@@ -369,6 +408,18 @@ def _get(
         "responses": responses,
     }
     return {"get": described}
+
+
+def _note_operation(operation_id: str, summary: str, parameters: list[Any], *, has_body: bool) -> dict[str, Any]:
+    described: dict[str, Any] = _get(operation_id, summary, parameters, _ref("NotedTask"), "application/json", "413")[
+        "get"
+    ]
+    if has_body:
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("NoteRequest")}},
+        }
+    return described
 
 
 def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:

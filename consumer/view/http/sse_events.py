@@ -149,11 +149,11 @@ def _changes(
     parts = [rendered.event_of(task) for task in here.tolist()]
     for task in left.tolist():
         project_id, task_id = model.tasks.name_of(task)
-        if wanted.project in (None, project_id):
+        if wanted.takes_project(project_id):
             parts.append(_event("left", {"project_id": project_id, "task_id": task_id}))
     for each in gone:
         back = model.tasks.find(each.project_id, each.task_id) is not None
-        if wanted.project in (None, each.project_id) and each.version <= goal and not back:
+        if wanted.takes_project(each.project_id) and each.version <= goal and not back:
             parts.append(_event("left", {"project_id": each.project_id, "task_id": each.task_id}))
     listener.version = goal
     if parts:  # the id belongs to the last event: a client that has only those before it asks for all of them again

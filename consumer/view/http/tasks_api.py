@@ -52,7 +52,7 @@ def fleet_totals(
     """
     wanted = parse_filter(parameters, caller)
     totals = fleet_json(model, select_tasks(model, names, wanted), model.judged_at(now_us))
-    slowdowns = slowdowns_json(model, wanted.project, model.judged_at(now_us) - RECENT_S * US_PER_S)
+    slowdowns = slowdowns_json(model, wanted.only_project, model.judged_at(now_us) - RECENT_S * US_PER_S)
     pipeline = pipeline_json(model.pipeline, now_us)
     return totals | {"slowdowns": slowdowns, "now_ms": now_us // 1000, "pipeline": pipeline}
 
@@ -63,7 +63,7 @@ def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str])
     Raises:
         ApiError: FORBIDDEN.
     """
-    project_id = parse_filter(parameters, caller).project
+    project_id = parse_filter(parameters, caller).only_project
     return {"intervals": calibration_json(model, project_id)}
 
 
@@ -73,5 +73,5 @@ def shared_slowdowns(model: ReadModel, caller: Caller, parameters: dict[str, str
     Raises:
         ApiError: FORBIDDEN.
     """
-    project_id = parse_filter(parameters, caller).project
+    project_id = parse_filter(parameters, caller).only_project
     return {"slowdowns": slowdowns_json(model, project_id), "now_ms": now_us // 1000}

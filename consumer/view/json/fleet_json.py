@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import EtaReason, Health, Trend
 from taskstream.consumer.view.json.quantities import finite_or_none
@@ -41,6 +42,10 @@ def fleet_json(model: ReadModel, tasks: npt.NDArray[np.int64], now_us: int) -> d
     return {
         "tasks": int(tasks.shape[0]),
         "health": {each.name: int(np.count_nonzero(health == each)) for each in Health},
+        "needs_attention": int(model.needing_attention(tasks).shape[0]),
+        "notes": {
+            each.name: int(np.isin(tasks, model.noted(each)).sum()) if len(model.notes) else 0 for each in NoteKind
+        },
         "trend": {each.name: int(np.count_nonzero((trend == each) & moving)) for each in Trend},
         "bytes_done": int(done.sum()),
         "bytes_left": int(np.maximum(total - done, 0).sum()),

@@ -19,6 +19,7 @@ from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.json.eta_reason import eta_reason_text, task_eta_reason
 from taskstream.consumer.view.json.health_reason import complete_reason, health_reason, pause_reason
 from taskstream.consumer.view.json.health_remedy import health_remedy
+from taskstream.consumer.view.json.note_json import note_json
 from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.quantities import finite_or_none
 from taskstream.consumer.view.json.signal_json import signal_json
@@ -45,6 +46,7 @@ def task_summary(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
         **_whole(model, task, health, since, now_us),
         **_task_end(model, task, slot, row, health, now_us),
         **_minutes_until_now(model.table.rows[slot], now_us, model.bucket_us),
+        "note": note_json(model.notes.of(project_id, task_id)),
         "version": int(model.changed[task]),
     }
 

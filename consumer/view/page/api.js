@@ -32,6 +32,13 @@ export async function fetchJson(path, parameters = {}) {
   return response.json();
 }
 
+// Sends a JSON body, or none, with this method.
+export async function sendJson(method, path, parameters, body) {
+  const options = { method, headers: { "Content-Type": "application/json" }, body: body === null ? undefined : JSON.stringify(body) };
+  const response = await request(path, parameters, options);
+  return response.json();
+}
+
 async function request(path, parameters, options) {
   const present = Object.entries(parameters).filter(([, value]) => value);
   const query = new URLSearchParams(present).toString();

@@ -1,6 +1,7 @@
 // The list: fleet, filters, table, pages. The URL holds what it shows; the stream changes single rows.
 
 import { HEALTH, TREND, condition, isStill, known, make, setAttribute, setText, spark } from "./draw.js";
+import { noteText } from "./note.js";
 import { bytes, count, duration, ends, moment, percent, rate, sizes } from "./format.js";
 
 const PAGE_SIZE = 100;
@@ -196,6 +197,7 @@ class Row {
     this.sign = make("span", { class: "sign", "aria-hidden": "true" });
     this.health = make("strong");
     this.reason = make("span", { class: "faint reason" });
+    this.note = make("span", { class: "note" });
     this.link = make("a", { class: "id" });
     this.project = make("bdi", { class: "faint" });
     this.subtask = make("span");
@@ -211,7 +213,7 @@ class Row {
     this.between = make("span", { class: "faint number" });
     this.element = make(
       "tr", { role: "row" },
-      make("td", { role: "cell", class: "health" }, make("span", { class: "what" }, this.sign, this.health), this.reason),
+      make("td", { role: "cell", class: "health" }, make("span", { class: "what" }, this.sign, this.health), this.reason, this.note),
       make("td", { role: "cell", class: "task" }, this.link, this.project),
       make("td", { role: "cell", class: "subtask" }, this.subtask),
       make("td", { role: "cell", class: "progress" }, make("span", { class: "bar" }, this.bar), make("span", { class: "pair" }, this.percent, this.bytes)),
@@ -234,6 +236,7 @@ class Row {
     setText(this.sign, health.sign);
     setText(this.health, health.word);
     setText(this.reason, task.health_reason);
+    setText(this.note, task.note === null ? "" : noteText(task.note, nowMs));
     setText(this.link, task.task_id);
     setAttribute(this.link, "href", `./?${new URLSearchParams({ project: task.project_id, task: task.task_id })}`);
     setText(this.project, task.project_id);

@@ -1,6 +1,6 @@
 // Connects the parts of the page: the URL says what is shown, the stream keeps it up to date.
 
-import { HttpError, Stream, fetchJson, readToken, storeToken } from "./api.js";
+import { HttpError, Stream, fetchJson, readToken, sendJson, storeToken } from "./api.js";
 import { setText } from "./draw.js";
 import { duration, switchZone, zoneName } from "./format.js";
 import { List } from "./list.js";
@@ -10,7 +10,7 @@ import { Turns } from "./turns.js";
 const REFRESH_MS = 4000;
 const by = (id) => document.getElementById(id);
 const list = new List(fetchJson, navigate, (filters) => follow(filters));
-const page = new TaskPage(fetchJson);
+const page = new TaskPage(fetchJson, sendJson);
 const stream = new Stream({
   event(name, data) {
     if (shown === page) {

@@ -5,13 +5,16 @@ import { chart, minutePoints, stretches } from "./chart.js";
 import { HEALTH, TREND, condition, isStill, known, make, svg } from "./draw.js";
 import { diary } from "./diary.js";
 import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subtaskWords, wholeEnd } from "./format.js";
+import { noteForm, noteLine } from "./note.js";
 import { stages } from "./stages.js";
 
 const by = (id) => document.getElementById(id);
 
 export class TaskPage {
-  constructor(fetchJson) {
+  // fetchJson(path, parameters) fetches; sendJson(method, path, parameters, body) changes.
+  constructor(fetchJson, sendJson) {
     this.fetchJson = fetchJson;
+    this.sendJson = sendJson;
     this.requests = 0;
     this.events = "all";
     this.task = null;
@@ -42,6 +45,19 @@ export class TaskPage {
     return this.task.pipeline;
   }
 
+  // Makes or withdraws the note of the task. Gives a sentence if that was refused.
+  async note(method, body) {
+    try {
+      await this.sendJson(method, `tasks/${encodeURIComponent(this.taskId)}/note`, { project: this.project }, body);
+    } catch (error) {
+      return error.message;
+    }
+    for (const each of by("task").querySelectorAll("details.noting")) each.open = false;
+    for (const each of by("task").querySelectorAll("details.noting input")) each.value = "";
+    await this.refresh();
+    return null;
+  }
+
   showUnknown(message) {
     this.task = null;
     by("task").replaceChildren(backLink(), make("h1", {}, make("bdi", {}, this.taskId)), make("p", { class: "verdict", "data-health": "COMPLETE" },
@@ -53,12 +69,14 @@ export class TaskPage {
   redraw() {
     if (this.task === null) return;
     const open = new Set([...by("task").querySelectorAll("details[open]")].map((each) => each.dataset.name));
+    const typed = new Map([...by("task").querySelectorAll("input, select")].map((each) => [each.id, each.value]));
     const focusedId = by("task").contains(document.activeElement) ? document.activeElement.id : "";
     const width = by("task").clientWidth;
     if (width === 0) return;
     this.width = width;
     by("task").replaceChildren(...this.parts(this.task, this.task.now_ms, width));
     for (const each of by("task").querySelectorAll("details")) each.open = open.has(each.dataset.name);
+    for (const [id, value] of typed) if (by(id)) by(id).value = value;
     if (focusedId) by(focusedId)?.focus({ preventScroll: true });
   }
 
@@ -69,6 +87,7 @@ export class TaskPage {
       make("h1", {}, make("bdi", {}, task.task_id)),
       make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${subtaskWords(task.state)}`),
       verdict(task, nowMs),
+      noteForm(task, nowMs, (method, body) => this.note(method, body)),
       stages(task, nowMs),
       facts(task, current, nowMs),
       make("h2", {}, `Rate of ${subtaskWords(current.subtask_name)}`),
@@ -99,6 +118,7 @@ function verdict(task, nowMs) {
     make("p", {}, make("span", { class: "sign", "aria-hidden": "true" }, health.sign), make("strong", {}, health.word),
       make("span", { class: "number", title: exact(task.health_since_ms) }, since)),
     make("p", {}, sentence(task.health_reason)),
+    task.note === null ? null : noteLine(task.note, nowMs),
     task.remedy === null ? null : make("p", {}, make("b", {}, "To do: "), sentence(task.remedy)));
 }
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
+from taskstream.consumer.notes.task_note import NoteKind
+from taskstream.consumer.notes.task_notes import TaskNotes
 from taskstream.consumer.state.series import NONE, EtaReason, Health
 from taskstream.consumer.state.series_table import SeriesTable, Settings, identity, longer
 from taskstream.consumer.state.slowdowns.rate_falls import LEAST_MINUTES, find_falls
@@ -68,6 +70,8 @@ class ReadModel:
         """[task] its current slot and how far that is, when `ends` was told of it; see `_learn_phases`."""
         self.end_kind: Ints = np.zeros(0, np.int64)
         """[task] the number of its project and current subtask in `ends`."""
+        self.notes = TaskNotes()
+        """What operators note about tasks, as far as it holds now."""
         self.pipeline = PipelineLag()
         """How far the rows are behind the reports, as last known."""
         self.version = 0
@@ -264,6 +268,19 @@ class ReadModel:
         reasons[health == Health.COMPLETE] = EtaReason.COMPLETE
         reasons[health == Health.SILENT] = EtaReason.SILENT
         return reasons
+
+    def noted(self, kind: NoteKind | None = None) -> Ints:
+        """The tasks with a note that holds, of one kind or of any."""
+        found = (self.tasks.find(*name) for name in self.notes.names(kind))
+        return np.array([task for task in found if task is not None], np.int64)
+
+    def needing_attention(self, tasks: Ints) -> Ints:
+        """Those of these tasks that need somebody: in trouble, and neither acknowledged nor muted."""
+        health = self.health[tasks]
+        needed = (health == Health.SILENT) | (health == Health.NO_PROGRESS) | (health == Health.SLOW)
+        needed |= self.eta_reasons(tasks) == EtaReason.NOT_CONVERGING
+        chosen: Ints = tasks[needed]
+        return chosen[~np.isin(chosen, self.noted())] if len(self.notes) else chosen
 
     def _health_at(self, tasks: Ints, now_us: int) -> tuple[npt.NDArray[np.int8], Ints]:
         judged = self.judged_health(tasks, now_us)

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.state.series import NONE, EtaReason, Health, Trend
 from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
 from taskstream.consumer.view.read_model.read_model import ReadModel
@@ -22,9 +23,10 @@ from taskstream.schemas.http.caller import Caller, Role
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-SEVERAL: Final = frozenset({"health", "trend", "eta_reason", "subtask"})
+SEVERAL: Final = frozenset({"health", "trend", "eta_reason", "subtask", "note", "project"})
 """The filters that may have several values."""
-FILTERS: Final = SEVERAL | {"project", "q"}
+FILTERS: Final = SEVERAL | {"q", "attention"}
+ATTENTION: Final = ("needed",)
 MAX_LIMIT, DEFAULT_LIMIT = 500, 100
 MAX_TEXT_LENGTH = 255
 WORST_FIRST: Final = {Health.SILENT: 0, Health.NO_PROGRESS: 0, Health.SLOW: 1, Health.OK: 2, Health.COMPLETE: 3}
@@ -37,37 +39,55 @@ _ERA_US = 4e15
 class TaskFilter:
     """Which tasks are selected; None selects all."""
 
-    project: str | None = None
-    """The project that the caller asks for, or the only one that the caller may see."""
+    projects: frozenset[str] | None = None
+    """The projects that the caller asks for, or the only one that the caller may see."""
     healths: frozenset[Health] | None = None
     trends: frozenset[Trend] | None = None
     eta_reasons: frozenset[EtaReason] | None = None
     subtasks: frozenset[str] | None = None
+    notes: frozenset[NoteKind] | None = None
+    """Tasks with a note of these kinds."""
+    attention: bool = False
+    """Only tasks that need somebody, see `ReadModel.needing_attention`."""
     text: str | None = None
     """A part of the task id, in any letter case."""
 
+    @property
+    def only_project(self) -> str | None:
+        """The project, if there is only one."""
+        return next(iter(self.projects)) if self.projects is not None and len(self.projects) == 1 else None
+
+    def takes_project(self, project_id: str) -> bool:
+        """Whether tasks of this project may be selected."""
+        return self.projects is None or project_id in self.projects
+
 
 def parse_filter(parameters: dict[str, str], caller: Caller) -> TaskFilter:
-    """The filter of a request. `health`, `trend`, `eta_reason` and `subtask` are lists separated by commas.
+    """The filter of a request. All but `q` and `attention` are lists separated by commas.
 
     Raises:
         ApiError: INVALID_FIELD for a value that is not allowed.
     """
-    project = parameters.get("project")
+    asked = parameters.get("project")
+    projects = frozenset(asked.split(",")) if asked else None
     if not caller.may(Role.OPERATE):
-        if project not in (None, caller.project_id):
+        if projects is not None and projects != {caller.project_id}:
             raise invalid_field("project", f"these credentials give access to project {caller.project_id!r} only")
-        project = caller.project_id
+        projects = frozenset({caller.project_id})
+    if parameters.get("attention", *ATTENTION) not in ATTENTION:
+        raise invalid_field("attention", f"must be {' or '.join(ATTENTION)}")
     for name in ("project", "q", "subtask"):
         if len(parameters.get(name, "")) > MAX_TEXT_LENGTH:
             raise invalid_field(name, f"must have at most {MAX_TEXT_LENGTH} characters")
     subtasks = parameters.get("subtask")
     return TaskFilter(
-        project,
+        projects,
         _members(parameters, "health", Health),
         _members(parameters, "trend", Trend),
         _members(parameters, "eta_reason", EtaReason),
         frozenset(subtasks.split(",")) if subtasks else None,
+        _members(parameters, "note", NoteKind),
+        "attention" in parameters,
         parameters.get("q"),
     )
 
@@ -76,8 +96,9 @@ def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: 
     """The numbers of the tasks that the filter selects, among all tasks or among those given."""
     tasks = model.tasks.live if among is None else among
     index = model.tasks
-    if wanted.project is not None:
-        tasks = tasks[index.project[tasks] == index.projects.get(wanted.project, NONE)]
+    if wanted.projects is not None:
+        own = [index.projects.get(each, NONE) for each in wanted.projects]
+        tasks = tasks[index.project[tasks] == own[0] if len(own) == 1 else np.isin(index.project[tasks], own)]
     if wanted.healths is not None:
         tasks = tasks[np.isin(model.health[tasks], [int(each) for each in wanted.healths])]
     if wanted.trends is not None:
@@ -88,6 +109,11 @@ def select_tasks(model: ReadModel, names: TaskNames, wanted: TaskFilter, among: 
     if wanted.subtasks is not None:
         numbers = [index.subtasks[name] for name in wanted.subtasks if name in index.subtasks]
         tasks = tasks[np.isin(index.subtask[tasks], numbers)]
+    if wanted.notes is not None:
+        noted = [model.noted(kind) for kind in wanted.notes]
+        tasks = tasks[np.isin(tasks, np.concatenate(noted))]
+    if wanted.attention:
+        tasks = model.needing_attention(tasks)
     if wanted.text is not None:
         tasks = tasks[names.containing(wanted.text, tasks, ignore_case=True)]
     return tasks

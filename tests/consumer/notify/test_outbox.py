@@ -15,10 +15,10 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 NIGHTS = QuietHours(time(22), time(6), ZoneInfo("UTC"))
 
 
-def outbox(*, most_alerts: int = 100, quiet: QuietHours | None = None, **more) -> Outbox:
+def outbox(*, most_alerts: int = 100, quiet: QuietHours | None = None, muted: set[str] | None = None, **more) -> Outbox:
     receiver = Receiver(name="r", type=ReceiverType.WEBHOOK, url="http://r", **more)
     routes = (Route(("r",), frozenset({"asleep"}), quiet=quiet), Route(("r",)))
-    return Outbox(receiver, routes, 30.0, most_alerts)
+    return Outbox(receiver, routes, 30.0, most_alerts, lambda alert: alert.signal.task_id in (muted or ()))
 
 
 def tasks(notification) -> list[str]:
@@ -172,3 +172,54 @@ def test_what_is_told_is_reminded_of_until_it_is_too_old():
     assert tasks(box.next(NOON + 91)) == ["a"]
     box.sent()
     assert box.next(NOON + 8 * 86_400) is None
+
+
+def ended(task: str, offset: int = 0):
+    (alert,) = alerts_of(raised("RESUMED", "SILENT", "OK", task_id=task), SignalPlace(0, offset))
+    return alert
+
+
+def test_a_muted_task_alerts_when_the_mute_ends_if_it_is_still_in_trouble():
+    muted = {"a"}
+    box = outbox(muted=muted)
+    box.add(1, silent("a"), NOON)
+    box.add(1, silent("b"), NOON)
+
+    assert tasks(box.next(NOON + 30)) == ["b"]
+    box.sent()
+    assert box.next(NOON + 3600) is None
+    assert (box.unsaid(), box.waiting) == ([], 1)
+    muted.clear()
+    assert tasks(box.next(NOON + 3600)) == ["a"]
+
+
+def test_a_trouble_that_begins_and_ends_while_the_task_is_muted_is_told_to_nobody_and_settled():
+    box = outbox(muted={"a"})
+    box.add(1, silent("a", 1), NOON)
+    assert box.next(NOON + 30) is None
+    box.add(1, ended("a", 2), NOON + 40)
+
+    assert box.next(NOON + 70) is None
+    assert [each.origin.offset for each in box.unsaid()] == [1, 2]
+    assert (box.unsaid(), box.waiting) == ([], 0)
+
+
+def test_the_end_of_what_was_told_before_the_mute_is_told():
+    muted: set[str] = set()
+    box = outbox(muted=muted)
+    box.add(1, silent("a"), NOON)
+    box.next(NOON + 30)
+    box.sent()
+    muted.add("a")
+    box.add(1, ended("a"), NOON + 60)
+
+    assert [each.status for each in box.next(NOON + 90).alerts] == ["resolved"]
+
+
+def test_what_happens_at_one_time_is_told_to_nobody_while_the_task_is_muted():
+    (alert,) = alerts_of(raised("RESET", "OK", "OK", task_id="a"), SignalPlace(0, 3))
+    box = outbox(muted={"a"})
+    box.add(1, alert, NOON)
+
+    assert box.next(NOON + 30) is None
+    assert box.unsaid() == [alert]

@@ -203,7 +203,7 @@ def test_one_that_is_no_longer_chosen_leaves_and_comes_back():
 
 def test_a_project_hears_of_no_other():
     async def story() -> None:
-        one = listening("p/a", "q/b", "q/c", wanted=TaskFilter(project="p"))
+        one = listening("p/a", "q/b", "q/c", wanted=TaskFilter(projects=frozenset({"p"})))
         one.put("q/b", progress=3)
         one.drop(["q/c"])
         one.put("p/a", progress=4)

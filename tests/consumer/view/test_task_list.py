@@ -52,7 +52,7 @@ def test_nothing_asked_is_all_for_an_operator_and_ones_own_for_a_project(busy):
 
 
 def test_a_project_may_name_itself_and_no_other():
-    assert parse_filter({"project": "project-1"}, READER).project == "project-1"
+    assert parse_filter({"project": "project-1"}, READER).only_project == "project-1"
     with pytest.raises(ApiError, match="give access to project 'project-1' only"):
         parse_filter({"project": "project-2"}, READER)
 

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.pipeline.notify.notifiers import (
     config,
+    note,
     notifier,
     raise_signals,
     signal,
@@ -274,3 +275,15 @@ def test_notifiers_of_a_group_share_the_partitions_and_one_takes_over_from_anoth
             hook.status = 200
             wait_until(lambda: hook.tasks().keys() == tasks, second.words)
             wait_until(lambda: read_offsets(broker, topics) == 40, second.words)
+
+
+def test_a_muted_task_tells_nobody_until_its_mute_ends(broker, topics, tmp_path):
+    note(broker, topics, "muted")
+    with webhook() as hook:
+        path = config(tmp_path, ONE.format(url=hook.url, more=""))
+        with notifier(broker, topics, path):
+            raise_signals(broker, topics, [signal("muted"), signal("b")])
+            wait_until(lambda: hook.statuses() == [("b", "SILENT", "firing")])
+        note(broker, topics, "muted", until=1)
+        with notifier(broker, topics, path):
+            wait_until(lambda: ("muted", "SILENT", "firing") in hook.statuses())
