@@ -88,6 +88,11 @@ class ViewClient:
         """
         return self._document(f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}", {"project": project})
 
+    def rates(self, task_id: str, project: str | None, since: str, step: str | None = None) -> dict[str, Any]:
+        """The task's rates from `since` (a time, or a duration before now) until now. Raises as `task`."""
+        path = f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}/rates"
+        return self._document(path, {"project": project, "from": since, "step": step})
+
     def note(self, task_id: str, project: str | None, note: Mapping[str, Any] | None) -> dict[str, Any]:
         """Make a note of a task: `kind`, `note`, `until_ms` and perhaps `by`; None withdraws it. Raises as `task`."""
         path = f"/tasks/{quote(task_id, safe='', errors='surrogateescape')}/note"

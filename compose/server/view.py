@@ -8,6 +8,7 @@ from typing import Final
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.consumer.history.rate_history import RateHistory
 from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.notes.note_decoder import NoteDecoder
@@ -72,4 +73,5 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         settings.streams_per_project,
         of_notes,
         NoteWriter(config, topics.notes.name, settings.ids),
+        RateHistory(config, topics.rates.name, settings.ids),
     )

@@ -43,6 +43,18 @@ def row_of(task: Mapping[str, Any], now_ms: int) -> dict[str, str]:
     }
 
 
+def history_row(point: Mapping[str, Any]) -> dict[str, str]:
+    """The columns of one step of a task's history, by name."""
+    return {
+        "from": moment(point["from_ms"]),
+        "rate": rate(point["rate_bps"]),
+        "bytes": size(point["bytes"]),
+        "measured": span(point["measured_s"]),
+        "subtask": terminal_text(point["subtask_name"]),
+        "copied": f"{size(point['replicatesize'])} of {size(point['totalsize'])}",
+    }
+
+
 def why_of(task: Mapping[str, Any]) -> str:
     """The reason of the health, after an operator's note if there is one."""
     reason = terminal_text(task["health_reason"])

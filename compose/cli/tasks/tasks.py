@@ -17,13 +17,14 @@ from taskstream.compose.cli.output.formats import print_rows
 from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.tasks.notes import ack, mute, unmute
 from taskstream.compose.cli.tasks.task_tables import table_of, task_page, watch_screen
-from taskstream.compose.cli.tasks.task_text import pipeline_text, row_of
+from taskstream.compose.cli.tasks.task_text import history_row, pipeline_text, row_of
 from taskstream.compose.errors import ViewError, ViewRefused
 from taskstream.compose.remedies import message_of
 from taskstream.compose.task_watch import Snapshot, WatchedTasks, is_transient
 from taskstream.compose.view_client import StreamEvent, StreamLost, ViewClient
 from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.state.series import EtaReason, Health, Trend
+from taskstream.schemas.durations import seconds_of_duration
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANY: Final = 1_000_000
@@ -133,10 +134,21 @@ def list_tasks(client: ViewClient, wanted: Mapping[str, str | None], sort: str, 
 @click.argument("task_id", metavar="TASK")
 @view_options
 @click.option("--project", help="The project of the task, if several projects have a task with this id.")
+@click.option(
+    "--history", metavar="SINCE", help="Show its rates since a time or a duration before now, such as 24h or 7d."
+)
+@click.option("--step", help="With --history: the length of one line, such as 1h.")
 @_output
-def show(client: ViewClient, task_id: str, project: str | None, output: str) -> None:
-    """Show one task: subtasks, rates, ETA, signals."""
+def show(
+    client: ViewClient, task_id: str, project: str | None, history: str | None, step: str | None, output: str
+) -> None:
+    """Show one task: subtasks, rates, ETA, signals; or with --history its past rates."""
+    if step is not None and history is None:
+        raise click.UsageError("--step is of --history")
     with client, _wrong_parameters_as_usage():
+        if history is not None:
+            _print_history(client.rates(task_id, project, history, step or _step_of(history)), output)
+            return
         task = client.task(task_id, project)
     if output == "table":
         console = Console()
@@ -147,6 +159,23 @@ def show(client: ViewClient, task_id: str, project: str | None, output: str) -> 
 
 for each in (ack, mute, unmute):
     tasks.add_command(each)
+
+
+def _step_of(history: str) -> str | None:
+    """A line for each hour of days, else as the view chooses."""
+    seconds = seconds_of_duration(history)
+    return "1h" if seconds is not None and 86_400 <= seconds <= 30 * 86_400 else None
+
+
+def _print_history(found: dict[str, Any], output: str) -> None:
+    if output != "table":
+        echo_json(found, indent=2 if output == "json" else None)
+        return
+    print_rows([history_row(each) for each in found["points"]], "table")
+    if not found["points"]:
+        echo("no rates were published in this time", err=True)
+    if not found["is_whole"]:
+        echo(f"only the newest {found['records_read']:,} records were read; older ones are left out", err=True)
 
 
 @tasks.command()

@@ -11,19 +11,20 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.errors import ConsumerError, KafkaFailed
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.notes.note_decoder import NoteChanges
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
-from taskstream.consumer.view.http import tasks_api, v3_api
+from taskstream.consumer.view.http import rates_api, tasks_api, v3_api
 from taskstream.consumer.view.http.gzip_response import compressed
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.note_api import LONGEST_BODY, NoteStore, note_of
 from taskstream.consumer.view.http.openapi import document as openapi_document
 from taskstream.consumer.view.http.page_files import PageFiles
 from taskstream.consumer.view.http.query_parameters import QUERY_CHARS, query_parameters
+from taskstream.consumer.view.http.rates_api import RateSource
 from taskstream.consumer.view.http.sse_response import PER_PROJECT, SseResponse
 from taskstream.consumer.view.json.note_json import note_json
 from taskstream.consumer.view.json.pipeline_json import pipeline_json, pipeline_text
@@ -45,6 +46,8 @@ BODY_BYTES: Final = 65_536
 """The longest body of a signed request. Other bodies are not read."""
 
 
+HISTORIES_AT_ONCE: Final = 2
+"""How many questions for past rates are answered at once: each has a consumer of its own."""
 ROUTES: Final = (
     "/",
     "/calibration",
@@ -59,6 +62,7 @@ ROUTES: Final = (
     "/tasks",
     "/tasks/{task_id}",
     "/tasks/{task_id}/note",
+    "/tasks/{task_id}/rates",
     "/v3/tasks",
     "/v3/tasks/{task_id}",
     "none",
@@ -80,14 +84,18 @@ class View:
         streams_per_project: int = PER_PROJECT,
         of_notes: Follower[NoteChanges] | None = None,
         store: NoteStore | None = None,
+        rates: RateSource | None = None,
     ) -> None:
         """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
 
         streams_per_project: how many event streams callers of one project may have open. of_notes, store: the notes of
         operators, and where new ones are kept; without them tasks have none.
+        rates: where past rates are read; without it there are none.
         """
         self._model = model
         self._store = store
+        self._rates = rates
+        self._history = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self._progress_of_notes = None if of_notes is None else of_notes.progress
         self._progress = of_states.progress
         self._progress_of_signals = of_signals.progress
@@ -184,6 +192,8 @@ class View:
             case "/slowdowns":
                 parameters = query_parameters(request, frozenset({"project"}))
                 return _json(request, tasks_api.shared_slowdowns(model, caller, parameters, now_us))
+            case "/tasks/{task_id}/rates":
+                return await self._past_rates(request, segments[1], caller)
             case "/tasks/{task_id}":
                 project = query_parameters(request, frozenset({"project"})).get("project")
                 return _json(request, self._page_of(self._task(segments[1], caller, project), now_us))
@@ -191,6 +201,22 @@ class View:
                 parameters = query_parameters(request, v3_api.PARAMETERS, v3_api.IGNORED)
                 return _json(request, v3_api.list_tasks(model, self._names, caller, parameters, now_us))
         return _json(request, v3_api.show_task(model, self._task(segments[2], caller), now_us))
+
+    async def _past_rates(self, request: HttpRequest, task_id: str, caller: Caller) -> HttpResponse:
+        model, now_us = self._model, self._now_us()
+        parameters = query_parameters(request, rates_api.PARAMETERS)
+        asked = rates_api.range_of(parameters, model.bucket_us, now_us)
+        slots = model.tasks.series_of(self._task(task_id, caller, parameters.get("project")))
+        keys = [model.table.keys[slot] for slot in slots.tolist()]
+        if self._rates is None or self._history.locked():
+            why = "this view reads no past rates" if self._rates is None else "too many past rates are read now"
+            raise ApiError(UNAVAILABLE, why, retry_after_s=2)
+        async with self._history:
+            try:
+                found = await asyncio.to_thread(self._rates.read, keys, asked.from_us, asked.to_us, asked.step_us)
+            except (ConsumerError, SchemasError) as error:
+                raise ApiError(UNAVAILABLE, f"past rates cannot be read: {error}", retry_after_s=5) from error
+        return _json(request, rates_api.rates_json(asked, found, now_us))
 
     async def _note(self, request: HttpRequest, task_id: str) -> HttpResponse:
         """Make or withdraw the note of a task."""
@@ -298,8 +324,8 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
             return f"/{name}", segments
         case ("page", _):
             return "/page", segments
-        case ("tasks", _, "note"):
-            return "/tasks/{task_id}/note", segments
+        case ("tasks", _, ("note" | "rates") as name):
+            return f"/tasks/{{task_id}}/{name}", segments
         case ("tasks", _):
             return "/tasks/{task_id}", segments
         case ("v3", "tasks"):

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from taskstream.consumer.notes.task_note import LONGEST_BY, LONGEST_NOTE, LONGEST_US, NoteKind
 from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
-from taskstream.consumer.view.http import v3_api
+from taskstream.consumer.view.http import rates_api, v3_api
 from taskstream.consumer.view.json.slowdown_json import MOST_SHARES, MOST_TASKS
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
@@ -79,6 +79,25 @@ _SERIES: Final[dict[str, Any]] = {
         "description": "Bytes in each closed bucket before open_minute_ms, oldest first.",
     },
     "open_minute_ms": _MS | {"description": "Of a task, by the clock; of a subtask, by its newest report."},
+}
+_RATE_POINT: Final = {
+    "from_ms": _MS,
+    "to_ms": _MS,
+    "measured_s": _NUMBER,
+    "bytes": _BYTES,
+    "rate_bps": _RATE | {"description": "Bytes by the seconds that were measured."},
+    "subtask_name": _TEXT,
+    "replicatesize": _BYTES,
+    "totalsize": _BYTES,
+}
+_RATES: Final = {
+    "from_ms": _MS,
+    "to_ms": _MS,
+    "step_s": _NUMBER,
+    "now_ms": _MS,
+    "is_whole": {"type": "boolean", "description": "False: so many records that the oldest were not read."},
+    "records_read": _COUNT,
+    "points": _list_of("RatePoint") | {"description": "Only steps in which something was measured."},
 }
 _NOTE: Final = {
     "kind": _ref("NoteKind"),
@@ -339,6 +358,18 @@ def document() -> dict[str, Any]:
             "/tasks/{task_id}": _get(
                 "showTaskState", "One task with its subtasks and signals.", [*one, own], _ref("TaskPage")
             ),
+            "/tasks/{task_id}/rates": _get(
+                "showRates",
+                "The task's rates over a range of time, from the rates topic.",
+                [
+                    *one,
+                    own,
+                    _query("from", _TEXT | {"default": rates_api.DEFAULT_FROM}, "A time, or a duration before now."),
+                    _query("to", _TEXT, "The same; default: now."),
+                    _query("step", _TEXT, f"A duration; at most {rates_api.MOST_POINTS} points."),
+                ],
+                _ref("Rates"),
+            ),
             "/tasks/{task_id}/note": {
                 "put": _note_operation("noteTask", "Acknowledge or mute the task.", [*one, own], has_body=True),
                 "delete": _note_operation("withdrawNote", "Withdraw the note.", [*one, own], has_body=False),
@@ -378,6 +409,8 @@ def document() -> dict[str, Any]:
                 "Fleet": _object(_FLEET),
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),
+                "Rates": _object(_RATES),
+                "RatePoint": _object(_RATE_POINT),
                 "Note": _object(_NOTE),
                 "NoteRequest": _NOTE_REQUEST,
                 "NotedTask": _object({"project_id": _TEXT, "task_id": _TEXT, "note": _NOTE_OR_NONE}),

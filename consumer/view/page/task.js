@@ -8,6 +8,11 @@ import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subt
 import { noteForm, noteLine } from "./note.js";
 import { stages } from "./stages.js";
 
+const RANGES = {
+  minutes: { word: "30 minutes" },
+  day: { word: "24 hours", asked: { from: "24h", step: "10m" } },
+  week: { word: "7 days", asked: { from: "7d", step: "1h" } },
+};
 const by = (id) => document.getElementById(id);
 
 export class TaskPage {
@@ -26,7 +31,10 @@ export class TaskPage {
     this.taskId = address.get("task");
     this.project = address.get("project");
     this.task = null;
+    this.range = RANGES[address.get("range")] ? address.get("range") : "minutes";
+    this.past = null;
     by("task").replaceChildren(make("p", { class: "faint" }, "…"));
+    if (this.range !== "minutes") this.fetchPast();
     return this.refresh();
   }
 
@@ -43,6 +51,21 @@ export class TaskPage {
     }
     if (!isSelecting()) this.redraw();
     return this.task.pipeline;
+  }
+
+  // Fetches the rates of a day or a week, once: they are read from Kafka for this.
+  async fetchPast() {
+    const range = this.range;
+    const taskId = this.taskId;
+    let past;
+    try {
+      past = await this.fetchJson(`tasks/${encodeURIComponent(taskId)}/rates`, { project: this.project, ...RANGES[range].asked });
+    } catch (error) {
+      past = { problem: error.message };
+    }
+    if (range !== this.range || taskId !== this.taskId) return; // another one is shown by now
+    this.past = past;
+    this.redraw();
   }
 
   // Makes or withdraws the note of the task. Gives a sentence if that was refused.
@@ -80,6 +103,15 @@ export class TaskPage {
     if (focusedId) by(focusedId)?.focus({ preventScroll: true });
   }
 
+  // Links to the last minutes, a day and a week.
+  ranges(task) {
+    const links = Object.entries(RANGES).map(([name, { word }]) => {
+      const query = new URLSearchParams({ project: task.project_id, task: task.task_id, ...(name === "minutes" ? {} : { range: name }) });
+      return make("a", { href: `./?${query}`, id: `range-${name}`, "aria-current": name === this.range ? "true" : null }, word);
+    });
+    return make("nav", { class: "chips", "aria-label": "Time of the chart" }, ...links);
+  }
+
   parts(task, nowMs, width) {
     const current = task.subtasks.find((each) => each.subtask_name === task.subtask_name) ?? task.subtasks.at(-1);
     return [
@@ -91,7 +123,8 @@ export class TaskPage {
       stages(task, nowMs),
       facts(task, current, nowMs),
       make("h2", {}, `Rate of ${subtaskWords(current.subtask_name)}`),
-      chart(lastMinutes(task, current, nowMs), width),
+      this.ranges(task),
+      ...(this.range === "minutes" ? [chart(lastMinutes(task, current, nowMs), width)] : pastChart(this.past, width)),
       make("h2", {}, "Events"),
       diary(task, nowMs, this.events, (kind) => { this.events = kind; this.redraw(); }),
       make("h2", {}, "Subtasks"),
@@ -176,6 +209,20 @@ function lastMinutes(task, current, nowMs) {
     barText: `observed, per ${duration(task.bucket_s)}`,
     label: `observed rate of the last ${duration(30 * task.bucket_s)}, until now; highest ${rate(Math.max(0, ...points.map((each) => each.bytes)) / task.bucket_s)}`,
   };
+}
+
+// The chart of a day or a week, or why there is none.
+function pastChart(past, width) {
+  if (past === null) return [make("p", { class: "faint", role: "status" }, "reading the past …")];
+  if (past.problem !== undefined) return [make("p", { class: "bad" }, past.problem)];
+  const points = past.points.map((each) => ({ fromMs: each.from_ms, toMs: Math.min(each.to_ms, past.now_ms), bytes: each.bytes, done: each.replicatesize, total: each.totalsize }));
+  const highest = rate(Math.max(0, ...past.points.map((each) => each.rate_bps ?? 0)));
+  const shown = {
+    points, stretches: points.filter((each) => each.bytes === 0).map((each) => ({ ...each, kind: "stall" })), fromMs: past.from_ms, nowMs: past.now_ms,
+    reportedBps: null, reportedAtMs: 0, barText: `observed, per ${duration(past.step_s)}`,
+    label: `observed rate of all subtasks since ${moment(past.from_ms, past.now_ms)}; highest ${highest}`,
+  };
+  return [chart(shown, width), past.is_whole ? "" : make("p", { class: "faint" }, `Only the newest ${count(past.records_read)} records were read: the oldest part is missing.`)];
 }
 
 function subtasks(task, nowMs) {
