@@ -18,8 +18,8 @@ from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.ids import SchemaIds
 
-MOST_RECORDS: Final = 2_000_000
-"""How many records of all series one question may read."""
+MOST_RECORDS: Final = 500_000
+"""How many records of all series one question may read: about ten seconds of reading."""
 _BATCH: Final = 10_000
 _CALL_S: Final = 5.0
 _NAMES: Final = ("subtask_name", "window_start", "width_s", "bytes", "replicatesize", "totalsize")
