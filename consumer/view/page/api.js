@@ -27,6 +27,24 @@ export function storeToken(token) {
   else sessionStorage.removeItem(TOKEN_KEY);
 }
 
+// The tabs of one browser share the token while one of them is open: a new one asks, and those that have it answer. Calls
+// on.token(token) when this tab has none and another one has, on.signedOut() when another one signs out.
+const tabs = new BroadcastChannel(`taskstream ${new URL("./", location).pathname}`);
+
+export function shareToken(on) {
+  tabs.addEventListener("message", ({ data }) => {
+    const token = sessionStorage.getItem(TOKEN_KEY);
+    if (data.asks && token) tabs.postMessage({ token });
+    else if (data.token && !token) on.token(data.token);
+    else if (data.signedOut && token) on.signedOut();
+  });
+  if (!sessionStorage.getItem(TOKEN_KEY)) tabs.postMessage({ asks: true });
+}
+
+export function signOutTabs() {
+  tabs.postMessage({ signedOut: true });
+}
+
 export async function fetchJson(path, parameters = {}) {
   const response = await request(path, parameters, {});
   return response.json();

@@ -1,6 +1,6 @@
 // Connects the parts of the page: the URL says what is shown, the stream keeps it up to date.
 
-import { HttpError, Stream, fetchJson, readToken, sendJson, storeToken } from "./api.js";
+import { HttpError, Stream, fetchJson, readToken, sendJson, shareToken, signOutTabs, storeToken } from "./api.js";
 import { setText } from "./draw.js";
 import { duration, switchZone, zoneName } from "./format.js";
 import { List } from "./list.js";
@@ -143,11 +143,16 @@ function showConnection(state, text) {
 
 by("sign-in").addEventListener("submit", (event) => {
   event.preventDefault();
-  storeToken(by("token").value.trim());
+  signedIn(by("token").value.trim());
   by("token").value = "";
+});
+
+function signedIn(token) {
+  storeToken(token);
   by("sign-out").hidden = false;
   route();
-});
+}
+
 // Says in which zone all times are.
 function showZone() {
   setText(by("zone"), `times: ${zoneName(Date.now())}`);
@@ -160,7 +165,10 @@ by("zone").addEventListener("click", () => {
   if (shown) refreshSoon(0);
 });
 showZone();
-by("sign-out").addEventListener("click", () => signIn(""));
+by("sign-out").addEventListener("click", () => {
+  signOutTabs();
+  signIn("");
+});
 by("reconnect").addEventListener("click", () => {
   if (turns.mine) stream.connectNow();
   else refreshSoon(0);
@@ -185,3 +193,4 @@ if (readToken()) {
 } else {
   signIn("");
 }
+shareToken({ token: signedIn, signedOut: () => signIn("") });

@@ -188,6 +188,22 @@ def test_without_a_token_it_asks_for_one_and_a_wrong_one_is_refused(browser, vie
     context.close()
 
 
+def test_a_new_tab_is_signed_in_while_another_one_is_and_all_sign_out_together(page, view):
+    expect(rows(page)).to_have_count(100)
+    second = page.context.new_page()
+    second.goto(view.url)
+    expect(rows(second)).to_have_count(100)
+    with page.context.expect_page() as opened_tab:
+        second.locator("#rows a").first.click(modifiers=["ControlOrMeta"])
+    expect(opened_tab.value.locator("#task")).to_be_visible()
+    second.locator("#sign-out").click()
+    for each in (page, second, opened_tab.value):
+        expect(each.locator("#sign-in")).to_be_visible()
+    third = page.context.new_page()
+    third.goto(view.url)
+    expect(third.locator("#sign-in")).to_be_visible()
+
+
 def test_a_lost_connection_is_told_and_the_page_comes_back_by_itself(browser, broker, states, tmp_path):
     with running_view(broker, states.topics.prefix, tmp_path) as first, opened(browser, first) as page:
         expect(rows(page)).to_have_count(100)
