@@ -10,6 +10,7 @@ ComposeError
 │   └── StackPortTaken          ... on that of a process of the local stack (process)
 ├── TlsUnusable                 a certificate or its key cannot be used
 ├── NotifyConfigInvalid         the configuration file of the notifier cannot be used
+├── SettingsFileInvalid         the settings file of all commands cannot be used
 ├── NoCredentialsConfigured     a server would refuse every request
 ├── KafkaPropertyError          a librdkafka setting is malformed or unknown
 │   └── NoBrokersNamed          no brokers are configured
@@ -83,6 +84,10 @@ class TlsUnusable(ComposeError):
 
 class NotifyConfigInvalid(ComposeError):
     """The configuration file of the notifier, or a file of secrets that it names, cannot be used."""
+
+
+class SettingsFileInvalid(ComposeError):
+    """The settings file of all commands cannot be read, or a key or value in it is wrong."""
 
 
 class NoCredentialsConfigured(ComposeError):

@@ -1,4 +1,4 @@
-"""The command line. Settings are built here, from options and environment variables, and nowhere else.
+"""The command line. Settings are built here, from options, environment variables and a file, and nowhere else.
 
 `commands.py` is the table of commands; each folder holds a group of them.
 """
@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections import UserDict
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -19,6 +20,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from taskstream.compose.cli.commands import COMMANDS, HELP_NAMES, load
+from taskstream.compose.cli.options.settings_file import SettingsFile, environment_variable
 from taskstream.compose.cli.output.streams import open_streams
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.errors import ComposeError, OutputUnwritable
@@ -79,8 +81,7 @@ def _origin(error: click.BadParameter) -> str:
         return ""
     if error.ctx.get_parameter_source(error.param.name) is not ParameterSource.ENVIRONMENT:
         return ""
-    named = error.param.envvar or f"{error.ctx.auto_envvar_prefix}_{error.param.name.upper()}"
-    name = named if isinstance(named, str) else named[0]
+    name = environment_variable(error.param, error.ctx)
     cause = ""
     if os.environ.get(name, "").startswith("tcp://"):
         cause = (
@@ -99,10 +100,29 @@ def _print_versions(context: click.Context, _option: click.Parameter, asked: boo
         context.exit()
 
 
+def _take_settings_file(context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and not context.resilient_parsing:
+        context.default_map = SettingsFile(path)
+    return path
+
+
 @click.group(
     cls=_CommandTable,
     context_settings={"help_option_names": list(HELP_NAMES), "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
-    epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT.",
+    epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT, or in "
+    "the file of --config: edge-port in its table [up].",
+)
+@click.option(
+    "--config",
+    "settings_file",  # not `config`: click would look that up in the file, where it is the table of a command
+    metavar="FILE",
+    envvar="TASKSTREAM_CONFIG",
+    type=click.Path(path_type=Path, dir_okay=False),
+    is_eager=True,
+    expose_value=False,
+    callback=_take_settings_file,
+    help="A file of settings for all commands, in TOML; see docs/settings.md. Options and environment variables go "
+    "before it.",
 )
 @click.option(
     "--version",

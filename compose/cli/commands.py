@@ -49,6 +49,7 @@ COMMANDS = {
     "worker": Command("processes", DEPLOYMENT, "fold the reports into state, rate windows and signals"),
     "view": Command("processes", DEPLOYMENT, "run the server of the tasks and of the web page"),
     "topics": Command("topics", DEPLOYMENT, "topics: list, create, check"),
+    "config": Command("deployment", DEPLOYMENT, "print every setting and where its value comes from"),
     "tokens": Command("deployment", DEPLOYMENT, "create tokens for callers of the edge and the view"),
     "completion": Command("deployment", DEPLOYMENT, "print the completion script of bash, zsh or fish"),
 }

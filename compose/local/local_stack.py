@@ -56,6 +56,8 @@ class StackSettings:
     workers: int = 1
     bucket_s: float = 60.0
     """The length of a rate window of worker and view, in seconds. It must not change while the topics exist."""
+    settings_file: Path | None = None
+    """The settings file of all commands: the processes take from it what the stack does not set."""
 
 
 class LocalStack:
@@ -185,8 +187,11 @@ class LocalStack:
         return self._command("worker", url, "--metrics-port", str(port), *instance, *options, name=f"worker-{number}")
 
     def _command(self, subcommand: str, url: str, *options: str, name: str = "") -> Service:
+        file = self.settings.settings_file
         command = (
-            *(sys.executable, "-P", "-m", "taskstream", subcommand),
+            *(sys.executable, "-P", "-m", "taskstream"),
+            *(("--config", str(file.absolute())) if file else ()),
+            subcommand,
             *("--bootstrap-servers", self.kafka.bootstrap_servers, "--prefix", self.settings.topics.prefix),
             *self._kafka_config(),
             *options,

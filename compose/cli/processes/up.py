@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from taskstream.compose.cli.options.kafka_options import cache_dir_option, optional_kafka_options
+from taskstream.compose.cli.options.settings_file import settings_path
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import topics_options
 from taskstream.compose.cli.output.terminal import echo
@@ -91,7 +92,8 @@ def up(
 
     With --bootstrap-servers, that Kafka is used and none is started. Each part runs in its own process; one that
     dies is reported and restarted. Ctrl-C stops all in order, a second Ctrl-C stops them at once. Further options of
-    the processes can be set in their environment variables, such as TASKSTREAM_EDGE_... and TASKSTREAM_WORKER_...
+    the processes can be set in their tables of a settings file (`taskstream --config FILE up`), or in their environment
+    variables, such as TASKSTREAM_EDGE_... and TASKSTREAM_WORKER_...
     """
     settings = StackSettings(
         data_dir=data_dir,
@@ -106,6 +108,7 @@ def up(
         worker_metrics_port=worker_metrics_port,
         workers=workers,
         bucket_s=bucket_s,
+        settings_file=settings_path(),
     )
     if kafka.bootstrap_servers:
         source = "--bootstrap-servers or TASKSTREAM_BOOTSTRAP_SERVERS"

@@ -27,6 +27,8 @@ PRINTING = [
     "--version",
     "calibration -o json",
     "completion bash",
+    "config show",
+    "config show edge -o json",
     "doctor",
     "lag",
     "lag -o json",
