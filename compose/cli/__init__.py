@@ -109,8 +109,8 @@ def _take_settings_file(context: click.Context, _option: click.Parameter, path: 
 @click.group(
     cls=_CommandTable,
     context_settings={"help_option_names": list(HELP_NAMES), "auto_envvar_prefix": "TASKSTREAM", "show_default": True},
-    epilog="Each option can also be set in an environment variable: --edge-port of `up` is TASKSTREAM_UP_EDGE_PORT, or in "
-    "the file of --config: edge-port in its table [up].",
+    epilog="Each option can also be set in an environment variable, or in the file of --config: --edge-port of `up` is "
+    "TASKSTREAM_UP_EDGE_PORT, or edge-port in the table [up].",
 )
 @click.option(
     "--config",
