@@ -17,7 +17,7 @@ ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test test-quick test-soak chaos coverage mutants check check-lowest audit bench fmt clean
+.PHONY: help run test test-quick test-soak chaos containers coverage mutants check check-lowest audit bench fmt clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
@@ -36,6 +36,9 @@ test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARG
 
 chaos: $(DEV_READY) ## the tests that kill at random moments, for minutes (ARGS="--kills 30 --seed 7")
 	@$(BIN)/python -m tests.run.chaos $(ARGS)
+
+containers: $(DEV_READY) ## the image and the Compose file on a Docker engine of their own, checked from outside (root, Debian's packages)
+	@$(BIN)/python -m tests.containers $(ARGS)
 
 # Compiled loops cannot be traced: they run as the Python that they are written in.
 coverage: $(DEV_READY) ## lines and branches of the pure code that its tests reach, one line per file (three minutes)

@@ -36,7 +36,7 @@ IO_MODULES = {
     *("subprocess", "tempfile", "threading", "time", "urllib", "urllib3"),
 }
 HOSTS = re.compile(
-    r"pypi\.org|pythonhosted|(?<!no-emit-)index-url|trusted-host|(?<!no-emit-)find-links|(docker|ghcr|quay)\.io|mcr\.microsoft"
+    r"pypi\.org|pythonhosted|(?<!no-emit-)index-url|trusted-host|(?<!no-emit-)find-links|docker\.io[/:]|\.docker\.io|(ghcr|quay)\.io|mcr\.microsoft"
     r"|repo\d*\.maven|maven\.apache\.org/maven|registry\.npmjs|proxy\.golang|<repositor|<mirror"
 )
 PLACES = re.compile(r"(?<![\w.~}-])/(work|home/\w+|root)/")

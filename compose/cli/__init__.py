@@ -13,7 +13,7 @@ import platform
 import sys
 from collections import UserDict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -43,6 +43,16 @@ class _Commands(UserDict[str, click.Command]):
         return load(name)
 
 
+class _Failure(click.ClickException):
+    """The last line of a command that failed: a sentence, or an event where a process logs in JSON."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from taskstream.compose.cli.output.logs import announce_failure  # noqa: PLC0415 (slow to load, for failures alone)
+
+        if not announce_failure(self.message):
+            super().show(file)
+
+
 class _CommandTable(click.Group):
     """A group of the table's commands; its help and its completions are the table's lines."""
 
@@ -64,7 +74,7 @@ class _CommandTable(click.Group):
         try:
             return super().invoke(ctx)
         except FAILURES as error:
-            raise click.ClickException(terminal_lines(message_of(error))) from error
+            raise _Failure(terminal_lines(message_of(error))) from error
         except click.BadParameter as error:
             words = terminal_lines(error.message) + _origin(error)
             raise type(error)(words, error.ctx, error.param, error.param_hint) from error

@@ -50,6 +50,7 @@ COMMANDS = {
     "view": Command("processes", DEPLOYMENT, "run the server of the tasks and of the web page"),
     "topics": Command("topics", DEPLOYMENT, "topics: list, create, check"),
     "config": Command("deployment", DEPLOYMENT, "print every setting and where its value comes from"),
+    "size": Command("deployment", DEPLOYMENT, "print what a number of tasks needs: processes, memory, disk"),
     "tokens": Command("deployment", DEPLOYMENT, "create tokens for callers of the edge and the view"),
     "completion": Command("deployment", DEPLOYMENT, "print the completion script of bash, zsh or fish"),
 }

@@ -27,7 +27,7 @@ from taskstream.consumer.worker.patience import Patience
 from taskstream.consumer.worker.settings import WorkerSettings
 from taskstream.consumer.worker.state_restore import StateRestore
 from taskstream.consumer.worker.topic_check import ONCE, TopicGuard, check_rights, check_settings, check_topics
-from taskstream.consumer.worker.unit_of_work import UnitOfWork
+from taskstream.consumer.worker.unit_of_work import CommitTrace, UnitOfWork
 from taskstream.consumer.worker.watchdog import Watchdog
 from taskstream.consumer.worker.worker import Worker
 from taskstream.schemas.compiled import cache_problem
@@ -45,17 +45,19 @@ def run_worker(
     metrics: WorkerMetrics,
     stopping: Callable[[], bool],
     clock: Callable[[], float] = time.time,
+    trace: CommitTrace | None = None,
 ) -> None:
     """Work until `stopping()`; then commit what is open, and leave the group.
 
     kafka: librdkafka's configuration, without the settings that the parts insist on.
     clock: seconds since 1970.
+    trace: follows each commit; None costs nothing.
 
     Raises:
         ConsumerError: the process should end; a supervisor may start it again.
     """
     try:
-        _run(dict(kafka) | {"logger": kafka_logger()}, ids, settings, metrics, stopping, clock)
+        _run(dict(kafka) | {"logger": kafka_logger()}, ids, settings, metrics, stopping, clock, trace)
     except KafkaException as error:
         raise KafkaFailed(f"Kafka refused: {error.args[0].str()}") from error
 
@@ -67,6 +69,7 @@ def _run(
     metrics: WorkerMetrics,
     stopping: Callable[[], bool],
     clock: Callable[[], float],
+    trace: CommitTrace | None,
 ) -> None:
     topics = settings.topics
     check_rights(kafka, topics)
@@ -104,6 +107,7 @@ def _run(
             StateRestore(kafka, topics.state.name, ids, waiting=patience.wait),
             lifecycle,
             metrics,
+            trace=trace,
         )
         try:
             Worker(source, work, lifecycle, ids, settings, metrics, _collect_garbage, clock).run(is_over)

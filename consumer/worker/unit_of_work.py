@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import structlog
+from confluent_kafka import Message
 
 from taskstream.consumer.errors import CallUnanswered, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.rebalancing_source import SourceBatch
@@ -101,6 +102,18 @@ class StateReader(Protocol):
         ...
 
 
+class CommitTrace(Protocol):
+    """Follows the open work for a trace. It must not raise."""
+
+    def folded(self, messages: Sequence[Message]) -> None:
+        """These records are added to the open work."""
+        ...
+
+    def ended(self, rows: int | None, why: str = "") -> None:
+        """The open work is committed, with so many rows; None: it is not, for the reason `why`."""
+        ...
+
+
 class UnitOfWork:
     """The open work of one worker; it moves the worker's state between IDLE and FOLDING, and through what lies between.
 
@@ -118,6 +131,7 @@ class UnitOfWork:
         lifecycle: WorkerLifecycle,
         metrics: WorkerMetrics,
         monotonic_s: Callable[[], float] = time.monotonic,
+        trace: CommitTrace | None = None,
     ) -> None:
         self.table = table
         self.opened_at_s = 0.0
@@ -129,6 +143,7 @@ class UnitOfWork:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._monotonic_s = monotonic_s
+        self._trace = trace
         self._consecutive_aborts = 0
         self._rebuilt_at_s: deque[float] = deque()
 
@@ -152,6 +167,8 @@ class UnitOfWork:
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
         counts = len(batch.values), len(decoded.rejected), folded.refused.size, folded.duplicates
         self._metrics.folded(*counts, newest_us)
+        if self._trace is not None:
+            self._trace.folded(batch.messages)
 
     def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
         """Mark these series as silent since their last report, and publish a signal each.
@@ -197,6 +214,7 @@ class UnitOfWork:
             self._output.clear()
             self._consecutive_aborts = 0
             self._metrics.committed(rows, self._monotonic_s() - began_s)
+            self._end_trace(rows)
             self._lifecycle.move(WorkerState.IDLE)
 
     def roll_back(self, reason: str) -> None:
@@ -210,6 +228,7 @@ class UnitOfWork:
             return
         self._lifecycle.move(WorkerState.ABORTING)
         _log.warning("aborted", why=reason)
+        self._end_trace(None, reason)
         self._metrics.aborted()
         self._consecutive_aborts += 1
         if self._consecutive_aborts > _ABORTS_AT_MOST:
@@ -232,6 +251,7 @@ class UnitOfWork:
         """
         self._lifecycle.move(WorkerState.REBUILDING)
         _log.warning("producer lost", why=str(lost))
+        self._end_trace(None, str(lost))
         if not isinstance(lost, CallUnanswered):  # while brokers are away, a worker waits as long as it takes
             self._limit_rebuilds(str(lost))
         self._restore_memory()
@@ -256,6 +276,10 @@ class UnitOfWork:
     def forget(self, partitions: Sequence[int]) -> None:
         """Drop the series of these partitions from the table; no work may be open."""
         self.table.drop(self.table.of_partitions(partitions))
+
+    def _end_trace(self, rows: int | None, why: str = "") -> None:
+        if self._trace is not None:
+            self._trace.ended(rows, why)
 
     def _refused(self, decoded: Decoded, row: int, partition: int) -> Rejected:
         project_id = decoded.batch.column("project_id")[row].as_py()

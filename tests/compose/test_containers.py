@@ -1,5 +1,5 @@
 """Checks the container files without a container engine: against the Compose specification, the command line, the
-mounted files, and each other.
+mounted files, and each other. `make containers` runs them.
 
 compose-spec.json is the specification's JSON schema from compose-go 2.16.2, unchanged: Copyright 2020 The Compose
 Specification Authors, Apache License 2.0.

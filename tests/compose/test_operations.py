@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -19,22 +19,18 @@ def first_cells(heading: str) -> set[str]:
     return {name.strip() for row in rows for name in row.split(",")}
 
 
-def logged() -> set[str]:
-    """The first argument of each call of a logger in the four rooms."""
-    found = set()
+def log_calls() -> Iterator[tuple[str, ast.Call]]:
+    """The event and the call of each line that a logger in the four rooms writes."""
     for room in ("schemas", "producer", "consumer", "compose"):
         for path in (ROOT / room).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if (
-                    isinstance(node, ast.Call)
-                    and isinstance(node.func, ast.Attribute)
-                    and isinstance(node.func.value, ast.Name)
-                    and re.fullmatch(r"_?log", node.func.value.id)
-                    and node.args
-                    and isinstance(node.args[0], ast.Constant)
-                ):
-                    found.add(str(node.args[0].value))
-    return found
+                if not isinstance(node, ast.Call):
+                    continue
+                match node.func, node.args:
+                    case ast.Attribute(ast.Name(name)), [ast.Constant(str(event)), *_] if name in ("_log", "log"):
+                        yield event, node
+                    case ast.Name("announce"), [_, ast.Constant(str(event))]:
+                        yield event, node
 
 
 def test_every_alert_has_its_line():
@@ -44,4 +40,11 @@ def test_every_alert_has_its_line():
 
 
 def test_every_log_line_is_explained():
-    assert first_cells("Log lines") == logged()
+    assert first_cells("Log lines") == {event for event, _ in log_calls()}
+
+
+def test_every_key_of_a_log_line_is_explained():
+    passed = {each.arg for _, call in log_calls() for each in call.keywords if each.arg} - {"exc_info"}
+    common = {"time", "level", "service", "event", "exception", "library"}
+
+    assert first_cells("Keys of a log line") == passed | common | {"signals"}

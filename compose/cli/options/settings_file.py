@@ -21,8 +21,8 @@ from taskstream.compose.cli.commands import COMMANDS, load
 from taskstream.compose.errors import SettingsFileInvalid
 
 SHARED = (
-    *("bootstrap-servers", "bucket", "cache-dir", "kafka-config", "min-insync-replicas", "partitions", "prefix"),
-    *("replication-factor", "retention-days", "schema-registry", "tasks-per-project"),
+    *("bootstrap-servers", "bucket", "cache-dir", "kafka-config", "log-format", "min-insync-replicas", "partitions"),
+    *("prefix", "replication-factor", "retention-days", "schema-registry", "tasks-per-project"),
 )
 """The options that mean the same in every command that has them: keys at the top of the file.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import socket
 import sys
 import tempfile
@@ -22,8 +21,13 @@ from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.tls_options import tls_options
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
-from taskstream.compose.cli.output.terminal import echo
+from taskstream.compose.cli.options.tracing_options import otel_option, tracing_module
+from taskstream.compose.cli.output.logs import (
+    announce,
+    log_format_option,
+    log_to_standard_error,
+    show_threads_on_signal,
+)
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
@@ -130,9 +134,8 @@ def limit_options(command: Command) -> Command:
     "--drain-timeout", default=20, type=_POSITIVE, help="Seconds that requests in progress then have to complete."
 )
 @tls_options
-@click.option(
-    "--otel-endpoint", help="The URL of an OpenTelemetry collector (OTLP over HTTP); reports are then traced."
-)
+@otel_option
+@log_format_option
 def edge(
     *,
     kafka: KafkaClient,
@@ -148,13 +151,14 @@ def edge(
     drain_timeout: int,
     tls: Tls | None,
     otel_endpoint: str | None,
+    log_format: str,
 ) -> None:
     """Serve the API that receives progress reports.
 
     The response to a report is 200 after Kafka has acknowledged it, and otherwise an error that says whether to
     retry. Exit codes: 0 every request got a response, 1 some did not or the edge could not start, 2 wrong usage.
     """
-    log_to_standard_error()
+    log_to_standard_error(log_format, "edge")
     show_threads_on_signal()
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(
@@ -168,12 +172,7 @@ def edge(
 def _tracing(endpoint: str | None) -> Tracing | None:
     if endpoint is None:
         return None
-    try:
-        tracing = importlib.import_module("taskstream.compose.server.tracing")
-    except ImportError as error:
-        raise click.UsageError(
-            f"--otel-endpoint requires an extra: pip install 'taskstream[otel]' ({error})"
-        ) from error
+    tracing = tracing_module("tracing")
     return lambda app: tracing.TracedApplication(app, tracing.collector(endpoint))
 
 
@@ -190,7 +189,8 @@ def _run(
     if serving.tls is not None:
         serving.tls.context()
     listener = bind(serving)
-    echo(f"the edge listens on {address(listener, serving)}", err=True)
+    url = address(listener, serving)
+    announce(f"the edge listens on {url}", "listening", url=url)
     if workers == 1:
         return _serve(app, listener, serving, tracing)
     with tempfile.TemporaryDirectory(prefix="taskstream-edge-") as folder:

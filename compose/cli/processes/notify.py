@@ -11,7 +11,12 @@ from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
+from taskstream.compose.cli.output.logs import (
+    announce,
+    log_format_option,
+    log_to_standard_error,
+    show_threads_on_signal,
+)
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.compose.cli.processes.worker import listening
 from taskstream.compose.cli.stop_signals import stop_event
@@ -57,6 +62,7 @@ from taskstream.schemas.topics import Topics
 @click.option(
     "--metrics-port", default=9465, type=click.IntRange(0, 65_535), help="The port of that address; 0: a free port."
 )
+@log_format_option
 def notify(
     *,
     config: Path,
@@ -69,6 +75,7 @@ def notify(
     bucket_s: float,
     metrics_host: str,
     metrics_port: int,
+    log_format: str,
 ) -> None:
     """Tell an Alertmanager or a webhook of signals, at least once.
 
@@ -87,10 +94,10 @@ def notify(
     if check:
         echo(f"{config}: {len(settings.receivers)} receivers, {len(settings.routes)} routes")
         return
-    log_to_standard_error()
+    log_to_standard_error(log_format, "notify")
     show_threads_on_signal()
     metrics = NotifyMetrics(settings.receivers)
     clock = command_clock()
     with stop_event() as stop, listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
-        echo(f"notify: metrics at {url}/metrics", err=True)
+        announce(f"notify: metrics at {url}/metrics", "listening", url=url)
         run_notifier(kafka.config(), ids, settings, metrics, stop.is_set, lambda: clock.now_us() / 1_000_000)

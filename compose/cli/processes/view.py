@@ -16,8 +16,12 @@ from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.tls_options import tls_options
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
-from taskstream.compose.cli.output.terminal import echo
+from taskstream.compose.cli.output.logs import (
+    announce,
+    log_format_option,
+    log_to_standard_error,
+    show_threads_on_signal,
+)
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
@@ -70,6 +74,7 @@ from taskstream.schemas.topics import Topics
     type=click.IntRange(1),
     help="Seconds that requests in progress have to complete when the view stops.",
 )
+@log_format_option
 def view(
     *,
     kafka: KafkaClient,
@@ -85,6 +90,7 @@ def view(
     behind_limit_s: float,
     streams_per_project: int,
     drain_timeout: int,
+    log_format: str,
 ) -> None:
     """Serve the state of every migration: an HTTP API and a web page.
 
@@ -92,7 +98,7 @@ def view(
     both. It stores nothing on disk; any number of views can run. The role read sees its own project, the role operate
     sees all projects.
     """
-    log_to_standard_error()
+    log_to_standard_error(log_format, "view")
     show_threads_on_signal()
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls)
@@ -104,5 +110,6 @@ def view(
         tls.context()
     listener = bind(serving)
     gc.freeze()  # what is loaded now stays: a collection while requests wait need not look into it
-    echo(f"the view listens on {address(listener, serving)}", err=True)
+    url = address(listener, serving)
+    announce(f"the view listens on {url}", "listening", url=url)
     sys.exit(serve(app, listener, serving, app.drain))

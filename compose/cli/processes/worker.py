@@ -16,13 +16,19 @@ from taskstream.compose.cli.options.kafka_options import kafka_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.topic_options import prefix_option
-from taskstream.compose.cli.output.logs import log_to_standard_error, show_threads_on_signal
-from taskstream.compose.cli.output.terminal import echo
+from taskstream.compose.cli.options.tracing_options import otel_option, tracing_module
+from taskstream.compose.cli.output.logs import (
+    announce,
+    log_format_option,
+    log_to_standard_error,
+    show_threads_on_signal,
+)
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series_table import Settings
 from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
 from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
+from taskstream.consumer.worker.unit_of_work import CommitTrace
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -75,6 +81,8 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--metrics-port", default=9464, type=click.IntRange(0, 65_535), help="The port of that address; 0: a free port."
 )
+@log_format_option
+@otel_option
 def worker(
     kafka: KafkaClient,
     prefix: str,
@@ -90,13 +98,15 @@ def worker(
     state_headers: bool,
     metrics_host: str,
     metrics_port: int,
+    log_format: str,
+    otel_endpoint: str | None,
 ) -> None:
     """Fold the reports into state, rate windows and signals, exactly once.
 
     Workers of one consumer group share the partitions; more workers than partitions are idle. Exit codes: 0 stopped,
     1 an error that needs attention, 2 wrong usage, 70 a call to Kafka did not return (start the worker again).
     """
-    log_to_standard_error()
+    log_to_standard_error(log_format, "worker")
     show_threads_on_signal()
     settings = WorkerSettings(
         topics=Topics(prefix),
@@ -113,8 +123,21 @@ def worker(
         signal.signal(number, lambda *_: stop.set())
     metrics = WorkerMetrics()
     with listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
-        echo(f"worker {settings.instance}: metrics at {url}/metrics", err=True)
-        run_worker(kafka.config(), ids, settings, metrics, stop.is_set)
+        announce(
+            f"worker {settings.instance}: metrics at {url}/metrics", "listening", url=url, instance=settings.instance
+        )
+        with _tracing(otel_endpoint, settings) as trace:
+            run_worker(kafka.config(), ids, settings, metrics, stop.is_set, trace=trace)
+
+
+@contextlib.contextmanager
+def _tracing(endpoint: str | None, settings: WorkerSettings) -> Iterator[CommitTrace | None]:
+    if endpoint is None:
+        yield None
+        return
+    exporter = tracing_module("tracing").collector(endpoint)
+    with contextlib.closing(tracing_module("commit_tracing").CommitTracing(exporter, settings)) as trace:
+        yield trace
 
 
 @contextlib.contextmanager

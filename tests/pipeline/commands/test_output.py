@@ -40,6 +40,8 @@ PRINTING = [
     "schemas list",
     "schemas show SeriesState.v2",
     "schemas asyncapi",
+    "size --tasks 1000",
+    "size --tasks 1000 -o json",
     "slowdowns -o json",
     "simulate --tasks 1 --rate 2 --for 1s --to-topic",
     'sql from"state"',

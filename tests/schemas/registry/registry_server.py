@@ -51,6 +51,9 @@ class RegistryServer:
                 return handle(self, *map(unquote, match.groups()), *([body] if body is not None else []))
         return 404, {"error_code": 404, "message": "HTTP 404 Not Found"}
 
+    def names(self) -> Answer:
+        return 200, [*self.subjects]
+
     def register(self, subject: str, body: dict[str, Any]) -> Answer:
         for version in range(1, len(self.subjects.get(subject, [])) + 1):
             if not self._fits(subject, version, body["schema"]):
@@ -113,6 +116,7 @@ class RegistryServer:
 
 
 ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
+    ("GET", r"/subjects", RegistryServer.names),
     ("POST", r"/subjects/([^/]+)/versions", RegistryServer.register),
     ("GET", r"/subjects/([^/]+)/versions", RegistryServer.versions),
     ("GET", r"/subjects/([^/]+)/versions/latest", RegistryServer.newest),
@@ -129,8 +133,8 @@ def canonical(text: str) -> str:
 
 
 @contextmanager
-def serving() -> Iterator[RegistryServer]:
-    """Run a registry for the duration of the context."""
+def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[RegistryServer]:
+    """Run a registry for the duration of the context; by default on a free port."""
     registry = RegistryServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -161,11 +165,11 @@ def serving() -> Iterator[RegistryServer]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    registry.url = f"http://127.0.0.1:{server.server_address[1]}"
+    registry.url = f"http://{host}:{server.server_address[1]}"
     try:
         yield registry
     finally:
