@@ -6,6 +6,7 @@ services without an image left out; `build` too, for the image is built before.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -92,9 +93,12 @@ class Stack:
         return f"{service}: {done.stdout}{done.stderr}"
 
     def processes(self, service: str) -> list[ContainerProcess]:
-        """Every process in the container."""
-        listed = self._engine.run("top", self.container(service), "-eo", "pid").stdout.split()[1:]
-        return [_process(int(pid)) for pid in listed]
+        """Every process in the container; one of a health check may end meanwhile."""
+        found = []
+        for pid in self._engine.run("top", self.container(service), "-eo", "pid").stdout.split()[1:]:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.append(_process(int(pid)))
+        return found
 
     def writes_to_root(self, service: str) -> bool:
         """Whether a process of the container could write a file where only the image writes."""
