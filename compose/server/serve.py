@@ -23,6 +23,7 @@ from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp
 from taskstream.compose.server.express_connection import ExpressHandler
 from taskstream.compose.server.tls_acceptor import TlsAcceptor
 from taskstream.producer.private_file import exposure
+from taskstream.schemas.recurring import Recurring
 
 DRAIN_INTERVAL_S = 0.05
 
@@ -169,7 +170,8 @@ class _Server(uvicorn.Server):
             self._tls_acceptors = [self._tls_acceptor(listener, self._tls_context) for listener in sockets]
             for acceptor in self._tls_acceptors:
                 acceptor.start()
-        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        self._sweeper = Recurring("the sweep of connections", self._sweep, SWEEP_INTERVAL_S)
+        self._sweeper.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain every connection, then end the application: uvicorn's own shutdown closes idle connections at once."""
@@ -193,7 +195,7 @@ class _Server(uvicorn.Server):
         self.finished = not self.server_state.tasks and all(each.idle for each in self._connections())
         for task in self.server_state.tasks:
             task.cancel()
-        self._sweeper.cancel()
+        await self._sweeper.stop()
         await self.lifespan.shutdown()
 
     def _tls_acceptor(self, listener: socket.socket, context: ssl.SSLContext) -> TlsAcceptor:
@@ -209,12 +211,10 @@ class _Server(uvicorn.Server):
             handshake_s=bounds.request_s,
         )
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_INTERVAL_S)
-            now_s = time.monotonic()
-            for connection in self._connections():
-                connection.sweep(now_s)
+    def _sweep(self) -> None:
+        now_s = time.monotonic()
+        for connection in self._connections():
+            connection.sweep(now_s)
 
     def _connections(self) -> list[BoundedHttp]:
         return [each for each in self.server_state.connections if isinstance(each, BoundedHttp)]

@@ -292,6 +292,8 @@ class Transaction:
             self._producer.poll(timeout_s)
         except KafkaException as error:
             raise _meaning("poll", error.args[0]) from error
+        except SystemError as error:  # confluent-kafka loses a fatal error when it calls back in the same call
+            raise ProducerLost("poll: a fatal error of the client, which did not say which") from error
 
     def _call(self, name: str, call: Callable[[], Any]) -> None:
         """Make a transactional call, and repeat it while librdkafka says that it can be repeated."""
@@ -308,6 +310,8 @@ class Transaction:
         except CallAbandoned as error:
             self._abandon()
             raise CallUnanswered(f"{name}: it {error}") from error
+        except SystemError as error:  # see `_poll`
+            raise ProducerLost(f"{name}: a fatal error of the client, which did not say which") from error
         except KafkaException as error:
             reason: KafkaError = error.args[0]
             if not is_repeatable(reason):

@@ -18,6 +18,7 @@ from taskstream.producer.acks.delivery import Ack, AckCounts, Delivered, Deliver
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event_builder import Event
 from taskstream.schemas.kafka_rights import denied
+from taskstream.schemas.recurring import Recurring
 
 POLL_INTERVAL_S: Final = 0.001
 """The interval of the polls, and so the longest delay of an ack, while events are in flight."""
@@ -98,6 +99,7 @@ class AckedProducer:
         """librdkafka sends nothing before its linger time has passed: an earlier poll would find no ack."""
         self._polling = False
         self._dead = False
+        self._maintenance = Recurring("the upkeep of the producer", self._maintain, IDLE_INTERVAL_S)
         self._closing: set[asyncio.Future[None]] = set()
         self._at_last_probe = (0, 0, 0)  # counts of acked and failed reports, and of acked events
         self._refusal: str | None = None
@@ -120,14 +122,12 @@ class AckedProducer:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._producer = self._new_producer()
-        self._maintenance = self._loop.create_task(self._maintain())
+        self._maintenance.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.flush(self._flush_timeout_s)
-        self._maintenance.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._maintenance
+        await self._maintenance.stop()
 
     def send(self, event: Event) -> asyncio.Future[Ack]:
         """Produce an event; the future yields its ack, or raises NotAcked: Kafka may have stored the event even then.
@@ -266,6 +266,9 @@ class AckedProducer:
         except KafkaException as error:
             self._dead = True
             self.counts.last_error = error.args[0].name()
+        except SystemError:  # confluent-kafka loses the fatal error when it calls another callback in the same poll
+            self._dead = True
+            self.counts.last_error = "FATAL"
 
     def _poll(self) -> None:
         try:
@@ -322,14 +325,16 @@ class AckedProducer:
     def _on_error(self, error: KafkaError) -> None:
         self.counts.last_error = error.name()
 
-    async def _maintain(self) -> None:
+    def _maintain(self) -> None:
         """At any load: serve librdkafka's callbacks, fail overdue events, replace a dead producer."""
-        while True:
-            await asyncio.sleep(IDLE_INTERVAL_S)
+        try:
             self._serve()
-            self._fail_waiting("OVERDUE", due_by=self._loop.time())
-            if self._dead:
-                self._replace()
+        finally:  # an exception of one waiter must not leave the others waiting
+            try:
+                self._fail_waiting("OVERDUE", due_by=self._loop.time())
+            finally:
+                if self._dead:
+                    self._replace()
 
     def _fail_waiting(self, reason: str, due_by: float = float("inf")) -> None:
         """Fail the events due by then: librdkafka reports a timeout seconds late, too late for the response."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from typing import Any, Final, Protocol, Self
 
 from taskstream.producer.acks.delivery import ProbeOutcome
 from taskstream.producer.admission.clock_difference import ClockDifference
+from taskstream.schemas.recurring import Recurring
 
 _NOT_PROBED = "not probed yet"
 LATE_PROBES: Final = 2
@@ -156,18 +155,15 @@ class ReadinessWatch:
         self._interval_s = interval_s
         self._monotonic_us = monotonic_us
         self._difference = ClockDifference()
-        self._task: asyncio.Task[None] | None = None
+        self._checks = Recurring("the check of Kafka", self.check_once, interval_s, at_once=True)
 
     async def __aenter__(self) -> None:
         if self._partitions is not None:
             await self._partitions.__aenter__()
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self._checks.start()
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._checks.stop()
         if self._partitions is not None:
             await self._partitions.__aexit__()
 
@@ -201,8 +197,3 @@ class ReadinessWatch:
         elif self._refused is not None and now_us >= self._refused[1]:
             self._refused = None
         return self._unwritable or (self._refused[0] if self._refused is not None else None)
-
-    async def _watch(self) -> None:
-        while True:
-            await self.check_once()
-            await asyncio.sleep(self._interval_s)

@@ -5,8 +5,6 @@ Several worker processes write their metrics into one folder, so that each of th
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +22,7 @@ from taskstream.producer.acks.delivery import LATENCY_BOUNDS_S
 from taskstream.producer.admission.counts import EdgeCounts
 from taskstream.producer.admission.readiness import Readiness
 from taskstream.schemas.http.api_error import KINDS
+from taskstream.schemas.recurring import Recurring
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 WRITE_INTERVAL_S: Final = 2.0
@@ -109,17 +108,17 @@ class EdgeMetrics(Collector):
         self._stats = stats
         self._folder = folder
         self._worker = str(worker)
-        self._task: asyncio.Task[None] | None = None
+        self._writing = (
+            None if folder is None else Recurring("writing metrics", self._write, WRITE_INTERVAL_S, at_once=True)
+        )
 
     async def __aenter__(self) -> None:
-        if self._folder is not None:
-            self._task = asyncio.get_running_loop().create_task(self._write_regularly(self._folder))
+        if self._writing is not None:
+            self._writing.start()
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._writing is not None:
+            await self._writing.stop()
 
     def exposition(self) -> bytes:
         """The metrics of all workers, as text.
@@ -189,14 +188,13 @@ class EdgeMetrics(Collector):
         family.add_metric([self._worker], value)
         return family
 
-    async def _write_regularly(self, folder: Path) -> None:
+    def _write(self) -> None:
         """Write this worker's metrics where the other workers read them."""
-        path = folder / f"{self._worker}.prom"
-        while True:
-            fresh = path.with_suffix(".new")
-            fresh.write_bytes(_text(self))
-            fresh.replace(path)
-            await asyncio.sleep(WRITE_INTERVAL_S)
+        assert self._folder is not None, "it is only written where there is a folder"
+        path = self._folder / f"{self._worker}.prom"
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(_text(self))
+        fresh.replace(path)
 
     def _other_workers(self) -> Iterator[tuple[str, str, bool]]:
         """Each other worker: its number, its metrics as it wrote them last, whether it still writes them."""

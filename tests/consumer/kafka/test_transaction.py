@@ -103,6 +103,24 @@ def test_a_fatal_error_that_polling_raises_loses_the_producer():
             transaction.send_many("topic", ["key"], [b"value"], [[]])
 
 
+@pytest.mark.parametrize("call", ["poll", "commit_transaction"])
+def test_a_client_that_lost_its_fatal_error_is_a_lost_producer(call: str):
+    """confluent-kafka raises SystemError when it calls back while its fatal error waits to be raised."""
+    producers = Producers()
+    with producers.transaction() as transaction:
+        transaction.send("topic", "key", b"value")
+
+        def lose(*_: object) -> None:
+            raise SystemError("returned a result with an exception set")
+
+        setattr(producers.built[0], call, lose)
+        with pytest.raises(ProducerLost, match="fatal"):
+            transaction.commit("topic", {0: 1}, object())
+        transaction.renew()
+        commit(transaction)
+    assert len(producers.built) == 2
+
+
 def test_a_call_that_can_be_repeated_is_repeated():
     producers = Producers(commit_transaction=[RETRIABLE, RETRIABLE])
     with producers.transaction() as transaction:

@@ -61,6 +61,8 @@ class Lane:
         """[task] The event ids, in order; report N has N kilobytes."""
         self.acks_at_s: list[float] = [time.monotonic()]
         self.longest_request_s = 0.0
+        self.unanswered = 0
+        """Requests that had no answer within a minute, on an open connection."""
         self.refused: dict[int, int] = {}
         """[status] How many answers that were not 200; 0: no answer."""
         self._url, self._token = url, token
@@ -107,6 +109,8 @@ class Lane:
             try:
                 url = f"{self._url}/v3/tasks/{task}/progress"
                 status = self._http.request("PUT", url, body=json.dumps(body).encode(), headers=headers).status
+            except urllib3.exceptions.ReadTimeoutError:
+                self.unanswered += 1
             except urllib3.exceptions.HTTPError:
                 pass
             now_s = time.monotonic()

@@ -74,4 +74,5 @@ def _rows_are_right_after(
     assert lost == set()
     as_one_undisturbed_fold(bootstrap, topics, len(messages), BUCKET_S)
     say("rows, windows and signals equal those of one undisturbed fold, each once")
+    assert sum(lane.unanswered for lane in rig.lanes) == 0
     assert rig.died == []

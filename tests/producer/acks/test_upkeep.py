@@ -1,0 +1,109 @@
+"""The producer's upkeep goes on whatever librdkafka's client or one waiter does; the client does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from taskstream.producer.acks.acked_producer import AckedProducer
+from taskstream.producer.acks.delivery import Delivery
+from taskstream.producer.errors import NotAcked
+from taskstream.producer.events.event_builder import Event
+from tests.waiting import LIMIT_S
+
+EVENT = Event("key", b"value", [], 0)
+
+
+class ScriptedClient:
+    """Makes `polls` first. `answers`: whether it calls back with what was produced."""
+
+    def __init__(self, *polls: Callable[[], None], answers: bool = True) -> None:
+        self._polls = list(polls)
+        self._answers = answers
+        self._produced: list[Delivery] = []
+        self.closed = threading.Event()
+
+    def produce(self, *_: object, on_delivery: Delivery, **__: object) -> None:
+        self._produced.append(on_delivery)
+
+    def poll(self, _timeout_s: float) -> None:
+        if self._polls:
+            self._polls.pop(0)()
+        while self._answers and self._produced:
+            self._produced.pop(0)(None, Acknowledged())
+
+    def purge(self, **_: object) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Acknowledged:
+    """A message as the client gives it back."""
+
+    def partition(self) -> int:
+        return 1
+
+    def offset(self) -> int:
+        return 2
+
+    def topic(self) -> str:
+        return "topic"
+
+
+class Scripted(AckedProducer):
+    """With these clients, one after the other."""
+
+    def __init__(self, *clients: ScriptedClient, ack_timeout_s: float = LIMIT_S) -> None:
+        super().__init__("topic", "probe", {}, ack_timeout_s=ack_timeout_s, flush_timeout_s=0)
+        self._clients = list(clients)
+
+    def _new_producer(self) -> Any:
+        self._dead = False
+        return self._clients.pop(0)
+
+
+class Failing:
+    """A waiter that cannot be told."""
+
+    def acked(self, *_: object) -> None:
+        raise RuntimeError("not to be told")
+
+    failed = acked
+
+
+def lose_fatal_error() -> None:
+    raise SystemError("error return without exception set")
+
+
+@pytest.mark.parametrize("polls", [(lose_fatal_error,), (lose_fatal_error, lose_fatal_error)])
+def test_a_client_that_lost_its_fatal_error_is_replaced_and_nobody_waits_for_it(polls):
+    async def run() -> None:
+        first = ScriptedClient(*polls, answers=False)
+        async with Scripted(first, ScriptedClient()) as acks:
+            with pytest.raises(NotAcked, match="FATAL"):
+                await asyncio.wait_for(acks.send(EVENT), LIMIT_S)
+            ack = await asyncio.wait_for(acks.send(EVENT), LIMIT_S)
+            assert (ack.partition, ack.offset) == (1, 2)
+            assert await asyncio.to_thread(first.closed.wait, LIMIT_S)
+
+    asyncio.run(run())
+
+
+def test_a_waiter_that_fails_leaves_no_other_waiting():
+    async def run() -> list[str]:
+        reported: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(str(context.get("exception"))))
+        async with Scripted(ScriptedClient(answers=False), ack_timeout_s=0.05) as acks:
+            acks.produce(EVENT, Failing())
+            with pytest.raises(NotAcked, match="OVERDUE"):
+                await asyncio.wait_for(acks.send(EVENT), LIMIT_S)
+        return reported
+
+    assert asyncio.run(run()) == ["not to be told"]
