@@ -16,8 +16,11 @@ import pytest
 from taskstream.compose.cli.commands import COMMANDS
 from taskstream.compose.cli.tasks.task_text import moment
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.producer.callers.token_file import token_line
+from taskstream.schemas.http.caller import Role
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.pipeline.streams import SENT_AT_MS, Fleet, producer
+from tests.private_files import write_private
 from tests.waiting import LIMIT_S
 
 TASK = "ümlaut-→-1"
@@ -115,6 +118,12 @@ def environment(broker: KafkaClient, states: StateTopic, view: RunningView) -> d
         "TASKSTREAM_TASKS_ENDPOINT": view.url,
         "TASKSTREAM_TASKS_TOKEN": view.tokens["operator"],
     }
+
+
+@pytest.fixture(autouse=True)
+def tokens(tmp_path: Path) -> None:
+    """What `tokens list` lists."""
+    write_private(tmp_path / "tokens", token_line("secret", "p", [Role.READ]) + "\n")
 
 
 def command(words: str, folder: Path) -> list[str]:

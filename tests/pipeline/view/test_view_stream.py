@@ -193,7 +193,9 @@ def test_the_page_of_a_task_comes_back_by_itself_with_what_happened_meanwhile(br
         with running_view(broker, topic_prefix, tmp_path, port=port):
             expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=120_000)
             expect(facts).to_contain_text("73\u00a0%")
-            expect(page.locator(".signals li")).to_have_count(1)
+            events = page.locator(".signals ol > li")
+            expect(events).to_have_count(2)
+            expect(events.first).to_contain_text("resumed", ignore_case=True)
         page.close()
 
 
