@@ -121,12 +121,20 @@ function niceTop(highest) {
 }
 
 // Says what is under the pointer; the arrow keys move from point to point.
+// When the point begins that the cursor is at: it stays there when the chart is drawn anew.
+let cursorMs = null;
+
+export function forgetCursor() {
+  cursorMs = null;
+}
+
 function follow(picture, cursor, readout, shown, rates, x) {
   const { points, nowMs } = shown;
-  let place = -1;
+  let place = points.findIndex((each) => each.fromMs === cursorMs);
   const show = (index) => {
     place = index;
     const each = points[index];
+    cursorMs = each.fromMs;
     const middle = (x(each.fromMs) + x(each.toMs)) / 2;
     cursor.setAttribute("x1", middle);
     cursor.setAttribute("x2", middle);
@@ -147,4 +155,5 @@ function follow(picture, cursor, readout, shown, rates, x) {
     event.preventDefault();
     show(place < 0 ? points.length - 1 : Math.min(Math.max(place + step, 0), points.length - 1));
   });
+  if (place >= 0) show(place);
 }

@@ -1,7 +1,7 @@
 // The page of one task: what is wrong, since when, why and what to do; its stages, its rate, its events, its subtasks.
 // All strings go in as text.
 
-import { chart, minutePoints, stretches } from "./chart.js";
+import { chart, forgetCursor, minutePoints, stretches } from "./chart.js";
 import { HEALTH, TREND, condition, isStill, known, make, svg } from "./draw.js";
 import { diary } from "./diary.js";
 import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subtaskWords, wholeEnd } from "./format.js";
@@ -33,6 +33,7 @@ export class TaskPage {
     this.task = null;
     this.range = RANGES[address.get("range")] ? address.get("range") : "minutes";
     this.past = null;
+    forgetCursor();
     by("task").replaceChildren(make("p", { class: "faint" }, "…"));
     if (this.range !== "minutes") this.fetchPast();
     return this.refresh();

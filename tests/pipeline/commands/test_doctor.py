@@ -78,7 +78,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
         *("edge", "edge clock", "view", "view clock", "report", "on the topic", "in the state", "in the view"),
     ]
     assert "2 partitions" in finding(once, "group")["what"]
-    assert "all 8 are registered" in finding(with_registry, "schemas")["what"]
+    assert "all 9 are registered" in finding(with_registry, "schemas")["what"]
     # The edge and the worker wrote the ids of the table, of which this registry has none.
     assert verdicts(with_registry)["schema ids"] == "unknown"
 

@@ -126,7 +126,7 @@ def test_topics_of_a_cluster_survive_the_loss_of_a_broker_unless_told_otherwise(
 
 def test_check_tells_of_fewer_replicas_and_of_the_settings_of_a_topic(cluster: KafkaClient, topic_prefix: str):
     run("create", cluster, topic_prefix, "--replication-factor", "1", "--min-insync-replicas", "1")
-    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 6)
+    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 7)
     checked = run("check", cluster, topic_prefix)
     rows = json.loads(checked.stdout)
 
@@ -137,7 +137,7 @@ def test_check_tells_of_fewer_replicas_and_of_the_settings_of_a_topic(cluster: K
 
 def test_a_minimum_of_replicas_in_sync_is_set_and_told(cluster: KafkaClient, topic_prefix: str):
     run("create", cluster, topic_prefix, "--min-insync-replicas", "1")
-    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 6)
+    wait_until(lambda: len(json.loads(run("check", cluster, topic_prefix).stdout)) == 7)
     rows = json.loads(run("check", cluster, topic_prefix).stdout)
 
     assert all("--add-config min.insync.replicas=2" in row["remedy"] for row in rows)
