@@ -1,11 +1,12 @@
-"""Opens a file for writing that another user may have replaced by a link: in a folder such as /tmp, a trap."""
+"""Opens a file that another user may have replaced by a link, in a folder such as /tmp a trap; and locks a file."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def open_regular(path: Path, mode: str, encoding: str | None = None) -> Any:
@@ -15,6 +16,18 @@ def open_regular(path: Path, mode: str, encoding: str | None = None) -> Any:
         OSError: the path is a symbolic link, or cannot be opened.
     """
     return open(path, mode, encoding=encoding, opener=_open)
+
+
+def lock_alone(file: BinaryIO, taken: Exception) -> None:
+    """Lock an open file until it is closed or the process ends.
+
+    Raises:
+        taken: another process has locked it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise taken from error
 
 
 def _open(path: str, flags: int) -> int:

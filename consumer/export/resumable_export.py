@@ -5,7 +5,6 @@ An export that was killed resumes after its last piece. FILE.partial has the pie
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections import Counter
@@ -20,7 +19,7 @@ from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExpo
 from taskstream.consumer.export.file_formats import FORMATS, Format, format_of
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
-from taskstream.consumer.regular_file import open_regular
+from taskstream.consumer.regular_file import lock_alone, open_regular
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20
@@ -91,7 +90,7 @@ class Export:
             raise ExportExists(f"{self._path} exists")
         try:
             with open_regular(self._partial, "a+b") as file:
-                _lock(file, self._path)
+                lock_alone(file, ExportUnusable(f"another export is writing {self._path}: wait for it"))
                 progress = self._begin(file, spans_of)
                 self._read(file, progress, batches_of(progress.rest()), on_piece)
                 self._format.finish(self._partial, progress.pieces)
@@ -169,14 +168,6 @@ class Export:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._progress_path)
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Lock the file until it is closed, or the process ends."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ExportUnusable(f"another export is writing {path}: wait for it") from error
 
 
 def _bytes(held: list[pa.RecordBatch]) -> int:

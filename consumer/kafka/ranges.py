@@ -67,11 +67,20 @@ def bound_of(text: str, now_ms: int) -> Bound:
     if length_s is not None:
         return Since(now_ms - round(length_s * 1000))
     try:
-        moment = datetime.fromisoformat(word)
+        return Since(ms_of_time(word))
     except ValueError as error:
         raise BadRange(f"{text!r} is not a bound of a range: give {WORDS}") from error
+
+
+def ms_of_time(text: str) -> int:
+    """A time such as 2026-11-23T08:00 in milliseconds since 1970; UTC unless it has an offset.
+
+    Raises:
+        ValueError: it is no such time.
+    """
+    moment = datetime.fromisoformat(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-    return Since(round(moment.timestamp() * 1000))
+    return round(moment.timestamp() * 1000)
 
 
 def _offsets_file(path: Path) -> Offsets:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.dataset as ds
 from taskstream.consumer.errors import LakeUnusable
 from taskstream.consumer.export.field_metadata import described
 from taskstream.consumer.export.topic_batches import POSITION_FIELDS
-from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
+from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since, ms_of_time
 from taskstream.consumer.lake.day_and_project import TIME_COLUMNS
 from taskstream.consumer.lake.lake_store import published
 from taskstream.schemas.codec.column_codec import ColumnReader
@@ -66,5 +65,5 @@ def _has_time(path: str, from_ms: int, to_ms: int) -> bool:
     found = _DAY.search(path)
     if found is None:
         return False
-    begin_ms = round(datetime.fromisoformat(found[1]).replace(tzinfo=UTC).timestamp() * 1000)
+    begin_ms = ms_of_time(found[1])
     return begin_ms < to_ms and begin_ms + 86_400_000 > from_ms

@@ -8,13 +8,12 @@ crash repeats these moves, and removes the staged files that the commit does not
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import posixpath
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +21,7 @@ from pyarrow import fs
 
 from taskstream.consumer.errors import LakeUnusable
 from taskstream.consumer.lake.lake_commit import LakeCommit, LakeFile, commit_of
-from taskstream.consumer.regular_file import open_regular
+from taskstream.consumer.regular_file import lock_alone, open_regular
 
 OWN = "_taskstream"
 """Spark, Hive and pyarrow ignore names that begin with an underscore."""
@@ -73,7 +72,8 @@ class LakeStore:
                 self._make_folder(_STAGED)
                 self._make_folder(_COMMITS)
                 if self._local:
-                    _lock(self._opened.enter_context(open_regular(Path(self._path(OWN), "lock"), "a+b")), self._root)
+                    file = self._opened.enter_context(open_regular(Path(self._path(OWN), "lock"), "a+b"))
+                    lock_alone(file, LakeUnusable(f"another process writes the lake {self._root}: only one may"))
                 self._recover()
             self._opened = self._opened.pop_all()
         return self
@@ -209,10 +209,3 @@ def published(filesystem: Any, root: str, folder: str) -> Sequence[str]:
 
 def _commit_path(number: int) -> str:
     return f"{_COMMITS}/{number:010}.json"
-
-
-def _lock(file: BinaryIO, root: str) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise LakeUnusable(f"another process writes the lake {root}: only one may") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -46,7 +47,7 @@ class NoteWriter:
             KafkaFailed: Kafka has not acknowledged the record.
             RegistryFailed, UnknownSchema: the record's schema has no id.
         """
-        value = None if note is None else RecordWriter(self._ids, newest("TaskNote")).write(note.record())
+        value = None if note is None else RecordWriter(self._ids, newest("TaskNote")).write(asdict(note))
         answers: list[tuple[KafkaError | None, int]] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 LONGEST_US: Final = 7 * 86_400 * 1_000_000
 """The longest time for which a note may hold."""
@@ -23,7 +23,7 @@ class NoteKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskNote:
-    """One TaskNote record. Times are microseconds since 1970."""
+    """One TaskNote record, with the names of its fields. Times are microseconds since 1970."""
 
     project_id: str
     task_id: str
@@ -37,15 +37,3 @@ class TaskNote:
     def name(self) -> tuple[str, str]:
         """Project and id of the task."""
         return self.project_id, self.task_id
-
-    def record(self) -> dict[str, Any]:
-        """The Avro record."""
-        return {
-            "project_id": self.project_id,
-            "task_id": self.task_id,
-            "kind": self.kind.value,
-            "note": self.note,
-            "by": self.by,
-            "made_at": self.made_at,
-            "until": self.until,
-        }

@@ -6,7 +6,6 @@ a whole one. One row group is held in memory. polars, DuckDB and pandas read the
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import pyarrow.parquet as pq
 from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.raw_record import RawRecord
-from taskstream.consumer.regular_file import open_regular
+from taskstream.consumer.regular_file import lock_alone, open_regular
 from taskstream.consumer.replay.memory_limit import memory_limit
 
 FORMAT = "taskstream.records.1"
@@ -139,10 +138,10 @@ class ArchiveWriter:
         """The partial file: empty, and locked against other writers."""
         file: BinaryIO = open_regular(self._partial, "ab")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock_alone(file, ArchiveUnusable(f"another copy is writing {self._path}: wait for it"))
+        except ArchiveUnusable:
             file.close()
-            raise ArchiveUnusable(f"another copy is writing {self._path}: wait for it") from error
+            raise
         file.truncate(0)
         return file
 

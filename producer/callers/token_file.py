@@ -91,9 +91,7 @@ class TokenFile:
 
     def _caller(self, token: str) -> Caller | None:
         stored = self._file.current().get(hashed(token))
-        if stored is None or (stored.expires_at is not None and stored.is_expired(self._now_s())):
-            return None
-        return stored.caller
+        return None if stored is None or stored.is_expired(self._now_s()) else stored.caller
 
 
 def hashed(token: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
+from tests.consumer.view.views import RunningView, StateTopic, running_view
 from tests.producer.edges import RunningEdge, running_edge
 
 
@@ -51,4 +52,11 @@ def edge(broker: KafkaClient, edge_topics: Topics, tmp_path_factory: pytest.Temp
         "--max-connections-per-address",
         "0",
     ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
+    """On the state topic that the file's fixture `states` fills; a file that starts its view otherwise has its own."""
+    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
         yield running

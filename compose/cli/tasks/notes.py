@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -15,6 +14,7 @@ from taskstream.compose.cli.tasks.task_text import note_text
 from taskstream.compose.errors import ViewRefused
 from taskstream.compose.remedies import message_of
 from taskstream.compose.view_client import ViewClient
+from taskstream.consumer.kafka.ranges import ms_of_time
 from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.schemas.terminal_text import terminal_text
 
@@ -108,10 +108,9 @@ def _sent(client: ViewClient, task_id: str, project: str | None, note: dict[str,
 
 def _ms_of(text: str) -> int:
     try:
-        moment = datetime.fromisoformat(text)
+        return ms_of_time(text)
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a time: write 2026-11-24T06:00", param_hint="--until") from error
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _print(noted: dict[str, Any], output: str) -> None:

@@ -8,7 +8,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from taskstream.compose.cli.tasks.task_text import moment
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
-from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
+from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series, signal
 from tests.pipeline.streams import SENT_AT_MS, Fleet, producer
 from tests.private_files import write_private
 from tests.waiting import LIMIT_S
@@ -98,12 +98,6 @@ def states(broker: KafkaClient) -> StateTopic:
     sending.produce(topic.topics.rejected.name, "kaputt ü".encode(), "ü", 0, headers=headers)
     assert sending.flush(LIMIT_S) == 0
     return topic
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -52,12 +51,6 @@ def states(broker: KafkaClient) -> StateTopic:
         {"project-1/t-1/MIGRATE_LINUX_FILE": "<b>copying</b> /srv"},
     )
     return topic
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 def sdk(view: RunningView, whose: str) -> SmsClient:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -18,7 +17,7 @@ from taskstream.consumer.history.rate_history import RateHistory
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import TableIds
-from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
+from tests.consumer.view.views import MB, S, StateTopic, new_state_topic, now_us, series
 from tests.pipeline.streams import producer
 from tests.pipeline.view.test_view_page import opened
 from tests.waiting import LIMIT_S
@@ -64,12 +63,6 @@ def states(broker: KafkaClient) -> StateTopic:
         sender.poll(0)
     assert sender.flush(LIMIT_S) == 0
     return topic
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 def test_a_day_in_hours_has_the_bytes_of_this_task_and_no_other(view):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -31,12 +30,6 @@ def states(broker: KafkaClient) -> StateTopic:
     stuck = {f"project-1/stuck-{each}/MIGRATE_LINUX_FILE": series(now_us(), **still) for each in range(6)}
     topic.put({**stuck, "project-2/moving/MIGRATE_LINUX_FILE": series(now_us())})
     return topic
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 def sent(view: RunningView, method: str, task: str, body: Any = None, *, by: str = "operator") -> Any:

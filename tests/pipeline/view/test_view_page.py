@@ -27,12 +27,6 @@ def states(broker: KafkaClient) -> StateTopic:
     return topic
 
 
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
-
-
 @pytest.fixture
 def page(browser: Browser, view: RunningView) -> Iterator[Page]:
     """A fresh page, signed in as an operator; anything it complains about fails the test."""

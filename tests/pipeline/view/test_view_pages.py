@@ -34,12 +34,6 @@ def states(broker: KafkaClient) -> StateTopic:
     return topic
 
 
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
-
-
 @pytest.fixture
 def context(browser) -> Iterator[BrowserContext]:
     opened = browser.new_context()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -27,12 +26,6 @@ expect.set_options(timeout=120_000)
 @pytest.fixture(scope="module")
 def states(broker: KafkaClient) -> StateTopic:
     return new_state_topic(broker)
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 class Stream:

@@ -18,7 +18,6 @@ from tests.consumer.view.views import (
     StateTopic,
     new_state_topic,
     now_us,
-    running_view,
     series,
     signal,
 )
@@ -70,12 +69,6 @@ def states(broker: KafkaClient) -> StateTopic:
     moved = signal(now - 1_000 * S, "ETA_MOVED", task="project-1/web-1", subtask_name=COPY, **later)
     topic.tell(*times_of_silence(now), moved, signal(now - 340 * S, task="project-1/web-1", subtask_name=COPY))
     return topic
-
-
-@pytest.fixture(scope="module")
-def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
-    with running_view(broker, states.topics.prefix, tmp_path_factory.mktemp("view")) as running:
-        yield running
 
 
 @pytest.fixture
