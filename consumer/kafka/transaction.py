@@ -105,6 +105,7 @@ class Transaction:
             | dict(config)
             | {
                 "retry.backoff.ms": _RESEND_MS,
+                "retry.backoff.max.ms": 2 * _RESEND_MS,
                 "transactional.id": transactional_id,
                 "partitioner": "murmur2_random",
                 "queue.buffering.max.messages": 2_000_000,
@@ -215,9 +216,8 @@ class Transaction:
             "send_offsets_to_transaction",
             lambda: self._producer.send_offsets_to_transaction(positions, membership, _CALL_S),
         )
-        self._call(
-            "flush", lambda: self._producer.flush(_CALL_S)
-        )  # so that the time of the commit is that of its request
+        # Before, so that the time of the commit is that of its request.
+        self._call("flush", lambda: self._producer.flush(_CALL_S))
         self._call("commit_transaction", lambda: self._producer.commit_transaction(_CALL_S))
         self._begun = False
 
