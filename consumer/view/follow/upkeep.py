@@ -164,12 +164,16 @@ class Upkeep:
 
 
 class _FollowLog:
-    """Logs changes of a topic's problem, and once that the topic was read to its end."""
+    """Logs changes of a topic's problem, and once that the topic was read to its end.
+
+    The problem that it begins with, of a topic that nothing was heard of yet, is not logged, and so its end is not.
+    """
 
     def __init__(self, topic: str, progress: FollowProgress) -> None:
         self._topic = topic
         self._progress = progress
-        self._logged = progress.problem
+        self._first = progress.problem
+        self._logged: str | None = None
         self._logged_at_s = 0.0
         self._caught_up = False
 
@@ -178,6 +182,7 @@ class _FollowLog:
             self._caught_up = True
             _log.info("caught_up", topic=self._topic, **counts)
         now_s = time.monotonic()
-        if self._progress.problem != self._logged and now_s - self._logged_at_s >= LOG_INTERVAL_S:
-            self._logged, self._logged_at_s = self._progress.problem, now_s
-            _log.warning("kafka", topic=self._topic, problem=self._logged or "none any more")
+        problem = self._progress.problem
+        if problem not in (self._first, self._logged) and now_s - self._logged_at_s >= LOG_INTERVAL_S:
+            self._logged, self._logged_at_s = problem, now_s
+            _log.warning("kafka", topic=self._topic, problem=problem or "none any more")
