@@ -70,11 +70,11 @@ class Load:
 
 
 class Reports:
-    """Generates reports of `series` series, with keys as long as real ones."""
+    """Generates reports of `series` series, with keys as long as real ones; another seed, other series."""
 
-    def __init__(self, series: int) -> None:
+    def __init__(self, series: int, seed: int = 1) -> None:
         self.series = series
-        self._rng = np.random.default_rng(1)
+        self._rng = np.random.default_rng(seed)
         self._now_us = START_US
         self._sent = 0
         self._tasks = pa.array([str(uuid.UUID(bytes=self._rng.bytes(16))) for _ in range(series)])
