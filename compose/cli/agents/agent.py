@@ -12,6 +12,7 @@ from rich.progress import Progress as Display
 
 from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds_of
 from taskstream.compose.cli.options.token_options import token_of, token_options
+from taskstream.compose.cli.output.formats import output_option
 from taskstream.compose.cli.output.terminal import echo, echo_json
 from taskstream.compose.cli.stop_signals import INTERRUPTED, stop_event
 from taskstream.compose.remedies import message_of
@@ -57,7 +58,8 @@ def agent() -> None:
     is_flag=True,
     help="Flush each file to disk before renaming it into place: slow, but safe against a crash.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@output_option
+@click.option("--json", "output", flag_value="json", hidden=True, help="As `-o json`, its name in 0.2.")
 @click.pass_context
 def copy(
     context: click.Context,
@@ -74,7 +76,7 @@ def copy(
     deliver_within: float,
     ca_file: Path | None,
     fsync: bool,
-    as_json: bool,
+    output: str,
 ) -> None:
     """Copy the directory tree SRC to DST and report the copy as a migration.
 
@@ -120,7 +122,7 @@ def copy(
             raise click.ClickException(message_of(error)) from error
         except CopyJobError as error:
             raise click.UsageError(message_of(error)) from error
-    if as_json:
+    if output == "json":
         echo_json(_as_json(result))
     else:
         echo(_as_text(result))
@@ -157,7 +159,7 @@ def _explain(result: CopyResult, *, interrupted: bool) -> None:
         echo(f"not copied: {problem.path}: {problem.reason}", err=True)
     more = len(result.problems) - _PROBLEMS_SHOWN
     if more > 0:
-        echo(f"not copied: {more:,} more; --json lists all", err=True)
+        echo(f"not copied: {more:,} more; -o json lists all", err=True)
     if result.reports.undelivered:
         echo(f"the edge has not acknowledged the end of: {', '.join(result.reports.undelivered)}", err=True)
     if result.stopped:

@@ -16,7 +16,7 @@ import click
 
 from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
-from taskstream.compose.cli.output.formats import output_option, print_rows
+from taskstream.compose.cli.output.formats import output_option, print_json, print_rows
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.producer.callers.token_file import StoredToken, hashed, label, parse_tokens, project_id
 from taskstream.producer.errors import CredentialsUnusable
@@ -50,7 +50,8 @@ def tokens() -> None:
 )
 @click.option("--label", "name", default="", help="Whose token it is; `list` shows it, and `revoke` takes it.")
 @click.option("--expires", type=Seconds(1.0), help="The time after which it is not accepted.  [default: (never)]")
-def add(*, path: Path, project: str, roles: tuple[str, ...], name: str, expires: float | None) -> None:
+@output_option
+def add(*, path: Path, project: str, roles: tuple[str, ...], name: str, expires: float | None, output: str) -> None:
     """Create a token, append its hash to the file, and print the token. It cannot be printed again.
 
     A running edge or view accepts it within a second.
@@ -64,15 +65,18 @@ def add(*, path: Path, project: str, roles: tuple[str, ...], name: str, expires:
         raise click.UsageError(str(error)) from error
     token = secrets.token_urlsafe(32)
     expires_at = None if expires is None else _now() + timedelta(seconds=expires)
-    line = StoredToken(hashed(token), caller, name, expires_at).line()
+    stored = StoredToken(hashed(token), caller, name, expires_at)
     with _alone(path):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                file.write(line + "\n")
+                file.write(stored.line() + "\n")
         except OSError as error:
             raise click.ClickException(f"{path} cannot be written: {error}") from error
-    echo(token)
+    if output == "json":
+        print_json({"token": token, **_row(stored)})
+    else:
+        echo(token)
 
 
 @tokens.command("list")
@@ -86,7 +90,8 @@ def list_tokens(*, path: Path, output: str) -> None:
 @tokens.command()
 @_FILE
 @click.argument("name", metavar="ID|LABEL")
-def revoke(*, path: Path, name: str) -> None:
+@output_option
+def revoke(*, path: Path, name: str, output: str) -> None:
     """Remove a token from the file, by its id or its label as `list` shows them.
 
     A running edge or view refuses it within a second.
@@ -100,7 +105,10 @@ def revoke(*, path: Path, name: str) -> None:
             raise click.UsageError(f"{what}; their ids: {known} (`taskstream tokens list --file {path}`)")
         kept = [line for line in lines if chosen[0].sha256 not in line]
         _replace(path, "".join(line + "\n" for line in kept))
-    echo(f"revoked {chosen[0].id} of project {chosen[0].caller.project_id}", err=True)
+    if output == "json":
+        print_json(_row(chosen[0]))
+    else:
+        echo(f"revoked {chosen[0].id} of project {chosen[0].caller.project_id}", err=True)
 
 
 def _row(token: StoredToken) -> dict[str, Any]:

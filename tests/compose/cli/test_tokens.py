@@ -72,6 +72,14 @@ def test_the_list_names_tokens_and_does_not_hold_them(path):
     assert token not in path.read_text("utf-8")
 
 
+def test_as_json_a_new_token_and_a_revoked_one_are_rows_of_the_list(path):
+    new = json.loads(run(path, "add", "--project", "p", "--label", "agents", "-o", "json").stdout)
+    assert is_accepted(path, new.pop("token"))
+    assert [new] == listed(path)
+    assert json.loads(run(path, "revoke", "agents", "-o", "json").stdout) == new
+    assert listed(path) == []
+
+
 def test_a_revoked_token_is_gone_and_the_others_and_the_comments_stay(path):
     first, second, third = added(path, "--label", "agents"), added(path), added(path, "--label", "me")
     path.write_text("# who may\n" + path.read_text())

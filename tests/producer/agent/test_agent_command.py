@@ -55,7 +55,7 @@ def test_the_result_is_printed_as_text(tmp_path, edge, source, token_file):
 
 def test_the_result_is_printed_as_json(tmp_path, edge, source, token_file):
     (source / os.fsdecode(b"\xff")).mkdir()
-    options = ["--task-id", "t", "--endpoint", edge.url, "--token-file", token_file, "--json"]
+    options = ["--task-id", "t", "--endpoint", edge.url, "--token-file", token_file, "-o", "json"]
     printed = json.loads(invoke(source, tmp_path / "dst", *options).stdout)
     assert (printed["files"], printed["bytes"], printed["complete"]) == (20, size_of(source), True)
     assert printed["reports"]["acknowledged"] == len(edge.acknowledged)
