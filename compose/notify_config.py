@@ -17,11 +17,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from taskstream.compose.errors import NotifyConfigInvalid
+from taskstream.consumer.errors import LabelsUnusable
 from taskstream.consumer.notify.alert import DEFAULT_KINDS, KINDS
 from taskstream.consumer.notify.alertmanager import OWN_LABELS
 from taskstream.consumer.notify.quiet_hours import EVERY_DAY, QuietHours
 from taskstream.consumer.notify.settings import NotifySettings, Receiver, ReceiverType, Route
 from taskstream.consumer.notify.webhook import template_problem
+from taskstream.consumer.task_context.link_templates import link_template
+from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.producer.client.auth_token import AuthToken
 from taskstream.producer.errors import TokenUnusable
 from taskstream.schemas.durations import seconds_of_duration
@@ -91,6 +94,12 @@ def _labels(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
+def _links(links: dict[str, str]) -> dict[str, str]:
+    for name, template in links.items():
+        link_template(name, template)
+    return links
+
+
 _Duration = Annotated[float, BeforeValidator(_seconds)]
 _Address = Annotated[str, AfterValidator(_url)]
 
@@ -151,6 +160,8 @@ class NotifyConfig(_Table):
         min_length=1
     )
     routes: list[_RouteTable] = Field(min_length=1)
+    links: Annotated[dict[str, str], AfterValidator(_links)] = Field(default_factory=dict)
+    labels_file: str | None = None
     quiet: dict[str, _QuietTable] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -210,7 +221,16 @@ def read_notify_config(path: Path, *, topic: str, group: str, bucket_us: int, fr
         bucket_us=bucket_us,
         window_s=config.group_for,
         from_earliest=from_earliest,
+        context=_context(config, path),
     )
+
+
+def _context(config: NotifyConfig, path: Path) -> TaskContext:
+    labels_file = None if config.labels_file is None else path.parent / config.labels_file
+    try:
+        return TaskContext([link_template(name, each) for name, each in config.links.items()], labels_file)
+    except LabelsUnusable as error:
+        raise NotifyConfigInvalid(f"{path}: labels_file: {error}") from error
 
 
 def _receiver(name: str, table: _AlertmanagerTable | _WebhookTable, path: Path) -> Receiver:

@@ -33,6 +33,7 @@ ConsumerError
  │   └── ArchiveExists          the archive file exists
  ├── LakeUnusable               the lake cannot be read or written, or another process writes it
  │   └── LakeGap                retention removed records before the lake had them
+ ├── LabelsUnusable             the file of labels cannot be read or used
  ├── BadQuery                   DuckDB refuses a query
  ├── DuckdbMissing              DuckDB is not installed
  ├── NoSuchRecord               no record has this offset
@@ -192,6 +193,10 @@ class LakeUnusable(ConsumerError):
 
 class LakeGap(LakeUnusable):
     """Retention removed records before the lake had them."""
+
+
+class LabelsUnusable(ConsumerError):
+    """The file of labels cannot be read or used."""
 
 
 class BadQuery(ConsumerError):

@@ -14,6 +14,7 @@ from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.notes.note_decoder import NoteDecoder
 from taskstream.consumer.notes.note_writer import NoteWriter
 from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import ASK_INTERVAL_S, PipelineWatch
@@ -44,6 +45,7 @@ class ViewSettings:
     """How many event streams callers of one project may have open."""
     behind_limit_s: float = BEHIND_LIMIT_S
     """How far the workers may be behind before the view says so, in seconds."""
+    context: TaskContext = field(default_factory=TaskContext)
 
 
 def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
@@ -74,4 +76,5 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         of_notes,
         NoteWriter(config, topics.notes.name, settings.ids),
         RateHistory(config, topics.rates.name, settings.ids),
+        settings.context,
     )

@@ -29,6 +29,7 @@ def alertmanager_body(notification: Notification, receiver: Receiver, settings: 
 def _alert(alert: Alert, receiver: Receiver, settings: NotifySettings, now_s: float) -> dict[str, Any]:
     signal = alert.signal
     words = "".join(part.capitalize() for part in alert.kind.split("_"))
+    about = settings.context.of(signal.project_id, signal.task_id)
     document: dict[str, Any] = {
         "labels": {
             **receiver.labels,
@@ -39,6 +40,8 @@ def _alert(alert: Alert, receiver: Receiver, settings: NotifySettings, now_s: fl
             "subtask": signal.subtask_name,
         },
         "annotations": {
+            **{f"label_{name}": value for name, value in about.labels.items()},
+            **{f"link_{name}": link for name, link in about.links.items()},
             "summary": line_of(alert, settings.bucket_us),
             "description": text_of(alert, settings.bucket_us),
             "progress": f"{signal.progress} %",

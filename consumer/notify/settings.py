@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from taskstream.consumer.notify.alert import DEFAULT_KINDS, Alert
 from taskstream.consumer.notify.quiet_hours import QuietHours
+from taskstream.consumer.task_context.task_context import TaskContext
 
 
 class ReceiverType(StrEnum):
@@ -85,6 +86,8 @@ class NotifySettings:
     """Signals that are read and not settled; at this number reading pauses."""
     from_earliest: bool = False
     """A group without offsets begins at the first signal on the topic, and not at its end."""
+    context: TaskContext = field(default_factory=TaskContext)
+    """The labels and links of tasks."""
     notes_topic: str = "taskstream.notes"
     """Where operators mute tasks."""
 

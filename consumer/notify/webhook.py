@@ -94,6 +94,7 @@ def _status(notification: Notification) -> str:
 
 def _alert_document(alert: Alert, settings: NotifySettings) -> dict[str, Any]:
     signal = alert.signal
+    about = settings.context.of(signal.project_id, signal.task_id)
     return {
         "id": str(alert.origin),
         "status": alert.status.value,
@@ -105,5 +106,7 @@ def _alert_document(alert: Alert, settings: NotifySettings) -> dict[str, Any]:
         "starts_at": rfc3339(alert.starts_at).decode(),
         "ends_at": None if alert.ends_at is None else rfc3339(alert.ends_at).decode(),
         "link": link_of(settings.view_url, signal.project_id, signal.task_id),
+        "labels": dict(about.labels),
+        "links": dict(about.links),
         "signal": signal_json(signal, settings.bucket_us),
     }

@@ -101,6 +101,12 @@ def test_a_file_becomes_settings_with_secrets_that_no_repr_shows(tmp_path):
         ('quiet = "nights"', 'quiet = "days"', "routes.0.quiet: there is no [quiet.days]: add a table [quiet.days]"),
         ('projects = ["p"]', "", "routes.0: it takes every project, so that the routes after it take none: move it"),
         ('projects = ["p"]', "projects = []", "routes.0.projects is empty: name at least one"),
+        (
+            'group_for = "1m"',
+            'links = {logs = "logs.example"}',
+            "links: {'logs': 'logs.example'} 'logs.example' is no URL: write http(s)://HOST/PATH",
+        ),
+        ('group_for = "1m"', 'labels_file = "none.csv"', "labels_file: "),
         ("[quiet.nights]", "[quiet.nights", "is not TOML: "),
         ('"secret"', '"no-such"', "receivers.chat.secret_file: the token file"),
     ],

@@ -22,12 +22,14 @@ from taskstream.compose.cli.output.logs import (
     log_to_standard_error,
     show_threads_on_signal,
 )
+from taskstream.compose.cli.processes.task_context_options import task_context_options
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.bounded_http import HttpBounds
 from taskstream.compose.server.callers import CallerSettings
 from taskstream.compose.server.serve import Serving, Tls, address, bind, serve
 from taskstream.compose.server.view import BEHIND_LIMIT_S, ViewSettings, build_view
 from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, PER_PROJECT
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
@@ -62,6 +64,7 @@ from taskstream.schemas.topics import Topics
     help="The time that the workers may be behind the reports before the view says so. Health is as of the first "
     "report that they have not read.",
 )
+@task_context_options
 @click.option(
     "--streams-per-project",
     default=PER_PROJECT,
@@ -88,6 +91,7 @@ def view(
     bucket: float,
     group: str | None,
     behind_limit_s: float,
+    context: TaskContext,
     streams_per_project: int,
     drain_timeout: int,
     log_format: str,
@@ -103,7 +107,7 @@ def view(
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls)
     settings = ViewSettings(
-        kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s
+        kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s, context
     )
     app = build_view(settings, command_clock().now_us)
     if tls is not None:

@@ -122,6 +122,9 @@ def task_page(task: Mapping[str, Any], now_ms: int) -> RenderableType:
         ("last byte", f"{span((now_ms - task['last_advance_ms']) / 1000)} ago"),
     ):
         facts.add_row(Text(name, style="dim"), Text(value))
+    for about in ("labels", "links"):
+        for name, text in task.get(about, {}).items():
+            facts.add_row(Text(terminal_text(name), style="dim"), Text(terminal_text(text)))
     behind = pipeline_text(task)
     parts: list[RenderableType] = [] if behind is None else [Text(behind, style="bold yellow")]
     parts.append(verdict)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from taskstream.consumer.errors import ConsumerError, KafkaFailed
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.notes.note_decoder import NoteChanges
+from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
@@ -85,16 +86,18 @@ class View:
         of_notes: Follower[NoteChanges] | None = None,
         store: NoteStore | None = None,
         rates: RateSource | None = None,
+        context: TaskContext | None = None,
     ) -> None:
         """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
 
         streams_per_project: how many event streams callers of one project may have open. of_notes, store: the notes of
         operators, and where new ones are kept; without them tasks have none.
-        rates: where past rates are read; without it there are none.
+        rates: where past rates are read; without it there are none. context: the labels and links of tasks.
         """
         self._model = model
         self._store = store
         self._rates = rates
+        self._context = context or TaskContext()
         self._history = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self._progress_of_notes = None if of_notes is None else of_notes.progress
         self._progress = of_states.progress
@@ -271,10 +274,12 @@ class View:
         return task
 
     def _page_of(self, task: int, now_us: int) -> dict[str, Any]:
-        signals = self._signals.of_task(*self._model.tasks.name_of(task))
+        name = self._model.tasks.name_of(task)
+        signals, about = self._signals.of_task(*name), self._context.of(*name)
         progress = self._progress_of_signals
         problem = progress.problem or (None if progress.caught_up else "not read to their end yet")
-        return task_detail(self._model, task, signals, now_us) | {"signals_problem": problem}
+        detail = task_detail(self._model, task, signals, now_us)
+        return detail | {"signals_problem": problem, "labels": dict(about.labels), "links": dict(about.links)}
 
     def _readyz(self, request: HttpRequest) -> HttpResponse:
         ready = self._progress.caught_up and not self._draining and self._upkeep.broken is None

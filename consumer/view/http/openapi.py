@@ -299,6 +299,8 @@ _PAGE: Final = {
     "signals": _list_of("Signal") | {"description": f"The last {MAX_SIGNALS_PER_TASK} signals, the oldest first."},
     "pipeline": _ref("Pipeline"),
     "signals_problem": {"type": ["string", "null"], "description": "Why signals may be missing, or null."},
+    "labels": {"type": "object", "additionalProperties": _TEXT, "description": "From the view's file of labels."},
+    "links": {"type": "object", "additionalProperties": _TEXT, "description": "Addresses in other systems, by name."},
 }
 
 

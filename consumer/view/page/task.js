@@ -123,6 +123,7 @@ export class TaskPage {
       noteForm(task, nowMs, (method, body) => this.note(method, body)),
       stages(task, nowMs),
       facts(task, current, nowMs),
+      about(task),
       make("h2", {}, `Rate of ${subtaskWords(current.subtask_name)}`),
       this.ranges(task),
       ...(this.range === "minutes" ? [chart(lastMinutes(task, current, nowMs), width)] : pastChart(this.past, width)),
@@ -177,6 +178,15 @@ function facts(task, current, nowMs) {
     ["last byte", `${duration((nowMs - task.last_advance_ms) / 1000)} ago`, exact(task.last_advance_ms)],
   ];
   return make("dl", { class: "facts wide" }, ...found.map(([label, value, raw]) => make("div", {}, make("dt", {}, label), make("dd", { class: "number", title: raw }, value, raw === null ? null : copyButton(label, raw)))));
+}
+
+// The labels of the task, and links to other systems; nothing if there are none.
+function about(task) {
+  const labels = Object.entries(task.labels).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, make("bdi", {}, value), copyButton(name, value))));
+  const links = Object.entries(task.links).map(([name, href]) => make("a", { href, target: "_blank", rel: "noopener noreferrer" }, name));
+  return labels.length + links.length === 0 ? "" : make("section", { "aria-label": "Labels and links" },
+    labels.length === 0 ? "" : make("dl", { class: "facts wide", id: "labels" }, ...labels),
+    links.length === 0 ? "" : make("p", { class: "chips", id: "links" }, ...links));
 }
 
 // Copies the exact value. Without a clipboard (a page without TLS), the value is shown to be copied by hand.

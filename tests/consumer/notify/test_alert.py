@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from taskstream.consumer.notify.webhook import (
     webhook_document,
 )
 from taskstream.consumer.notify.wording import MOST_LINES, lines_of
+from taskstream.consumer.task_context.link_templates import link_template
+from taskstream.consumer.task_context.task_context import TaskContext
 from tests.consumer.notify.alerts import S, T, raised, silent
 
 ONCALL = Receiver(name="r", type=ReceiverType.ALERTMANAGER, url="http://a", labels={"team": "x"})
@@ -72,6 +75,20 @@ def test_alertmanager_gets_a_firing_alert_that_ends_in_the_future_and_a_resolved
     assert firing["endsAt"] == "2026-11-30T08:10:00.000000Z"
     assert (resolved["startsAt"], resolved["endsAt"]) == ("2026-11-23T07:55:00.000000Z", "2026-11-23T08:10:00.000000Z")
     assert firing["generatorURL"] == "https://view/?task=t&project=p"
+
+
+def test_labels_and_links_of_the_task_are_told(tmp_path):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("project_id,task_id,owner\np,t,Zoë\n", "utf-8")
+    context = TaskContext([link_template("logs", "https://logs/{task_id}?{owner}")], labels)
+    settings = replace(SETTINGS, context=context)
+    told = notification(raised("SILENT", "OK", "SILENT"))
+    (alert,) = json.loads(alertmanager_body(told, ONCALL, settings, T / S))
+    assert alert["labels"].keys() == {"team", "alertname", "kind", "project_id", "task_id", "subtask"}
+    assert alert["annotations"]["label_owner"] == "Zoë"
+    assert alert["annotations"]["link_logs"] == "https://logs/t?Zo%C3%AB"
+    (row,) = webhook_document(told, settings)["alerts"]
+    assert (row["labels"], row["links"]) == ({"owner": "Zoë"}, {"logs": "https://logs/t?Zo%C3%AB"})
 
 
 def test_alertmanager_gets_the_last_alert_of_a_state_that_came_and_went():

@@ -18,6 +18,7 @@ from tests.consumer.view.views import (
     StateTopic,
     new_state_topic,
     now_us,
+    running_view,
     series,
     signal,
 )
@@ -32,6 +33,22 @@ def times_of_silence(now: int) -> Iterator[dict]:
         at = now - (3_000 - number * 100) * S
         yield signal(at, task="project-1/web-1", subtask_name=COPY)
         yield signal(at + 60 * S, "RESUMED", task="project-1/web-1", subtask_name=COPY, before="SILENT", after="OK")
+
+
+@pytest.fixture(scope="module")
+def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
+    """One that knows labels of web-1."""
+    folder = tmp_path_factory.mktemp("view")
+    labels = folder / "labels.csv"
+    labels.write_text("project_id,task_id,host,owner\nproject-1,web-1,db 7,Zoë <team>\n", "utf-8")
+    links = [
+        "--link",
+        "logs=https://logs.example/?t={task_id}&h={host}",
+        "--link",
+        "runbook=https://wiki.example/{task_id}",
+    ]
+    with running_view(broker, states.topics.prefix, folder, "--labels", str(labels), *links) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +175,15 @@ def test_an_exact_value_can_be_copied(page):
     page.get_by_role("button", name=re.compile("^copy copied")).click()
     expect(page.get_by_role("button", name=re.compile("^copy copied"))).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == f"{6_000 * MB} of {12_000 * MB} B"
+
+
+def test_labels_and_links_of_the_task_are_shown_and_of_another_only_what_is_known(page, view):
+    about = page.get_by_role("region", name="Labels and links")
+    expect(about.locator("dt")).to_have_text(["host", "owner"])
+    expect(about.locator("dd bdi")).to_have_text(["db 7", "Zoë <team>"])
+    expect(about.get_by_role("link", name="logs")).to_have_attribute("href", "https://logs.example/?t=web-1&h=db%207")
+    shown = view.shown("/tasks/web-2?project=project-1")
+    assert (shown["labels"], shown["links"]) == ({}, {"runbook": "https://wiki.example/web-2"})
 
 
 def test_a_selection_outlives_an_update(page, view, states):
