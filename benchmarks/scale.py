@@ -2,8 +2,8 @@
 
 For each number of partitions, on a local Kafka of its own: the topics are made, a row of every series is written to the
 state topic; a worker starts; a second one joins; the first one is killed; a view starts. A worker has restored when the
-series that the workers hold, by their /metrics, are all. Options: `python -m benchmarks.scale --partitions 960 --series
-10000000`.
+series that the workers hold, by their /metrics, are all. Then one worker catches up on reports of fewer series.
+Options: `python -m benchmarks.scale --partitions 960 --series 10000000`.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import urllib3
 
-from benchmarks.fold import EVENTS, Reports
+from benchmarks.fold import EVENTS as AT_ONCE
+from benchmarks.fold import Reports
 from benchmarks.local import local_kafka
 from benchmarks.processes import memory_mib
-from benchmarks.worker_events import START_US, bulk_producer, send
-from benchmarks.worker_process import process, worker_command
+from benchmarks.worker_events import START_US, bulk_producer, prepare, send
+from benchmarks.worker_process import measure_throughput, process, worker_command
 from benchmarks.worker_rows import commit_offset_zero, metric
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.ports import free_ports
@@ -40,6 +41,7 @@ from tests.consumer.view.views import running_view
 SECTION = "scale"
 PARTITIONS = (12, 96, 960)
 SERIES = 1_000_000
+EVENTS, EVENT_SERIES = 500_000, 20_000
 TIMEOUT_S = 900.0
 POLL_S = 0.2
 
@@ -50,6 +52,7 @@ def run(partitions: Sequence[int] = PARTITIONS, series: int = SERIES) -> None:
         print(f"{count} partitions, {series:,} series", flush=True)
         with local_kafka() as kafka, tempfile.TemporaryDirectory() as folder:
             measure(kafka, Path(folder), Topics("scale", partitions=count), series)
+            catch_up(kafka, Topics("events", partitions=count))
 
 
 def measure(kafka: LocalKafka, folder: Path, topics: Topics, series: int) -> None:
@@ -90,6 +93,16 @@ def measure(kafka: LocalKafka, folder: Path, topics: Topics, series: int) -> Non
     )
 
 
+def catch_up(kafka: LocalKafka, topics: Topics) -> None:
+    create_topics(kafka.client.config(), topics, 1)
+    prepare(kafka.bootstrap_servers, topics, EVENTS, EVENT_SERIES)
+    command, group = worker_command(kafka.bootstrap_servers, topics), f"{topics.prefix}.worker"
+    found = measure_throughput(command, kafka.bootstrap_servers, topics, group, EVENTS)
+    print(
+        f"  one worker catches up: {found.per_s:,.0f} events per second, {found.cpu_us:.2f} us of CPU each", flush=True
+    )
+
+
 def seconds_until_held(ports: Sequence[int], series: int, *, shared: bool = False) -> float:
     """Until the workers at these ports hold `series` series together, and each holds some if they are `shared`."""
     began = time.monotonic()
@@ -116,8 +129,8 @@ def write_rows(bootstrap: str, topics: Topics, series: int) -> None:
     for first in range(0, series, SERIES):
         count = min(SERIES, series - first)
         reports, table = Reports(count, seed=1 + first), SeriesTable()
-        for begin in range(0, count, EVENTS):
-            batch = reports.of(np.arange(begin, min(begin + EVENTS, count))).batch
+        for begin in range(0, count, AT_ONCE):
+            batch = reports.of(np.arange(begin, min(begin + AT_ONCE, count))).batch
             column = batch.schema.get_field_index("received_at")
             times = batch.column(column)
             later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)

@@ -19,6 +19,7 @@ import click
 import structlog
 
 from taskstream.compose.cli.output.terminal import echo
+from taskstream.consumer.rejects.rejected_record import ranges_of
 from taskstream.schemas.terminal_text import terminal_text
 
 _MAX_CHARACTERS: Final = 2_000
@@ -142,10 +143,13 @@ def _write_trace(out: TextIO, exc_info: _ExcInfo) -> None:
 
 
 def _escape(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The event with texts that are escaped and not too long."""
+    """The event with texts that are escaped and not too long, and lists of numbers as ranges: 0-479, 481."""
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = terminal_text(value[:_MAX_CHARACTERS])
+        elif isinstance(value, list) and value and all(type(each) is int for each in value):
+            ranges = (str(first) if first == last else f"{first}-{last}" for first, last in ranges_of(value))
+            event[name] = ", ".join(ranges)[:_MAX_CHARACTERS]
     return event
 
 

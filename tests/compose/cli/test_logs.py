@@ -54,6 +54,17 @@ def test_the_log_of_a_library_has_no_value_either(capsys: pytest.CaptureFixture[
     assert TOKEN not in written
 
 
+def test_many_partitions_are_ranges_in_a_line_and_numbers_in_json(capsys: pytest.CaptureFixture[str]):
+    partitions = [*range(480), 482]
+    structlog.get_logger("t").info("assigned", partitions=partitions, none=[])
+    written = capsys.readouterr().err
+    assert "partitions='0-479, 482'" in written
+    assert "none=[]" in written
+    log_to_standard_error("json", "worker")
+    structlog.get_logger("t").info("assigned", partitions=partitions)
+    assert json.loads(capsys.readouterr().err)["partitions"] == partitions
+
+
 def test_a_value_cannot_control_the_terminal_or_begin_a_line(capsys: pytest.CaptureFixture[str]):
     structlog.get_logger("t").warning("refused", problem="a\x1b[2J\nb\u202e" + "x" * 10_000)
     written = capsys.readouterr().err
