@@ -24,6 +24,7 @@ from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import http_answers, kafka_answers
 from taskstream.compose.local.supervised_service import Service, ServiceEvent
 from taskstream.compose.local.supervisor import Supervisor
+from taskstream.compose.sign_in_codes import SignInCodes
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Difference, Topics, differences
 
@@ -81,6 +82,7 @@ class LocalStack:
         self.token: str | None = None
         self.edge_url = ""
         self.view_url = ""
+        self._codes = settings.data_dir.absolute() / "sign-in"
         self.worker_urls: tuple[str, ...] = ()
         self._notify = notify
         self._on_difference = on_difference
@@ -111,10 +113,16 @@ class LocalStack:
         listen = ("--host", HOST, "--tokens", str(tokens.absolute()))
         drain = ("--drain-timeout", str(DRAIN_TIMEOUT_S))
         bucket = ("--bucket", str(settings.bucket_s))
-        view = self._command("view", self.view_url, *listen, *bucket, "--port", str(view_port))
+        view = self._command(
+            "view", self.view_url, *listen, *bucket, "--port", str(view_port), "--sign-in-codes", str(self._codes)
+        )
         workers = [self._worker(number, port, *bucket) for number, port in enumerate(worker_ports, 1)]
         edge = self._command("edge", self.edge_url, *listen, "--port", str(edge_port), *drain)
         self._supervisor.start(view, *workers, edge)  # they are stopped in the opposite order
+
+    def new_sign_in_url(self) -> str | None:
+        """The page's address with a new code that signs a browser in once; None with a file of tokens of the user."""
+        return None if self.token is None else f"{self.view_url}/#code={SignInCodes(self._codes).issue(self.token)}"
 
     def poll(self) -> None:
         """Check each process once and restart those that died: for a caller with its own loop instead of `run`."""

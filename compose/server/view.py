@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
+from taskstream.compose.sign_in_codes import SignInCodes
 from taskstream.consumer.history.rate_history import RateHistory
 from taskstream.consumer.kafka.consumer_groups import GroupLags
 from taskstream.consumer.kafka.state_decoder import StateDecoder
@@ -46,6 +48,8 @@ class ViewSettings:
     behind_limit_s: float = BEHIND_LIMIT_S
     """How far the workers may be behind before the view says so, in seconds."""
     context: TaskContext = field(default_factory=TaskContext)
+    sign_in_codes: Path | None = None
+    """The folder of the codes that sign a browser in once; None: there are none."""
 
 
 def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
@@ -77,4 +81,9 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         NoteWriter(config, topics.notes.name, settings.ids),
         RateHistory(config, topics.rates.name, settings.ids),
         settings.context,
+        _no_code if settings.sign_in_codes is None else SignInCodes(settings.sign_in_codes).take,
     )
+
+
+def _no_code(_code: str) -> None:
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -66,6 +67,12 @@ from taskstream.schemas.topics import Topics
 )
 @task_context_options
 @click.option(
+    "--sign-in-codes",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="A folder of codes that sign a browser in once, as `taskstream up` makes them.",
+)
+@click.option(
     "--streams-per-project",
     default=PER_PROJECT,
     type=click.IntRange(1, MOST_LISTENERS),
@@ -92,6 +99,7 @@ def view(
     group: str | None,
     behind_limit_s: float,
     context: TaskContext,
+    sign_in_codes: Path | None,
     streams_per_project: int,
     drain_timeout: int,
     log_format: str,
@@ -107,7 +115,16 @@ def view(
     callers = replace(callers, behind_proxy=bounds.connections_per_address == 0)
     serving = Serving(host=host, port=port, drain_timeout_s=drain_timeout, bounds=bounds, tls=tls)
     settings = ViewSettings(
-        kafka, Topics(prefix), ids, callers, Settings(bucket), group, streams_per_project, behind_limit_s, context
+        kafka,
+        Topics(prefix),
+        ids,
+        callers,
+        Settings(bucket),
+        group,
+        streams_per_project,
+        behind_limit_s,
+        context,
+        sign_in_codes,
     )
     app = build_view(settings, command_clock().now_us)
     if tls is not None:

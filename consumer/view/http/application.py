@@ -37,7 +37,7 @@ from taskstream.consumer.view.read_model.signal_decoder import RaisedSignals
 from taskstream.consumer.view.read_model.signal_log import SignalLog
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.schemas.errors import SchemasError
-from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAVAILABLE, ApiError
+from taskstream.schemas.http.api_error import MALFORMED, NOT_FOUND, UNAUTHENTICATED, UNAVAILABLE, ApiError
 from taskstream.schemas.http.asgi import Receive, Scope, Send
 from taskstream.schemas.http.caller import Authenticator, Caller, Role, identify_caller
 from taskstream.schemas.http.request import Disconnected, HttpRequest
@@ -47,6 +47,8 @@ BODY_BYTES: Final = 65_536
 """The longest body of a signed request. Other bodies are not read."""
 
 
+LONGEST_CODE: Final = 256
+"""The longest code of a link that signs a browser in, in bytes."""
 HISTORIES_AT_ONCE: Final = 2
 """How many questions for past rates are answered at once: each has a consumer of its own."""
 ROUTES: Final = (
@@ -58,6 +60,7 @@ ROUTES: Final = (
     "/openapi.json",
     "/page",
     "/readyz",
+    "/sign-in",
     "/slowdowns",
     "/stream",
     "/tasks",
@@ -87,17 +90,20 @@ class View:
         store: NoteStore | None = None,
         rates: RateSource | None = None,
         context: TaskContext | None = None,
+        take_code: Callable[[str], str | None] = lambda _code: None,
     ) -> None:
         """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
 
         streams_per_project: how many event streams callers of one project may have open. of_notes, store: the notes of
         operators, and where new ones are kept; without them tasks have none.
         rates: where past rates are read; without it there are none. context: the labels and links of tasks.
+        take_code: gives the token of a code that signs a browser in once; it may block. None: there is none.
         """
         self._model = model
         self._store = store
         self._rates = rates
         self._context = context or TaskContext()
+        self._take_code = take_code
         self._history = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self._progress_of_notes = None if of_notes is None else of_notes.progress
         self._progress = of_states.progress
@@ -152,6 +158,9 @@ class View:
             if route == "/tasks/{task_id}/note":
                 request.require_method("PUT", "DELETE")
                 response = await self._note(request, segments[1])
+            elif route == "/sign-in":
+                request.require_method("POST")
+                response = await self._sign_in(request)
             else:
                 request.require_method("GET", "HEAD")
                 response = await self._response(route, segments, request)
@@ -239,6 +248,14 @@ class View:
         self._upkeep.apply_notes([change])
         return _json(request, {"project_id": name[0], "task_id": name[1], "note": note_json(note)})
 
+    async def _sign_in(self, request: HttpRequest) -> HttpResponse:
+        """Exchange the code of a link, which is the body, for a token."""
+        body = await request.body(LONGEST_CODE)
+        token = await asyncio.to_thread(self._take_code, body.decode(errors="replace"))
+        if token is None:
+            raise ApiError(UNAUTHENTICATED, "this link was used, or is older than ten minutes: sign in with a token")
+        return _json(request, {"token": token})
+
     async def _reader(self, request: HttpRequest) -> Caller:
         """The caller of a request for tasks.
 
@@ -323,7 +340,7 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     """The route as a pattern, and the segments of the path."""
     segments = request.segments
     match segments:
-        case (("" | "tasks" | "fleet" | "calibration" | "slowdowns" | "stream") as name,):
+        case (("" | "tasks" | "fleet" | "calibration" | "slowdowns" | "stream" | "sign-in") as name,):
             return f"/{name}", segments
         case (("healthz" | "readyz" | "metrics" | "openapi.json") as name,):
             return f"/{name}", segments

@@ -22,6 +22,15 @@ export function readToken() {
   return sessionStorage.getItem(TOKEN_KEY);
 }
 
+// The token that the code of a one-time link gives, once; null: the page was opened without a code.
+export async function takeCode() {
+  const code = new URLSearchParams(location.hash.slice(1)).get("code");
+  if (!code) return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  const response = await request("sign-in", {}, { method: "POST", body: code });
+  return (await response.json()).token;
+}
+
 export function storeToken(token) {
   if (token) sessionStorage.setItem(TOKEN_KEY, token);
   else sessionStorage.removeItem(TOKEN_KEY);

@@ -1,6 +1,6 @@
 // Connects the parts of the page: the URL says what is shown, the stream keeps it up to date.
 
-import { HttpError, Stream, fetchJson, readToken, sendJson, shareToken, signOutTabs, storeToken } from "./api.js";
+import { HttpError, Stream, fetchJson, readToken, sendJson, shareToken, signOutTabs, storeToken, takeCode } from "./api.js";
 import { setText } from "./draw.js";
 import { duration, switchZone, zoneName } from "./format.js";
 import { List } from "./list.js";
@@ -193,4 +193,5 @@ if (readToken()) {
 } else {
   signIn("");
 }
+takeCode().then((token) => { if (token) signedIn(token); }, (error) => { if (!readToken()) signIn(error.message); });
 shareToken({ token: signedIn, signedOut: () => signIn("") });

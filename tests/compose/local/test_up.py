@@ -126,6 +126,9 @@ def test_the_printed_lines_can_be_pasted(tmp_path, given_kafka):
     with Running(tmp_path / "data", *given_kafka) as running:
         assert paste(running.command("report progress:")).status == 200
         wait_until(lambda: b"MIGRATE_LINUX_FILE" in paste(running.command("read it back:")).data)
+        page, _, code = running.address("sign-in").partition("#code=")
+        signed_in = urllib3.request("POST", f"{page}sign-in", body=code, timeout=120, retries=False)
+        assert signed_in.json() == {"token": running.token()}
 
 
 def test_one_interrupt_stops_everything_in_order_and_a_restart_prints_the_same_token(tmp_path, given_kafka):
