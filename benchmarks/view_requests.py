@@ -56,6 +56,7 @@ REQUESTS = {
     "GET /tasks?project=": ["/tasks?project=project-7", "/tasks?project=project-7&sort=-task_id"],
     "GET /tasks?q=": ["/tasks?q=00-0", "/tasks?q=task-012345", "/tasks?q=K-9&sort=task_id"],
     "GET /fleet": ["/fleet", "/fleet?health=OK", "/fleet?q=task-0"],
+    "GET /report": ["/report?by=1h", "/report?by=8h&project=project-7"],
     "GET /tasks/{id}": ["/tasks/task-012345", "/tasks/task-099999?project=project-49"],
     "GET /v3/tasks": ["/v3/tasks", "/v3/tasks?offset=65000&limit=200", "/v3/tasks?state=RUNNING"],
     "GET /v3/tasks?name=": ["/v3/tasks?name=task-0123", "/v3/tasks?name=no-such-name"],

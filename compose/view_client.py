@@ -104,6 +104,10 @@ class ViewClient:
         """The totals of the tasks that match the filters (query parameters of the API). Raises as `task`."""
         return self._document("/fleet", filters)
 
+    def report(self, project: str | None, by: str | None) -> dict[str, Any]:
+        """The report of GET /report. by: as that takes it; None: the next morning. Raises as `task`."""
+        return self._document("/report", {"project": project, "by": by})
+
     def calibration(self, project: str | None) -> list[dict[str, Any]]:
         """How often past intervals of an end held, by project and subtask. Raises ViewError."""
         found: list[dict[str, Any]] = self._document("/calibration", {"project": project})["intervals"]

@@ -34,6 +34,29 @@ class Survival:
         reached = np.flatnonzero(self.parts[at:] <= (1.0 - part) * lasting * _ROUNDED)
         return float(self.times_s[at + reached[0]]) - lasted_s if lasting > 0.0 and reached.size else None
 
+    def each_left_s(self, part: float, lasted_s: Floats) -> Floats:
+        """[task] `left_s` of many at once; NaN where that is None."""
+        at, lasting = self._lasting(lasted_s)
+        reached = np.searchsorted(-self.parts, -(1.0 - part) * lasting * _ROUNDED, side="left")
+        reached = np.where(lasting > 0.0, np.maximum(reached, at), self.times_s.shape[0])
+        left_s: Floats = np.append(self.times_s, np.nan)[reached] - lasted_s
+        return left_s
+
+    def ended_within(self, within_s: Floats, lasted_s: Floats) -> Floats:
+        """[task] the part of those that lasted `lasted_s` that ends within this time; NaN: none that lasted so long.
+
+        That is 1 - S(lasted + within) / S(lasted), where S is the part that lasts longer than a time.
+        """
+        at, lasting = self._lasting(lasted_s)
+        later = self._lasting(lasted_s + within_s)[1]
+        known = (at < self.times_s.shape[0]) & (lasting > 0.0)
+        return np.where(known, 1.0 - later / np.where(known, lasting, 1.0), np.nan)
+
+    def _lasting(self, lasted_s: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+        """[task] how many ends are before this time, and the part that lasts longer."""
+        at = np.searchsorted(self.times_s, lasted_s, side="right")
+        return at, np.append(1.0, self.parts)[at]
+
 
 def survival(durations_s: Floats, has_ended: Flags) -> Survival:
     """The estimate from these durations; of those that have not ended, the duration so far.

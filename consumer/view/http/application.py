@@ -60,6 +60,7 @@ ROUTES: Final = (
     "/openapi.json",
     "/page",
     "/readyz",
+    "/report",
     "/sign-in",
     "/slowdowns",
     "/stream",
@@ -198,6 +199,9 @@ class View:
             case "/fleet":
                 parameters = query_parameters(request, task_list.FILTERS, several=task_list.SEVERAL)
                 return _json(request, tasks_api.fleet_totals(model, self._names, caller, parameters, now_us))
+            case "/report":
+                parameters = query_parameters(request, tasks_api.REPORT_PARAMETERS, several=task_list.SEVERAL)
+                return _json(request, tasks_api.fleet_report(model, self._names, caller, parameters, now_us))
             case "/calibration":
                 parameters = query_parameters(request, frozenset({"project"}))
                 return _json(request, tasks_api.past_intervals(model, caller, parameters))
@@ -340,7 +344,7 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     """The route as a pattern, and the segments of the path."""
     segments = request.segments
     match segments:
-        case (("" | "tasks" | "fleet" | "calibration" | "slowdowns" | "stream" | "sign-in") as name,):
+        case (("" | "tasks" | "fleet" | "report" | "calibration" | "slowdowns" | "stream" | "sign-in") as name,):
             return f"/{name}", segments
         case (("healthz" | "readyz" | "metrics" | "openapi.json") as name,):
             return f"/{name}", segments

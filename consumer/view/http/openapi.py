@@ -10,6 +10,7 @@ from taskstream.consumer.view.http import rates_api, v3_api
 from taskstream.consumer.view.json.slowdown_json import MOST_SHARES, MOST_TASKS
 from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
+from taskstream.consumer.view.report import by_time, report_json
 from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
 
 _MS: Final = {"type": ["integer", "null"], "description": "Milliseconds since 1970."}
@@ -232,6 +233,73 @@ _SLOWDOWN: Final = {
     },
     "text": {"type": "string", "description": "The same as a sentence."},
 }
+_ENDED_BY: Final = {
+    "complete": _COUNT | {"description": "Tasks that are complete now."},
+    "expected": {
+        "type": "number",
+        "minimum": 0,
+        "description": "These, and the sum of the probabilities of the foretold ones.",
+    },
+    "low": _COUNT | {"description": "The 80 percent interval of the number that has ended, if tasks are independent."},
+    "high": _COUNT,
+    "foretold": _COUNT | {"description": "Incomplete tasks with an end, and so with a probability."},
+    "of_subtask": _COUNT | {"description": "Of these, those whose end is that of the current subtask alone."},
+    "unknown": _COUNT | {"description": "Incomplete tasks without an end: they count as not ended."},
+}
+_REPORT_TOTALS: Final = {
+    "tasks": _COUNT,
+    "health": {"type": "object", "additionalProperties": _COUNT},
+    "stages": _list_of("StageCount") | {"description": "Incomplete tasks by current subtask, the most first."},
+    "bytes_done": _BYTES,
+    "bytes_total": _BYTES | {"description": "Of the subtasks that have begun."},
+    "done_pct": _NUMBER | {"description": "Percent of the bytes; null: there are none."},
+    "rate_bps": {"type": "number", "description": "Bytes per second of unfinished tasks that are not silent."},
+    "ended_by": _ref("EndedBy"),
+}
+_SLOW_TASK: Final = {
+    **dict.fromkeys(("project_id", "task_id", "subtask_name"), _TEXT),
+    "health": _ref("Health"),
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
+    "bytes_left": _BYTES | {"description": "Of the current subtask."},
+    "rate_fast_bps": _RATE,
+    "ends_at_ms": _MS,
+    "ends_from_ms": _MS | {"description": "Early bound of the 80 percent interval."},
+    "ends_to_ms": _MS | {"description": "Late bound of it; null: too few tasks lasted so long."},
+    "is_whole": {"type": "boolean", "description": "False: the end of the current subtask, and not of the task."},
+    "chance": _NUMBER | {"description": "The probability that it has ended by the time asked about."},
+}
+_STANDING_TASK: Final = {
+    **dict.fromkeys(("project_id", "task_id", "subtask_name", "health_reason"), _TEXT),
+    "health": _ref("Health"),
+    "health_since_ms": _MS,
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent."},
+    "note": _NOTE_OR_NONE,
+}
+_STOP: Final = {
+    "begin_ms": _MS | {"description": "The first stop."},
+    "end_ms": _MS | {"description": "The last one, at most five minutes later."},
+    "tasks": _COUNT,
+    "expected": {"type": "number", "description": "Stops that are usual in five minutes of the hours around."},
+    "silent": _COUNT | {"description": "Of these, those that are silent; the others report and do not move."},
+    "projects": _list_of("StopsOfProject") | {"maxItems": report_json.MOST_SHARES},
+    "subtasks": _list_of("StageCount") | {"maxItems": report_json.MOST_SHARES},
+}
+_REPORT: Final = {
+    "now_ms": _MS,
+    "by_ms": _MS | {"description": "The time asked about."},
+    "pipeline": _ref("Pipeline"),
+    "total": _ref("ReportTotals"),
+    "project_count": _COUNT,
+    "projects": _list_of("ProjectReport")
+    | {"maxItems": report_json.MOST_PROJECTS, "description": "Those with the most bytes left first."},
+    "slowest": _list_of("SlowTask") | {"maxItems": report_json.MOST_SLOWEST, "description": "Those that end last."},
+    "standing_count": _COUNT | {"description": "Tasks that are silent or make no progress."},
+    "standing": _list_of("StandingTask")
+    | {"maxItems": report_json.MOST_STANDING, "description": "Those that have stood still longest."},
+    "stopped_together": _list_of("Stop")
+    | {"description": "Three or more of these that stopped within five minutes, and three times the usual number."},
+    "slowdowns": _list_of("Slowdown") | {"description": "Tasks that slowed down together in the last 24 hours."},
+}
 _VENDOR_SUBTASK: Final = {
     "type": "object",
     "properties": {
@@ -379,6 +447,15 @@ def document() -> dict[str, Any]:
             "/fleet": _get(
                 "showFleet", "Totals over the tasks that the same filter selects in /tasks.", filters, _ref("Fleet")
             ),
+            "/report": _get(
+                "showReport",
+                "By project what is done and what ends by a time, what is slowest and what stands still.",
+                [
+                    filters[0],
+                    _query("by", _TEXT | {"default": by_time.DEFAULT_BY}, f"The time asked about: {by_time.WORDS}."),
+                ],
+                _ref("Report"),
+            ),
             "/calibration": _get(
                 "showCalibration",
                 "How often past intervals of an end held.",
@@ -409,6 +486,15 @@ def document() -> dict[str, Any]:
                 "StageAhead": _object({"subtask_name": _TEXT, "lasts_s": _NUMBER | {"type": ["number", "null"]}}),
                 "Subtask": _object(_SUBTASK),
                 "Fleet": _object(_FLEET),
+                "Report": _object(_REPORT),
+                "ReportTotals": _object(_REPORT_TOTALS),
+                "ProjectReport": _object({"project_id": _TEXT, **_REPORT_TOTALS}),
+                "EndedBy": _object(_ENDED_BY),
+                "StageCount": _object({"subtask_name": _TEXT, "tasks": _COUNT}),
+                "SlowTask": _object(_SLOW_TASK),
+                "StandingTask": _object(_STANDING_TASK),
+                "Stop": _object(_STOP),
+                "StopsOfProject": _object({"project_id": _TEXT, "tasks": _COUNT}),
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),
                 "Rates": _object(_RATES),

@@ -1,4 +1,7 @@
-"""The view's own read API: GET /tasks, /fleet, /calibration and /slowdowns. It knows the parameters and no ASGI."""
+"""The view's own read API: GET /tasks, /fleet, /report, /calibration and /slowdowns.
+
+It knows the parameters and no ASGI.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,13 @@ from taskstream.consumer.view.read_model import task_list
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import page_of, parse_filter, select_tasks
 from taskstream.consumer.view.read_model.task_names import TaskNames
+from taskstream.consumer.view.report.by_time import DEFAULT_BY, FARTHEST_DAYS, WORDS, by_time_us
+from taskstream.consumer.view.report.report_json import report_json
+from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller
 
 LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}
+REPORT_PARAMETERS: Final = frozenset({"project", "by"})
 
 
 def list_tasks(
@@ -55,6 +62,22 @@ def fleet_totals(
     slowdowns = slowdowns_json(model, wanted.only_project, model.judged_at(now_us) - RECENT_S * US_PER_S)
     pipeline = pipeline_json(model.pipeline, now_us)
     return totals | {"slowdowns": slowdowns, "now_ms": now_us // 1000, "pipeline": pipeline}
+
+
+def fleet_report(
+    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+) -> dict[str, Any]:
+    """GET /report: what is done, what ends by a time, and what is in the way, of the caller's projects.
+
+    Raises:
+        ApiError: INVALID_FIELD.
+    """
+    wanted = parse_filter(parameters, caller)
+    text = parameters.get("by", DEFAULT_BY)
+    by_us = by_time_us(text, now_us)
+    if by_us is None:
+        raise invalid_field("by", f"must be {WORDS}, after now and within {FARTHEST_DAYS} days, not {text[:100]!r}")
+    return report_json(model, select_tasks(model, names, wanted), wanted.only_project, by_us, now_us)
 
 
 def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str]) -> dict[str, Any]:

@@ -58,6 +58,16 @@ export function clock(ms, nowMs) {
   return dateTime(ms, nowMs, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
+// The next time after now at which it is HH:MM in the zone that is shown, in milliseconds since 1970.
+export function nextTimeOfDay(text, nowMs) {
+  const [hours, minutes] = text.split(":").map(Number);
+  const then = new Date(nowMs);
+  const utc = zone === "UTC" ? "UTC" : "";
+  then[`set${utc}Hours`](hours, minutes, 0, 0);
+  if (then.getTime() <= nowMs) then[`set${utc}Date`](then[`get${utc}Date`]() + 1);
+  return then.getTime();
+}
+
 // A time with date, seconds and offset, as a machine reads it.
 export function exact(ms) {
   const then = new Date(ms);

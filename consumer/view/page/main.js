@@ -4,6 +4,7 @@ import { HttpError, Stream, fetchJson, readToken, sendJson, shareToken, signOutT
 import { setText } from "./draw.js";
 import { duration, switchZone, zoneName } from "./format.js";
 import { List } from "./list.js";
+import { ReportPage } from "./report.js";
 import { TaskPage } from "./task.js";
 import { Turns } from "./turns.js";
 
@@ -11,12 +12,13 @@ const REFRESH_MS = 4000;
 const by = (id) => document.getElementById(id);
 const list = new List(fetchJson, navigate, (filters) => follow(filters));
 const page = new TaskPage(fetchJson, sendJson);
+const report = new ReportPage(fetchJson, navigate);
 const stream = new Stream({
   event(name, data) {
     if (shown === page) {
       if (name === "reset" || data.task_id === page.taskId) refreshSoon(1000);
     } else if (name === "reset") refreshSoon(0);
-    else list.applyEvent(name, data);
+    else if (shown === list) list.applyEvent(name, data);
   },
   live(beat) {
     showPipeline(beat.pipeline?.text ?? null);
@@ -49,9 +51,9 @@ function follow(filters) {
   takeTurns();
 }
 
-// A hidden page holds no stream: the pages of a browser share few connections.
+// A report holds no stream, and neither does a hidden page: the pages of a browser share few connections.
 function takeTurns() {
-  if (shown && !document.hidden) {
+  if (shown && shown !== report && !document.hidden) {
     turns.want();
   } else {
     turns.leave();
@@ -59,9 +61,13 @@ function takeTurns() {
   }
 }
 
+function isPolled() {
+  return shown === report || turns.mine === false;
+}
+
 // A page without a stream is as current as its latest answer.
 function showPolled(error) {
-  if (document.hidden || turns.mine !== false) return;
+  if (document.hidden || !isPolled()) return;
   wasLost = error !== null;
   if (wasLost) showConnection("lost", `connection lost, next attempt in ${duration(REFRESH_MS / 1000)}`);
   else showConnection("live", `live, every ${duration(REFRESH_MS / 1000)}`);
@@ -76,12 +82,14 @@ function navigate(parameters) {
 function route() {
   const address = new URLSearchParams(location.search);
   const taskId = address.get("task");
-  shown = taskId ? page : list;
+  shown = address.get("page") === "report" ? report : taskId ? page : list;
   by("sign-in").hidden = true;
   by("list").hidden = shown !== list;
   by("task").hidden = shown !== page;
-  document.title = taskId ? `${taskId} · taskstream` : "taskstream";
-  if (taskId) follow({ q: taskId, project: address.get("project") });
+  by("report").hidden = shown !== report;
+  document.title = shown === report ? "Report · taskstream" : taskId ? `${taskId} · taskstream` : "taskstream";
+  if (shown === report) takeTurns();
+  else if (taskId) follow({ q: taskId, project: address.get("project") });
   showErrorsOf(shown.show(address));
   refreshSoon(REFRESH_MS);
 }
@@ -98,7 +106,7 @@ async function showErrorsOf(promise) {
   try {
     const pipeline = await promise;
     by("problem").hidden = true;
-    if (turns.mine === false && pipeline) showPipeline(pipeline.text);
+    if (isPolled() && pipeline) showPipeline(pipeline.text);
     showPolled(null);
   } catch (error) {
     showPolled(error);
@@ -123,7 +131,7 @@ function signIn(problem) {
   storeToken(null);
   showConnection("out", "not signed in");
   showPipeline(null);
-  for (const id of ["list", "task", "problem", "sign-out"]) by(id).hidden = true;
+  for (const id of ["list", "task", "report", "problem", "sign-out"]) by(id).hidden = true;
   by("sign-in").hidden = false;
   setText(by("sign-in-problem"), problem);
   by("token").focus();

@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 _COLUMNS: Final = (
     *("first_seen", "last_seen", "last_advance", "reports", "progress", "replicatesize", "totalsize", "remain_time"),
     *("rate_fast_bps", "rate_slow_bps", "migrate_speed", "trend", "trend_change_pct", "eta_s", "eta_reason"),
-    *("complete_minutes",),
+    *("complete_minutes", "eta_low_s"),
 )
 """The columns of a current series that whole lists are selected, sorted and summed by."""
 GONE_KEPT: Final = 10_000

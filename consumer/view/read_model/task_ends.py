@@ -162,8 +162,11 @@ class TaskEnds:
         self._refreshed = 0
         self.after_s: Floats = np.zeros(0)
         """[kind] the median from the end of the subtask to that of its task, as last refreshed; NaN: unknown."""
+        self.after_low_s: Floats = np.zeros(0)
+        self.after_high_s: Floats = np.zeros(0)
+        """[kind] its quantiles of 10 and 90 percent; that of 90 is the median where too few ended to know it."""
         self.in_parts: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
-        """[kind] whether that is in parts of the time that the subtask takes, and not in seconds."""
+        """[kind] whether these are in parts of the time that the subtask takes, and not in seconds."""
 
     def kind_of(self, project_id: str, subtask_name: str) -> int:
         """The number of this project and subtask, for `after_s`."""
@@ -173,6 +176,8 @@ class TaskEnds:
             more = kind + 1 - self.after_s.shape[0]
             if more > 0:
                 self.after_s = longer(self.after_s, more + kind, np.nan)
+                self.after_low_s = longer(self.after_low_s, more + kind, np.nan)
+                self.after_high_s = longer(self.after_high_s, more + kind, np.nan)
                 self.in_parts = longer(self.in_parts, more + kind)
         return kind
 
@@ -181,9 +186,25 @@ class TaskEnds:
         for _ in range(min(KINDS_AT_ONCE, len(self._names))):
             self._refreshed = (self._refreshed + 1) % len(self._names)
             learnt = self._after.of(*self._names[self._refreshed], 1.0, now_us)
-            middle = None if learnt is None else learnt.survival.left_s(0.5)
+            middle, low, high = (None, None, None) if learnt is None else learnt.left_s()
             self.after_s[self._refreshed] = np.nan if middle is None else middle
+            self.after_low_s[self._refreshed] = np.nan if low is None else low
+            self.after_high_s[self._refreshed] = self.after_s[self._refreshed] if high is None else high
             self.in_parts[self._refreshed] = learnt is not None and learnt.is_in_parts
+
+    def name_of(self, kind: int) -> tuple[str, str]:
+        """The project and the subtask of this number."""
+        return self._names[kind]
+
+    def survival_after(self, kind: int, now_us: int) -> tuple[Survival, bool] | None:
+        """From the end of this subtask to that of its task; whether in parts of its time. None: too little is known."""
+        learnt = self._after.of(*self._names[kind], 1.0, now_us)
+        return None if learnt is None else (learnt.survival, learnt.is_in_parts)
+
+    def survival_from(self, kind: int, now_us: int) -> Survival | None:
+        """From the begin of this subtask to the end of its task, in seconds. None: too little is known."""
+        learnt = self._from.of(*self._names[kind], math.nan, now_us)
+        return None if learnt is None else learnt.survival
 
     def put(self, task: int, project_id: str, phases: Sequence[Phase], ended_us: int | None) -> None:
         """Learn from a task that moved on. phases: in the order of their begin; ended_us: None while it runs."""

@@ -50,3 +50,23 @@ def test_it_says_nothing_beyond_what_has_ended() -> None:
     assert found.left_s(0.3) == 2.0
     assert found.left_s(0.5) is None
     assert survival(np.zeros(0), np.zeros(0, bool)).left_s(0.5) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.booleans()), max_size=30),
+    st.sampled_from([0.1, 0.5, 0.9]),
+    st.lists(st.integers(0, 60), min_size=1, max_size=5),
+)
+def test_many_at_once_are_each_as_one(spans: list[tuple[int, bool]], part: float, lasted: list[int]) -> None:
+    found = survival(np.array([each for each, _ in spans], float), np.array([ended for _, ended in spans], bool))
+    one_by_one = [found.left_s(part, float(each)) for each in lasted]
+    at_once = found.each_left_s(part, np.array(lasted, float)).tolist()
+    assert [None if np.isnan(each) else each for each in at_once] == one_by_one
+
+
+def test_the_part_that_ends_within_a_time_by_hand() -> None:
+    """Of four, one ends at 10, 20, 30 and 40: of the three that lasted 15, two end within 15 to 20 more."""
+    found = survival(np.array([10.0, 20.0, 30.0, 40.0]), np.ones(4, bool))
+    parts = found.ended_within(np.array([15.0, 4.0, 100.0, 5.0]), np.array([15.0, 15.0, 15.0, 40.0]))
+    assert parts[:3].tolist() == pytest.approx([2 / 3, 0.0, 1.0])
+    assert np.isnan(parts[3])

@@ -15,6 +15,7 @@ from taskstream.schemas.http.request import HttpRequest
         (b"/", "/"),
         (b"/tasks", "/tasks"),
         (b"/calibration", "/calibration"),
+        (b"/report", "/report"),
         (b"/slowdowns", "/slowdowns"),
         (b"/t%61sks", "/tasks"),
         (b"/tasks/a%2Fb", "/tasks/{task_id}"),

@@ -38,6 +38,10 @@ PRINTING = [
     "rejected list",
     "rejected list -o json",
     "rejected show 0:0",
+    "report",
+    "report -o csv",
+    "report -o html",
+    "report -o json",
     "replay state --as-of 2099-01-01 -o json",
     "replay diff --help",
     "schemas list",
@@ -140,7 +144,7 @@ def test_an_encoding_of_seven_bits_gets_ascii_with_the_same_meaning(words, encod
     assert done.stderr.isascii()
     if words.endswith("-o json"):
         json.loads(done.stdout)
-    if words.startswith("tasks") and words.endswith("json"):
+    if words.startswith(("tasks", "report")) and words.endswith("json"):
         assert json.loads(f'"{TASK_IN_JSON}"') == TASK
         assert TASK_IN_JSON.encode() in done.stdout
     elif words.startswith("tasks"):

@@ -159,6 +159,8 @@ def test_a_generated_client_has_names_and_types_for_everything(document):
         ("/tasks", "/tasks?limit=3&sort=-progress"),
         ("/fleet", "/fleet"),
         ("/fleet", "/fleet?q=nobody-is-called-so"),
+        ("/report", "/report?by=8h"),
+        ("/report", "/report?project=project-1&by=06:00"),
         ("/tasks/{task_id}", "/tasks/t-1"),
         ("/v3/tasks", "/v3/tasks"),
         ("/v3/tasks/{task_id}", "/v3/tasks/t-1?"),
@@ -173,7 +175,7 @@ def test_an_answer_keeps_to_the_document_and_says_nothing_that_is_not_in_it(view
     assert {name.lower() for name in told["headers"]} <= {name.lower() for name in answer.headers}
 
 
-@pytest.mark.parametrize("path", ["/tasks?sort=luck", "/tasks/nowhere", "/fleet?x=1"])
+@pytest.mark.parametrize("path", ["/tasks?sort=luck", "/tasks/nowhere", "/fleet?x=1", "/report?by=yesterday"])
 def test_a_refusal_keeps_to_the_document_too(view, document, path):
     schema = document["components"]["schemas"]["Error"] | {"components": document["components"]}
     Draft202012Validator(schema).validate(view.get(path).json())
