@@ -33,7 +33,7 @@ COMMANDS = {
     "simulate": Command("agents", ALL, "send the reports of a simulated fleet of migrations"),
     "agent": Command("agents", AGENTS, "copy a directory tree and report it as a migration"),
     "tasks": Command("tasks", OPERATORS, "tasks of the view: list, show, watch, ack, mute, unmute"),
-    "report": Command("tasks", OPERATORS, "print a fleet's report: what is done, what ends by a time, what is stuck"),
+    "report": Command("tasks", OPERATORS, "print what is done, what ends by a time, what is stuck"),
     "slowdowns": Command("tasks", OPERATORS, "print which tasks slowed down together"),
     "doctor": Command("deployment", OPERATORS, "check a deployment from outside, with remedies"),
     "notify": Command("processes", OPERATORS, "tell an Alertmanager or a webhook of signals"),

@@ -1,6 +1,6 @@
 """When each of many tasks ends, as columns: what `task_json` shows of one task, for a whole fleet at once.
 
-It knows the read model's columns. It makes no Python object per task.
+It knows the read model's columns. It works on whole columns.
 """
 
 from __future__ import annotations
