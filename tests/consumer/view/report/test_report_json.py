@@ -64,6 +64,31 @@ def test_the_probability_at_the_bounds_of_an_interval_is_a_tenth_and_nine():
         assert task_end_columns(made, tasks, within_s, NOW).chance[0] == pytest.approx(chance, abs=0.001)
 
 
+def test_the_time_since_the_last_report_counts():
+    """Heard 40 s ago, with 600 s left by then: 560 s are left, and 10 percent is at 540 - 40."""
+    copy = copying(600.0)
+    copy["last_seen"] -= 40 * S
+    made = made_of({f"p/new/{COPY}": copy})
+    ends = task_end_columns(made, made.tasks.live, 500.0, NOW)
+    assert [each[0] for each in (ends.left_s, ends.low_s)] == pytest.approx([560.0, 500.0])
+    assert ends.chance[0] == pytest.approx(0.1)
+
+
+def test_the_interval_is_corrected_by_how_past_ones_held():
+    """Thirty claims that were all wrong by two half-widths: the interval is twice as wide, 600 to both sides times 0.81."""
+    late = full(NOW - 5_000 * S, NOW)
+    late["claim_at"] = -1
+    late["claim_at"][0, 0] = NOW - round(1_000.0 * math.exp(0.2) * S)
+    late["claim_eta_s"][0, 0], late["claim_width"][0, 0] = 1_000.0, 0.1
+    made = made_of({f"p/late-{at}/{COPY}": late for at in range(30)} | {f"p/new/{COPY}": copying(600.0)})
+    tasks = np.array([made.tasks.find("p", "new")])
+    ends = task_end_columns(made, tasks, 600.0 * 0.81, NOW)
+    shown = task_summary(made, int(tasks[0]), NOW)
+    assert ends.low_s[0] == pytest.approx(600.0 * 0.81, rel=1e-3)
+    assert ends.high_s[0] == pytest.approx(shown["ends_to_ms"] / 1000 - NOW / S, abs=0.01)
+    assert ends.chance[0] == pytest.approx(0.1, abs=1e-3)
+
+
 def test_before_enough_tasks_ended_the_end_is_that_of_the_subtask():
     made = made_of({f"p/new/{COPY}": copying(600.0)})
     ends = task_end_columns(made, made.tasks.live, 600.0 / 0.9, NOW)
