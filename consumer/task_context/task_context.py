@@ -61,9 +61,13 @@ class TaskContext:
 
     def of(self, project_id: str, task_id: str) -> TaskAbout:
         """The labels and links of a task."""
-        self._refresh()
-        labels = self._labels.get((project_id, task_id), NO_LABELS)
+        labels = self.labels_of(project_id, task_id)
         return TaskAbout(labels, links_of(self._links, {**labels, "project_id": project_id, "task_id": task_id}))
+
+    def labels_of(self, project_id: str, task_id: str) -> Mapping[str, str]:
+        """The labels of a task, without its links."""
+        self._refresh()
+        return self._labels.get((project_id, task_id), NO_LABELS)
 
     def _refresh(self) -> None:
         now_s = self._monotonic_s()

@@ -156,6 +156,9 @@ def stop_text(stop: Mapping[str, Any]) -> str:
     """Tasks that stopped together, as a sentence."""
     shares = [f"{terminal_text(each['project_id'])} {each['tasks']:,}" for each in stop["projects"]]
     shares += [f"{terminal_text(each['subtask_name'])} {each['tasks']:,}" for each in stop["subtasks"]]
+    shares += [
+        f"{terminal_text(each['label'])} {terminal_text(each['value'])} {each['tasks']:,}" for each in stop["labels"]
+    ]
     when = f"{_minute(stop['begin_ms'])} to {_minute(stop['end_ms'])}"
     return (
         f"{stop['tasks']:,} tasks stopped within five minutes, {when} ({stop['expected']:g} are usual; "

@@ -201,7 +201,10 @@ class View:
                 return _json(request, tasks_api.fleet_totals(model, self._names, caller, parameters, now_us))
             case "/report":
                 parameters = query_parameters(request, tasks_api.REPORT_PARAMETERS, several=task_list.SEVERAL)
-                return _json(request, tasks_api.fleet_report(model, self._names, caller, parameters, now_us))
+                return _json(
+                    request,
+                    tasks_api.fleet_report(model, self._names, caller, parameters, self._context.labels_of, now_us),
+                )
             case "/calibration":
                 parameters = query_parameters(request, frozenset({"project"}))
                 return _json(request, tasks_api.past_intervals(model, caller, parameters))

@@ -283,6 +283,8 @@ _STOP: Final = {
     "silent": _COUNT | {"description": "Of these, those that are silent; the others report and do not move."},
     "projects": _list_of("StopsOfProject") | {"maxItems": report_json.MOST_SHARES},
     "subtasks": _list_of("StageCount") | {"maxItems": report_json.MOST_SHARES},
+    "labels": _list_of("SharedLabel")
+    | {"maxItems": report_json.MOST_SHARES, "description": "Labels, such as a host, that two or more of them have."},
 }
 _REPORT: Final = {
     "now_ms": _MS,
@@ -494,6 +496,7 @@ def document() -> dict[str, Any]:
                 "SlowTask": _object(_SLOW_TASK),
                 "StandingTask": _object(_STANDING_TASK),
                 "Stop": _object(_STOP),
+                "SharedLabel": _object({"label": _TEXT, "value": _TEXT, "tasks": _COUNT}),
                 "StopsOfProject": _object({"project_id": _TEXT, "tasks": _COUNT}),
                 "Pipeline": _object(_PIPELINE),
                 "PastIntervals": _object(_PAST_INTERVALS),

@@ -19,7 +19,7 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import page_of, parse_filter, select_tasks
 from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.consumer.view.report.by_time import DEFAULT_BY, FARTHEST_DAYS, WORDS, by_time_us
-from taskstream.consumer.view.report.report_json import report_json
+from taskstream.consumer.view.report.report_json import LabelsOf, report_json
 from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller
 
@@ -65,7 +65,12 @@ def fleet_totals(
 
 
 def fleet_report(
-    model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
+    model: ReadModel,
+    names: TaskNames,
+    caller: Caller,
+    parameters: dict[str, str],
+    labels_of: LabelsOf,
+    now_us: int,
 ) -> dict[str, Any]:
     """GET /report: what is done, what ends by a time, and what is in the way, of the caller's projects.
 
@@ -77,7 +82,7 @@ def fleet_report(
     by_us = by_time_us(text, now_us)
     if by_us is None:
         raise invalid_field("by", f"must be {WORDS}, after now and within {FARTHEST_DAYS} days, not {text[:100]!r}")
-    return report_json(model, select_tasks(model, names, wanted), wanted.only_project, by_us, now_us)
+    return report_json(model, select_tasks(model, names, wanted), wanted.only_project, labels_of, by_us, now_us)
 
 
 def past_intervals(model: ReadModel, caller: Caller, parameters: dict[str, str]) -> dict[str, Any]:

@@ -176,7 +176,8 @@ function together(report) {
 }
 
 function shares(stop) {
-  return [...stop.projects.map((each) => `${each.project_id} ${count(each.tasks)}`), ...stop.subtasks.map((each) => `${subtaskWords(each.subtask_name)} ${count(each.tasks)}`)];
+  return [...stop.projects.map((each) => `${each.project_id} ${count(each.tasks)}`), ...stop.subtasks.map((each) => `${subtaskWords(each.subtask_name)} ${count(each.tasks)}`),
+    ...stop.labels.map((each) => `${each.label} ${each.value} ${count(each.tasks)}`)];
 }
 
 function taskLink(task) {

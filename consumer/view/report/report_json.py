@@ -5,6 +5,8 @@ It knows the read model's columns and names, no HTTP.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,15 +25,21 @@ from taskstream.consumer.view.report.stopped_together import stopped_together
 from taskstream.consumer.view.report.task_end_columns import TaskEndColumns, task_end_columns
 
 Ints = npt.NDArray[np.int64]
+LabelsOf = Callable[[str, str], Mapping[str, str]]
+"""The labels of a task, by its project and id."""
 
 MOST_PROJECTS: Final = 100
 MOST_SLOWEST: Final = 10
 MOST_STANDING: Final = 20
 MOST_SHARES: Final = 5
 """How many projects, and how many subtasks, of a group that stopped together."""
+MOST_LABELLED: Final = 1_000
+"""Of how many tasks of a group the labels are counted."""
 
 
-def report_json(model: ReadModel, tasks: Ints, project_id: str | None, by_us: int, now_us: int) -> dict[str, Any]:
+def report_json(
+    model: ReadModel, tasks: Ints, project_id: str | None, labels_of: LabelsOf, by_us: int, now_us: int
+) -> dict[str, Any]:
     """The report of these tasks. project_id: whose shared slowdowns are among it; None: all.
 
     `slowest` are the tasks with the latest ends; those without an end are counted as `unknown` and, if they stand
@@ -61,7 +69,7 @@ def report_json(model: ReadModel, tasks: Ints, project_id: str | None, by_us: in
         "standing_count": int(standing.shape[0]),
         "standing": [_standing_json(model, task, now_us) for task in longest.tolist()],
         "stopped_together": [
-            _stop_json(model, standing[each.members], each.expected)
+            _stop_json(model, standing[each.members], each.expected, labels_of)
             for each in stopped_together(model.health_since[standing], judged_at_us)
         ],
         "slowdowns": slowdowns_json(model, project_id),
@@ -166,7 +174,7 @@ def _standing_json(model: ReadModel, task: int, now_us: int) -> dict[str, Any]:
     return {name: summary[name] for name in names}
 
 
-def _stop_json(model: ReadModel, group: Ints, expected: float) -> dict[str, Any]:
+def _stop_json(model: ReadModel, group: Ints, expected: float, labels_of: LabelsOf) -> dict[str, Any]:
     """A group of tasks that stopped together, in the order of their stops, and what they have in common."""
     since_us = model.health_since[group]
     return {
@@ -177,7 +185,16 @@ def _stop_json(model: ReadModel, group: Ints, expected: float) -> dict[str, Any]
         "silent": int(np.count_nonzero(model.health[group] == Health.SILENT)),
         "projects": _shares("project_id", list(model.tasks.projects), model.tasks.project[group]),
         "subtasks": _shares("subtask_name", list(model.tasks.subtasks), model.tasks.subtask[group]),
+        "labels": _shared_labels(model, group, labels_of),
     }
+
+
+def _shared_labels(model: ReadModel, group: Ints, labels_of: LabelsOf) -> list[dict[str, Any]]:
+    """The labels that two or more of the first tasks of a group have, such as their host: the most frequent first."""
+    names = (model.tasks.name_of(task) for task in group[:MOST_LABELLED].tolist())
+    counts = Counter(label for name in names for label in labels_of(*name).items())
+    shared = sorted((-count, *label) for label, count in counts.items() if count > 1)
+    return [{"label": label, "value": value, "tasks": -count} for count, label, value in shared[:MOST_SHARES]]
 
 
 def _shares(kind: str, names: list[str], numbers: Ints) -> list[dict[str, Any]]:

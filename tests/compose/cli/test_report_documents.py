@@ -21,7 +21,7 @@ COPY = "MIGRATE_LINUX_FILE"
 def report(rows: dict[str, np.ndarray], within_s: float = 3_600.0) -> dict:
     made = model(rows)
     made.update_health(NOW)
-    return report_json(made, made.tasks.live, None, NOW + round(within_s * S), NOW)
+    return report_json(made, made.tasks.live, None, lambda *_: {}, NOW + round(within_s * S), NOW)
 
 
 class Cells(HTMLParser):

@@ -7,6 +7,7 @@ import html.parser
 import io
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -19,7 +20,7 @@ from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series import Health
 from tests.consumer.view.fleets import HOSTILE, done
-from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series
+from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.pipeline.view.test_view_page import opened
 
 COPY, CLOSE = "MIGRATE_LINUX_FILE", "CONFIGURE_LINUX"
@@ -49,6 +50,17 @@ def states(broker: KafkaClient) -> StateTopic:
     return topic
 
 
+@pytest.fixture(scope="module")
+def view(broker: KafkaClient, states: StateTopic, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningView]:
+    """One that knows on which host the tasks are that stand still."""
+    folder = tmp_path_factory.mktemp("view")
+    labels = folder / "labels.csv"
+    lines = [f"project-1,stuck-{at},esx-{at // 2}" for at in range(3)]
+    labels.write_text("\n".join(["project_id,task_id,host", *lines, ""]), "utf-8")
+    with running_view(broker, states.topics.prefix, folder, "--labels", str(labels)) as running:
+        yield running
+
+
 def by_text(seconds: int) -> str:
     return datetime.fromtimestamp(now_us() / 1e6 + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -72,6 +84,7 @@ def test_the_api_says_what_is_done_and_what_ends_by_a_time(view):
     assert found["slowest"][0]["chance"] == pytest.approx(0.0, abs=0.01)
     assert [each["task_id"] for each in found["standing"]] == ["stuck-2", "stuck-1", "stuck-0"]
     (stop,) = found["stopped_together"]
+    assert stop["labels"] == [{"label": "host", "value": "esx-0", "tasks": 2}]
     assert (stop["tasks"], stop["silent"], stop["projects"]) == (3, 0, [{"project_id": "project-1", "tasks": 3}])
 
 
@@ -104,7 +117,7 @@ def test_markdown_has_the_sentences_and_the_tables(view):
     assert "## The slowest: those that end last" in text
     assert "| late | project-1 |" in text
     assert "## Standing still: 3" in text
-    assert "3 tasks stopped within five minutes" in text
+    assert re.search(r"3 tasks stopped within five minutes, .*host esx-0 2", text)
 
 
 def test_names_stay_text_in_every_document(view):
@@ -147,6 +160,7 @@ def test_the_page_shows_the_report_and_its_form_changes_it(browser: Browser, vie
         expect(projects).to_have_count(1)
         expect(page.locator(".report-facts")).to_contain_text("8 of 12")
         expect(page.locator("#report-body")).to_contain_text("3 tasks stopped together")
+        expect(page.locator("#report-body")).to_contain_text("host esx-0 2")
         page.get_by_role("link", name="late").click()
         expect(page.locator("h1:visible")).to_have_text("late")
         page.go_back()

@@ -34,11 +34,11 @@ def made_of(rows: dict[str, np.ndarray]) -> ReadModel:
     return made
 
 
-def report(made: ReadModel, within_s: float, project: str | None = None) -> dict:
+def report(made: ReadModel, within_s: float, project: str | None = None, labels_of=lambda *_: {}) -> dict:
     tasks = made.tasks.live
     if project is not None:
         tasks = tasks[made.tasks.project[tasks] == made.tasks.projects[project]]
-    return report_json(made, tasks, project, NOW + round(within_s * S), NOW)
+    return report_json(made, tasks, project, labels_of, NOW + round(within_s * S), NOW)
 
 
 @pytest.mark.parametrize("past_rows", [past(21, 300.0), rated(21, 0.1)], ids=["seconds", "parts"])
@@ -189,7 +189,10 @@ def test_what_stopped_together_says_what_the_tasks_have_in_common():
 
     rows = {f"p/web-{at}/{COPY}": stopped(200 + at, Health.SILENT) for at in range(3)}
     rows |= {f"q/db/{CLOSE}": stopped(201, Health.NO_PROGRESS), f"q/other/{COPY}": stopped(20, Health.SILENT)}
-    (found,) = report(made_of(rows), 1_000.0)["stopped_together"]
+    hosts = {"web-0": {"host": "esx-1", "owner": "ann"}, "web-2": {"host": "esx-1"}, "db": {"host": "esx-1"}}
+    made = made_of(rows)
+    (found,) = report(made, 1_000.0, labels_of=lambda _, task_id: hosts.get(task_id, {}))["stopped_together"]
+    assert found["labels"] == [{"label": "host", "value": "esx-1", "tasks": 3}]
     assert (found["tasks"], found["silent"]) == (4, 3)
     assert found["begin_ms"] == (NOW - 202 * 60 * S) // 1000
     assert found["end_ms"] == (NOW - 200 * 60 * S) // 1000
@@ -198,7 +201,7 @@ def test_what_stopped_together_says_what_the_tasks_have_in_common():
 
 
 def test_a_report_of_no_task_has_nothing():
-    found = report_json(model({}), np.zeros(0, np.int64), None, NOW + S, NOW)
+    found = report_json(model({}), np.zeros(0, np.int64), None, lambda *_: {}, NOW + S, NOW)
     assert found["total"]["tasks"] == found["project_count"] == found["standing_count"] == 0
     assert found["total"]["done_pct"] is None
     assert found["projects"] == found["slowest"] == found["standing"] == found["stopped_together"] == []
