@@ -52,6 +52,12 @@ def asyncapi_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
+def axe_script() -> Path:
+    """The script that checks a page for accessibility, which a browser runs in the page: `axe/package.json`."""
+    return _npm_folder("axe") / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="session")
 def openapi_folder() -> Path:
     """The same with those of `openapi/package.json`: TypeScript, and a client of types made from OpenAPI documents."""
     return _npm_folder("openapi")

@@ -2,15 +2,17 @@
 
 import { HttpError, Stream, fetchJson, readToken, sendJson, shareToken, signOutTabs, storeToken, takeCode } from "./api.js";
 import { setText } from "./draw.js";
-import { duration, switchZone, zoneName } from "./format.js";
+import { clock, duration, switchZone, zoneName } from "./format.js";
+import { listenToKeys } from "./keys.js";
 import { List } from "./list.js";
 import { ReportPage } from "./report.js";
 import { TaskPage } from "./task.js";
 import { Turns } from "./turns.js";
 
 const REFRESH_MS = 4000;
+const HIDDEN_REFRESH_MS = 60000;
 const by = (id) => document.getElementById(id);
-const list = new List(fetchJson, navigate, (filters) => follow(filters));
+const list = new List(fetchJson, navigate, (filters) => follow(filters), showNeeded);
 const page = new TaskPage(fetchJson, sendJson);
 const report = new ReportPage(fetchJson, navigate);
 const stream = new Stream({
@@ -43,11 +45,13 @@ let shown = null;
 let followed = {};
 let wasLost = false;
 let timer = 0;
+let currentMs = 0; // when the page was last known to be current: after an answer, or a beat of the stream
 
 // The stream is to have the changes of the tasks that these filters select, whenever this page may hold one.
 function follow(filters) {
+  const isSame = JSON.stringify(filters) === JSON.stringify(followed);
   followed = filters;
-  if (turns.mine) stream.open(filters);
+  if (turns.mine && !isSame) stream.open(filters);
   takeTurns();
 }
 
@@ -73,38 +77,45 @@ function showPolled(error) {
   else showConnection("live", `live, every ${duration(REFRESH_MS / 1000)}`);
 }
 
-function navigate(parameters) {
-  const query = new URLSearchParams(parameters).toString();
-  history.pushState(null, "", query ? `./?${query}` : "./");
+// Goes to the list with these parameters; those without a value are left out. `state` outlives a reload.
+function navigate(parameters, state = null) {
+  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value)).toString();
+  history.pushState(state, "", query ? `./?${query}` : "./");
   route();
 }
 
 function route() {
   const address = new URLSearchParams(location.search);
   const taskId = address.get("task");
+  const wasList = shown === list;
   shown = address.get("page") === "report" ? report : taskId ? page : list;
   by("sign-in").hidden = true;
   by("list").hidden = shown !== list;
   by("task").hidden = shown !== page;
   by("report").hidden = shown !== report;
-  document.title = shown === report ? "Report · taskstream" : taskId ? `${taskId} · taskstream` : "taskstream";
+  if (shown === report) document.title = "Report · taskstream";
+  else if (taskId) document.title = `${taskId} · taskstream`;
+  else if (!wasList) document.title = "taskstream"; // until the number of those that need somebody comes
   if (shown === report) takeTurns();
   else if (taskId) follow({ q: taskId, project: address.get("project") });
   showErrorsOf(shown.show(address));
   refreshSoon(REFRESH_MS);
 }
 
+// A hidden page refreshes only the number in its title, once a minute.
 function refreshSoon(afterMs) {
   clearTimeout(timer);
   timer = setTimeout(async () => {
     if (shown && !document.hidden) await showErrorsOf(shown.refresh());
-    if (shown) refreshSoon(REFRESH_MS);
+    else if (shown === list) await list.refreshNeeded().catch(() => {}); // what failed is shown when the page is visible
+    if (shown) refreshSoon(document.hidden ? HIDDEN_REFRESH_MS : REFRESH_MS);
   }, afterMs);
 }
 
 async function showErrorsOf(promise) {
   try {
     const pipeline = await promise;
+    currentMs = Date.now();
     by("problem").hidden = true;
     if (isPolled() && pipeline) showPipeline(pipeline.text);
     showPolled(null);
@@ -143,7 +154,17 @@ function showPipeline(text) {
   by("pipeline").hidden = text === null;
 }
 
+// The title of the list has the number of tasks that need somebody.
+function showNeeded(tasks) {
+  if (shown === list) document.title = tasks > 0 ? `(${tasks}) taskstream` : "taskstream";
+}
+
+// What is shown while the connection is lost is grey, and the page says as of when it is.
 function showConnection(state, text) {
+  if (state === "live" || state === "behind") currentMs = Date.now();
+  const isStale = state === "lost";
+  document.body.toggleAttribute("data-stale", isStale);
+  if (isStale && currentMs > 0) text = `as of ${clock(currentMs, Date.now())}; ${text}`;
   by("live").dataset.state = state;
   setText(by("live-text"), text);
   by("reconnect").hidden = state !== "lost";
@@ -173,6 +194,7 @@ by("zone").addEventListener("click", () => {
   if (shown) refreshSoon(0);
 });
 showZone();
+listenToKeys();
 by("sign-out").addEventListener("click", () => {
   signOutTabs();
   signIn("");

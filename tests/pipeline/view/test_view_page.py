@@ -96,7 +96,8 @@ def test_filters_are_in_the_address_and_the_way_back_undoes_them(page, view):
     expect(page).to_have_url(f"{view.url}/?health=SLOW")
     expect(rows(page)).to_have_count(TASKS // 12)
     assert set(rows(page).locator("strong").all_text_contents()) == {"slow"}
-    page.locator("#filter-trend").select_option("STEADY")
+    page.locator("#filter-trend summary").click()
+    page.get_by_label("steady").check()
     expect(page.locator("#none")).to_be_visible()
     page.go_back()
     expect(rows(page)).to_have_count(TASKS // 12)
@@ -160,7 +161,7 @@ def test_a_hostile_task_id_is_text_everywhere(page, view, states):
     page.goto(f"{view.url}/?{urlencode({'q': task_id})}")
     expect(page.locator(".id")).to_have_text(task_id)
     page.locator(".id").click()
-    expect(page.locator("h1")).to_have_text(task_id)
+    expect(page.locator("#task h1")).to_have_text(task_id)
     assert page.title() == f"{task_id} · taskstream"
     assert page.locator("main script").count() == 0
     states.forget([key])
@@ -205,10 +206,12 @@ def test_a_lost_connection_is_told_and_the_page_comes_back_by_itself(browser, br
         first.process.kill()
         expect(page.locator("#live")).to_have_attribute("data-state", "lost")
         expect(page.get_by_role("button", name="Connect now")).to_be_visible()
+        expect(page.locator("body[data-stale] #live-text")).to_have_text(re.compile(r"^as of .*; connection lost"))
         expect(rows(page)).to_have_count(100)
         states.put({"project-1/while-away/MIGRATE_LINUX_FILE": series(now_us(), progress=5, health=2)})
         with running_view(broker, states.topics.prefix, tmp_path, port=port):
             expect(page.locator("#live")).to_have_attribute("data-state", "live", timeout=120_000)
+            expect(page.locator("body[data-stale]")).to_have_count(0)
             page.get_by_label("Task", exact=True).fill("while-away")
             expect(rows(page)).to_have_count(1)
     states.forget(["project-1/while-away/MIGRATE_LINUX_FILE"])

@@ -175,7 +175,7 @@ def test_page_api_and_stream_work_below_a_prefix_behind_a_buffering_proxy(contex
         states.put({KEY: series(now_us(), progress=64)})
         expect(page.locator(".pair span").first).to_have_text("64 %")
         page.locator(".id").click()
-        expect(page.locator("h1")).to_have_text("shared")
+        expect(page.locator("#task h1")).to_have_text("shared")
         assert page.url == f"{address}?project=project-1&task=shared"
         page.reload()
         page.locator("#back").click()
