@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from taskstream.consumer.notes.task_note import LONGEST_BY, LONGEST_NOTE, LONGEST_US, NoteKind
 from taskstream.consumer.state.series import GAUGES, MINUTES, EtaReason, Health, Signal, Trend
-from taskstream.consumer.view.http import rates_api, v3_api
+from taskstream.consumer.view.http import rates_api, tasks_api, v3_api
 from taskstream.consumer.view.json.slowdown_json import MOST_SHARES, MOST_TASKS
-from taskstream.consumer.view.read_model import task_list
+from taskstream.consumer.view.read_model import mass_silence, task_list
 from taskstream.consumer.view.read_model.signal_log import MAX_SIGNALS_PER_TASK
 from taskstream.consumer.view.report import by_time, report_json
 from taskstream.schemas.http.security_schemes import SECURITY_SCHEMES
@@ -351,8 +351,15 @@ _ERROR: Final = {
 }
 
 
+_MASS_SILENCE: Final = {"project_id": _TEXT, "count": _COUNT, "begin_ms": _MS, "end_ms": _MS}
 _LIST: Final = {
-    "count": _COUNT,
+    "count": _COUNT | {"description": "Over all pages, without the folded ones."},
+    "folded": {
+        "type": "array",
+        "items": _ref("MassSilence"),
+        "maxItems": mass_silence.MOST,
+        "description": "With fold=silences: the mass silences whose tasks are left out, the largest first.",
+    },
     "tasks": _list_of("Task"),
     "next_cursor": {"type": ["string", "null"]},
     "now_ms": _MS,
@@ -395,6 +402,12 @@ def document() -> dict[str, Any]:
         ),
         _query("limit", _whole(0, task_list.MAX_LIMIT, task_list.DEFAULT_LIMIT), "Tasks per page."),
         _query("cursor", _TEXT, "next_cursor of the previous page, with the same sort."),
+        _query(
+            "fold",
+            {"type": "string", "enum": list(tasks_api.FOLDS)},
+            "silences: tasks of one project that fell silent within five minutes are one entry in `folded`, if they "
+            f"are at least {mass_silence.LEAST_TASKS} and a tenth of the project's unfinished tasks.",
+        ),
     ]
     last_id = _query("last_event_id", _TEXT, "Like the header Last-Event-ID, for clients that cannot send it.")
     vendors = [
@@ -480,6 +493,7 @@ def document() -> dict[str, Any]:
                 **_WORDS,
                 "Task": _object(_LINE),
                 "TaskList": _object(_LIST),
+                "MassSilence": _object(_MASS_SILENCE),
                 "VendorTask": _VENDOR_TASK,
                 "VendorTaskList": _object({"count": _COUNT, "tasks": _list_of("VendorTask")}),
                 "VendorSubtask": _VENDOR_SUBTASK,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.view.http.query_parameters import integer_parameter
 from taskstream.consumer.view.json.calibration_json import calibration_json
@@ -15,6 +17,7 @@ from taskstream.consumer.view.json.pipeline_json import pipeline_json
 from taskstream.consumer.view.json.slowdown_json import RECENT_S, slowdowns_json
 from taskstream.consumer.view.json.task_json import task_summary
 from taskstream.consumer.view.read_model import task_list
+from taskstream.consumer.view.read_model.mass_silence import mass_silences
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.task_list import page_of, parse_filter, select_tasks
 from taskstream.consumer.view.read_model.task_names import TaskNames
@@ -23,14 +26,15 @@ from taskstream.consumer.view.report.report_json import LabelsOf, report_json
 from taskstream.schemas.http.api_error import invalid_field
 from taskstream.schemas.http.caller import Caller
 
-LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor"}
+FOLDS: Final = ("silences",)
+LIST_PARAMETERS: Final = task_list.FILTERS | {"sort", "limit", "cursor", "fold"}
 REPORT_PARAMETERS: Final = frozenset({"project", "by"})
 
 
 def list_tasks(
     model: ReadModel, names: TaskNames, caller: Caller, parameters: dict[str, str], now_us: int
 ) -> dict[str, Any]:
-    """GET /tasks: a page of the caller's tasks.
+    """GET /tasks: a page of the caller's tasks. `fold=silences` replaces the tasks of a mass silence by a summary.
 
     Raises:
         ApiError: INVALID_FIELD.
@@ -38,9 +42,24 @@ def list_tasks(
     wanted = parse_filter(parameters, caller)
     limit = integer_parameter(parameters, "limit", task_list.DEFAULT_LIMIT, 0, task_list.MAX_LIMIT)
     cursor = parameters.get("cursor")
-    page = page_of(model, names, select_tasks(model, names, wanted), parameters.get("sort", "health"), limit, cursor)
+    if parameters.get("fold", *FOLDS) not in FOLDS:
+        raise invalid_field("fold", f"must be {' or '.join(FOLDS)}")
+    tasks = select_tasks(model, names, wanted)
+    folded = mass_silences(model, tasks) if "fold" in parameters else []
+    if folded:
+        tasks = tasks[~np.isin(tasks, np.concatenate([each.tasks for each in folded]))]
+    page = page_of(model, names, tasks, parameters.get("sort", "health"), limit, cursor)
     return {
         "count": page.count,
+        "folded": [
+            {
+                "project_id": each.project_id,
+                "count": each.tasks.shape[0],
+                "begin_ms": each.begin_us // 1000,
+                "end_ms": each.end_us // 1000,
+            }
+            for each in folded
+        ],
         "tasks": [task_summary(model, task, now_us) for task in page.tasks],
         "next_cursor": page.next_cursor,
         "bucket_s": model.bucket_us / US_PER_S,

@@ -3,6 +3,8 @@
 import { Choice } from "./choice.js";
 import { make, setAttribute, setText } from "./draw.js";
 import { count, moment, subtaskWords } from "./format.js";
+import { GroupRows, worstFirst } from "./groups.js";
+import { Reader } from "./reader.js";
 import { COLUMNS, Row } from "./row.js";
 import { LastLook, SavedFilters } from "./saved.js";
 import { Fleet, Slowdowns } from "./summary.js";
@@ -10,8 +12,6 @@ import { Fleet, Slowdowns } from "./summary.js";
 const PAGE_SIZE = 100;
 const FILTERS = ["q", "project", "subtask", "trend", "health", "eta_reason", "attention", "note"];
 const TYPED = ["q", "project"];
-const POINTER_HOLDS_MS = 20_000; // a pointer that rests on the rows for longer is nobody's
-const FOCUS_HOLDS_MS = 120_000;
 const SUBTASKS = [
   "CREATE_CLOUD_SERVER", "SSL_CONFIG", "ATTACH_AGENT_IMAGE", "DETTACH_AGENT_IMAGE", "FORMAT_DISK_LINUX",
   "FORMAT_DISK_LINUX_FILE", "FORMAT_DISK_LINUX_BLOCK", "FORMAT_DISK_WINDOWS", "MIGRATE_LINUX_FILE",
@@ -32,12 +32,10 @@ export class List {
     this.follow = follow;
     this.showNeeded = showNeeded;
     this.rows = new Map();
-    this.headings = new Map();
     this.pending = new Map();
     this.filters = {};
     this.cursors = [null];
     this.requests = 0;
-    this.heldUntilMs = 0;
     this.waiting = null; // a page that is to be arranged when nobody reads the rows
     this.look = new LastLook();
     this.saved = new SavedFilters(() => new URLSearchParams(this.address()).toString());
@@ -64,7 +62,7 @@ export class List {
     by("next").addEventListener("click", () => this.turnPage(1));
     by("previous").addEventListener("click", () => this.turnPage(-1));
     by("seen").addEventListener("click", () => { this.look.forget(this.nowMs()); this.redraw(); });
-    this.holdWhileRead(by("rows"));
+    this.reader = new Reader(by("rows"), () => { if (this.waiting) this.take(this.waiting); });
   }
 
   // Shows what the URL says.
@@ -85,10 +83,11 @@ export class List {
     for (const [name, choice] of Object.entries(this.choices)) choice.show(several(this.filters[name]), "any");
     by("clear").hidden = Object.keys(this.filters).length === 0;
     setAttribute(by("group"), "aria-pressed", String(this.grouped));
+    this.groups = new GroupRows(this.address());
     this.showColumns();
     this.showSort();
     this.follow(this.filters);
-    this.heldUntilMs = 0;
+    this.reader.leave();
     return this.refresh();
   }
 
@@ -136,7 +135,7 @@ export class List {
   async refresh() {
     const request = (this.requests += 1);
     const [page, fleet] = await Promise.all([
-      this.fetchJson("tasks", { ...this.filters, sort: this.grouped ? "project_id" : this.sort, limit: PAGE_SIZE, cursor: this.cursors.at(-1) }),
+      this.fetchJson("tasks", { ...this.filters, sort: this.grouped ? "project_id" : this.sort, limit: PAGE_SIZE, cursor: this.cursors.at(-1), fold: this.isOpened() ? "" : "silences" }),
       this.fetchFleet(),
     ]);
     if (request !== this.requests) return; // a later one is on its way
@@ -150,6 +149,11 @@ export class List {
     if (this.scrollsUp) by("main").scrollIntoView();
     this.scrollsUp = false;
     return page.pipeline;
+  }
+
+  // Whether this list is what a mass silence opens to: the silent tasks of one project.
+  isOpened() {
+    return this.filters.health === "SILENT" && several(this.filters.project).length === 1;
   }
 
   // The totals without the filters that their buttons set.
@@ -197,66 +201,43 @@ export class List {
     return Date.now() + (this.skewMs ?? 0);
   }
 
-  // While somebody points at the rows or moves through them, no row moves: only what is in them changes.
-  holdWhileRead(body) {
-    let x = null;
-    let y = null;
-    body.addEventListener("pointermove", (event) => {
-      const hasMoved = x !== null && (event.clientX !== x || event.clientY !== y); // a layout under a pointer at rest sends events too
-      [x, y] = [event.clientX, event.clientY];
-      if (hasMoved && event.pointerType === "mouse") this.hold(POINTER_HOLDS_MS);
-    });
-    body.addEventListener("pointerleave", () => { if (!body.contains(document.activeElement)) this.release(); });
-    body.addEventListener("focusin", () => this.hold(FOCUS_HOLDS_MS));
-    body.addEventListener("keydown", () => this.hold(FOCUS_HOLDS_MS));
-    body.addEventListener("focusout", (event) => { if (!body.contains(event.relatedTarget)) this.release(); });
-  }
-
-  hold(forMs) {
-    this.heldUntilMs = Math.max(this.heldUntilMs, Date.now() + forMs);
-  }
-
-  release() {
-    this.heldUntilMs = 0;
-    if (this.waiting) this.take(this.waiting);
-  }
-
   // Shows this page, or keeps it for later while somebody reads the rows.
   take(page) {
-    const keys = page.tasks.map(keyOf);
+    const keys = (this.grouped ? worstFirst(page.tasks) : page.tasks).map(keyOf);
     const shown = [...this.rows.keys()];
     const moved = keys.filter((key, index) => shown[index] !== key).length + Math.max(0, shown.length - keys.length);
-    const isHeld = moved > 0 && Date.now() < this.heldUntilMs && shown.length > 0;
+    const isHeld = moved > 0 && this.reader.isReading() && shown.length > 0;
     this.waiting = isHeld ? page : null;
     by("waiting").hidden = !isHeld;
     if (isHeld) {
       const wait = moved === 1 ? "1 row waits" : `${count(moved)} rows wait`;
       setText(by("waiting"), `${wait} until you leave the table`);
+      for (const each of page.folded) this.groups.silence(each, this.nowMs());
       for (const task of page.tasks) if (this.rows.has(keyOf(task))) this.showRow(this.rows.get(keyOf(task)), task);
     } else {
       this.nextCursor = page.next_cursor;
-      this.arrange(page.tasks);
+      this.arrange(page.tasks, this.place === 1 ? page.folded : []);
       this.showRange(page);
     }
     this.showNews();
   }
 
-  // Shows these tasks in this order. A row keeps its element, and a row that is no longer shown lends it to a new task.
-  arrange(tasks) {
+  // Shows these mass silences and these tasks in this order. A row keeps its element, and a row that is no longer shown lends it to a new task.
+  arrange(tasks, folded) {
     const body = by("rows");
     const focused = document.activeElement;
     const kept = new Map();
     const shown = new Set(tasks.map(keyOf));
     const spare = [...this.rows].filter(([key]) => !shown.has(key)).map(([, row]) => row);
     for (const row of spare) if (row.element.contains(focused)) focused.blur(); // its element will show another task
-    const elements = [];
+    const elements = folded.map((each) => this.groups.silence(each, this.nowMs()));
     let project = null;
-    for (const task of tasks) {
+    for (const task of this.grouped ? worstFirst(tasks) : tasks) {
       const key = keyOf(task);
       const row = this.rows.get(key) ?? spare.pop() ?? new Row();
       kept.set(key, row);
       this.showRow(row, task);
-      if (this.grouped && task.project_id !== project) elements.push(this.projectHeading(task.project_id));
+      if (this.grouped && task.project_id !== project) elements.push(this.groups.project(task.project_id));
       project = task.project_id;
       elements.push(row.element);
     }
@@ -264,19 +245,9 @@ export class List {
     for (const each of [...body.children]) if (!elements.includes(each)) each.remove();
     elements.forEach((element, index) => { if (body.children[index] !== element) body.insertBefore(element, body.children[index] ?? null); });
     if (focused !== document.activeElement && body.contains(focused)) focused.focus({ preventScroll: true });
-    by("none").hidden = tasks.length > 0;
+    by("none").hidden = tasks.length + folded.length > 0;
     const projects = new Set(tasks.map((task) => task.project_id));
     by("projects").replaceChildren(...[...projects].sort().map((each) => make("option", { value: each })));
-  }
-
-  // The row above the tasks of a project. It keeps its element.
-  projectHeading(project) {
-    if (!this.headings.has(project)) {
-      const { group, ...own } = { ...this.address(), project };
-      const link = make("a", { href: `./?${new URLSearchParams(own)}` }, make("bdi", {}, project));
-      this.headings.set(project, make("tr", { role: "row", class: "group" }, make("td", { role: "cell" }, make("span", {}, "Project "), link)));
-    }
-    return this.headings.get(project);
   }
 
   heading(name, { sort, label }) {
@@ -287,7 +258,7 @@ export class List {
   }
 
   showColumns() {
-    const isChosen = this.columns.length > 0;
+    const isChosen = this.columns.length > 0 && this.columns.length < Object.keys(COLUMNS).length;
     const shown = isChosen ? Object.keys(COLUMNS).filter((name) => name === "task" || this.columns.includes(name)) : Object.keys(COLUMNS);
     const table = by("tasks");
     for (const name of Object.keys(COLUMNS)) table.classList.toggle(`no-${name}`, !shown.includes(name));
@@ -312,7 +283,9 @@ export class List {
   showRange(page) {
     const first = (this.place - 1) * PAGE_SIZE;
     const last = first + page.tasks.length;
-    setText(by("where"), page.count === 0 ? "" : `${count(first + 1)} to ${count(last)} of ${count(page.count)}`);
+    const folded = page.folded.reduce((sum, each) => sum + each.count, 0);
+    const more = folded === 0 ? "" : `, and ${count(folded)} that fell silent together`;
+    setText(by("where"), page.count === 0 ? "" : `${count(first + 1)} to ${count(last)} of ${count(page.count)}${more}`);
     by("previous").disabled = this.cursors.length === 1;
     by("next").disabled = !this.nextCursor;
   }

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import fleet
-from tests.consumer.view.views import RunningView, StateTopic, new_state_topic, now_us
+from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series
 
 GRAVE = ("serious", "critical")
 expect.set_options(timeout=120_000)
@@ -20,7 +20,10 @@ expect.set_options(timeout=120_000)
 @pytest.fixture(scope="module")
 def states(broker: KafkaClient) -> StateTopic:
     topic = new_state_topic(broker)
-    topic.put(*fleet(now_us(), 60))
+    topic.put(*fleet(now_us(), 24))
+    at = now_us() - 1_000 * S
+    silent = series(now_us(), last_seen=at, last_advance=at)
+    topic.put({f"project-9/rack-{number:02d}/MIGRATE_LINUX_FILE": silent for number in range(30)})
     return topic
 
 
@@ -56,13 +59,18 @@ def test_axe_finds_nothing_serious(page, view: RunningView, width, scheme):
 
     page.goto(f"{view.url}/#token={view.tokens['operator']}")
     page.reload()
-    expect(page.locator("#rows tr")).to_have_count(60)
+    expect(page.locator("#rows tr")).to_have_count(25)
     expect(page.locator("#live")).to_have_attribute("data-state", "live")
     found["list"] = grave_findings(page)
     for menu in ("#filter-subtask", "#choose-columns", "#saved"):
         page.locator(f"{menu} summary").click()
         found[f"list, {menu}"] = grave_findings(page)
         page.locator(f"{menu} summary").click()
+    page.locator("#group").click()
+    expect(page.locator("tr.group").first).to_be_visible()
+    found["list by project"] = grave_findings(page)
+    page.evaluate("document.body.toggleAttribute('data-stale', true)")
+    found["list, stale"] = grave_findings(page)
     page.keyboard.press("?")
     expect(page.locator("#keys")).to_be_visible()
     found["keys"] = grave_findings(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -200,3 +201,41 @@ def test_rows_stay_where_they_are_while_somebody_moves_through_them(page, states
     expect(link(page, 0)).to_have_text("oldest")
     expect(page.locator("#waiting")).to_be_hidden()
     states.forget(["project-1/oldest/MIGRATE_LINUX_FILE"])
+
+
+def test_a_mass_silence_is_one_row_that_opens(page, view, states):
+    at = now_us() - 1_000 * S
+    keys = [f"project-9/rack-{number:02d}/MIGRATE_LINUX_FILE" for number in range(30)]
+    states.put({key: series(now_us(), last_seen=at, last_advance=at) for key in keys})
+    expect(page.locator("tr.fold")).to_contain_text("30 tasks of project project-9 fell silent together")
+    expect(rows(page)).to_have_count(101)
+    expect(page.locator("#where")).to_contain_text("and 30 that fell silent together")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{view.url}/?health=SILENT&project=project-9")
+    expect(rows(page)).to_have_count(30)
+    page.go_back()
+    expect(page.locator("tr.fold")).to_be_visible()
+    states.forget(keys)
+    expect(page.locator("tr.fold")).to_have_count(0)
+
+
+def test_rows_stay_where_they_are_under_a_pointer_that_moves(page, states):
+    key = "project-1/older/MIGRATE_LINUX_FILE"
+    first = link(page, 0).text_content()
+    long_ago = now_us() - 50_000 * S
+    places = itertools.cycle(range(5))
+
+    def is_waiting() -> bool:
+        box = rows(page).first.bounding_box()
+        page.mouse.move(box["x"] + 200 + next(places), box["y"] + 10)
+        return page.locator("#waiting").is_visible()
+
+    is_waiting()
+    is_waiting()
+    states.put({key: series(now_us(), last_seen=long_ago, last_advance=long_ago)})
+    wait_until(is_waiting)
+    expect(link(page, 0)).to_have_text(first)
+    page.mouse.move(5, 5)
+    expect(link(page, 0)).to_have_text("older")
+    states.forget([key])
