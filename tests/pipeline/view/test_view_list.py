@@ -14,6 +14,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series
 from tests.pipeline.view.test_view_page import opened, rows
+from tests.pipeline.view.test_view_pages import hide
 from tests.waiting import wait_until
 
 TASKS = 240
@@ -88,6 +89,16 @@ def test_one_filter_shows_all_that_need_somebody_and_the_title_has_their_number(
     page.reload()
     expect(page.locator("#needs-me")).to_have_attribute("aria-pressed", "true")
     expect(rows(page)).to_have_count(min(needed, 100))
+
+
+def test_the_title_of_a_page_that_nobody_sees_follows_the_number(page, view, states):
+    needed = view.shown("/fleet")["needs_attention"]
+    expect(page).to_have_title(f"({needed}) taskstream")
+    hide(page, hidden=True)
+    states.put({"project-1/late/MIGRATE_LINUX_FILE": series(now_us(), last_seen=now_us() - 900 * S)})
+    expect(page).to_have_title(f"({needed + 1}) taskstream")
+    states.forget(["project-1/late/MIGRATE_LINUX_FILE"])
+    wait_until(lambda: view.shown("/fleet")["needs_attention"] == needed)
 
 
 def test_a_filter_has_several_values_which_are_in_the_address(page, view):
