@@ -114,7 +114,7 @@ def test_a_filter_has_several_values_which_are_in_the_address(page, view):
     page.keyboard.press("Escape")
     expect(page.locator("#filter-trend summary")).to_be_focused()
     expect(page.get_by_label("warming")).to_be_hidden()
-    page.get_by_label("Project").fill("project-4, project-3")
+    page.locator("#filter-project").fill("project-4, project-3")
     expect(page).to_have_url(re.compile("project=project-4%2Cproject-3"))
     wait_until(lambda: set(page.locator("td.task bdi").all_text_contents()) == {"project-3", "project-4"})
 
