@@ -37,6 +37,7 @@ ConsumerError
  ├── BadQuery                   DuckDB refuses a query
  ├── DuckdbMissing              DuckDB is not installed
  ├── NoSuchRecord               no record has this offset
+ ├── NotProven                  the loaded librdkafka, or a client, is not one whose messages can be read directly
  └── DeadLetterUnwritable       what could not be delivered cannot be kept
 """
 
@@ -213,3 +214,7 @@ class NoSuchRecord(ConsumerError):
 
 class DeadLetterUnwritable(ConsumerError):
     """What could not be delivered cannot be kept: the notifier ends, so that its signals are read again."""
+
+
+class NotProven(ConsumerError):
+    """The loaded librdkafka, or a client, is not one whose messages can be read directly; str() says what differs."""

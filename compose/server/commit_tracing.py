@@ -6,16 +6,16 @@ It needs the extra `otel` and is imported only when tracing is enabled. It knows
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import Message
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.worker.settings import WorkerSettings
 
 MOST_LINKS: Final = 128
@@ -42,13 +42,13 @@ class CommitTracing:
         self._traced = 0
         self._parents: dict[str, None] = {}
 
-    def folded(self, messages: Sequence[Message]) -> None:
+    def folded(self, batch: SourceBatch) -> None:
         """See `CommitTrace`."""
         if not self._began_ns:
             self._began_ns = time.time_ns()
-        self._records += len(messages)
-        for message in messages:
-            parent = _traceparent(message)
+        self._records += len(batch)
+        for index in range(len(batch)):
+            parent = _traceparent(batch.record(index))
             if parent is not None:
                 self._traced += 1
                 if len(self._parents) < MOST_LINKS:
@@ -81,10 +81,9 @@ class CommitTracing:
         self._provider.shutdown()
 
 
-def _traceparent(message: Message) -> str | None:
-    headers: list[tuple[str, bytes | None]] = list(message.headers() or ())  # type: ignore[arg-type] # as we read them
-    value = dict(headers).get("traceparent")
-    return None if value is None else value.decode("latin-1")
+def _traceparent(record: RawRecord) -> str | None:
+    value = dict(record.headers).get("traceparent")
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 def _span_context(traceparent: str) -> SpanContext:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -18,12 +17,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
 from taskstream.consumer.kafka.kafka_errors import (
     UnknownTopicLimit,
     is_end_of_partition,
@@ -46,16 +47,6 @@ _LISTENER_LIMIT_S = 1_200.0
 _log = structlog.get_logger("worker")
 _FOREIGN = 1 << 62
 """A position that no record reaches."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceBatch:
-    """Records in the order of each partition; partitions and offsets: [records]."""
-
-    messages: list[Message]
-    values: list[bytes | None]
-    partitions: npt.NDArray[np.int32]
-    offsets: Ints
 
 
 class RebalanceListener(Protocol):
@@ -105,9 +96,15 @@ class BatchSource:
         clock: Callable[[], float] = time.monotonic,
         waiting: Waiting | None = None,
         state: TopicIdentity | None = None,
+        new_fetch: NewFetch = MessageFetch,
     ) -> None:
-        """`config` is librdkafka's; `clock` gives monotonic seconds; `waiting` and `state`: see CommittedOffsets."""
+        """`config` is librdkafka's; `clock` gives monotonic seconds; `waiting` and `state`: see CommittedOffsets.
+
+        new_fetch: how records are taken out of the client.
+        """
         self._state_topic = state
+        self._new_fetch = new_fetch
+        self._fetch_or_none: Fetch | None = None
         self.topic = topic
         self._config = dict(config)
         self._watchdog = watchdog
@@ -142,6 +139,7 @@ class BatchSource:
                 "fetch.max.bytes": 16 << 20,  # so that a response comes within the timeout also at 2 MB/s
                 "fetch.wait.max.ms": 100,
                 "queued.min.messages": 200_000,
+                "fetch.queue.backoff.ms": 10,  # a full queue can be empty before a second, the default, has passed
             }
             | self._config
             | {
@@ -153,6 +151,7 @@ class BatchSource:
                 "partition.assignment.strategy": "cooperative-sticky",
             }
         )
+        self._fetch_or_none = self._new_fetch(self._consumer, self.topic)
         return self
 
     def __exit__(
@@ -160,6 +159,7 @@ class BatchSource:
     ) -> None:
         self._state = _Membership.LEAVING if kind is None else _Membership.LEAVING_AFTER_ERROR
         with self._watchdog.watch("leaving the group", _CALL_LIMIT_S):
+            self._fetch.close()
             self._consumer.close()
 
     def subscribe(self, listener: RebalanceListener) -> None:
@@ -203,48 +203,42 @@ class BatchSource:
             ConsumerError: whatever the listener raised.
         """
         with self._watchdog.watch("reading", _CALL_LIMIT_S):
-            messages = self._consumer.consume(most, timeout=timeout_s)
+            batch, events = self._fetch.read(most, timeout_s)
             if self._failed is not None:
                 failed, self._failed = self._failed, None
                 raise failed
-            errors = list(map(Message.error, messages))
-            if any(error is not None for error in errors):
-                for message, error in zip(messages, errors, strict=True):
-                    if error is not None:
-                        self._handle_event(message, error)
-                messages = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            for event in events:
+                self._handle_event(event)
             if self._moved:
-                # `messages` mixes records fetched before and after the move: begin again at the committed offsets.
+                # `batch` mixes records fetched before and after the move: begin again at the committed offsets.
                 # Errors are handled before: librdkafka reports a fatal one once, together with the lost partitions.
                 self._moved = False
                 self.rewind()
-                messages = []
-            if messages:
+                batch = batch.take(np.zeros(0, np.int64))
+            if len(batch):
                 self._unknown.end()
             elif self._unknown.exceeded(self._clock()):
                 raise KafkaFailed(f"{self.topic} cannot be read: the brokers do not know it, or one of its partitions")
             else:
                 self._read_stuck_partitions()
-            return self._batch(messages)
+            return self._advance(batch)
 
-    def _batch(self, messages: list[Message]) -> SourceBatch:
+    def _advance(self, batch: SourceBatch) -> SourceBatch:
         """The records of held partitions, from their positions on; the positions advance past them."""
-        count = len(messages)
-        partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
-        offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
+        partitions, offsets = batch.partitions, batch.offsets
         positions = np.full(int(partitions.max(initial=0)) + 1, _FOREIGN)
         for partition, position in self._next.items():
             positions[partition : partition + 1] = position
         good = offsets >= positions[partitions]
         if not good.all():
-            messages = [messages[index] for index in np.flatnonzero(good).tolist()]
-            partitions, offsets = partitions[good], offsets[good]
+            batch = batch.take(np.flatnonzero(good))
+            partitions, offsets = batch.partitions, batch.offsets
         np.maximum.at(positions, partitions, offsets + 1)
         arrived = np.unique(partitions).tolist()
         for partition in arrived:
             self._next[partition] = int(positions[partition])
         self._unread.heard(arrived, self._clock())
-        return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)
+        return batch
 
     def committed(self, offsets: Mapping[int, int]) -> None:
         """These offsets of held partitions are committed: `rewind` goes back to them."""
@@ -255,11 +249,18 @@ class BatchSource:
         """Go back to the committed offset of every held partition.
 
         It asks Kafka nothing: a coordinator answers a member that joins the group again only when the last other member
-        has joined too, on the same connection for all its requests.
+        has joined too, on the same connection for all its requests. Where the client cannot seek yet, the next read
+        goes back again, and returns no records.
         """
         with self._watchdog.watch("seeking", _CALL_LIMIT_S):
             for partition, offset in self._committed_to.items():
-                self._consumer.seek(TopicPartition(self.topic, partition, offset))
+                try:
+                    self._consumer.seek(TopicPartition(self.topic, partition, offset))
+                except KafkaException as error:
+                    # librdkafka begins with a new partition only when those that were given back have stopped.
+                    if error.args[0].code() != KafkaError._STATE:  # noqa: SLF001 (librdkafka's public name)
+                        raise
+                    self._moved = True
                 self._next[partition] = offset
         self._ends.clear()
 
@@ -338,6 +339,12 @@ class BatchSource:
         return self._consumer_or_none
 
     @property
+    def _fetch(self) -> Fetch:
+        if self._fetch_or_none is None:
+            raise RuntimeError("the source is not open")
+        return self._fetch_or_none
+
+    @property
     def _committed(self) -> CommittedOffsets:
         return CommittedOffsets(
             self._consumer,
@@ -349,8 +356,8 @@ class BatchSource:
             self._new_consumer,
         )
 
-    def _handle_event(self, message: Message, error: KafkaError) -> None:
-        partition, offset = message.partition(), message.offset()
+    def _handle_event(self, event: FetchEvent) -> None:
+        partition, offset, error = event.partition, event.offset, event.error
         if is_end_of_partition(error):
             self._unknown.end()
             if partition in self._next and offset is not None:
@@ -380,6 +387,7 @@ class BatchSource:
                 self._require_state_of(numbers)
                 found = self._committed.starts(numbers)
                 listener.assigned(numbers, found.unread)
+                self._fetch.hold(numbers)
                 consumer.incremental_assign(found.starts)
                 self._next.update((start.partition, start.offset) for start in found.starts)
                 self._committed_to.update((start.partition, start.offset) for start in found.starts)

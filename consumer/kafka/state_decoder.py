@@ -17,13 +17,18 @@ import pyarrow.compute as pc
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import StateUnreadable
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.records.record_bounds import STATE_RANGES, ambiguous_names, bad_lists, outside_ranges
 from taskstream.consumer.state.series import ROW, Rows
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.state_records import rows_of, strings_of
 from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.schemas.codec.packed_values import PackedValues, Values
 from taskstream.schemas.ids import SchemaIds
 
+Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
 
@@ -44,7 +49,7 @@ class UnreadableReason(enum.StrEnum):
 class UnreadableState:
     """One record of the state topic that cannot be used."""
 
-    message: Message
+    record: RawRecord
     reason: UnreadableReason
     detail: str
 
@@ -96,49 +101,54 @@ class StateDecoder:
         self._any_key = any_key
 
     def decode(self, messages: Sequence[Message]) -> StateChanges:
+        """The changes that these records make; see `decode_batch`."""
+        return self.decode_batch(batch_of(messages))
+
+    def decode_batch(self, batch: SourceBatch) -> StateChanges:
         """The changes that these records make, in their order: of a key's records only the last one is decoded.
 
         Raises:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.
         """
-        last = {_key_of(message): message for message in messages}
-        written = [(key, message) for key, message in last.items() if message.value() is not None]
-        tombstones = [key for key, message in last.items() if message.value() is None]
-        decoded = self._reader.read([message.value() for _, message in written])
+        keys = batch.keys().to_arrow()
+        written, tombstones = _last_of_each_key(batch, keys)
+        dropped = {index: _text(keys[index].as_py()) for index in tombstones.tolist()}
+        values = batch.values if isinstance(batch.values, PackedValues) else PackedValues.of(batch.values)
+        decoded = self._reader.read(values.take(written))
         unreadable = [
-            UnreadableState(written[each.index][1], UnreadableReason.NOT_DECODABLE, f"{each.reason}: {each.detail}")
+            (int(written[each.index]), UnreadableReason.NOT_DECODABLE, f"{each.reason}: {each.detail}")
             for each in decoded.rejected
         ]
         unreadable += [
-            UnreadableState(last[key], UnreadableReason.FOREIGN_TOMBSTONE, f"a tombstone of the key {key!r}")
-            for key in tombstones
+            (index, UnreadableReason.FOREIGN_TOMBSTONE, f"a tombstone of the key {key!r}")
+            for index, key in dropped.items()
             if not _can_be_series(key)
         ]
-        batch, read = decoded.batch, [written[index] for index in decoded.kept.tolist()]
-        contents = _keys_in(batch)
+        records, places = decoded.batch, written[decoded.kept]
         bad = {
             row: (UnreadableReason.OUT_OF_BOUNDS, detail)
-            for row, detail in (bad_lists(batch) | ambiguous_names(batch) | outside_ranges(batch, STATE_RANGES)).items()
+            for row, detail in (
+                bad_lists(records) | ambiguous_names(records) | outside_ranges(records, STATE_RANGES)
+            ).items()
         }
-        for row, (key, _) in enumerate(read):
-            if not self._is_key_of(key, contents[row]):
-                detail = f"its key is {key!r}, and its series is {contents[row]!r}"
+        names, differing = _keys_in(records, keys.take(pa.array(places)))
+        for row, key in differing.items():
+            if self._any_key and _can_be_series(key):
+                names[row] = key
+            else:
+                detail = f"its key is {key!r}, and its series is {names[row]!r}"
                 bad[row] = (UnreadableReason.KEY_DIFFERS, detail)
         if bad:
-            unreadable += [UnreadableState(read[row][1], *bad[row]) for row in sorted(bad)]
-            kept = np.delete(np.arange(len(read)), list(bad))
-            batch, read = batch.take(pa.array(kept)), [read[row] for row in kept.tolist()]
-        partitions = np.fromiter((message.partition() for _, message in read), np.int32, len(read))
+            unreadable += [(int(places[row]), *bad[row]) for row in sorted(bad)]
+            kept = np.delete(np.arange(len(names)), list(bad))
+            records, places, names = records.take(pa.array(kept)), places[kept], [names[row] for row in kept.tolist()]
         return StateChanges(
-            [key for key, _ in read],
-            rows_of(batch, partitions),
-            *strings_of(batch),
-            [key for key in tombstones if _can_be_series(key)],
-            unreadable,
+            names,
+            rows_of(records, batch.partitions[places]),
+            *strings_of(records),
+            [key for key in dropped.values() if _can_be_series(key)],
+            [UnreadableState(batch.record(index), reason, detail) for index, reason, detail in unreadable],
         )
-
-    def _is_key_of(self, key: str, content: str) -> bool:
-        return key == content or (self._any_key and _can_be_series(key))
 
 
 def require_readable(changes: StateChanges, remedy: str) -> None:
@@ -149,14 +159,29 @@ def require_readable(changes: StateChanges, remedy: str) -> None:
     """
     for each in changes.unreadable_records:
         if each.reason != UnreadableReason.FOREIGN_TOMBSTONE:
-            where = f"{each.message.topic()}-{each.message.partition()} offset {each.message.offset()}"
+            where = f"{each.record.topic}-{each.record.partition} offset {each.record.offset}"
             raise StateUnreadable(f"{where} is not a record of our state ({each.detail}): {remedy}")
 
 
-def _key_of(message: Message) -> str:
+def _last_of_each_key(batch: SourceBatch, keys: pa.BinaryArray) -> tuple[Ints, Ints]:
+    """The indices of the last record of each key: of those with a value, and of the tombstones."""
+    encoded = keys.dictionary_encode()
+    last = np.empty(len(encoded.dictionary), np.int64)
+    last[np.asarray(encoded.indices)] = np.arange(len(keys))  # of a repeated index, numpy keeps the last value
+    empty = [index for index in last.tolist() if not batch.values[index]] if _has_empty(batch.values) else []
+    tombstones = np.array([index for index in empty if batch.record(index).value is None], np.int64)
+    return (last[~np.isin(last, tombstones)] if tombstones.size else last), tombstones
+
+
+def _has_empty(values: Values) -> bool:
+    if isinstance(values, PackedValues):
+        return bool((values.starts == values.ends).any())
+    return not all(values)
+
+
+def _text(key: bytes) -> str:
     """A record's key; bytes that are not UTF-8 are replaced."""
-    key = message.key()
-    return key.decode("utf-8", "replace") if isinstance(key, bytes) else key or ""
+    return key.decode("utf-8", "replace")
 
 
 def _can_be_series(key: str) -> bool:
@@ -164,8 +189,13 @@ def _can_be_series(key: str) -> bool:
     return key.count("/") >= 2
 
 
-def _keys_in(batch: pa.RecordBatch) -> list[str]:
-    """The keys of the series in these SeriesState records."""
+def _keys_in(batch: pa.RecordBatch, keys: pa.BinaryArray) -> tuple[list[str], dict[int, str]]:
+    """The keys of the series in these SeriesState records, and [row] the keys of those that lie under another one.
+
+    keys: [rows] those of the records.
+    """
     parts = [batch.column(name) for name in ("project_id", "task_id", "subtask_name")]
-    keys: list[str] = pc.binary_join_element_wise(*parts, "/").to_numpy(zero_copy_only=False).tolist()
-    return keys
+    inside = pc.binary_join_element_wise(*parts, "/")
+    names: list[str] = inside.to_numpy(zero_copy_only=False).tolist()
+    same = np.asarray(pc.equal(inside.cast(pa.binary()), keys))
+    return names, {row: _text(keys[row].as_py()) for row in np.flatnonzero(~same).tolist()}

@@ -12,6 +12,7 @@ producer.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -36,6 +37,7 @@ from taskstream.consumer.kafka.committed_offsets import marked
 from taskstream.consumer.kafka.kafka_errors import is_fatal, is_producer_forgotten, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 from taskstream.schemas.cloud_events import Headers
+from taskstream.schemas.codec.packed_values import PackedValues
 
 _CALL_S = 10.0
 _REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
@@ -65,6 +67,10 @@ class CallWatch(Protocol):
         ...
 
 
+ProducePacked = Callable[[Producer, str, PackedValues, PackedValues, int], int]
+"""Queues records of a topic, with their keys and values, for a partition: see `direct.batch_produce`."""
+
+
 class Transaction:
     """A producer and its open transaction.
 
@@ -85,13 +91,16 @@ class Transaction:
         waiting: Waiting | None = None,
         limit_s: float = _LIMIT_S,
         mark: str = "",
+        produce_packed: ProducePacked | None = None,
     ) -> None:
         """`config` is librdkafka's; `clock` gives monotonic seconds.
 
         waiting: called between two attempts of a call, which is then repeated until Kafka answers.
         limit_s: after which a call is abandoned.
         mark: the metadata of the committed offsets; see `admin.topic_identity`.
+        produce_packed: how records in arrays are produced; None: as those that are objects.
         """
+        self._produce_packed = produce_packed
         self._mark = mark
         self._limit_s = limit_s
         self._config = (
@@ -175,6 +184,29 @@ class Transaction:
                         self._poll(0.1)
                     else:
                         break
+        except KafkaException as error:
+            raise _meaning("produce", error.args[0]) from error
+
+    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
+        """Send records without headers to one partition.
+
+        Raises:
+            TransactionAborted: the transaction has failed.
+            ProducerLost: the producer cannot continue.
+        """
+        if self._produce_packed is None:
+            no_headers: Headers = []
+            self.send_many(topic, list(keys), list(values), itertools.repeat(no_headers, len(values)), partition)
+            return
+        self.begin()
+        self._poll(0)
+        count, begin = len(values), 0
+        try:
+            while begin < count:
+                rest = keys.part(begin, count), values.part(begin, count)
+                begin += self._produce_packed(self._producer, topic, *rest, partition)
+                if begin < count:  # the queue is full
+                    self._poll(0.1)
         except KafkaException as error:
             raise _meaning("produce", error.args[0]) from error
 

@@ -27,6 +27,7 @@ from taskstream.consumer.records.record_bounds import (
 )
 from taskstream.consumer.state.series_table import EVENT_COLUMNS
 from taskstream.schemas.codec.column_codec import ColumnReader, Decoded, Rejected
+from taskstream.schemas.codec.packed_values import Values
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 
@@ -48,7 +49,7 @@ class EventDecoder:
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "ProgressReported", EVENT_COLUMNS)
 
-    def decode(self, values: Sequence[bytes | None], timestamps_ms: Ints) -> Decoded:
+    def decode(self, values: Values, timestamps_ms: Ints) -> Decoded:
         """The records that can be folded, in their order, and the others with their reasons.
 
         timestamps_ms: [values] Kafka's timestamp of each record; negative where it has none.

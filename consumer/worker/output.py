@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import Message
+import pyarrow as pa
 
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import Folded, SeriesTable
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.cloud_events import WORKER, Headers, NumberedEvents
 from taskstream.schemas.codec.column_codec import ColumnWriter, Rejected
+from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
 Ints = npt.NDArray[np.int64]
-_NO_HEADERS: Headers = []
 _SCHEMA_ID_HEADER = "__value_schema_id"
 """Where newer Confluent serializers may put the schema id."""
 
@@ -58,6 +59,10 @@ class RecordSender(Protocol):
         """Send records with a list of headers each, which is read before the next one is asked for."""
         ...
 
+    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
+        """Send records without headers to one partition."""
+        ...
+
 
 class Output:
     """Filled while work is open, sent at its commit, and cleared when it is committed or rolled back."""
@@ -73,7 +78,7 @@ class Output:
         self._signal_events = NumberedEvents("SignalRaised", WORKER)
         self._windows: list[npt.NDArray[np.void]] = []
         self._signals: list[npt.NDArray[np.void]] = []
-        self._rejects: list[tuple[Message, Rejected]] = []
+        self._rejects: list[tuple[RawRecord, Rejected]] = []
         self.tombstones: Ints = np.empty(0, np.int64)
         """The slots of series that are dropped: each gets a tombstone, and leaves the table after the commit."""
 
@@ -86,14 +91,14 @@ class Output:
         """Add signals [SIGNAL] that no report raised."""
         self._signals.append(signals)
 
-    def add_reject(self, message: Message, why: Rejected) -> None:
+    def add_reject(self, record: RawRecord, why: Rejected) -> None:
         """Add a record that cannot be read."""
-        self._rejects.append((message, why))
+        self._rejects.append((record, why))
 
     def send(self, table: SeriesTable, sender: RecordSender) -> int:
         """Send all of it, and the changed rows of the table; returns the number of rows."""
-        for message, why in self._rejects:
-            sender.send(self._topics.rejected.name, message.key(), message.value(), headers=_headers(message, why))
+        for record, why in self._rejects:
+            sender.send(self._topics.rejected.name, record.key, record.value, headers=_headers(record, why))
         windows = np.concatenate([np.empty(0, WINDOW), *self._windows])
         if windows.size:
             values = self._window.write(window_batch(table, windows))
@@ -126,34 +131,36 @@ class Output:
         homes = table.rows["partition"][slots]
         order = np.argsort(homes, kind="stable")
         slots, homes = slots[order], homes[order]
-        values = self._state.write(state_batch(table, slots))
-        keys = table.keys[slots].tolist()
+        values = self._state.write_packed(state_batch(table, slots))
         bounds = [0, *(np.flatnonzero(np.diff(homes)) + 1).tolist(), len(values)]
+        topic, events = self._topics.state.name, self._state_events
+        if events is None:
+            packed = PackedValues.of_texts(pa.array(table.keys[slots], pa.string()))
+            for start, end in itertools.pairwise(bounds):
+                sender.send_packed(topic, packed.part(start, end), values.part(start, end), int(homes[start]))
+            return
+        keys, wires = table.keys[slots].tolist(), list(values)
         for start, end in itertools.pairwise(bounds):
-            count, events = end - start, self._state_events
-            headers = itertools.repeat(_NO_HEADERS, count) if events is None else events.headers(count)
-            sender.send_many(self._topics.state.name, keys[start:end], values[start:end], headers, int(homes[start]))
+            headers = events.headers(end - start)
+            sender.send_many(topic, keys[start:end], wires[start:end], headers, int(homes[start]))
 
 
-def _headers(message: Message, why: Rejected) -> list[tuple[str, str | bytes | None]]:
+def _headers(record: RawRecord, why: Rejected) -> list[tuple[str, str | bytes | None]]:
     """The record's own headers, and those that say where it came from and why it was rejected."""
-    _, timestamp_ms = message.timestamp()
     origin = {
         "taskstream_reason": str(why.reason),
-        "taskstream_detail": _detail(message, why),
-        "taskstream_topic": message.topic(),
-        "taskstream_partition": str(message.partition()),
-        "taskstream_offset": str(message.offset()),
-        "taskstream_timestamp_ms": str(timestamp_ms),
+        "taskstream_detail": _detail(record, why),
+        "taskstream_topic": record.topic,
+        "taskstream_partition": str(record.partition),
+        "taskstream_offset": str(record.offset),
+        "taskstream_timestamp_ms": str(-1 if record.timestamp_ms is None else record.timestamp_ms),
     }
-    own: list[tuple[str, Any]] = list(message.headers() or [])  # type: ignore[arg-type] # a list, never a dict, when read
-    kept = [(name, value) for name, value in own if name not in origin]
-    return [*kept, *origin.items()]
+    return [*(each for each in record.headers if each[0] not in origin), *origin.items()]
 
 
-def _detail(message: Message, why: Rejected) -> str:
+def _detail(record: RawRecord, why: Rejected) -> str:
     """Why the record was rejected; names a schema id that stands in a header instead of before the value."""
-    if why.reason == Reason.MAGIC and any(each[0] == _SCHEMA_ID_HEADER for each in message.headers() or []):
+    if why.reason == Reason.MAGIC and any(each[0] == _SCHEMA_ID_HEADER for each in record.headers):
         return (
             f"{why.detail}: the schema id is in the header {_SCHEMA_ID_HEADER}. Configure the writer's serializer to "
             "put it before the value"

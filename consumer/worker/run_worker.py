@@ -15,8 +15,13 @@ from confluent_kafka import KafkaException
 from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
 from taskstream.consumer.gc_control import manual_gc
 from taskstream.consumer.kafka.client_log import kafka_logger
+from taskstream.consumer.kafka.direct.batch_produce import produce_packed
+from taskstream.consumer.kafka.direct.direct_fetch import DirectFetch
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
+from taskstream.consumer.kafka.direct.native_client import why_not
+from taskstream.consumer.kafka.direct.source_batch import NewFetch
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
-from taskstream.consumer.kafka.transaction import Transaction
+from taskstream.consumer.kafka.transaction import ProducePacked, Transaction
 from taskstream.consumer.records.written_ids import contradicting_ids
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
@@ -80,6 +85,7 @@ def _run(
     if problem is not None:
         _log.warning("machine_code_not_kept", problem=problem)
     warm_up_jit(ids)
+    new_fetch, produce = client_ways(settings)
     lifecycle = WorkerLifecycle()
     with ExitStack() as opened:
         watchdog = opened.enter_context(Watchdog())
@@ -92,19 +98,22 @@ def _run(
         patience = Patience(is_over)
         transactional_id = f"{settings.group}.{settings.instance}"
         transaction = opened.enter_context(
-            Transaction(kafka, transactional_id, watchdog, waiting=patience.wait, mark=guard.mark)
+            Transaction(
+                kafka, transactional_id, watchdog, waiting=patience.wait, mark=guard.mark, produce_packed=produce
+            )
         )
         opened.enter_context(manual_gc())
         metrics.built()
         # The client's id is what `lag` and `rebuild` call the member, and what Kafka's own tools show.
         member = {"client.id": settings.instance} | dict(kafka) | {"group.id": settings.group}
-        source = BatchSource(member, topics.progress.name, watchdog, waiting=patience.wait, state=guard.state)
+        name, wait = topics.progress.name, patience.wait
+        source = BatchSource(member, name, watchdog, waiting=wait, state=guard.state, new_fetch=new_fetch)
         work = UnitOfWork(
             SeriesTable(replace(settings.fold, partitions=partitions)),
             Output(ids, topics, state_headers=settings.state_headers),
             transaction,
             source,
-            StateRestore(kafka, topics.state.name, ids, waiting=patience.wait),
+            StateRestore(kafka, topics.state.name, ids, waiting=patience.wait, new_fetch=new_fetch),
             lifecycle,
             metrics,
             trace=trace,
@@ -119,6 +128,17 @@ def _run(
             if not isinstance(error, RightMissing) and not stopping():
                 _name_withdrawn_right(kafka, topics)
             raise
+
+
+def client_ways(
+    settings: WorkerSettings, why_not: Callable[[], str | None] = why_not
+) -> tuple[NewFetch, ProducePacked | None]:
+    """How to read and how to produce: directly, or in the ordinary way and with a log line that says why."""
+    why = why_not() if settings.direct else "it is switched off"
+    if why is None:
+        return DirectFetch, produce_packed
+    _log.info("records are read and produced as objects", why=why)
+    return MessageFetch, None
 
 
 def _name_withdrawn_right(kafka: Mapping[str, Any], topics: Topics) -> None:

@@ -34,3 +34,5 @@ class WorkerSettings:
     """Stop when more than this share of the records cannot be read; 1: never."""
     state_headers: bool = False
     """Whether state records have the headers of CloudEvents: a fifth more CPU per report."""
+    direct: bool = True
+    """Whether librdkafka's messages are read into arrays, where its version is one that this was tested with."""

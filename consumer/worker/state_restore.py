@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
+import numpy as np
 import structlog
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed, RightMissing
 from taskstream.consumer.kafka.admin.partition_ends import PartitionEnds
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused
 from taskstream.consumer.kafka.retry import Waiting, with_retry
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
@@ -45,9 +49,11 @@ class StateRestore:
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Callable[[], float] = time.monotonic,
         waiting: Waiting | None = None,
+        new_fetch: NewFetch = MessageFetch,
     ) -> None:
         """`config` is librdkafka's; `clock` gives monotonic seconds. Tests give their own `cluster` and consumer.
 
+        new_fetch: how records are read.
         waiting: called between two questions for the ends, which are then repeated until Kafka answers.
         """
         self._config = dict(config)
@@ -56,6 +62,7 @@ class StateRestore:
         self._cluster = cluster
         self._waiting = waiting
         self._new_consumer = new_consumer
+        self._new_fetch = new_fetch
         self._clock = clock
 
     def restore(self, partitions: Sequence[int], table: SeriesTable) -> int:
@@ -77,17 +84,21 @@ class StateRestore:
             "auto.offset.reset": "earliest",
             "fetch.min.bytes": 1,
             "queued.min.messages": 200_000,
+            "queued.max.messages.kbytes": 128 << 10,
+            "fetch.queue.backoff.ms": 10,  # a full queue is empty long before a second, the default, has passed
         }
         extents = self._confirmed(extents, config | {"isolation.level": "read_uncommitted"})
-        consumer = self._new_consumer(config)
-        try:
-            left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
-            if not left:
-                return 0
+        left = {partition for partition, extent in extents.items() if extent.begin < extent.end}
+        if not left:
+            return 0
+        with (
+            closing(self._new_consumer(config)) as consumer,
+            closing(self._new_fetch(consumer, self._topic)) as fetch,
+        ):
+            fetch.hold(sorted(left))
             consumer.assign([TopicPartition(self._topic, each, extents[each].begin) for each in left])
-            read = self._read(consumer, extents, left, table)
-        finally:
-            consumer.close()
+            read = self._read(fetch, extents, left, table)
+        table.expect(0)
         _log.info("restored", partitions=list(partitions), records=read, seconds=round(self._clock() - began_s, 3))
         return read
 
@@ -110,25 +121,25 @@ class StateRestore:
             _log.warning("out of date", topic=self._topic, partition=partition, end=extent.end, later=high)
         return OffsetRange(low, max(extent.end, high))
 
-    def _read(self, consumer: Consumer, extents: Mapping[int, OffsetRange], left: set[int], table: SeriesTable) -> int:
+    def _read(self, fetch: Fetch, extents: Mapping[int, OffsetRange], left: set[int], table: SeriesTable) -> int:
         """Read until no partition is `left`; gives how many records that were."""
-        read, moved_s, problem = 0, self._clock(), ""
+        read, moved_s, problem, before = 0, self._clock(), "", len(table)
+        positions = {partition: extents[partition].begin for partition in left}
         while left:
-            messages = consumer.consume(_BATCH, timeout=0.2)
-            errors = list(map(Message.error, messages))
-            records = [message for message, error in zip(messages, errors, strict=True) if error is None]
+            batch, events = fetch.read(_BATCH, 0.2)
+            records = len(batch)
             if records:
-                changes = self._decoder.decode(records)
+                changes = self._decoder.decode_batch(batch)
                 require_readable(changes, _REMEDY)
                 changes.apply_to(table)
-            for message, error in zip(messages, errors, strict=True):
-                if error is None:
-                    continue
-                if is_end_of_partition(error):
-                    _note_end(message, extents, left)
+                _advance(positions, batch)
+                table.expect(before + _scaled(len(table) - before, positions, extents))
+            for event in events:
+                if is_end_of_partition(event.error):
+                    _note_end(event, extents, left)
                 else:
-                    problem = self._passing(error)
-            read += len(records)
+                    problem = self._passing(event.error)
+            read += records
             if records:
                 moved_s = self._clock()
             elif left and self._clock() - moved_s > _STALLED_S:
@@ -153,8 +164,22 @@ class StateRestore:
         return error.str()
 
 
-def _note_end(message: Message, extents: Mapping[int, OffsetRange], left: set[int]) -> None:
+def _note_end(event: FetchEvent, extents: Mapping[int, OffsetRange], left: set[int]) -> None:
     """Take a partition out of `left` when the consumer has reached the end that it had."""
-    partition, offset = message.partition(), message.offset()
+    partition, offset = event.partition, event.offset
     if partition is not None and offset is not None and offset >= extents[partition].end:
         left.discard(partition)
+
+
+def _advance(positions: dict[int, int], batch: SourceBatch) -> None:
+    """Move the position of each partition in the batch after its last record there."""
+    numbers, last = np.unique(batch.partitions[::-1], return_index=True)
+    offsets = batch.offsets[::-1][last] + 1
+    positions.update(zip(numbers.tolist(), offsets.tolist(), strict=True))
+
+
+def _scaled(found: int, positions: Mapping[int, int], extents: Mapping[int, OffsetRange]) -> int:
+    """How many series the whole extents have, if the rest has as many per offset as those that were `found`."""
+    passed = sum(position - extents[partition].begin for partition, position in positions.items())
+    whole = sum(extents[partition].end - extents[partition].begin for partition in positions)
+    return found * whole // max(passed, 1)

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import structlog
-from confluent_kafka import Message
 
 from taskstream.consumer.errors import CallUnanswered, InstanceFenced, KafkaFailed, ProducerLost, TransactionAborted
-from taskstream.consumer.kafka.rebalancing_source import SourceBatch
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.silence import end_pauses, mark_silent
 from taskstream.consumer.worker.lifecycle import WorkerLifecycle, WorkerState
@@ -105,7 +104,7 @@ class StateReader(Protocol):
 class CommitTrace(Protocol):
     """Follows the open work for a trace. It must not raise."""
 
-    def folded(self, messages: Sequence[Message]) -> None:
+    def folded(self, batch: SourceBatch) -> None:
         """These records are added to the open work."""
         ...
 
@@ -163,12 +162,12 @@ class UnitOfWork:
             refused = [self._refused(decoded, row, int(partitions[row])) for row in folded.refused.tolist()]
             rejected = sorted([*rejected, *refused], key=lambda each: each.index)
         for each in rejected:
-            self._output.add_reject(batch.messages[each.index], each)
+            self._output.add_reject(batch.record(each.index), each)
         newest_us = _newest_us(decoded.batch.column("received_at"), partitions)
-        counts = len(batch.values), len(decoded.rejected), folded.refused.size, folded.duplicates
+        counts = len(batch), len(decoded.rejected), folded.refused.size, folded.duplicates
         self._metrics.folded(*counts, newest_us)
         if self._trace is not None:
-            self._trace.folded(batch.messages)
+            self._trace.folded(batch)
 
     def mark_silent(self, slots: Ints, judged_at_us: Ints, limits_s: npt.NDArray[np.float64]) -> None:
         """Mark these series as silent since their last report, and publish a signal each.

@@ -16,8 +16,9 @@ import pyarrow as pa
 import structlog
 
 from taskstream.consumer.errors import OffsetsGone, OffsetsMoved, TooManyRejected
-from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
-from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
+from taskstream.consumer.kafka.rebalancing_source import RebalanceListener
+from taskstream.consumer.records.event_decoder import EventDecoder
 from taskstream.consumer.state.series import EVENT_IDS, Health
 from taskstream.consumer.state.silence import expired
 from taskstream.consumer.state.tasks.task_health import TaskHealth
@@ -161,7 +162,7 @@ class Worker:
 
     def _step(self) -> None:
         batch = self._source.read(self._settings.batch, _POLL_S)
-        if batch.values:
+        if len(batch):
             self._fold(batch)
         now_s = self._monotonic_s()
         if now_s - self._checked_at_s >= _CHECK_INTERVAL_S:
@@ -171,12 +172,12 @@ class Worker:
         if now_s - self._expired_at_s >= self._settings.expire_interval_s:
             self._expired_at_s = now_s
             self._drop_expired()
-        if self._is_due(now_s, full=len(batch.values) >= self._settings.batch // 2):
+        if self._is_due(now_s, full=len(batch) >= self._settings.batch // 2):
             self._work.commit()
 
     def _fold(self, batch: SourceBatch) -> None:
-        decoded = self._decoder.decode(batch.values, timestamps_of(batch.messages))
-        if self._breaker.trips(len(batch.values), len(decoded.rejected)):
+        decoded = self._decoder.decode(batch.values, batch.timestamps_ms)
+        if self._breaker.trips(len(batch), len(decoded.rejected)):
             last = decoded.rejected[0] if decoded.rejected else None
             raise TooManyRejected(
                 f"more than {self._settings.reject_share:.0%} of the last records cannot be read (one of them: "

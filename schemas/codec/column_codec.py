@@ -7,8 +7,6 @@ tests compare the two. This file knows no topics.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +16,7 @@ import pyarrow as pa
 from taskstream.schemas.catalog import Schema, newest
 from taskstream.schemas.codec import column_loops, wire_format
 from taskstream.schemas.codec.field_cutter import FieldCutter, cutter_for
+from taskstream.schemas.codec.packed_values import PackedValues, Values
 from taskstream.schemas.codec.read_plan import (
     BOOLEAN,
     INT,
@@ -30,14 +29,12 @@ from taskstream.schemas.codec.read_plan import (
     read_plan,
 )
 from taskstream.schemas.codec.wire_format import HEADER_SIZE, Reason
-from taskstream.schemas.errors import BatchTooLarge, Undecodable, Unencodable
+from taskstream.schemas.errors import Undecodable, Unencodable
 from taskstream.schemas.ids import SchemaIds
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-LARGEST_BATCH = (1 << 31) - 1
-"""The most bytes that one call of `read` accepts: Arrow's string offsets have 32 bits."""
 _STATUS_REASONS = {
     column_loops.TRUNCATED: (Reason.TRUNCATED, "the value ends before the record does"),
     column_loops.TRAILING: (Reason.TRAILING, "bytes follow the record"),
@@ -88,27 +85,21 @@ class ColumnReader:
         """The Arrow schema of every batch."""
         return self._schema
 
-    def read(self, values: Sequence[bytes | None]) -> Decoded:
+    def read(self, values: Values) -> Decoded:
         """Decode the values, keeping their order. None (a tombstone) counts as an empty value and is rejected.
 
         Raises:
             RegistryFailed: a schema id is unknown here and the registry did not answer; nothing was decoded.
             BatchTooLarge: the values have 2 GiB or more in total.
         """
-        framed = [value or b"" for value in values]
-        count = len(framed)
-        sizes = np.fromiter(map(len, framed), np.int64, count)
-        ends = np.cumsum(sizes)
-        if count and ends[-1] > LARGEST_BATCH:
-            raise BatchTooLarge(f"{count} records have {ends[-1]} bytes, more than one call accepts: split the list")
-        data = np.frombuffer(b"".join(framed), np.uint8)
-        starts = ends - sizes
+        packed = values if isinstance(values, PackedValues) else PackedValues.of(values)
+        count, data, starts, ends = len(packed), packed.data, packed.starts, packed.ends
         cells = _Cells.empty(len(self._columns), count)
         status = np.zeros(count, np.int64)
         rejected: list[Rejected] = []
         schema_ids = np.empty(count, np.int64)
         column_loops.read_headers(data, starts, ends, schema_ids)
-        rejected.extend(_misframed(int(index), framed[index]) for index in np.flatnonzero(schema_ids < 0))
+        rejected.extend(_misframed(int(index), packed[int(index)]) for index in np.flatnonzero(schema_ids < 0))
         for schema_id in np.unique(schema_ids[schema_ids >= 0]):
             rows = np.flatnonzero(schema_ids == schema_id)
             try:
@@ -117,7 +108,7 @@ class ColumnReader:
                 rejected.extend(Rejected(int(index), Reason(error.reason), error.detail) for index in rows)
             else:
                 if plan.cut:
-                    rows, failed, data = self._cut(framed, rows, int(schema_id), data, starts, ends)
+                    rows, failed, data, starts, ends = self._cut(packed, rows, int(schema_id), data, starts, ends)
                     rejected.extend(failed)
                 column_loops.read_records(
                     data,
@@ -153,29 +144,30 @@ class ColumnReader:
 
     def _cut(
         self,
-        framed: Sequence[bytes],
+        packed: PackedValues,
         rows: Ints,
         schema_id: int,
         data: npt.NDArray[np.uint8],
         starts: Ints,
         ends: Ints,
-    ) -> tuple[Ints, list[Rejected], npt.NDArray[np.uint8]]:
+    ) -> tuple[Ints, list[Rejected], npt.NDArray[np.uint8], Ints, Ints]:
         """Append the records `rows` to `data` without the fields that no column supports; `starts`, `ends` follow.
 
-        Returns the rows that could be cut, the others with their reasons, and the data.
+        Returns the rows that could be cut, the others with their reasons, and new data, starts and ends.
         """
         cutter, rejected, good, values = self._cutters[schema_id], [], [], []
         for row in rows.tolist():
             try:
-                values.append(cutter.cut(framed[row]))
+                values.append(cutter.cut(packed[row]))
                 good.append(row)
             except Undecodable as error:
                 rejected.append(Rejected(row, Reason(error.reason), error.detail))
         kept = np.array(good, np.int64)
         sizes = np.fromiter(map(len, values), np.int64, len(values))
+        starts, ends = starts.copy(), ends.copy()
         ends[kept] = data.shape[0] + np.cumsum(sizes)
         starts[kept] = ends[kept] - sizes
-        return kept, rejected, np.concatenate([data, np.frombuffer(b"".join(values), np.uint8)])
+        return kept, rejected, np.concatenate([data, np.frombuffer(b"".join(values), np.uint8)]), starts, ends
 
 
 class ColumnWriter:
@@ -202,7 +194,11 @@ class ColumnWriter:
         return self._schema
 
     def write(self, batch: pa.RecordBatch) -> list[bytes]:
-        """Encode the batch: one value per row, in the order of the rows.
+        """Encode the batch: one value per row, in the order of the rows; see `write_packed` for its errors."""
+        return list(self.write_packed(batch))
+
+    def write_packed(self, batch: pa.RecordBatch) -> PackedValues:
+        """Encode the batch into one buffer: one value per row, in the order of the rows.
 
         Raises:
             Unencodable: the batch's Arrow schema is not `schema`, or a field that is not nullable holds a null.
@@ -211,7 +207,7 @@ class ColumnWriter:
             raise Unencodable(f"{self._title} is written from a batch of {self._schema}, not of {batch.schema}")
         count = batch.num_rows
         if count == 0:
-            return []
+            return PackedValues.of([])
         cells = _Cells.empty(len(self._columns), count)
         strings: list[npt.NDArray[np.uint8]] = []
         longs: list[Ints] = []
@@ -250,9 +246,7 @@ class ColumnWriter:
         column_loops.write_records(
             self._kinds, self._nullable, self._null_branches, *args, all_strings, all_longs, self._head, ends, out
         )
-        encoded = out.tobytes()
-        bounds = ends.tolist()
-        return [encoded[start:end] for start, end in itertools.pairwise(bounds)]
+        return PackedValues.from_bounds(out, ends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,11 @@ _FRACTION = click.FloatRange(min=0, min_open=True)
     is_flag=True,
     help="Write the headers of CloudEvents on state records too, as on signals and rates; costs a fifth more CPU.",
 )
+@click.option(
+    "--direct/--no-direct",
+    default=True,
+    help="Read and write librdkafka's messages as arrays where its version was tested with it; or always as objects.",
+)
 @click.option("--metrics-host", default="127.0.0.1", help="The address that serves /metrics, /healthz and /readyz.")
 @click.option(
     "--metrics-port", default=9464, type=click.IntRange(0, 65_535), help="The port of that address; 0: a free port."
@@ -96,6 +101,7 @@ def worker(
     keep_days: float,
     reject_share: float,
     state_headers: bool,
+    direct: bool,
     metrics_host: str,
     metrics_port: int,
     log_format: str,
@@ -117,6 +123,7 @@ def worker(
         keep_s=keep_days * 86_400,
         reject_share=reject_share,
         state_headers=state_headers,
+        direct=direct,
     )
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

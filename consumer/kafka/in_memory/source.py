@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from confluent_kafka import KafkaException, Message
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced
 from taskstream.consumer.kafka.committed_offsets import stream_gap
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker, InMemoryMembership
-from taskstream.consumer.kafka.rebalancing_source import RebalanceListener, SourceBatch
+from taskstream.consumer.kafka.rebalancing_source import RebalanceListener
 
 _GROUP = "in-memory"
 
@@ -74,7 +75,7 @@ class InMemorySource:
             raise InstanceFenced(f"the group has excluded this member: {self._instance} joined again")
         if self._rebalance():
             self.rewind()
-            return _batch([])
+            return batch_of([])
         messages: list[Message] = []
         for partition in sorted(self._next):
             log = self._log(partition)
@@ -84,7 +85,7 @@ class InMemorySource:
             taken = log.messages[position - log.begin :][: most - len(messages)]
             messages += taken
             self._next[partition] = position + len(taken)
-        return _batch(messages)
+        return batch_of(messages)
 
     def committed(self, offsets: Mapping[int, int]) -> None:
         """See `BatchSource.committed`."""
@@ -177,10 +178,3 @@ class InMemorySource:
 
     def _log(self, partition: int) -> Any:
         return self._broker.log(self.topic)[partition]
-
-
-def _batch(messages: list[Message]) -> SourceBatch:
-    count = len(messages)
-    partitions = np.fromiter(map(Message.partition, messages), np.int32, count)
-    offsets = np.fromiter(map(Message.offset, messages), np.int64, count)
-    return SourceBatch(messages, list(map(Message.value, messages)), partitions, offsets)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from taskstream.consumer.errors import ConsumerError, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.in_memory.broker import Headers, InMemoryBroker, InMemoryRecord
+from taskstream.schemas.codec.packed_values import PackedValues
 
 
 class InMemoryTransaction:
@@ -46,6 +47,11 @@ class InMemoryTransaction:
         """See `Transaction.send_many`."""
         for key, value, each in zip(keys, values, headers, strict=True):
             self.send(topic, key, value, partition, tuple(each))
+
+    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
+        """See `Transaction.send_packed`."""
+        for key, value in zip(keys, values, strict=True):
+            self.send(topic, key, value, partition)
 
     def send(
         self,

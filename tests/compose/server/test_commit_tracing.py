@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from taskstream.compose.server.commit_tracing import MOST_LINKS, CommitTracing
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.worker.settings import WorkerSettings
+from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.topics import Topics
 
 
-class Record:
+def record(*headers: tuple[str, bytes | None]) -> RawRecord:
     """A record with these headers."""
+    return RawRecord("events", 0, 0, None, None, b"", list(headers))
 
-    def __init__(self, *headers: tuple[str, bytes | None]) -> None:
-        self._headers = list(headers)
 
-    def headers(self) -> list[tuple[str, bytes | None]] | None:
-        return self._headers or None
+def batch(*records: RawRecord) -> SourceBatch:
+    count = len(records)
+    numbers = np.zeros(count, np.int32), np.arange(count), np.zeros(count, np.int64)
+    return SourceBatch([each.value for each in records], *numbers, lambda: PackedValues.of([]), records.__getitem__)
 
 
 class KeptSpans(SpanExporter):
@@ -35,8 +39,8 @@ class KeptSpans(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-def traced(number: int) -> Any:
-    return Record(("traceparent", f"00-{number + 1:032x}-{number + 1:016x}-01".encode()))
+def traced(number: int) -> RawRecord:
+    return record(("traceparent", f"00-{number + 1:032x}-{number + 1:016x}-01".encode()))
 
 
 @pytest.fixture
@@ -50,9 +54,9 @@ def tracing(kept: KeptSpans) -> CommitTracing:
 
 
 def test_a_commit_that_fails_is_an_error_with_its_reason_and_the_next_begins_anew(tracing, kept):
-    tracing.folded([traced(0)])
+    tracing.folded(batch(traced(0)))
     tracing.ended(None, "a broker is away")
-    tracing.folded([traced(1)])
+    tracing.folded(batch(traced(1)))
     tracing.ended(1)
     tracing.close()
     failed, done = kept.spans
@@ -63,7 +67,7 @@ def test_a_commit_that_fails_is_an_error_with_its_reason_and_the_next_begins_ane
 
 
 def test_more_reports_than_links_are_counted(tracing, kept):
-    tracing.folded([traced(number) for number in range(MOST_LINKS + 10)])
+    tracing.folded(batch(*[traced(number) for number in range(MOST_LINKS + 10)]))
     tracing.ended(7)
     tracing.close()
     (span,) = kept.spans
@@ -72,7 +76,7 @@ def test_more_reports_than_links_are_counted(tracing, kept):
 
 
 def test_a_header_that_is_no_traceparent_makes_no_link(tracing, kept):
-    tracing.folded([Record(("traceparent", b"\xff")), Record(("traceparent", None)), Record()])
+    tracing.folded(batch(record(("traceparent", b"\xff")), record(("traceparent", None)), record()))
     tracing.ended(1)
     tracing.close()
     (span,) = kept.spans

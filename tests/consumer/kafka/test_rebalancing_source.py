@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from taskstream.consumer.errors import InstanceFenced, KafkaFailed
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
@@ -110,6 +110,25 @@ def test_a_stuck_partition_goes_on_after_the_seek_and_one_at_its_end_is_left_alo
         assert source.positions == {0: 9, 1: 5}
     assert [offset for batch in read for offset in batch.offsets.tolist()] == [5, 6, 7, 8]
     assert consumer.sought[2:] == [(0, 5, QUIET_S)]
+
+
+class BeginsLate(StuckConsumer):
+    """Refuses the first two seeks, as librdkafka does while partitions that were given back have not stopped."""
+
+    def seek(self, place: TopicPartition) -> None:
+        super().seek(place)
+        if len(self.sought) <= 2:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
+
+def test_while_the_client_cannot_seek_the_next_read_goes_back_again_and_returns_nothing():
+    clock = Clock()
+    consumer = BeginsLate(clock, arrives_after_seeks=0)
+    with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
+        source.subscribe(Listener())
+        assert [len(source.read(10, 1.0)) for _ in range(3)] == [0, 0, 0]
+        assert source.positions == {0: 5, 1: 5}
+    assert [place[:2] for place in consumer.sought] == [(0, 5), (1, 5)] * 2
 
 
 class Listener:

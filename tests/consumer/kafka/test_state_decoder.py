@@ -61,7 +61,7 @@ def test_what_cannot_be_decoded_is_reported_and_the_others_are_kept():
     changes = decode(record(A, b"broken", 8), record(B, VALUES[B]))
 
     (unreadable,) = changes.unreadable_records
-    assert (unreadable.reason, unreadable.message.offset()) == (UnreadableReason.NOT_DECODABLE, 8)
+    assert (unreadable.reason, unreadable.record.offset) == (UnreadableReason.NOT_DECODABLE, 8)
     assert changes.keys == [B]
 
 
@@ -70,7 +70,7 @@ def test_a_record_under_another_key_is_reported_and_the_others_are_kept(key):
     changes = decode(record(key, VALUES[A], 8), record(B, VALUES[B]))
 
     (unreadable,) = changes.unreadable_records
-    assert (unreadable.reason, unreadable.message.offset()) == (UnreadableReason.KEY_DIFFERS, 8)
+    assert (unreadable.reason, unreadable.record.offset) == (UnreadableReason.KEY_DIFFERS, 8)
     assert (changes.keys, changes.rows.shape, changes.traces.shape) == ([B], (1,), (1,))
 
 

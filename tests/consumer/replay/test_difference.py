@@ -12,6 +12,7 @@ from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.silence import mark_silent
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.record_codec import RecordWriter
+from tests.consumer.kafka.fakes import message
 from tests.pipeline.streams import IDS
 
 US = 1_000_000
@@ -190,17 +191,10 @@ def test_what_moves_is_looked_at_again_and_only_that():
 
 
 def test_a_tombstone_ends_a_row():
-    class Tombstone:
-        def key(self) -> bytes:
-            return b"p/a/S"
-
-        def value(self) -> None:
-            return None
-
     published = PublishedRows(IDS, Settings())
     source = table(Event("a", START))
     published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
 
-    published.add([Tombstone()])
+    published.add([message(key=b"p/a/S")])
 
     assert len(published.table) == 0

@@ -10,7 +10,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskstream.consumer.state.series import EtaReason, Health, Trend
+from taskstream.consumer.state.series import ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.state_records import rows_of, state_batch, strings_of
 from taskstream.schemas.catalog import newest
@@ -106,6 +106,22 @@ def test_a_row_that_an_older_version_wrote_is_read_and_folded_on() -> None:
     assert after["growth_bps"] >= 0.0
     assert {each["signal"] for each in recorded.signals[key]} <= {"ETA_MOVED"}
     assert exactly(restored(table)) == exactly(table)
+
+
+def test_a_table_that_expects_many_series_grows_for_them_up_to_eightfold_and_keeps_its_rows() -> None:
+    table = SeriesTable()
+    room = []
+    for count in (60, 70, 600):
+        table.expect(1_000)
+        keys = [f"p/{number}/S" for number in range(count)]
+        rows = np.zeros(count, ROW)
+        rows["live"], rows["reports"] = True, np.arange(count)
+        strings = np.array(keys, object)
+        table.put(keys, rows, strings, strings)
+        room.append(table.rows.shape[0])
+    assert room == [64, 512, 1_000]
+    slots = table.find([f"p/{number}/S" for number in range(600)])
+    assert table.rows["reports"][slots].tolist() == list(range(600))
 
 
 def restored(table: SeriesTable) -> SeriesTable:

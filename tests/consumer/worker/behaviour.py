@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from taskstream.consumer.errors import InstanceFenced, ProducerLost, StreamGap, TransactionAborted
+from taskstream.schemas.codec.packed_values import PackedValues
 
 PATIENCE_S = 60.0
 """For Kafka; the one in memory needs a few reads."""
@@ -133,9 +134,9 @@ class SourceBehaviour:
         source = joined(kafka, at_end)
         kafka.publish(1, b"a", b"b")
         batches = []
-        while sum(len(batch.values) for batch in batches) < 2:
+        while sum(map(len, batches)) < 2:
             batches.append(source.read(1, 1.0))
-        assert [batch.offsets.tolist() for batch in batches if batch.values] == [[0], [1]]
+        assert [batch.offsets.tolist() for batch in batches if len(batch)] == [[0], [1]]
         assert {partition for batch in batches for partition in batch.partitions.tolist()} == {1}
 
     def test_the_read_in_which_partitions_move_returns_no_records(self, kafka, at_end):
@@ -145,7 +146,7 @@ class SourceBehaviour:
         source.subscribe(listener)
         while not listener.calls:
             batch = source.read(100, 0.05)
-        assert batch.values == []
+        assert len(batch) == 0
         assert read_until(lambda: source.positions[0] == 1, source) == [[b"a"]]
 
     def test_rewinding_gives_the_records_since_the_last_commit_again(self, kafka, at_end):
@@ -302,6 +303,25 @@ class TransactionBehaviour:
             (1, b"k", None, []),
             (1, None, b"", [("h", b"text"), ("h", b"bytes")]),
         ]
+
+    def test_packed_records_are_kept_in_order_and_committed_with_the_others(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        keys, values = [f"{each}".encode() for each in range(500)], [b"v" * each for each in range(500)]
+        packed = PackedValues.of(keys), PackedValues.of(values)
+        transaction.send_packed(kafka.output, packed[0].part(0, 300), packed[1].part(0, 300), 1)
+        transaction.send_packed(kafka.output, packed[0].part(300, 500), packed[1].part(300, 500), 0)
+        transaction.send(kafka.output, "last", b"one", 1)
+        transaction.commit(kafka.events, {0: 0}, source.membership())
+        sent = list(zip(keys, values, strict=True))
+        expected = [(0, *each, []) for each in sent[300:]] + [(1, *each, []) for each in sent[:300]]
+        assert sorted(kafka.records(kafka.output), key=lambda each: each[0]) == [*expected, (1, b"last", b"one", [])]
+
+    def test_packed_records_of_an_aborted_transaction_are_not_visible(self, kafka, at_end):
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        transaction.send_packed(kafka.output, PackedValues.of([b"k"]), PackedValues.of([b"aborted"]), 0)
+        transaction.abort()
+        assert kafka.records(kafka.output) == []
 
     def test_a_key_has_one_partition(self, kafka, at_end):
         source = joined(kafka, at_end)

@@ -11,6 +11,11 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.consumer.kafka.direct.batch_produce import produce_packed
+from taskstream.consumer.kafka.direct.direct_fetch import DirectFetch
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
+from taskstream.consumer.kafka.direct.native_client import why_not
+from taskstream.consumer.kafka.direct.source_batch import NewFetch
 from taskstream.consumer.kafka.rebalancing_source import BatchSource
 from taskstream.consumer.kafka.transaction import Transaction
 from taskstream.consumer.worker.watchdog import Watchdog
@@ -26,12 +31,13 @@ SESSION_S = 6.0
 class RealKafka:
     """See `behaviour.KafkaUnderTest`."""
 
-    def __init__(self, broker: KafkaClient, topics: Topics, watchdog: Watchdog) -> None:
+    def __init__(self, broker: KafkaClient, topics: Topics, watchdog: Watchdog, new_fetch: NewFetch) -> None:
         self.events = topics.progress.name
         self.output = topics.rates.name
         self._group = topics.prefix
         self._broker = broker
         self._watchdog = watchdog
+        self._new_fetch = new_fetch
 
     def publish(self, partition: int, *values: bytes) -> None:
         sender = producer(self._broker.bootstrap_servers)
@@ -54,14 +60,16 @@ class RealKafka:
         config = {"group.id": self._group, **limits}
         if instance is not None:
             config["group.instance.id"] = instance
-        return BatchSource(self._broker.config(**config), self.events, self._watchdog)
+        return BatchSource(self._broker.config(**config), self.events, self._watchdog, new_fetch=self._new_fetch)
 
     def expire(self, source: BatchSource) -> None:
         assert source.member_id
         time.sleep(SESSION_S + 1.5)
 
     def transaction(self, transactional_id: str) -> Transaction:
-        return Transaction(self._broker.config(), f"{self._group}.{transactional_id}", self._watchdog)
+        direct = produce_packed if self._new_fetch is DirectFetch else None
+        name = f"{self._group}.{transactional_id}"
+        return Transaction(self._broker.config(), name, self._watchdog, produce_packed=direct)
 
     def committed(self) -> dict[int, int]:
         consumer = Consumer(self._broker.config(**{"group.id": self._group}))
@@ -77,12 +85,35 @@ class RealKafka:
 
 
 @pytest.fixture
-def kafka(broker: KafkaClient, topics: Topics) -> Iterator[RealKafka]:
+def new_fetch() -> NewFetch:
+    """The ordinary way."""
+    return MessageFetch
+
+
+@pytest.fixture
+def kafka(broker: KafkaClient, topics: Topics, new_fetch: NewFetch) -> Iterator[RealKafka]:
     with ExitStack() as stack:
-        yield RealKafka(broker, topics, stack.enter_context(Watchdog()))
+        yield RealKafka(broker, topics, stack.enter_context(Watchdog()), new_fetch)
 
 
 class TestKafkaSource(SourceBehaviour):
+    """See the suite."""
+
+
+class ReadsDirectly:
+    """With messages as arrays, and records produced from arrays."""
+
+    @pytest.fixture
+    def new_fetch(self) -> NewFetch:
+        assert why_not() is None
+        return DirectFetch
+
+
+class TestDirectKafkaSource(ReadsDirectly, SourceBehaviour):
+    """See the suite."""
+
+
+class TestDirectKafkaTransaction(ReadsDirectly, TransactionBehaviour):
     """See the suite."""
 
 

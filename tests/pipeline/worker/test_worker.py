@@ -38,7 +38,8 @@ T = 4_000_000_000_000_000
 S = 1_000_000
 
 
-def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broker, topics, tmp_path):
+@pytest.mark.parametrize("way", ["--direct", "--no-direct"])
+def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broker, topics, tmp_path, way):
     bootstrap = broker.bootstrap_servers
     fleet = Fleet(tasks=5, seed=1)
     send(bootstrap, topics, (fleet.event() for _ in range(100)))
@@ -47,9 +48,10 @@ def test_an_unreadable_record_is_rejected_unchanged_with_reason_and_origin(broke
     for key, value, headers in bad:
         sender.produce(topics.progress.name, value, key, 1, headers=headers, timestamp=1234)
     assert sender.flush(LIMIT_S) == 0
-    with worker(bootstrap, topics, tmp_path):
+    with worker(bootstrap, topics, tmp_path, "w", way):
         wait_until(lambda: committed(bootstrap, topics) == 103)
         wait_until(lambda: measured(tmp_path, "rejected_total") == 3)
+    assert ("as objects" in words(tmp_path)) == (way == "--no-direct")
     kept = read_all(bootstrap, topics.rejected.name)
     sent = {each.offset(): each for each in read_all(bootstrap, topics.progress.name) if each.partition() == 1}
     assert len(kept) == 3

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskstream.schemas.catalog import named, newest, released
-from taskstream.schemas.codec.column_codec import LARGEST_BATCH, ColumnReader
+from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.schemas.codec.packed_values import LARGEST_BATCH
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.errors import BatchTooLarge, Unresolvable
 from tests.schemas.codec.records import (

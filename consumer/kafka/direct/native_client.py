@@ -1,0 +1,183 @@
+"""The way from a client of confluent-kafka to librdkafka's handle, and the proof that it leads there.
+
+Only versions that this was tested with are trusted. Before the first use, two messages go through the library and back,
+so that a library whose messages look different is found before anything is read through a wrong pointer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import confluent_kafka
+import numpy as np
+from confluent_kafka import Consumer, Producer
+
+from taskstream.consumer.errors import NotProven
+from taskstream.consumer.kafka.direct import librdkafka as library
+from taskstream.consumer.kafka.direct.librdkafka import LibRdKafka, librdkafka
+from taskstream.consumer.kafka.direct.message_struct import (
+    KEY_FIELD,
+    KEY_SIZE,
+    MESSAGE,
+    VALUE_FIELD,
+    VALUE_SIZE,
+    copy_bytes,
+    destroy_messages,
+    is_known_layout,
+    read_fields,
+    read_words,
+)
+from taskstream.schemas.codec.packed_values import PackedValues
+
+TESTED = {"2.16.0": 0x021000FF}
+"""Versions of confluent-kafka whose clients begin with librdkafka's handle, each with its rd_kafka_version()."""
+_CLIENT_SIZE = 176
+"""Bytes of a client object of these versions."""
+_PURGED = -152
+"""RD_KAFKA_RESP_ERR__PURGE_QUEUE."""
+_WAIT_MS = 5_000
+
+
+@functools.cache
+def why_not() -> str | None:
+    """Why messages cannot be read directly in this process; None: they can. The answer is found once."""
+    try:
+        version: Any = confluent_kafka.__version__
+        _require_versions(version, _version_of(librdkafka()))
+        _require_layout()
+        _require_messages(librdkafka())
+        _require_handles()
+    except (NotProven, OSError, AttributeError) as error:
+        return str(error)
+    return None
+
+
+def handle_of(client: Consumer | Producer) -> int:
+    """The rd_kafka_t* of an open client. Ask `why_not` before.
+
+    Raises:
+        NotProven: the client is not one of confluent-kafka, or it is closed.
+    """
+    kind = _kind_of(client)
+    handle = ctypes.c_void_p.from_address(id(client) + object.__basicsize__).value
+    if not handle or librdkafka().call["rd_kafka_type"](handle) != kind:
+        raise NotProven(f"{client!r} does not begin with an open handle of librdkafka")
+    return handle
+
+
+def _kind_of(client: object) -> int:
+    if isinstance(client, Consumer):
+        return library.CONSUMER
+    if isinstance(client, Producer):
+        return library.PRODUCER
+    raise NotProven(f"{client!r} is not a client of confluent-kafka")
+
+
+def _version_of(opened: LibRdKafka) -> int:
+    version: int = opened.call["rd_kafka_version"]()
+    return version
+
+
+def _require_versions(client: str, native: int) -> None:
+    if TESTED.get(client) != native:
+        tested = ", ".join(f"{each} with librdkafka 0x{number:08x}" for each, number in TESTED.items())
+        raise NotProven(
+            f"confluent-kafka {client} with librdkafka 0x{native:08x} was not tested with it; tested: {tested}"
+        )
+
+
+def _require_layout() -> None:
+    if not is_known_layout():
+        raise NotProven("this platform lays rd_kafka_message_t out in another way")
+    sizes = {each.__name__: each.__basicsize__ for each in (Consumer, Producer)}
+    if set(sizes.values()) != {_CLIENT_SIZE}:
+        raise NotProven(f"client objects have {sizes} bytes and not {_CLIENT_SIZE}")
+
+
+def _require_handles() -> None:
+    """Find the handle of a new consumer, and recognise it by the name that it was given."""
+    consumer = Consumer({"group.id": "proof", "client.id": "taskstream-proof", "log_level": 0})
+    try:
+        name = librdkafka().call["rd_kafka_name"](handle_of(consumer))
+    finally:
+        consumer.close()
+    if not name.startswith(b"taskstream-proof#consumer-"):
+        raise NotProven(f"the handle of a consumer has the name {name!r}")
+
+
+def _require_messages(opened: LibRdKafka) -> None:
+    """Produce two messages with a client that knows no broker, purge them, and read them from their delivery report."""
+    call = opened.call
+    settings = call["rd_kafka_conf_new"]()
+    call["rd_kafka_conf_set"](settings, b"log_level", b"0", None, 0)
+    call["rd_kafka_conf_set_events"](settings, library.DELIVERY_REPORTS)
+    client = call["rd_kafka_new"](library.PRODUCER, settings, None, 0)
+    if not client:
+        call["rd_kafka_conf_destroy"](settings)
+        raise NotProven("librdkafka makes no producer")
+    topic = call["rd_kafka_topic_new"](client, b"proof", None)
+    queue = call["rd_kafka_queue_get_main"](client)
+    try:
+        _produce_two(opened, topic)
+        call["rd_kafka_purge"](client, library.PURGE_QUEUED)
+        found = 0
+        while found < len(_SENT):
+            event = call["rd_kafka_queue_poll"](queue, _WAIT_MS)
+            if not event:
+                raise NotProven("librdkafka does not report messages that were purged")
+            try:
+                found += _compare_report(opened, event, found)
+            finally:
+                call["rd_kafka_event_destroy"](event)
+    finally:
+        call["rd_kafka_queue_destroy"](queue)
+        call["rd_kafka_topic_destroy"](topic)
+        call["rd_kafka_destroy"](client)
+
+
+_SENT = ((b"key of the first", b"the first value"), (b"", b"2"))
+
+
+def _produce_two(opened: LibRdKafka, topic: int) -> None:
+    messages = np.zeros(len(_SENT), MESSAGE)
+    kept = [(np.frombuffer(key or b"\0", np.uint8), np.frombuffer(value, np.uint8)) for key, value in _SENT]
+    for index, (key, value) in enumerate(_SENT):
+        messages["key"][index], messages["key_len"][index] = kept[index][0].ctypes.data, len(key)
+        messages["payload"][index], messages["len"][index] = kept[index][1].ctypes.data, len(value)
+    produce = opened.call["rd_kafka_produce_batch"]
+    taken = produce(topic, library.ANY_PARTITION, library.COPY, messages.ctypes.data, len(_SENT))
+    if taken != len(_SENT) or messages["err"].any():
+        raise NotProven(f"librdkafka accepts {taken} of {len(_SENT)} messages, with errors {messages['err'].tolist()}")
+
+
+def _compare_report(opened: LibRdKafka, event: int, before: int) -> int:
+    """Compare the messages of a delivery report with those that were sent, after `before`; returns how many it has."""
+    pointers = np.zeros(len(_SENT), np.uint64)
+    count = opened.call["rd_kafka_event_message_array"](event, pointers.ctypes.data, len(_SENT))
+    pointers = pointers[:count]
+    errors, partitions = np.empty(count, np.int32), np.empty(count, np.int32)
+    offsets, timestamps = np.empty(count, np.int64), np.empty(count, np.int64)
+    value_bounds, key_bounds = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+    code = opened.address("rd_kafka_message_timestamp")
+    numbers = errors, partitions, offsets, timestamps
+    read_fields(pointers, code, *numbers, value_bounds, key_bounds)
+    destroy_messages(pointers[:0], opened.address("rd_kafka_message_destroy"))  # compiles it; the event owns these
+    if (errors != _PURGED).any() or (partitions != library.ANY_PARTITION).any():
+        raise NotProven(f"purged messages have errors {errors.tolist()} and partitions {partitions.tolist()}")
+    sent = _SENT[before : before + count]
+    for field, size, wanted in (
+        (KEY_FIELD, KEY_SIZE, [key for key, _ in sent]),
+        (VALUE_FIELD, VALUE_SIZE, [value for _, value in sent]),
+    ):
+        sizes = np.empty(count, np.int64)
+        read_words(pointers, size, sizes)
+        if sizes.tolist() != [len(each) for each in wanted]:
+            raise NotProven(f"messages with {wanted} are read with the lengths {sizes.tolist()}")
+        bounds = np.concatenate([[0], np.cumsum(sizes)])
+        out = np.zeros(int(bounds[-1]), np.uint8)
+        copy_bytes(pointers, field, bounds, out.ctypes.data)
+        if (read := list(PackedValues.from_bounds(out, bounds))) != wanted:
+            raise NotProven(f"messages with {wanted} are read as {read}")
+    return int(count)
