@@ -36,6 +36,7 @@ ConsumerError
  ├── LabelsUnusable             the file of labels cannot be read or used
  ├── BadQuery                   DuckDB refuses a query
  ├── DuckdbMissing              DuckDB is not installed
+ ├── IcebergMissing             pyiceberg is not installed
  ├── NoSuchRecord               no record has this offset
  ├── NotProven                  the loaded librdkafka, or a client, is not one whose messages can be read directly
  └── DeadLetterUnwritable       what could not be delivered cannot be kept
@@ -206,6 +207,10 @@ class BadQuery(ConsumerError):
 
 class DuckdbMissing(ConsumerError):
     """DuckDB, which SQL needs, is not installed."""
+
+
+class IcebergMissing(ConsumerError):
+    """pyiceberg, which a lake of Iceberg tables needs, is not installed."""
 
 
 class NoSuchRecord(ConsumerError):

@@ -102,6 +102,11 @@ def topic_of(topics: Topics, noun: str) -> Topic:
     return found
 
 
+def batch_schema(fields: pa.Schema, record: str) -> pa.Schema:
+    """The position of a record, and fields of the Avro record of this name, with descriptions and units."""
+    return described(pa.schema([*POSITION_FIELDS, *fields]), record)
+
+
 class TopicBatches:
     """Iterable once. Records that cannot be decoded are left out and counted in `rejected`, tombstones in `tombstones`.
 
@@ -122,7 +127,7 @@ class TopicBatches:
         assert topic.value is not None, "the topic holds records"
         wanted = None if columns is None else frozenset(columns) - {field.name for field in POSITION_FIELDS}
         self._reader = ColumnReader(ids, topic.value, wanted)
-        self.schema = described(pa.schema([*POSITION_FIELDS, *self._reader.schema]), topic.value)
+        self.schema = batch_schema(self._reader.schema, topic.value)
         self._most = most
         self._records = BoundedReader(config, topic.name, spans)
         self._latest_of = partial(latest_offsets, config, topic.name, spans, most) if latest else None

@@ -16,8 +16,8 @@ TIME_COLUMNS = {"ProgressReported": "received_at", "RateWindow": "window_start",
 """[name of the Avro record] The time whose day counts."""
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """Hive's name for null: readers find null in place of the key."""
-_DAY_US = 86_400_000_000
-_FIRST_DAY, _END_DAY = -719_162, 2_932_897
+DAY_US = 86_400_000_000
+FIRST_DAY, END_DAY = -719_162, 2_932_897
 """The days of the years 1 to 9999, counted from 1970-01-01."""
 _SPECIAL = re.compile(r"""[\x00-\x20\x7f"#%'*/:=?\\{}\[\]^]""")
 _LONGEST = 200
@@ -31,7 +31,7 @@ def by_day_and_project(table: pa.Table, time_column: str) -> Iterator[tuple[str,
     """
     if not table.num_rows:
         return
-    days = np.floor_divide(table[time_column].cast(pa.int64()).to_numpy(), _DAY_US)
+    days = np.floor_divide(table[time_column].cast(pa.int64()).to_numpy(), DAY_US)
     projects = table["project_id"].combine_chunks().dictionary_encode()
     codes = projects.indices.to_numpy()
     order = np.lexsort((codes, days))
@@ -46,7 +46,7 @@ def by_day_and_project(table: pa.Table, time_column: str) -> Iterator[tuple[str,
 
 def _day(number: int) -> str:
     """A day of no calendar is null: readers know the years 1 to 9999."""
-    return str(np.datetime64(number, "D")) if _FIRST_DAY <= number < _END_DAY else NO_VALUE
+    return str(np.datetime64(number, "D")) if FIRST_DAY <= number < END_DAY else NO_VALUE
 
 
 def _project(project_id: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import structlog
@@ -20,7 +20,8 @@ from taskstream.consumer.kafka.admin.topic_watch import topic_identities
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.ranges import Bound, Latest
 from taskstream.consumer.lake.day_and_project import TIME_COLUMNS
-from taskstream.consumer.lake.lake_writer import LakePiece, LakeWriter
+from taskstream.consumer.lake.lake_commit import LakeCommit
+from taskstream.consumer.lake.lake_writer import LakePiece
 from taskstream.schemas.errors import RegistryFailed
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topic
@@ -46,11 +47,31 @@ class LakeSettings:
     """Go on after records that retention removed before the lake had them."""
 
 
+class LakeOutput(Protocol):
+    """Where the follower writes: `LakeWriter` for Parquet files, `IcebergLake` for tables. Each call is one commit.
+
+    All raise `LakeUnusable`.
+    """
+
+    @property
+    def current(self) -> LakeCommit:
+        """How far each topic is, and how many records are there."""
+
+    def begin(self, topic: str, topic_id: str, positions: Mapping[int, int]) -> None:
+        """Before anything of a topic is read that is not in `current`."""
+
+    def add(self, piece: LakePiece) -> int:
+        """Adds records and the offsets after them, both or neither; returns how many files they became."""
+
+    def merge(self) -> int:
+        """After a round: tidies up; returns how many small files became fewer."""
+
+
 class LakeFollower:
     """`follow(stopping, wait)` until it is stopped, or `round()` once."""
 
     def __init__(
-        self, config: Mapping[str, Any], ids: SchemaIds, writer: LakeWriter, settings: LakeSettings, prefix: str
+        self, config: Mapping[str, Any], ids: SchemaIds, writer: LakeOutput, settings: LakeSettings, prefix: str
     ) -> None:
         """config: librdkafka's. prefix: that of the topics, which the names of the lake's folders lack."""
         self._config = {"client.id": "taskstream-lake", **config}

@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from taskstream.consumer.errors import LakeUnusable
-from taskstream.consumer.export.field_metadata import described
-from taskstream.consumer.export.topic_batches import POSITION_FIELDS
+from taskstream.consumer.export.topic_batches import batch_schema
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since, ms_of_time
 from taskstream.consumer.lake.day_and_project import TIME_COLUMNS
 from taskstream.consumer.lake.lake_store import published
@@ -31,7 +30,7 @@ def lake_reader(filesystem: Any, root: str, folder: str, record: str, start: Bou
         LakeUnusable: a bound is a file of offsets, or the lake cannot be read.
     """
     from_ms, to_ms = _ms(start), _ms(end)
-    schema = described(pa.schema([*POSITION_FIELDS, *ColumnReader(TableIds(), record).schema]), record)
+    schema = batch_schema(ColumnReader(TableIds(), record).schema, record)
     try:
         files = [each for each in published(filesystem, root, folder) if _has_time(each, from_ms, to_ms)]
         if not files:
