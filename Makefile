@@ -17,7 +17,7 @@ ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 3
 
-.PHONY: help run test test-quick test-soak chaos containers coverage mutants check check-lowest audit bench fmt clean
+.PHONY: help run test test-quick test-soak chaos containers coverage mutants check check-lowest audit bench bench-peers fmt clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 -- /'
@@ -65,6 +65,9 @@ audit: $(DEV_READY) $(AUDIT)/.ready ## known vulnerabilities of what is installe
 
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(DEV_READY) ## edge and worker beside the same in Go, interleaved (ARGS="worker --events 2000000 --series 20000 200000 --rounds 5")
+	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 fmt: $(DEV_READY) ## format and mend what can be mended
 	@$(BIN)/ruff format .
