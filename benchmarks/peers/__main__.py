@@ -36,7 +36,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("sections", nargs="*", help="edge, worker; default: both")
     parser.add_argument("--rounds", type=int, default=3, help="how often everybody is measured (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="seconds per edge and load (default 4)")
-    parser.add_argument("--events", type=int, default=500_000, help="events that a worker reads (default 500,000)")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events that a worker reads (default 1,000,000)")
     parser.add_argument("--series", type=int, nargs="+", default=[20_000], help="over how many series (default 20,000)")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
