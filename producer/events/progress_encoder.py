@@ -6,30 +6,25 @@ It knows the field order of this one schema and must not validate anything.
 
 from __future__ import annotations
 
-import operator
+import functools
 import struct
-from typing import Any, Final
+from typing import Final
 
+from taskstream.producer.events.plain_report import PlainReport
+from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.catalog import named
 from taskstream.schemas.codec import wire_format
 from taskstream.schemas.ids import SchemaIds
 
 TITLE: Final = "ProgressReported.v2"
 _NULL: Final = b"\0"
-_V2_NUMBERS: Final = (
-    "total_cpu_usage",
-    "agent_cpu_usage",
-    "total_mem_usage",
-    "agent_mem_usage",
-    "total_disk_io",
-    "agent_disk_io",
-)
-_V2_OTHERS: Final = ("need_migration_test", "agent_time")
-_ALL_NULL: Final = (None,) * (len(_V2_NUMBERS) + len(_V2_OTHERS))
-_v2_fields: Final = operator.itemgetter(*_V2_NUMBERS, *_V2_OTHERS)
 _ONE_BYTE: Final = [bytes([value]) for value in range(128)]
 _TWO_BYTES: Final = [bytes([value & 127 | 128, value >> 7]) for value in range(1 << 14)]
 _TWO_AND_MORE: Final = [bytes([value & 127 | 128, value >> 7 | 128]) for value in range(1 << 14)]
+_NO_NUMBERS: Final = (None,) * 6
+_NO_V2_FIELDS: Final = _NULL * 8
+_TASKS: Final = 4096
+"""So many tasks are kept encoded."""
 _double: Final = struct.Struct("<Bd").pack
 
 
@@ -40,29 +35,41 @@ class ProgressEncoder:
         self._header = wire_format.header(ids.id_of(named(TITLE)))
 
     def encode(
-        self, fields: dict[str, Any], event_id: str, project_id: str, task_id: str, received_at_us: int
+        self,
+        report: PlainReport | ProgressReport,
+        event_id: str,
+        project_id: str,
+        task_id: str,
+        received_at_us: int,
     ) -> bytes:
-        """The Kafka value of one event. `fields` has every field of a valid report; an absent field is None."""
+        """The Kafka value of one event."""
+        speed, compression, remain_time = report.migrate_speed, report.compress_rate, report.remain_time
         parts = [
             self._header,
             _string(event_id),
-            _string(project_id),
-            _string(task_id),
+            _task(project_id, task_id),
             _long(received_at_us),
-            _string(fields["subtask_name"]),
-            _long(fields["progress"]),
-            _long(fields["replicatesize"]),
-            _long(fields["totalsize"]),
-            _string(fields["process_trace"]),
-            _NULL if (value := fields["migrate_speed"]) is None else _double(2, value),
-            _NULL if (value := fields["compress_rate"]) is None else _double(2, value),
-            _NULL if (value := fields["remain_time"]) is None else b"\2" + _long(value),
+            _subtask(report.subtask_name),
+            _ONE_BYTE[report.progress << 1] if report.progress < 64 else _TWO_BYTES[report.progress << 1],
+            _long(report.replicatesize),
+            _long(report.totalsize),
+            _string(report.process_trace),
+            _NULL if speed is None else _double(2, speed),
+            _NULL if compression is None else _double(2, compression),
+            _NULL if remain_time is None else b"\2" + _long(remain_time),
         ]
-        v2 = _v2_fields(fields)
-        if v2 == _ALL_NULL:
-            parts.append(_NULL * len(v2))
+        numbers = (
+            report.total_cpu_usage,
+            report.agent_cpu_usage,
+            report.total_mem_usage,
+            report.agent_mem_usage,
+            report.total_disk_io,
+            report.agent_disk_io,
+        )
+        wants_test, agent_time = report.need_migration_test, report.agent_time
+        if numbers == _NO_NUMBERS and wants_test is None and agent_time is None:
+            parts.append(_NO_V2_FIELDS)
             return b"".join(parts)
-        *numbers, wants_test, agent_time = v2
         parts += [_NULL if value is None else _double(2, value) for value in numbers]
         parts.append(_NULL if wants_test is None else (b"\2\1" if wants_test else b"\2\0"))
         parts.append(_NULL if agent_time is None else b"\2" + _string(agent_time))
@@ -71,13 +78,24 @@ class ProgressEncoder:
 
 def report_offset(event_id: str, project_id: str, task_id: str, received_at_us: int) -> int:
     """Where the report's own fields begin in the Kafka value of its event: what precedes them is the edge's."""
-    parts = (_string(event_id), _string(project_id), _string(task_id), _long(received_at_us))
+    parts = (_string(event_id), _task(project_id, task_id), _long(received_at_us))
     return wire_format.HEADER_SIZE + sum(map(len, parts))
+
+
+@functools.lru_cache(_TASKS)
+def _task(project_id: str, task_id: str) -> bytes:
+    return _string(project_id) + _string(task_id)
+
+
+@functools.lru_cache(64)
+def _subtask(name: str) -> bytes:
+    return _string(name)
 
 
 def _string(text: str) -> bytes:
     encoded = text.encode()
-    return _long(len(encoded)) + encoded
+    length = len(encoded)
+    return (_ONE_BYTE[length << 1] if length < 64 else _long(length)) + encoded
 
 
 def _long(value: int) -> bytes:

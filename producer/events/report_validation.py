@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from taskstream.producer.events.plain_report import PlainReport, plain_report
 from taskstream.schemas.http.api_error import INVALID_FIELD, MALFORMED, ApiError, FieldError
 from taskstream.schemas.subtasks import SUBTASKS
 
@@ -57,21 +58,26 @@ class ProgressReport(BaseModel):
     ] = None
 
     @property
-    def unknown_fields(self) -> int:
-        """The number of unknown fields in the body."""
-        return len(self.__pydantic_extra__ or ())
+    def unknown_names(self) -> tuple[str, ...]:
+        """The names of the unknown fields in the body."""
+        return tuple(self.__pydantic_extra__ or ())
 
 
 _SHOWN: Final = 10**40
 _validate_json = ProgressReport.__pydantic_validator__.validate_json
 
 
-def parse_report(body: bytes) -> ProgressReport:
+def parse_report(body: bytes) -> PlainReport | ProgressReport:
     """Parse and validate a request body.
 
     Raises:
         ApiError: MALFORMED if the body is not a JSON object, else INVALID_FIELD with the rule of every invalid field.
     """
+    return plain_report(body) or validated_report(body)
+
+
+def validated_report(body: bytes) -> ProgressReport:
+    """The same without the short way of `plain_report`: this alone decides what is valid, and words the refusals."""
     try:
         report: ProgressReport = _validate_json(body)
     except ValidationError as error:

@@ -109,7 +109,7 @@ class BatchEndpoint:
         self._admission.charge(project_id, quota_cost(len(elements), len(body)))
         parsed = [_parse(element) for element in elements]
         valid = [report for report in parsed if isinstance(report, RelayedReport)]
-        self._admission.counts.unknown_fields += sum(report.unknown_fields for report in valid)
+        self._admission.counts.unknown_fields += sum(len(report.unknown_names) for report in valid)
         if not valid:
             raise _all_refused(parsed)
         if validates_only:

@@ -27,6 +27,7 @@ from taskstream.producer.events.event_builder import (
     new_event_id,
     resent_event_id,
 )
+from taskstream.producer.events.plain_report import PlainReport
 from taskstream.producer.events.report_validation import ProgressReport, parse_report
 from taskstream.schemas.http.api_error import MALFORMED, ApiError
 from taskstream.schemas.http.request import HttpRequest
@@ -104,7 +105,7 @@ class ProgressEndpoint:
 
     def event(
         self, request: HttpRequest, task_segment: bytes, project_id: str, body: bytes
-    ) -> tuple[ProgressReport, Receipt, Event]:
+    ) -> tuple[PlainReport | ProgressReport, Receipt, Event]:
         """The event of an authenticated request; nothing is produced.
 
         Raises:
@@ -113,7 +114,7 @@ class ProgressEndpoint:
         require_media_type(request, JSON)
         task_id = read_task_id(task_segment)
         report = parse_report(body)
-        self._admission.counts.unknown_fields += report.unknown_fields
+        self._admission.counts.unknown_fields += len(report.unknown_names)
         received_at_us = self._clock_us()
         event_id, has_key = _event_id(request, project_id, task_id, body, received_at_us)
         receipt = Receipt(project_id, task_id, event_id, received_at_us, traceparent(request), has_key)
@@ -140,7 +141,9 @@ def wants_validation(query: bytes) -> bool:
     return value == "true"
 
 
-def validation_response(report: ProgressReport, receipt: Receipt, event: Event, request: HttpRequest) -> HttpResponse:
+def validation_response(
+    report: PlainReport | ProgressReport, receipt: Receipt, event: Event, request: HttpRequest
+) -> HttpResponse:
     """The response to `?validate=true`: the event that the report would become."""
     document = {
         "event": event_fields(report, receipt),
@@ -148,7 +151,7 @@ def validation_response(report: ProgressReport, receipt: Receipt, event: Event, 
         "headers": {name: value.decode() for name, value in event.headers if isinstance(value, bytes)},
         "timestamp": event.timestamp_ms,
         "value_bytes": len(event.value),
-        "unknown_fields": [name[:SHOWN_CHARS] for name in sorted(report.model_extra or ())[:SHOWN_FIELDS]],
+        "unknown_fields": [name[:SHOWN_CHARS] for name in sorted(report.unknown_names)[:SHOWN_FIELDS]],
     }
     return content_response(request.request_id, json.dumps(document).encode())
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskstream.producer.events.plain_report import PlainReport
 from taskstream.producer.events.progress_encoder import TITLE, ProgressEncoder
+from taskstream.producer.events.report_validation import ProgressReport
 from taskstream.schemas.catalog import named, newest
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import TableIds
@@ -45,8 +47,9 @@ def test_the_bytes_are_those_of_fastavro(fields, event_id, project_id, task_id, 
         "task_id": task_id,
         "received_at": received_at_us,
     }
-    encoded = ProgressEncoder(ids).encode(fields, event_id, project_id, task_id, received_at_us)
-    assert encoded == RecordWriter(ids, named(TITLE)).write(record)
+    written = RecordWriter(ids, named(TITLE)).write(record)
+    for report in (PlainReport(**fields), ProgressReport.model_construct(**fields)):
+        assert ProgressEncoder(ids).encode(report, event_id, project_id, task_id, received_at_us) == written
 
 
 def test_it_encodes_the_newest_version():
