@@ -4,7 +4,8 @@ Theory of operation. A connection processes one request at a time: what arrives 
 and reading pauses, until the response is complete and the socket takes bytes again. So a client that pipelines, or that
 never reads, costs one read of the socket; responses keep the order of their requests; and a malformed request is
 answered after those before it. A request that the protocol refuses never reaches the application; the response has the
-API's error form.
+API's error form. A plain request whose head repeats the one before it on the connection skips the parser, see
+`repeated_head.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from taskstream.compose.server.close_delimited import send_close_delimited
 from taskstream.compose.server.express_connection import ExpressConnection, ExpressHandler, HeldRequest
 from taskstream.compose.server.lingering_close import LingeringClose
+from taskstream.compose.server.repeated_head import RepeatedHead
 from taskstream.schemas.http.api_error import (
     HEADERS_TOO_LARGE,
     MALFORMED,
@@ -37,6 +39,8 @@ QUIET_S: Final = 1.0
 BACKLOG_BYTES: Final = 1024 * 1024
 """Unparsed bytes of one connection. One read gives 256 KiB at most, and reading pauses then; more is no HTTP client."""
 _HEADERS_END: Final = b"\r\n\r\n"
+MISSES: Final = 3
+"""After so many requests that did not repeat the head before them, a connection compares no more heads."""
 _ONCE: Final = (b"host", b"x-auth-token", b"authorization")
 """Headers that a request may have once: with two of them, a proxy and this server could each believe another one."""
 
@@ -85,6 +89,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._unwritten_since_s = 0.0
         self._held: HeldRequest | None = None  # a request on the fast path whose body is incomplete
         self._held_body = b""
+        self._head = b""  # of the request that is being parsed, if it arrived in one piece
+        self._repeated: tuple[RepeatedHead, HeldRequest] | None = None  # the parser is between requests while it is set
+        self._part = b""  # a request that repeats the head, and whose body has not arrived yet
+        self._misses = 0
         self._address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
@@ -105,11 +113,21 @@ class BoundedHttp(HttpToolsProtocol):
         self.addresses[self._address] -= 1
         if not self.addresses[self._address]:
             del self.addresses[self._address]
-        self._backlog = b""
+        self._backlog = self._part = b""
+        self._repeated = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse, as far as the response in progress allows; the parser calls the `on_` methods."""
+        if self._repeated is not None and not self._backlog and self._responder.response_complete:
+            if self._part:
+                data = self._part + data
+            if self._repeat(data):
+                return
+            if self._part:
+                self._part, self._in_request = b"", False
+            self._repeated = None
+            self._misses += 1
         if self._transport.closing:
             self._transport.discard(len(data))
             return
@@ -138,6 +156,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The first byte of a request has arrived."""
         self._in_request = self._in_headers = True
+        self._repeated = None
         self._header_bytes = 0
         self._body_left = 0
         self._since_s = time.monotonic()
@@ -265,6 +284,8 @@ class BoundedHttp(HttpToolsProtocol):
             piece = backlog if end < len(_HEADERS_END) or end == len(backlog) else backlog[:end]
         self._backlog = b"" if len(piece) == len(backlog) else backlog[len(piece) :]
         self._piece_bytes = len(piece)
+        if self._body_left <= 0:
+            self._head = b"" if self._in_request else piece
         try:
             if self._past_parser:
                 self.on_body(piece)
@@ -284,7 +305,30 @@ class BoundedHttp(HttpToolsProtocol):
             # Outside the parser, which would report any exception as a parse error.
             held, self._held = self._held, None
             if not self._transport.closing:
+                if self._misses < MISSES and self._responder.keep_alive:
+                    head = RepeatedHead.of(self._head)
+                    self._repeated = None if head is None else (head, held)
                 held.complete(self._held_body, self._responder)
+
+    def _repeat(self, data: bytes) -> bool:
+        """Process a request whose head repeats the last one, without the parser; False: nothing has been done."""
+        if self._repeated is None or self.draining or self._transport.closing or self.flow.write_paused:
+            return False
+        head, held = self._repeated
+        repetition = head.repetition(data)
+        if repetition is None or (repetition.body is None and self._part):
+            return False
+        if repetition.body is None:  # clients send the headers and the body in two pieces
+            self._part, self._in_request, self._since_s = data, True, time.monotonic()
+            return True
+        again = held.again(repetition.changed, repetition.body_bytes)
+        if again is None:
+            return False
+        if self._part:
+            self._part, self._in_request = b"", False
+        self._responder.begin(keep_alive=True)
+        again.complete(repetition.body, self._responder)
+        return True
 
     def _problem_of_headers(self) -> ProblemDetails | None:
         """Why the request with these headers is refused."""

@@ -22,6 +22,13 @@ class HeldRequest(Protocol):
         """Process the request with this body; call `responder.send` once, now or later."""
         ...
 
+    def again(self, changed: list[tuple[bytes, bytes]], body_bytes: int) -> HeldRequest | None:
+        """A later request with the same head but for the values of these headers, and with a body of another length.
+
+        None: it must be parsed, as when the caller is not known any more.
+        """
+        ...
+
 
 class ExpressHandler(Protocol):
     """The fast path that an application may offer beside itself."""

@@ -71,6 +71,9 @@ class TokenFile:
     ) -> None:
         self._file = WatchedFile(path, parse_tokens, on_problem, clock)
         self._now_s = now_s
+        self._tokens: dict[str, StoredToken] = {}
+        """Tokens that were sent and are in `_entries`: hashing one costs more than all else that is asked of it."""
+        self._entries: dict[str, StoredToken] = {}
 
     def load(self) -> None:
         """Read the file.
@@ -90,8 +93,16 @@ class TokenFile:
         return self._caller(token.decode("latin-1")) if token else None
 
     def _caller(self, token: str) -> Caller | None:
-        stored = self._file.current().get(hashed(token))
-        return None if stored is None or stored.is_expired(self._now_s()) else stored.caller
+        entries = self._file.current()
+        if entries is not self._entries:
+            self._entries, self._tokens = entries, {}
+        stored = self._tokens.get(token)
+        if stored is None:
+            stored = entries.get(hashed(token))
+            if stored is None:
+                return None
+            self._tokens[token] = stored
+        return None if stored.expires_at is not None and stored.is_expired(self._now_s()) else stored.caller
 
 
 def hashed(token: str) -> str:

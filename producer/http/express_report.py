@@ -42,7 +42,7 @@ class ExpressLane:
         self.progress = progress
         self.acks = acks
         self.refusals = refusals
-        self._body_bytes = body_bytes
+        self.body_bytes = body_bytes
 
     def begin(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> ExpressReport | None:
         """The report, to be completed with its body; None when the request must take the ordinary path."""
@@ -51,7 +51,7 @@ class ExpressLane:
         request = HttpRequest("PUT", url, b"", headers)
         raw = request.headers.raw
         length = raw.get(b"content-length")
-        if length is None or len(length) > _LENGTH_DIGITS or int(length) > self._body_bytes:
+        if length is None or len(length) > _LENGTH_DIGITS or int(length) > self.body_bytes:
             return None
         if not _NOT_PLAIN.isdisjoint(raw) or (project_id := self.admission.known_project(request)) is None:
             return None
@@ -71,6 +71,17 @@ class ExpressReport:
         self._request = request
         self._segment = segment
         self._project_id = project_id
+
+    def again(self, changed: list[tuple[bytes, bytes]], body_bytes: int) -> ExpressReport | None:
+        """The report of a later request with the same head but for the values of these headers; its token is checked.
+
+        None: the request must be parsed.
+        """
+        lane = self._lane
+        request = self._request.again(changed)
+        if body_bytes > lane.body_bytes or (project_id := lane.admission.known_project(request)) is None:
+            return None
+        return ExpressReport(lane, request, self._segment, project_id)
 
     def complete(self, body: bytes, responder: ExpressResponder) -> None:
         """Produce the report of this body; the response is sent now or later."""

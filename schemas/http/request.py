@@ -83,6 +83,13 @@ class HttpRequest:
         address = client[0] if client else ""
         return cls(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], receive, address)
 
+    def again(self, changed: Iterable[tuple[bytes, bytes]]) -> HttpRequest:
+        """A later request with the same head but for the values of these headers; its body is not read through it."""
+        if not changed and self._request_id is self.given_request_id:  # no random id was made: nothing is its own
+            return self
+        headers = {**self.headers.raw, **dict(changed)}
+        return HttpRequest(self.method, self.path, self.query, headers.items(), address=self.address)
+
     @property
     def request_id(self) -> str:
         """The id that the caller gave, else a random one, made at the first use."""

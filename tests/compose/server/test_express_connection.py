@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from taskstream.compose.server.bounded_http import BACKLOG_BYTES, QUIET_S, HttpBounds, bounded_by
+from taskstream.compose.server.bounded_http import BACKLOG_BYTES, MISSES, QUIET_S, HttpBounds, bounded_by
 
 SHORT = b"PUT /short HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n%b\r\n{}"
 LONG = b"GET /long HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -58,9 +59,19 @@ class Lane:
 
     def __init__(self) -> None:
         self.owed = []
+        self.parsed = 0
+        self.repeated = []
+        self.knows = True
 
     def begin(self, _method, url, _headers):
+        self.parsed += url == b"/short"
         return self if url == b"/short" else None
+
+    def again(self, changed, body_bytes):
+        if not self.knows:
+            return None
+        self.repeated.append((changed, body_bytes))
+        return self
 
     def complete(self, body, reply):
         assert body == b"{}"
@@ -182,6 +193,124 @@ def test_answers_keep_the_order_of_their_requests_whatever_way_they_take():
         assert len(others) == 1  # by the application; the third request waits for its response
         lane.pay()
         assert b"x-way: short" in wire.written.split(b"HTTP/1.1 200 OK")[3]
+
+    on_a_connection(lane, story)
+
+
+def test_a_request_that_repeats_the_head_before_it_is_not_parsed():
+    lane = Lane()
+
+    async def story(http, wire):
+        for key in b"1", b"1", b"2":
+            http.data_received(SHORT % b"Idempotency-Key: %b\r\n" % key)
+            assert not http.idle
+            lane.pay()
+            assert http.idle
+        http.data_received(SHORT % b"Idempotency-Key: 2\r\nOther: 1\r\n")
+        lane.pay()
+        assert (lane.parsed, lane.repeated) == (2, [([], 2), ([(b"idempotency-key", b"2")], 2)])
+        assert wire.written.count(b"200 OK") == 4
+
+    on_a_connection(lane, story)
+
+
+def test_the_body_of_a_repeated_head_may_come_after_it():
+    lane = Lane()
+
+    async def story(http, wire):
+        whole = SHORT % b""
+        for split in -2, -1:
+            http.data_received(whole)
+            lane.pay()
+            http.data_received(whole[:split])
+            assert not http.idle
+            http.data_received(whole[split:])
+            lane.pay()
+        http.data_received(whole[:-2])
+        http.data_received(whole[-2:-1])  # in three pieces: it is parsed
+        http.data_received(whole[-1:])
+        lane.pay()
+        assert (lane.parsed, len(lane.repeated)) == (2, 3)
+        assert wire.written.count(b"200 OK") == 5
+
+    on_a_connection(lane, story)
+
+
+def test_a_repeated_head_whose_body_does_not_come_is_timed_out():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        lane.pay()
+        http.data_received((SHORT % b"")[:-2])
+        http.sweep(time.monotonic() + HttpBounds().request_s + 1)
+        assert b"408 Request Timeout" in wire.written
+        assert wire.closed
+
+    on_a_connection(lane, story)
+
+
+def test_a_repeated_head_of_a_caller_who_is_not_known_any_more_is_parsed():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        lane.pay()
+        lane.knows = False
+        http.data_received(SHORT % b"")
+        lane.pay()
+        assert (lane.parsed, lane.repeated) == (2, [])
+
+    on_a_connection(lane, story)
+
+
+def test_after_other_requests_and_pipelined_ones_the_parser_goes_on():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        lane.pay()
+        http.data_received(SHORT % b"" + LONG + SHORT % b"")
+        lane.pay()
+        await a_moment()
+        lane.pay()
+        await a_moment()
+        http.data_received(SHORT % b"")
+        http.data_received(SHORT % b"")  # before the answer
+        for _ in range(2):
+            lane.pay()
+            await a_moment()
+        assert (wire.written.count(b"200 OK"), wire.written.count(b"x-way: short")) == (6, 5)
+
+    on_a_connection(lane, story)
+
+
+def test_a_draining_server_makes_the_answer_to_a_repeated_head_the_last():
+    lane = Lane()
+
+    async def story(http, wire):
+        http.data_received(SHORT % b"")
+        lane.pay()
+        http.drain()
+        http.data_received(SHORT % b"")
+        lane.pay()
+        assert b"\r\nconnection: close\r\n" in wire.written
+        assert wire.closed
+
+    on_a_connection(lane, story)
+
+
+def test_a_connection_whose_heads_differ_compares_no_more():
+    lane = Lane()
+
+    async def story(http, _wire):
+        for number in range(MISSES + 1):
+            http.data_received(SHORT % b"Other: %d\r\n" % number)
+            lane.pay()
+        for _ in range(2):
+            http.data_received(SHORT % b"")
+            lane.pay()
+        assert lane.repeated == []
 
     on_a_connection(lane, story)
 
