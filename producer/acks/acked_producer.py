@@ -1,8 +1,8 @@
 """Produces events and awaits Kafka's acknowledgements: the only file of this room that uses librdkafka's producer.
 
-It knows no HTTP and no report. While events are in flight, the event loop polls librdkafka, and one poll delivers the
-delivery reports of all of them: there is no extra thread and no task per report. `benchmarks/ack_variants.py` measures
-the alternatives.
+It knows no HTTP and no report. librdkafka signals when it has delivery reports, and one poll delivers all of them:
+there is no extra thread and no task per report. Where there is no signal (see `report_signal.py`), the event loop polls while
+events are in flight. `benchmarks/ack_variants.py` measures the alternatives.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any, Final, Self
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, KafkaException, Message, Producer
 
 from taskstream.producer.acks.delivery import Ack, AckCounts, Delivered, Delivery, FutureWaiter, ProbeOutcome, Waiter
+from taskstream.producer.acks.report_signal import ReportSignal, report_signal
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event_builder import Event
 from taskstream.schemas.kafka_rights import denied
 from taskstream.schemas.recurring import Recurring
 
 POLL_INTERVAL_S: Final = 0.001
-"""The interval of the polls, and so the longest delay of an ack, while events are in flight."""
+"""The interval of the polls, and so the longest delay of an ack, while events are in flight without a signal."""
 LINGER_MS: Final = 5
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
@@ -98,6 +99,7 @@ class AckedProducer:
         self._first_poll_s = min(0.01, max(POLL_INTERVAL_S, float(config.get("linger.ms", LINGER_MS)) / 1000))
         """librdkafka sends nothing before its linger time has passed: an earlier poll would find no ack."""
         self._polling = False
+        self._signal: ReportSignal | None = None
         self._dead = False
         self._maintenance = Recurring("the upkeep of the producer", self._maintain, IDLE_INTERVAL_S)
         self._closing: set[asyncio.Future[None]] = set()
@@ -122,12 +124,14 @@ class AckedProducer:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._producer = self._new_producer()
+        self._begin_signal()
         self._maintenance.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.flush(self._flush_timeout_s)
         await self._maintenance.stop()
+        self._end_signal()
 
     def send(self, event: Event) -> asyncio.Future[Ack]:
         """Produce an event; the future yields its ack, or raises NotAcked: Kafka may have stored the event even then.
@@ -167,9 +171,8 @@ class AckedProducer:
         except KafkaException as error:
             raise self._failure(error.args[0]) from error
         self._waiting[delivery] = None
-        if not self._polling:
-            self._polling = True
-            self._loop.call_later(self._first_poll_s, self._poll)
+        if self._signal is None and not self._polling:
+            self._begin_polls(self._first_poll_s)
 
     async def probe(self, *, must_write: bool) -> ProbeOutcome:
         """See `taskstream.producer.admission.readiness.Probe`. Acks since the last call prove the same."""
@@ -252,6 +255,8 @@ class AckedProducer:
             delivery.waiter.failed(self._failure(error.args[0]))
         else:
             self._alone[delivery] = None
+            if not self._polling:
+                self._begin_polls(POLL_INTERVAL_S)
 
     def _new_producer(self) -> Producer:
         self._dead = False
@@ -270,13 +275,33 @@ class AckedProducer:
             self._dead = True
             self.counts.last_error = "FATAL"
 
+    def _begin_polls(self, after_s: float) -> None:
+        self._polling = True
+        self._loop.call_later(after_s, self._poll)
+
     def _poll(self) -> None:
         try:
             self._serve()
         finally:  # an exception of one waiter must not stop the polls for the others
-            self._polling = bool(self._waiting or self._alone)
+            self._polling = bool(self._alone) or (self._signal is None and bool(self._waiting))
             if self._polling:
                 self._loop.call_later(POLL_INTERVAL_S, self._poll)
+
+    def _begin_signal(self) -> None:
+        self._signal = report_signal(self._producer)
+        if self._signal is not None:
+            self._loop.add_reader(self._signal.fd, self._serve_signal)
+
+    def _end_signal(self) -> None:
+        if self._signal is not None:
+            self._loop.remove_reader(self._signal.fd)
+            self._signal.close()
+            self._signal = None
+
+    def _serve_signal(self) -> None:
+        if self._signal is not None:
+            self._signal.clear()
+            self._serve()
 
     def _delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
         awaited = delivery in self._waiting
@@ -352,7 +377,9 @@ class AckedProducer:
         """Replace the dead producer. Its events fail now; its late delivery reports are ignored."""
         dead, single, self._single = self._producer, self._single, None
         self._fail_waiting("FATAL")
+        self._end_signal()
         self._producer = self._new_producer()
+        self._begin_signal()
         self.counts.rebuilds += 1
         for each in filter(None, (dead, single)):
             closing = self._loop.run_in_executor(None, _close, each)

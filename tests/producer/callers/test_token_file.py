@@ -140,6 +140,7 @@ def test_an_empty_file_revokes_all_access(path):
     clock = Clock()
     tokens = TokenFile(path, print, clock)
     tokens.load()
+    assert ask(tokens, "open sesame") is not None
     path.write_text("")
     clock.now = 1.0
     assert ask(tokens, "open sesame") is None
