@@ -1,8 +1,8 @@
 """Produces events and awaits Kafka's acknowledgements: the only file of this room that uses librdkafka's producer.
 
 It knows no HTTP and no report. librdkafka signals when it has delivery reports, and one poll delivers all of them:
-there is no extra thread and no task per report. Where there is no signal (see `report_signal.py`), the event loop polls while
-events are in flight. `benchmarks/ack_variants.py` measures the alternatives.
+there is no extra thread and no task per report. Where there is no signal (see `report_signal.py`), the event loop polls
+while events are in flight. `benchmarks/ack_variants.py` measures the alternatives.
 """
 
 from __future__ import annotations
