@@ -22,7 +22,8 @@ from taskstream.schemas.kafka_rights import denied
 from taskstream.schemas.recurring import Recurring
 
 POLL_INTERVAL_S: Final = 0.001
-"""The interval of the polls, and so the longest delay of an ack, while events are in flight without a signal."""
+"""From a signal to the poll, so that the reports of several partitions come in one poll; without a signal, the interval
+of the polls while events are in flight. So it is the longest delay of an ack."""
 LINGER_MS: Final = 5
 PROBE_TIMEOUT_S: Final = 3.0
 _PROBE: Final = Event("probe", b"", [], 0)
@@ -301,7 +302,14 @@ class AckedProducer:
     def _serve_signal(self) -> None:
         if self._signal is not None:
             self._signal.clear()
+            self._loop.call_later(POLL_INTERVAL_S, self._serve_reports)
+
+    def _serve_reports(self) -> None:
+        try:
             self._serve()
+        except BaseException:  # of one waiter: the reports behind it have no signal of their own
+            self._loop.call_later(POLL_INTERVAL_S, self._serve_reports)
+            raise
 
     def _delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
         awaited = delivery in self._waiting

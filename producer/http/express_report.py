@@ -13,7 +13,7 @@ from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.quota import quota_cost
 from taskstream.producer.errors import NotAcked
-from taskstream.producer.http.progress_endpoint import RECEIPT_LINES, ProgressEndpoint
+from taskstream.producer.http.progress_endpoint import RECEIPT_LINES, ProgressEndpoint, ReportHead, report_head
 from taskstream.producer.http.refusals import Refusals
 from taskstream.schemas.http.api_error import ApiError
 from taskstream.schemas.http.request import HttpRequest
@@ -61,13 +61,22 @@ class ExpressLane:
 class ExpressReport:
     """One report on the fast path; the `Waiter` of its own acknowledgement."""
 
-    __slots__ = ("_event_id", "_lane", "_project_id", "_request", "_responder", "_segment")
+    __slots__ = ("_event_id", "_head", "_lane", "_project_id", "_request", "_responder", "_segment")
 
     _event_id: bytes
     _responder: ExpressResponder
 
-    def __init__(self, lane: ExpressLane, request: HttpRequest, segment: bytes, project_id: str) -> None:
+    def __init__(
+        self,
+        lane: ExpressLane,
+        request: HttpRequest,
+        segment: bytes,
+        project_id: str,
+        head: ReportHead | None = None,
+    ) -> None:
+        """head: of the request, if it is known already."""
         self._lane = lane
+        self._head = head
         self._request = request
         self._segment = segment
         self._project_id = project_id
@@ -81,14 +90,17 @@ class ExpressReport:
         request = self._request.again(changed)
         if body_bytes > lane.body_bytes or (project_id := lane.admission.known_project(request)) is None:
             return None
-        return ExpressReport(lane, request, self._segment, project_id)
+        return ExpressReport(lane, request, self._segment, project_id, None if changed else self._head)
 
     def complete(self, body: bytes, responder: ExpressResponder) -> None:
         """Produce the report of this body; the response is sent now or later."""
         lane = self._lane
         self._responder = responder
         try:
-            _, receipt, event = lane.progress.event(self._request, self._segment, self._project_id, body)
+            head = self._head
+            if head is None:
+                head = self._head = report_head(self._request, self._segment)
+            _, receipt, event = lane.progress.event(self._request, head, self._project_id, body)
         except ApiError as error:
             self._refuse(lane.admission.charged_refusal(self._project_id, error, quota_cost(1, len(body))))
             return

@@ -8,7 +8,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskstream.producer.acks.acked_producer import AckedProducer
 from taskstream.producer.admission.admission import Admission
@@ -48,6 +48,8 @@ TASK_ID_PATTERN: Final = "^[^\\x00-\\x1f\\x7f]*$"
 SHOWN_FIELDS: Final = 20
 SHOWN_CHARS: Final = 100
 """How many unknown fields a response names, and how much of a name: a body can have thousands."""
+_NAMING: Final = frozenset({b"authorization", b"idempotency-key", b"x-request-id"})
+"""The headers that `_event_id` reads."""
 _KEY: Final = re.compile(rb"[!-~]{1,255}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -55,6 +57,15 @@ _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-
 def now_us() -> int:
     """Microseconds since 1970 UTC."""
     return time.time_ns() // 1000
+
+
+class ReportHead(NamedTuple):
+    """What the head of a request says of its report."""
+
+    task_id: str
+    traceparent: bytes | None
+    is_named: bool
+    """Whether a header may make the event id."""
 
 
 class ProgressEndpoint:
@@ -82,7 +93,7 @@ class ProgressEndpoint:
         """
         project_id, body = await self._admission.read_body(request, self._limits.body_bytes)
         try:
-            report, receipt, event = self.event(request, task_segment, project_id, body)
+            report, receipt, event = self.event(request, report_head(request, task_segment), project_id, body)
             validates_only = request.query and wants_validation(request.query)
         except ApiError as error:
             raise self._admission.charged_refusal(project_id, error, quota_cost(1, len(body))) from error
@@ -104,20 +115,22 @@ class ProgressEndpoint:
         return HttpResponse(200, [_EMPTY, *receipt_headers])
 
     def event(
-        self, request: HttpRequest, task_segment: bytes, project_id: str, body: bytes
+        self, request: HttpRequest, head: ReportHead, project_id: str, body: bytes
     ) -> tuple[PlainReport | ProgressReport, Receipt, Event]:
         """The event of an authenticated request; nothing is produced.
 
         Raises:
-            ApiError: the media type, the task id, the idempotency key or the report is invalid.
+            ApiError: the idempotency key or the report is invalid.
         """
-        require_media_type(request, JSON)
-        task_id = read_task_id(task_segment)
         report = parse_report(body)
-        self._admission.counts.unknown_fields += len(report.unknown_names)
+        if report.unknown_names:
+            self._admission.counts.unknown_fields += len(report.unknown_names)
         received_at_us = self._clock_us()
-        event_id, has_key = _event_id(request, project_id, task_id, body, received_at_us)
-        receipt = Receipt(project_id, task_id, event_id, received_at_us, traceparent(request), has_key)
+        if head.is_named:
+            event_id, has_key = _event_id(request, project_id, head.task_id, body, received_at_us)
+        else:
+            event_id, has_key = new_event_id(received_at_us), False
+        receipt = Receipt(project_id, head.task_id, event_id, received_at_us, head.traceparent, has_key)
         return report, receipt, self._event_builder.build(report, receipt)
 
     def require_same_report(self, receipt: Receipt, event: Event) -> None:
@@ -127,6 +140,16 @@ class ProgressEndpoint:
             ApiError: KEY_REUSED.
         """
         self._admission.require_same_report(receipt.project_id, receipt.event_id, encoded_report(event, receipt))
+
+
+def report_head(request: HttpRequest, task_segment: bytes) -> ReportHead:
+    """What a request's head says of its report.
+
+    Raises:
+        ApiError: the media type or the task id is invalid.
+    """
+    require_media_type(request, JSON)
+    return ReportHead(read_task_id(task_segment), traceparent(request), not _NAMING.isdisjoint(request.headers.raw))
 
 
 def wants_validation(query: bytes) -> bool:
