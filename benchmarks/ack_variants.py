@@ -32,11 +32,19 @@ THREAD_POLL_S = 0.1
 AIO_POLL_S = 0.005
 
 
+class PollingAcks(AckedProducer):
+    """The event loop polls every millisecond while events are in flight, as with a librdkafka that has no signal."""
+
+    def _begin_signal(self) -> None:
+        pass
+
+
 class ThreadAcks(AckedProducer):
     """A thread polls the producer, and wakes the event loop once for all delivery reports that are queued."""
 
     async def __aenter__(self):
         await super().__aenter__()
+        self._end_signal()
         self._polling = True  # so that the event loop never polls
         self._reports: collections.deque = collections.deque()
         self._wakeup_pending = False
@@ -109,7 +117,7 @@ class AioAcks(AckedProducer):
             delivery(None, message)
 
 
-ACKS = {"loop": AckedProducer, "thread": ThreadAcks, "aio": AioAcks}
+ACKS = {"signal": AckedProducer, "loop": PollingAcks, "thread": ThreadAcks, "aio": AioAcks}
 
 
 def make_edge(acks: str, servers: str, prefix: str, tokens: str) -> Edge:

@@ -29,7 +29,15 @@ from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 
 SECTION = "edge-variants"
-VARIANTS = (("short", "loop"), ("short", "thread"), ("short", "aio"), ("uvicorn", "loop"), ("granian", "loop"))
+VARIANTS = (
+    ("short", "signal"),
+    ("short", "loop"),
+    ("short", "thread"),
+    ("short", "aio"),
+    ("uvicorn", "signal"),
+    ("granian", "signal"),
+)
+"""A server, and how acknowledgements reach its requests."""
 CONNECTIONS = 128
 SECONDS = 3.0
 ROUNDS = 3
