@@ -209,6 +209,7 @@ def test_of_a_process_that_hangs_the_counters_stay_and_the_gauges_go(broker, edg
         os.kill(hanging, signal.SIGKILL)
         wait_until(lambda: hanging not in children(edge.process.pid) and len(children(edge.process.pid)) == 2)
         wait_until(lambda: scraped(edge, "worker_up") == {"0": 1, "1": 1})
+        assert edge.stop() == 0
 
 
 def scraped(edge: RunningEdge, name: str) -> dict[str, float]:
