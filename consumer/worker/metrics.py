@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -138,6 +139,11 @@ class WorkerMetricsServer:
 
         class Server(ThreadingHTTPServer):
             address_family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """Print a failed request, but not a client that closed its connection before the response."""
+                if not isinstance(sys.exception(), ConnectionError):
+                    super().handle_error(request, client_address)
 
         self._server = Server((self.host, self.port), Handler)
         self.port = self._server.server_address[1]

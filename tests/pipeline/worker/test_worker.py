@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import socket
+import struct
+import threading
 import time
 from collections.abc import Iterable, Sequence
 
@@ -102,6 +105,34 @@ def test_the_metrics_server_answers_probes_of_any_make(host):
         assert (head.status, head.data, int(head.headers["Content-Length"]) > 0) == (200, b"", True)
         assert urllib3.request("HEAD", f"{server.url}/readyz?x=1").status == 503
         assert urllib3.request("GET", f"{server.url}/nothing?x=1").status == 404
+
+
+class _Waiting(WorkerMetrics):
+    """Its readiness is asked for, and answered once the client is gone."""
+
+    def __init__(self) -> None:
+        self.asked, self.gone = threading.Event(), threading.Event()
+        super().__init__()
+
+    @property
+    def ready(self) -> bool:
+        self.asked.set()
+        return self.gone.wait(LIMIT_S)
+
+    @ready.setter
+    def ready(self, ready: bool) -> None: ...
+
+
+def test_a_probe_that_waits_no_longer_leaves_no_traceback(capfd):
+    metrics = _Waiting()
+    with WorkerMetricsServer(metrics, "127.0.0.1", 0) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as probe:
+            probe.sendall(b"GET /readyz HTTP/1.1\r\n\r\n")
+            assert metrics.asked.wait(LIMIT_S)
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closes with a reset
+        metrics.gone.set()
+        wait_until(lambda: not any("process_request" in each.name for each in threading.enumerate()))
+    assert capfd.readouterr().err == ""
 
 
 def test_a_worker_without_partitions_is_ready(broker, topic_prefix, tmp_path):
