@@ -277,7 +277,9 @@ def _secret(path: Path, key: str, file: str | None) -> str | None:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     """One error of pydantic: the key, the value and what to write."""
-    place = [str(part) for part in error["loc"] if part not in ("alertmanager", "webhook")]
+    place = [str(part) for part in error["loc"]]
+    if place[:1] == ["receivers"]:
+        del place[2:3]  # pydantic names the type of the receiver after the receiver
     key = ".".join(place)
     match error["type"]:
         case "missing":

@@ -77,6 +77,7 @@ def test_a_file_becomes_settings_with_secrets_that_no_repr_shows(tmp_path):
     ("old", "new", "sentence"),
     [
         ('dead_letter = "undelivered.jsonl"', "", "dead_letter is missing: add it"),
+        ("group_for", "webhook", "notify.toml: webhook is not a key of this table"),
         ("group_for", "groupfor", "groupfor is not a key of this table: remove it, or correct its spelling"),
         ('"1m"', '"1 minute"', "group_for: '1 minute' is not a duration: write \"30s\""),
         ('"1m"', '"0s"', "group_for: '0s' is not a duration"),
