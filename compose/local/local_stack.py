@@ -33,6 +33,8 @@ PROBE_TIMEOUT_S = 1.0
 DRAIN_TIMEOUT_S = 5
 KAFKA_READY_S = 60.0
 """For each broker: they start at the same time and share the machine."""
+PROCESS_READY_S = 300.0
+"""The first start after an installation compiles loops: half a minute of CPU time, and minutes on a busy machine."""
 LOCAL_KAFKA = KafkaClient("")
 
 
@@ -204,7 +206,8 @@ class LocalStack:
             *self._kafka_config(),
             *options,
         )
-        return Service(name or subcommand, command, partial(http_answers, f"{url}/readyz", PROBE_TIMEOUT_S))
+        is_ready = partial(http_answers, f"{url}/readyz", PROBE_TIMEOUT_S)
+        return Service(name or subcommand, command, is_ready, ready_timeout_s=PROCESS_READY_S)
 
     def _kafka_config(self) -> tuple[str, ...]:
         """The option that passes the Kafka properties, in a private file: every user can see command lines."""

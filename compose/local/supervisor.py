@@ -121,4 +121,5 @@ class Supervisor:
 
     def _timeout_message(self, late: SupervisedService) -> str:
         name, timeout_s = late.service.name, late.service.ready_timeout_s
-        return f"{name} was not ready after {timeout_s:g} s ({self.log_file(name)}):\n{late.last_lines()}"
+        remedy = "on a busy machine, start again: what is compiled and written so far is kept"
+        return f"{name} was not ready after {timeout_s:g} s ({self.log_file(name)}); {remedy}:\n{late.last_lines()}"

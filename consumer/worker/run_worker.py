@@ -84,6 +84,7 @@ def _run(
     problem = cache_problem()
     if problem is not None:
         _log.warning("machine_code_not_kept", problem=problem)
+    _log.info("loading_loops", why="the first start after an installation compiles them, which takes a minute or more")
     warm_up_jit(ids)
     new_fetch, produce = client_ways(settings)
     lifecycle = WorkerLifecycle()
