@@ -62,7 +62,7 @@ class Export:
         """`formats`: [the end of the file's name]."""
         chosen = format_of(path, formats)
         if chosen is None:
-            raise ExportUnusable(f"{path}: the suffix selects the format: give one of {', '.join(formats)}")
+            raise ExportUnusable(f"{path}: name a file whose suffix selects the format: {', '.join(formats)}")
         self._path = path
         self._format = chosen
         self._partial = path.with_name(path.name + ".partial")

@@ -77,7 +77,9 @@ def columns_of(schema: Schema, wanted: frozenset[str] | None = None) -> tuple[Co
     if wanted is None:
         return found
     if missing := wanted - {column.name for column in found}:
-        raise Unresolvable(f"{schema.title} has no field {', '.join(sorted(missing))}")
+        raise Unresolvable(
+            f"{schema.title} has no field {', '.join(sorted(missing))}; it has {', '.join(each.name for each in found)}"
+        )
     return tuple(column for column in found if column.name in wanted)
 
 

@@ -77,5 +77,7 @@ async def identify_caller(request: HttpRequest, body: bytes, authenticator: Auth
         raise ApiError(MALFORMED, "the path or the query has bytes that are not ASCII; percent-encode them")
     caller = await authenticator.authenticate(request, body)
     if caller is None:
-        raise ApiError(UNAUTHENTICATED, "no valid credentials; send a token in X-Auth-Token")
+        raise ApiError(
+            UNAUTHENTICATED, "no valid credentials; send a token that is known and has not expired in X-Auth-Token"
+        )
     return caller

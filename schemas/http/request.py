@@ -123,7 +123,7 @@ class HttpRequest:
 
     def not_found(self) -> ApiError:
         """The error of a path that has no route."""
-        return ApiError(NOT_FOUND, f"nothing is served at {self.path[:200].decode('latin-1')!r}")
+        return ApiError(NOT_FOUND, f"nothing is served at {self.path[:200].decode('latin-1')!r}; see /openapi.json")
 
     @property
     def declared_bytes(self) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 
 from taskstream.schemas.catalog import Schema, named, newest, released
 from taskstream.schemas.codec.read_plan import columns_of, read_plan
-from taskstream.schemas.errors import UnknownSchema
+from taskstream.schemas.errors import UnknownSchema, Unresolvable
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.subtasks import SUBTASKS
 from tests.schemas.codec.records import IDS
@@ -62,6 +62,11 @@ def test_a_field_that_may_be_null_is_null_by_default(schema):
 def test_every_version_is_read_as_every_other(written: Schema, read: Schema):
     if written.name == read.name:
         assert read_plan(written, columns_of(read))
+
+
+def test_an_unknown_field_is_refused_with_the_fields_that_there_are():
+    with pytest.raises(Unresolvable, match=r"TaskNote\.v1 has no field task; it has project_id, task_id, "):
+        columns_of(newest("TaskNote"), frozenset({"task"}))
 
 
 def test_a_version_adds_its_fields_at_the_end():

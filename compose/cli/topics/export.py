@@ -35,7 +35,7 @@ INCOMPLETE = 3
 @kafka_options
 @schema_ids_option
 @prefix_option
-@click.option("--topic", "noun", default="progress", help="progress, state, rates or signals.")
+@click.option("--topic", "noun", default="progress", help="progress, state, rates, signals or notes.")
 @click.option("--from", "start", default="earliest", metavar="BOUND", help="Start of the range.")
 @click.option("--to", "end", default="latest", metavar="BOUND", help="End of the range, exclusive.")
 @late_option

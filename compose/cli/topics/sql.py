@@ -124,7 +124,7 @@ def _state(kafka: KafkaClient, ids: SchemaIds, topic: Topic) -> pa.RecordBatchRe
 def _config(kafka: KafkaClient) -> dict[str, str]:
     """Raises NoBrokersNamed: a view of a topic needs a broker; a lake alone needs none."""
     if not kafka.bootstrap_servers:
-        raise NoBrokersNamed("no Kafka brokers: the topics' views need them, and a lake has no state")
+        raise NoBrokersNamed("this query needs Kafka brokers, and none are named (a lake has no state)")
     return dict(kafka.config())
 
 
