@@ -95,7 +95,9 @@ class Cluster:
             if sentence := denial(error.args[0], self._config, topic=topic):
                 raise RightMissing(sentence) from error
             if not is_away(error.args[0]):
-                remedy = "is its prefix right? `taskstream topics list` shows the topics, `topics create` creates them"
+                remedy = (
+                    "is its prefix right? `taskstream topics list` shows all, `taskstream topics create` creates them"
+                )
                 raise KafkaFailed(f"{topic}: {error.args[0].str()}; {remedy}") from error
             raise KafkaFailed(f"{topic}: {admin.why(error)}") from error
 

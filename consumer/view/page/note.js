@@ -1,6 +1,6 @@
 // What an operator notes about a task: the words of a note, and the form that makes one. All strings go in as text.
 
-import { make, setText } from "./draw.js";
+import { make } from "./draw.js";
 import { exact, moment } from "./format.js";
 
 const WORDS = { MUTED: "muted", ACKNOWLEDGED: "acknowledged" };
@@ -17,20 +17,20 @@ export function noteLine(note, nowMs) {
     make("bdi", {}, note.by), ": ", make("bdi", {}, note.note));
 }
 
-// send(method, body) makes or withdraws the note, and gives a sentence if that was refused.
-export function noteForm(task, nowMs, send) {
-  const problem = make("p", { class: "bad", role: "alert" });
+// send(method, body) makes or withdraws the note. problem: why that was refused, or "".
+export function noteForm(task, nowMs, problem, send) {
   const words = make("input", { id: "note-words", required: true, maxlength: 500, autocomplete: "off", placeholder: "known, network team" });
   const who = make("input", { id: "note-by", maxlength: 100, autocomplete: "name", placeholder: "you" });
   const span = make("select", { id: "note-hours" }, ...SPANS.map(([hours, text]) => make("option", { value: hours }, text)));
-  const act = async (method, kind) => {
+  const act = (method, kind) => {
     const body = kind === null ? null : { kind, note: words.value.trim(), by: who.value.trim(), until_ms: nowMs + Number(span.value) * HOUR_MS };
-    setText(problem, (await send(method, body)) ?? "");
+    send(method, body);
   };
   const form = make("form", {},
     make("label", {}, "Why ", words), make("label", {}, "For ", span), make("label", {}, "By ", who),
     make("button", { type: "submit", id: "note-ack", value: "ACKNOWLEDGED" }, "Acknowledge"),
-    make("button", { type: "submit", id: "note-mute", value: "MUTED" }, "Mute"), problem);
+    make("button", { type: "submit", id: "note-mute", value: "MUTED" }, "Mute"),
+    make("p", { class: "bad", role: "alert" }, problem));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     act("PUT", event.submitter?.value ?? "ACKNOWLEDGED");

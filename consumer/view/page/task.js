@@ -31,6 +31,7 @@ export class TaskPage {
     this.taskId = address.get("task");
     this.project = address.get("project");
     this.task = null;
+    this.noteProblem = "";
     this.range = RANGES[address.get("range")] ? address.get("range") : "minutes";
     this.past = null;
     forgetCursor();
@@ -69,17 +70,19 @@ export class TaskPage {
     this.redraw();
   }
 
-  // Makes or withdraws the note of the task. Gives a sentence if that was refused.
+  // Makes or withdraws the note of the task. What refuses it is kept, because every answer draws the form anew.
   async note(method, body) {
     try {
       await this.sendJson(method, `tasks/${encodeURIComponent(this.taskId)}/note`, { project: this.project }, body);
     } catch (error) {
-      return error.message;
+      this.noteProblem = error.message;
+      this.redraw();
+      return;
     }
+    this.noteProblem = "";
     for (const each of by("task").querySelectorAll("details.noting")) each.open = false;
     for (const each of by("task").querySelectorAll("details.noting input")) each.value = "";
     await this.refresh();
-    return null;
   }
 
   showUnknown(message) {
@@ -120,7 +123,7 @@ export class TaskPage {
       make("h1", {}, make("bdi", {}, task.task_id)),
       make("p", { class: "faint" }, make("bdi", {}, task.project_id), ` · ${subtaskWords(task.state)}`),
       verdict(task, nowMs),
-      noteForm(task, nowMs, (method, body) => this.note(method, body)),
+      noteForm(task, nowMs, this.noteProblem, (method, body) => this.note(method, body)),
       stages(task, nowMs),
       facts(task, current, nowMs),
       about(task),
