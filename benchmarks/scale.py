@@ -41,7 +41,7 @@ from tests.consumer.view.views import running_view
 SECTION = "scale"
 PARTITIONS = (12, 96, 960)
 SERIES = 1_000_000
-EVENTS, EVENT_SERIES = 500_000, 20_000
+EVENTS, EVENT_SERIES = 2_000_000, 20_000
 TIMEOUT_S = 900.0
 POLL_S = 0.2
 
