@@ -4,12 +4,16 @@ Like the real one, it has them again after it was killed.
 """
 
 import pickle
+import signal
+import sys
 import time
 from pathlib import Path
 
 from registry_server import serving
 
 KEPT = Path("/tmp/schemas")
+# The first process of a container is not ended by a signal that it has no handler for.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 with serving("0.0.0.0", 8081) as registry:
     registry.first_id = 1
     if KEPT.exists():
