@@ -15,28 +15,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import urllib3
-
-from benchmarks.fold import EVENTS as AT_ONCE
-from benchmarks.fold import Reports
 from benchmarks.local import local_kafka
 from benchmarks.processes import memory_mib
-from benchmarks.worker_events import START_US, bulk_producer, prepare, send
+from benchmarks.worker_events import prepare, prepare_rows
 from benchmarks.worker_process import measure_throughput, process, worker_command
-from benchmarks.worker_rows import commit_offset_zero, metric
+from benchmarks.worker_rows import commit_offset_zero, seconds_until_held
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.ports import free_ports
 from taskstream.compose.topic_admin import create_topics
-from taskstream.consumer.state.series_table import SeriesTable
-from taskstream.consumer.state.state_records import state_batch
-from taskstream.schemas.catalog import newest
-from taskstream.schemas.codec.column_codec import ColumnWriter
-from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
+from tests.waiting import wait_until
 
 SECTION = "scale"
 PARTITIONS = (12, 96, 960)
@@ -59,30 +48,27 @@ def measure(kafka: LocalKafka, folder: Path, topics: Topics, series: int) -> Non
     began = time.monotonic()
     create_topics(kafka.client.config(), topics, 1)
     print(f"  topics made in {time.monotonic() - began:.1f} s")
-    write_rows(kafka.bootstrap_servers, topics, series)
+    prepare_rows(kafka.bootstrap_servers, topics, series)
     commit_offset_zero(kafka.bootstrap_servers, topics)
     first, second = free_ports(2)
     with process(worker_command(kafka.bootstrap_servers, topics, "--metrics-port", str(first))) as one:
-        seconds = seconds_until_held([first], series)
+        seconds = seconds_until_held({first: one}, series)
         print(f"  one worker: all held {seconds:.1f} s after its start, {memory_mib(one.pid):.0f} MiB", flush=True)
         with process(
             worker_command(kafka.bootstrap_servers, topics, "--instance", "other", "--metrics-port", str(second))
         ) as two:
-            seconds = seconds_until_held([first, second], series, shared=True)
+            seconds = seconds_until_held({first: one, second: two}, series, shared=True)
             print(
                 f"  a second one: shared {seconds:.1f} s after its start, {memory_mib(one.pid):.0f} and "
                 f"{memory_mib(two.pid):.0f} MiB",
                 flush=True,
             )
             one.send_signal(signal.SIGKILL)
-            seconds = seconds_until_held([second], series)
+            seconds = seconds_until_held({second: two}, series)
             print(f"  the first one killed: the other held all {seconds:.1f} s later", flush=True)
     began = time.monotonic()
     with running_view(kafka.client, topics.prefix, folder, wait=False, stopped_clock=False) as view:
-        while answer_of(f"{view.url}/readyz")[0] != 200:
-            assert view.process.poll() is None, view.log.read_text()[-2000:]
-            assert time.monotonic() - began < TIMEOUT_S, "the view is not ready"
-            time.sleep(POLL_S)
+        wait_until(lambda: view.get("/readyz", by=None).status == 200, limit_s=TIMEOUT_S, pause_s=POLL_S)
         print(
             f"  a view: ready {time.monotonic() - began:.1f} s after its start, {memory_mib(view.process.pid):.0f} MiB"
         )
@@ -101,46 +87,6 @@ def catch_up(kafka: LocalKafka, topics: Topics) -> None:
     print(
         f"  one worker catches up: {found.per_s:,.0f} events per second, {found.cpu_us:.2f} us of CPU each", flush=True
     )
-
-
-def seconds_until_held(ports: Sequence[int], series: int, *, shared: bool = False) -> float:
-    """Until the workers at these ports hold `series` series together, and each holds some if they are `shared`."""
-    began = time.monotonic()
-    while True:
-        held = [metric(answer_of(f"http://127.0.0.1:{port}/metrics")[1], "series") for port in ports]
-        if sum(held) == series and (not shared or all(held)):
-            return time.monotonic() - began
-        assert time.monotonic() - began < TIMEOUT_S, f"{held} of {series} series are held"
-        time.sleep(POLL_S)
-
-
-def answer_of(url: str) -> tuple[int, str]:
-    """The status and the body; 0 and nothing if nobody answers."""
-    try:
-        answer = urllib3.request("GET", url, retries=False)
-    except urllib3.exceptions.HTTPError:
-        return 0, ""
-    return answer.status, answer.data.decode()
-
-
-def write_rows(bootstrap: str, topics: Topics, series: int) -> None:
-    """Write one row of each series to the state topic, evenly over its partitions."""
-    writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), bulk_producer(bootstrap)
-    for first in range(0, series, SERIES):
-        count = min(SERIES, series - first)
-        reports, table = Reports(count, seed=1 + first), SeriesTable()
-        for begin in range(0, count, AT_ONCE):
-            batch = reports.of(np.arange(begin, min(begin + AT_ONCE, count))).batch
-            column = batch.schema.get_field_index("received_at")
-            times = batch.column(column)
-            later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)
-            table.fold(batch.set_column(column, "received_at", later), np.zeros(batch.num_rows, np.int32))
-            table.commit()
-        slots = np.flatnonzero(table.rows["live"])
-        for partition, block in enumerate(np.array_split(slots, topics.partitions)):
-            values = writer.write(state_batch(table, block))
-            send(producer, topics.state.name, partition, table.keys[block].tolist(), values)
-        assert producer.flush(300) == 0
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ START_US = 4_000_000_000_000_000
 """Far in the future, so that no series counts as silent or expires."""
 PROJECT = "0123456789abcdef0123456789abcdef"
 TURN_US = 10_000_000
+AT_ONCE = 1_000_000
+"""Series whose rows are made together: they need 1.3 GB."""
 SENT_AT_MS = 4_200_000_000_000
 """Kafka's timestamp of the reports: after their times of receipt, or the worker rejects them."""
 
@@ -76,22 +78,22 @@ def prepare(bootstrap: str, topics: Topics, events: int, series: int) -> None:
 
 
 def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
-    """Write one row of each of `series` series to the state topic."""
-    reports, table = Reports(series), SeriesTable()
-    for begin in range(0, series, EVENTS):
-        batch = reports.of(np.arange(begin, min(begin + EVENTS, series))).batch
-        column = batch.schema.get_field_index("received_at")
-        times = batch.column(column)
-        later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)
-        table.fold(batch.set_column(column, "received_at", later), np.zeros(batch.num_rows, np.int32))
-        table.commit()
+    """Write one row of each of `series` series to the state topic, evenly over its partitions."""
     writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), bulk_producer(bootstrap)
-    slots = np.flatnonzero(table.rows["live"])
-    for number, begin in enumerate(range(0, series, EVENTS)):
-        block = slots[begin : begin + EVENTS]
-        values = writer.write(state_batch(table, block))
-        send(producer, topics.state.name, number % topics.partitions, table.keys[block].tolist(), values)
-    assert producer.flush(300) == 0
+    for first in range(0, series, AT_ONCE):
+        count = min(AT_ONCE, series - first)
+        reports, table = Reports(count, seed=1 + first), SeriesTable()
+        for begin in range(0, count, EVENTS):
+            batch = reports.of(np.arange(begin, min(begin + EVENTS, count))).batch
+            column = batch.schema.get_field_index("received_at")
+            times = batch.column(column)
+            later = pc.add(times.cast(pa.int64()), START_US // 2).cast(times.type)
+            table.fold(batch.set_column(column, "received_at", later), np.zeros(batch.num_rows, np.int32))
+            table.commit()
+        for partition, block in enumerate(np.array_split(np.flatnonzero(table.rows["live"]), topics.partitions)):
+            values = writer.write(state_batch(table, block))
+            send(producer, topics.state.name, partition, table.keys[block].tolist(), values)
+        assert producer.flush(300) == 0
 
 
 def bulk_producer(bootstrap: str) -> Producer:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
+from collections.abc import Mapping
 
 import urllib3
 from confluent_kafka import Consumer, TopicPartition
@@ -17,7 +19,8 @@ from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 
 SERIES = 1_000_000
-TIMEOUT_S = 300.0
+TIMEOUT_S = 900.0
+POLL_S = 0.2
 
 
 def measure_restore(kafka: LocalKafka) -> None:
@@ -27,21 +30,34 @@ def measure_restore(kafka: LocalKafka) -> None:
     commit_offset_zero(kafka.bootstrap_servers, topics)
     (port,) = free_ports(1)
     with process(worker_command(kafka.bootstrap_servers, topics, "--metrics-port", str(port))) as running:
-        deadline, metrics = time.monotonic() + TIMEOUT_S, ""
-        while metric(metrics, "series") < SERIES:
-            assert running.poll() is None, "the worker ended by itself"
-            assert time.monotonic() < deadline, "the rows are not restored"
-            time.sleep(0.2)
-            try:
-                metrics = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False).data.decode()
-            except urllib3.exceptions.HTTPError:
-                continue
+        seconds_until_held({port: running}, SERIES)
+        metrics = metrics_of(port)
         print(
             f"a million rows restored in {metric(metrics, 'restoring_seconds_total'):.1f} s; the whole start took "
             f"{cpu_of(running.pid):.1f} s of CPU; resident {memory_mib(running.pid):.0f} MiB, peak "
             f"{memory_mib(running.pid, 'VmHWM'):.0f} MiB",
             flush=True,
         )
+
+
+def seconds_until_held(workers: Mapping[int, subprocess.Popen[bytes]], series: int, *, shared: bool = False) -> float:
+    """Until these workers, by the ports of their metrics, hold `series` series together; if `shared`, each some."""
+    began = time.monotonic()
+    while True:
+        held = [metric(metrics_of(port), "series") for port in workers]
+        if sum(held) == series and (not shared or all(held)):
+            return time.monotonic() - began
+        assert all(each.poll() is None for each in workers.values()), "a worker ended by itself"
+        assert time.monotonic() - began < TIMEOUT_S, f"{held} of {series} series are held"
+        time.sleep(POLL_S)
+
+
+def metrics_of(port: int) -> str:
+    """The text of /metrics; empty while nobody answers."""
+    try:
+        return urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False).data.decode()
+    except urllib3.exceptions.HTTPError:
+        return ""
 
 
 def commit_offset_zero(bootstrap: str, topics: Topics) -> None:

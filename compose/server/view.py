@@ -81,9 +81,5 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         NoteWriter(config, topics.notes.name, settings.ids),
         RateHistory(config, topics.rates.name, settings.ids),
         settings.context,
-        _no_code if settings.sign_in_codes is None else SignInCodes(settings.sign_in_codes).take,
+        None if settings.sign_in_codes is None else SignInCodes(settings.sign_in_codes).take,
     )
-
-
-def _no_code(_code: str) -> None:
-    return None

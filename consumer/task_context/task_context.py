@@ -16,10 +16,10 @@ import structlog
 
 from taskstream.consumer.errors import LabelsUnusable
 from taskstream.consumer.task_context.link_templates import IDS, LABEL_NAME, LinkTemplate, links_of
+from taskstream.schemas.watched_file import WatchedFile
 
 MOST_TASKS = 1_000_000
 LONGEST_VALUE = 1_000
-CHECK_INTERVAL_S = 1.0
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _log = structlog.get_logger("taskstream.labels")
 
@@ -50,14 +50,12 @@ class TaskContext:
             LabelsUnusable: the file cannot be read or used.
         """
         self._links = links
-        self._file = labels_file
-        self._monotonic_s = monotonic_s
-        self._labels: Labels = {}
-        self._version: tuple[int, ...] = ()
-        self._checked_s = monotonic_s()
+        self._labels: WatchedFile[Labels] | None = None
         if labels_file is not None:
-            self._version = _version(labels_file)
-            self._labels = read_labels(labels_file)
+            self._labels = WatchedFile(
+                labels_file, read_labels, {}, unusable=LabelsUnusable, on_problem=_log_problem, clock_s=monotonic_s
+            )
+            self._labels.load()
 
     def of(self, project_id: str, task_id: str) -> TaskAbout:
         """The labels and links of a task."""
@@ -66,22 +64,12 @@ class TaskContext:
 
     def labels_of(self, project_id: str, task_id: str) -> Mapping[str, str]:
         """The labels of a task, without its links."""
-        self._refresh()
-        return self._labels.get((project_id, task_id), NO_LABELS)
+        every = {} if self._labels is None else self._labels.current()
+        return every.get((project_id, task_id), NO_LABELS)
 
-    def _refresh(self) -> None:
-        now_s = self._monotonic_s()
-        if self._file is None or now_s - self._checked_s < CHECK_INTERVAL_S:
-            return
-        self._checked_s = now_s
-        version = _version(self._file)
-        if version == self._version:
-            return
-        self._version = version
-        try:
-            self._labels = read_labels(self._file)
-        except LabelsUnusable as error:
-            _log.warning("labels not read", problem=str(error))
+
+def _log_problem(problem: str) -> None:
+    _log.warning("labels not read", problem=problem)
 
 
 def read_labels(path: Path) -> Labels:
@@ -130,12 +118,3 @@ def _require_line(names: Sequence[str], cells: Sequence[str], key: tuple[str, st
         raise LabelsUnusable(f"{where} names no {IDS[0] if not key[0] else IDS[1]}")
     if any(len(cell) > LONGEST_VALUE for cell in cells):
         raise LabelsUnusable(f"{where} has a value of more than {LONGEST_VALUE:,} characters")
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """Changes when the file does; empty while there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from taskstream.producer.callers.credentials_file import require_private
 from taskstream.producer.callers.token_file import roles
-from taskstream.producer.callers.watched_file import require_private
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Role
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from taskstream.producer.callers.credentials_file import credentials_file, json_lines
 from taskstream.producer.callers.signature_uses import SignatureUses
 from taskstream.producer.callers.token_file import project_id, roles
-from taskstream.producer.callers.watched_file import WatchedFile, json_lines
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, ApiError
 from taskstream.schemas.http.caller import Caller
@@ -47,7 +47,7 @@ class SignatureKeys:
     """Authenticates `Authorization: SDK-HMAC-SHA256 ...` with the keys in a file of JSON lines.
 
     A line is `{"access": AK, "secret": SK, "project": ID, "roles": ["report"]}`. The file is read again when it
-    changes, see `WatchedFile`.
+    changes, see `credentials_file`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class SignatureKeys:
         clock_s: Callable[[], float] = time.time,
         skew_s: float = SKEW_S,
     ) -> None:
-        self._file = WatchedFile(path, parse_keys, on_problem)
+        self._file = credentials_file(path, parse_keys, on_problem)
         self._clock_s = clock_s
         self._skew_s = skew_s
         self._uses = SignatureUses(2 * skew_s)  # a caller whose clock is ahead signs for the future

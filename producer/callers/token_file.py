@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from taskstream.producer.callers.watched_file import WatchedFile, json_lines
+from taskstream.producer.callers.credentials_file import credentials_file, json_lines
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.schemas.http.caller import Caller, Role
 from taskstream.schemas.http.request import HttpRequest
@@ -58,8 +58,8 @@ class StoredToken:
 class TokenFile:
     """Authenticates X-Auth-Token with a file of JSON lines: `{"sha256": HEX, "project": ID, "roles": ["report"]}`.
 
-    The file is read again when it changes, see `WatchedFile`. `clock` gives monotonic seconds, `now_s` seconds since
-    1970.
+    The file is read again when it changes, see `credentials_file`. `clock` gives monotonic seconds, `now_s` seconds
+    since 1970.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TokenFile:
         clock: Callable[[], float] = time.monotonic,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        self._file = WatchedFile(path, parse_tokens, on_problem, clock)
+        self._file = credentials_file(path, parse_tokens, on_problem, clock)
         self._now_s = now_s
         self._tokens: dict[str, StoredToken] = {}
         """Tokens that were sent and are in `_entries`: hashing one costs more than all else that is asked of it."""

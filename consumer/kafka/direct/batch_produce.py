@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from taskstream.consumer.kafka.direct.librdkafka import COPY, librdkafka
 from taskstream.consumer.kafka.direct.message_struct import MESSAGE
 from taskstream.consumer.kafka.direct.native_client import handle_of
 from taskstream.schemas.codec.packed_values import PackedValues
+from taskstream.schemas.librdkafka.library import COPY, librdkafka
 
 
 def produce_packed(producer: Producer, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> int:

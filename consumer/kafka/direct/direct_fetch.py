@@ -16,7 +16,6 @@ import numpy.typing as npt
 from confluent_kafka import Consumer, KafkaError
 
 from taskstream.consumer.errors import KafkaFailed
-from taskstream.consumer.kafka.direct.librdkafka import NO_TIMESTAMP, librdkafka
 from taskstream.consumer.kafka.direct.message_struct import (
     KEY_FIELD,
     VALUE_FIELD,
@@ -29,6 +28,7 @@ from taskstream.consumer.kafka.direct.native_client import handle_of
 from taskstream.consumer.kafka.direct.source_batch import FetchEvent, SourceBatch
 from taskstream.consumer.kafka.raw_record import Headers, RawRecord
 from taskstream.schemas.codec.packed_values import PackedValues
+from taskstream.schemas.librdkafka.library import NO_TIMESTAMP, librdkafka
 
 Pointers = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]

@@ -6,7 +6,6 @@ so that a library whose messages look different is found before anything is read
 
 from __future__ import annotations
 
-import ctypes
 import functools
 from typing import Any
 
@@ -15,8 +14,6 @@ import numpy as np
 from confluent_kafka import Consumer, Producer
 
 from taskstream.consumer.errors import NotProven
-from taskstream.consumer.kafka.direct import librdkafka as library
-from taskstream.consumer.kafka.direct.librdkafka import LibRdKafka, librdkafka
 from taskstream.consumer.kafka.direct.message_struct import (
     KEY_FIELD,
     KEY_SIZE,
@@ -30,11 +27,12 @@ from taskstream.consumer.kafka.direct.message_struct import (
     read_words,
 )
 from taskstream.schemas.codec.packed_values import PackedValues
+from taskstream.schemas.librdkafka import library
+from taskstream.schemas.librdkafka.client_handle import KNOWN, handle_in, native_version
+from taskstream.schemas.librdkafka.library import LibRdKafka, librdkafka
 
-TESTED = {"2.16.0": 0x021000FF}
-"""Versions of confluent-kafka whose clients begin with librdkafka's handle, each with its rd_kafka_version()."""
-_CLIENT_SIZE = 176
-"""Bytes of a client object of these versions."""
+TESTED = {version: KNOWN[version].native for version in ("2.16.0",)}
+"""Versions of confluent-kafka that this was tested with, each with its rd_kafka_version()."""
 _PURGED = -152
 """RD_KAFKA_RESP_ERR__PURGE_QUEUE."""
 _WAIT_MS = 5_000
@@ -45,8 +43,8 @@ def why_not() -> str | None:
     """Why messages cannot be read directly in this process; None: they can. The answer is found once."""
     try:
         version: Any = confluent_kafka.__version__
-        _require_versions(version, _version_of(librdkafka()))
-        _require_layout()
+        _require_versions(version, native_version())
+        _require_layout(KNOWN[version].client_bytes)
         _require_messages(librdkafka())
         _require_handles()
     except (NotProven, OSError, AttributeError) as error:
@@ -61,8 +59,8 @@ def handle_of(client: Consumer | Producer) -> int:
         NotProven: the client is not one of confluent-kafka, or it is closed.
     """
     kind = _kind_of(client)
-    handle = ctypes.c_void_p.from_address(id(client) + object.__basicsize__).value
-    if not handle or librdkafka().call["rd_kafka_type"](handle) != kind:
+    handle = handle_in(client, kind)
+    if handle is None:
         raise NotProven(f"{client!r} does not begin with an open handle of librdkafka")
     return handle
 
@@ -75,11 +73,6 @@ def _kind_of(client: object) -> int:
     raise NotProven(f"{client!r} is not a client of confluent-kafka")
 
 
-def _version_of(opened: LibRdKafka) -> int:
-    version: int = opened.call["rd_kafka_version"]()
-    return version
-
-
 def _require_versions(client: str, native: int) -> None:
     if TESTED.get(client) != native:
         tested = ", ".join(f"{each} with librdkafka 0x{number:08x}" for each, number in TESTED.items())
@@ -88,12 +81,12 @@ def _require_versions(client: str, native: int) -> None:
         )
 
 
-def _require_layout() -> None:
+def _require_layout(client_bytes: int) -> None:
     if not is_known_layout():
         raise NotProven("this platform lays rd_kafka_message_t out in another way")
     sizes = {each.__name__: each.__basicsize__ for each in (Consumer, Producer)}
-    if set(sizes.values()) != {_CLIENT_SIZE}:
-        raise NotProven(f"client objects have {sizes} bytes and not {_CLIENT_SIZE}")
+    if set(sizes.values()) != {client_bytes}:
+        raise NotProven(f"client objects have {sizes} bytes and not {client_bytes}")
 
 
 def _require_handles() -> None:

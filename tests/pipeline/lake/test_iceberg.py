@@ -16,11 +16,8 @@ from pyarrow import fs
 from pyiceberg.catalog import Catalog, load_catalog
 
 from taskstream.compose.kafka_client import KafkaClient
-from taskstream.schemas.catalog import named
-from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.topics import Topics
-from tests.pipeline.lake.test_lake import NOUNS, arguments, example, fill, on_topic, once
-from tests.pipeline.streams import IDS, producer
+from tests.pipeline.lake.test_lake import NOUNS, arguments, fill, on_topic, once, send_both_versions
 from tests.waiting import LIMIT_S, wait_until
 
 
@@ -96,12 +93,7 @@ def test_killed_again_and_again_it_has_each_record_once(broker, topics, tmp_path
 
 
 def test_both_schema_versions_and_a_broken_record_between_them(broker, topics, tmp_path):
-    old, new = (RecordWriter(IDS, named(f"ProgressReported.v{each}")) for each in (1, 2))
-    newer = example("ProgressReported.v2")
-    sending = producer(broker.bootstrap_servers)
-    for value in (old.write(example("ProgressReported.v1")), b"\x07 no record", new.write(newer)):
-        sending.produce(topics.progress.name, value, b"p/t", 0)
-    assert sending.flush(LIMIT_S) == 0
+    newer = send_both_versions(broker, topics)
 
     result = once(broker, topics, tmp_path, "--iceberg")
 

@@ -36,6 +36,17 @@ def example(name: str) -> dict[str, Any]:
     return found
 
 
+def send_both_versions(broker: KafkaClient, topics: Topics) -> dict[str, Any]:
+    """A report of each version of the schema, with a broken record between them; gives the newer one."""
+    old, new = (RecordWriter(IDS, named(f"ProgressReported.v{each}")) for each in (1, 2))
+    newer = example("ProgressReported.v2")
+    sending = producer(broker.bootstrap_servers)
+    for value in (old.write(example("ProgressReported.v1")), b"\x07 no record", new.write(newer)):
+        sending.produce(topics.progress.name, value, b"p/t", 0)
+    assert sending.flush(LIMIT_S) == 0
+    return newer
+
+
 def fill(broker: KafkaClient, topics: Topics, count: int, seed: int = 1) -> None:
     """Reports of three projects, over two days; and the transactions of a worker, of which every third is aborted."""
     sending, fleet = producer(broker.bootstrap_servers), Fleet(20, seed, step_us=80_000_000)
@@ -169,12 +180,7 @@ def test_it_follows_until_it_is_stopped(broker, topics, tmp_path):
 
 
 def test_both_schema_versions_and_a_broken_record_between_them(broker, topics, tmp_path):
-    old, new = (RecordWriter(IDS, named(f"ProgressReported.v{each}")) for each in (1, 2))
-    newer = example("ProgressReported.v2")
-    sending = producer(broker.bootstrap_servers)
-    for value in (old.write(example("ProgressReported.v1")), b"\x07 no record", new.write(newer)):
-        sending.produce(topics.progress.name, value, b"p/t", 0)
-    assert sending.flush(LIMIT_S) == 0
+    newer = send_both_versions(broker, topics)
 
     result = once(broker, topics, tmp_path)
 

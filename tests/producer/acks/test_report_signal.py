@@ -9,7 +9,8 @@ import confluent_kafka
 import pytest
 from confluent_kafka import Producer
 
-from taskstream.producer.acks.report_signal import TESTED, report_signal
+from taskstream.producer.acks.report_signal import report_signal
+from taskstream.schemas.librdkafka.client_handle import KNOWN
 from tests.waiting import LIMIT_S, wait_until
 
 
@@ -24,7 +25,7 @@ def producer():
 @pytest.fixture
 def signal(producer):
     found = report_signal(producer)
-    assert found is not None, f"{confluent_kafka.__version__} is pinned, and {list(TESTED)} were tested"
+    assert found is not None, f"{confluent_kafka.__version__} is pinned, and {list(KNOWN)} were tested"
     yield found
     found.close()
 

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Producer
 
 from taskstream.consumer.errors import NotProven
 from taskstream.consumer.kafka.direct import native_client
-from taskstream.consumer.kafka.direct.librdkafka import CONSUMER, PRODUCER, librdkafka
+from taskstream.schemas.librdkafka.library import CONSUMER, PRODUCER, librdkafka
 
 
 def test_the_installed_versions_are_proven_or_the_ordinary_way_says_why():

@@ -47,6 +47,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rd_kafka_queue_get_partition": (POINTER, [POINTER, TEXT, INT32]),
     "rd_kafka_queue_forward": (None, [POINTER, POINTER]),
     "rd_kafka_queue_poll": (POINTER, [POINTER, INT]),
+    "rd_kafka_queue_io_event_enable": (None, [POINTER, INT, TEXT, SIZE]),
     "rd_kafka_event_destroy": (None, [POINTER]),
     "rd_kafka_event_message_array": (SIZE, [POINTER, POINTER, SIZE]),
     "rd_kafka_consume_batch_queue": (ctypes.c_ssize_t, [POINTER, INT, POINTER, SIZE]),
