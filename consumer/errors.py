@@ -37,6 +37,8 @@ ConsumerError
  ├── BadQuery                   DuckDB refuses a query
  ├── DuckdbMissing              DuckDB is not installed
  ├── IcebergMissing             pyiceberg is not installed
+ ├── ProviderUnavailable        the OpenID Connect provider does not respond, or responds with what it may not
+ ├── SignInRefused              the provider, or its ID token, does not allow this person to sign in
  ├── NoSuchRecord               no record has this offset
  ├── NotProven                  the loaded librdkafka, or a client, is not one whose messages can be read directly
  └── DeadLetterUnwritable       what could not be delivered cannot be kept
@@ -223,3 +225,11 @@ class DeadLetterUnwritable(ConsumerError):
 
 class NotProven(ConsumerError):
     """The loaded librdkafka, or a client, is not one whose messages can be read directly; str() says what differs."""
+
+
+class ProviderUnavailable(ConsumerError):
+    """The OpenID Connect provider does not respond, or its response breaks the protocol."""
+
+
+class SignInRefused(ConsumerError):
+    """The OpenID Connect provider refuses a sign-in, its ID token is not valid, or the person has no role here."""

@@ -13,7 +13,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-INSTALLED = [Requirement(text) for text in (*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["otel"])]
+EXTRAS = PROJECT["optional-dependencies"]
+INSTALLED = [Requirement(text) for text in (*PROJECT["dependencies"], *EXTRAS["otel"], *EXTRAS["oidc"])]
 
 
 def pins(name: str) -> dict[str, Version]:

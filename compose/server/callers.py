@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +33,14 @@ class CallerSettings:
     """All clients come from the proxy's address, so no limit per address applies."""
 
 
-def build_callers(settings: CallerSettings) -> AuthenticatorChain:
-    """The authenticators, the cheapest first.
+def build_callers(settings: CallerSettings, *further: Authenticator) -> AuthenticatorChain:
+    """The authenticators, the cheapest first. further: those that the settings do not name; they are asked first.
 
     Raises:
         CredentialsUnusable: a file cannot be used.
         NoCredentialsConfigured: no kind of credentials is configured.
     """
-    authenticators: list[Authenticator] = []
+    authenticators: list[Authenticator] = [*further]
     if settings.keys is not None:
         keys = SignatureKeys(settings.keys, _log_problem)
         keys.load()
@@ -63,14 +62,6 @@ def build_callers(settings: CallerSettings) -> AuthenticatorChain:
             "no credentials are configured: set a token file, a file of access keys, or a Keystone service"
         )
     return AuthenticatorChain(authenticators)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the address is reachable from this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _log_problem(problem: str) -> None:

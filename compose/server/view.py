@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.server.callers import CallerSettings, build_callers
@@ -26,6 +27,10 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_decoder import SignalDecoder
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
+
+if TYPE_CHECKING:
+    from taskstream.compose.server.oidc import OidcSettings
+    from taskstream.consumer.view.oidc.sign_in import OidcSignIn
 
 SIGNALS_BACK_S: Final = 7 * 86_400.0
 """The oldest signals that a view reads at its start: as old as the last report of a series may be."""
@@ -50,6 +55,8 @@ class ViewSettings:
     context: TaskContext = field(default_factory=TaskContext)
     sign_in_codes: Path | None = None
     """The folder of the codes that sign a browser in once; None: there are none."""
+    oidc: OidcSettings | None = None
+    """How people sign in with an OpenID Connect provider; None: they cannot."""
 
 
 def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
@@ -67,7 +74,8 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
     # a bucket is the shortest limit of silence: the lag must be known long before it passes
     interval_s = min(ASK_INTERVAL_S, max(settings.fold.bucket_s / 8, 0.25))
     watch = PipelineWatch(GroupLags(config), group, topics.progress.name, settings.behind_limit_s, now_us, interval_s)
-    callers = build_callers(settings.callers)
+    sign_in = _sign_in(settings, now_us)
+    callers = build_callers(settings.callers, *([] if sign_in is None else [sign_in]))
     of_notes = Follower(FollowedTopic(config, topics.notes.name), NoteDecoder(settings.ids))
     return View(
         ReadModel(settings.fold),
@@ -82,4 +90,13 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
         RateHistory(config, topics.rates.name, settings.ids),
         settings.context,
         None if settings.sign_in_codes is None else SignInCodes(settings.sign_in_codes).take,
+        sign_in,
     )
+
+
+def _sign_in(settings: ViewSettings, now_us: Callable[[], int]) -> OidcSignIn | None:
+    if settings.oidc is None:
+        return None
+    oidc = importlib.import_module("taskstream.compose.server.oidc")  # needs an extra
+    built: OidcSignIn = oidc.build_sign_in(settings.oidc, now_us, behind_proxy=settings.callers.behind_proxy)
+    return built

@@ -32,6 +32,8 @@ class Caller:
     roles: frozenset[Role]
     anonymous: bool = False
     """Whether any credentials would have done: then the project says nothing about who calls."""
+    name: str = ""
+    """Whose credentials they are, for people; empty where only the project is known."""
 
     def may(self, role: Role) -> bool:
         """Whether the caller has this role."""

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from taskstream.compose.server.callers import CallerSettings, is_loopback
+from taskstream.compose.server.callers import CallerSettings
+from taskstream.schemas.http.loopback import is_loopback
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path, dir_okay=False)

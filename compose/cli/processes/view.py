@@ -6,6 +6,7 @@ import gc
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,7 @@ from taskstream.compose.cli.command_clock import command_clock
 from taskstream.compose.cli.options.authentication_options import authentication_options
 from taskstream.compose.cli.options.connection_options import connection_options
 from taskstream.compose.cli.options.kafka_options import kafka_options
+from taskstream.compose.cli.options.oidc_options import oidc_options
 from taskstream.compose.cli.options.registry_options import schema_ids_option
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.compose.cli.options.tls_options import tls_options
@@ -34,6 +36,9 @@ from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.consumer.view.http.sse_response import MOST_LISTENERS, PER_PROJECT
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
+
+if TYPE_CHECKING:
+    from taskstream.compose.server.oidc import OidcSettings
 
 
 @click.command()
@@ -72,6 +77,7 @@ from taskstream.schemas.topics import Topics
     metavar="FOLDER",
     help="A folder of codes that sign a browser in once, as `taskstream up` makes them.",
 )
+@oidc_options
 @click.option(
     "--streams-per-project",
     default=PER_PROJECT,
@@ -100,6 +106,7 @@ def view(
     behind_limit_s: float,
     context: TaskContext,
     sign_in_codes: Path | None,
+    oidc: OidcSettings | None,
     streams_per_project: int,
     drain_timeout: int,
     log_format: str,
@@ -125,6 +132,7 @@ def view(
         behind_limit_s,
         context,
         sign_in_codes,
+        oidc,
     )
     app = build_view(settings, command_clock().now_us)
     if tls is not None:

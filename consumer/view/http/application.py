@@ -18,7 +18,8 @@ from taskstream.consumer.task_context.task_context import TaskContext
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.follow.upkeep import Upkeep
-from taskstream.consumer.view.http import rates_api, tasks_api, v3_api
+from taskstream.consumer.view.http import browser_sign_in, rates_api, tasks_api, v3_api
+from taskstream.consumer.view.http.browser_sign_in import BrowserSignIn, NoProvider
 from taskstream.consumer.view.http.gzip_response import compressed
 from taskstream.consumer.view.http.metrics import CONTENT_TYPE, ViewMetrics
 from taskstream.consumer.view.http.note_api import LONGEST_BODY, NoteStore, note_of
@@ -57,10 +58,13 @@ ROUTES: Final = (
     "/fleet",
     "/healthz",
     "/metrics",
+    "/oidc/callback",
+    "/oidc/start",
     "/openapi.json",
     "/page",
     "/readyz",
     "/report",
+    "/session",
     "/sign-in",
     "/slowdowns",
     "/stream",
@@ -92,6 +96,7 @@ class View:
         rates: RateSource | None = None,
         context: TaskContext | None = None,
         take_code: Callable[[str], str | None] | None = None,
+        sign_in: BrowserSignIn | None = None,
     ) -> None:
         """`watch`: how the view knows how far the workers are behind; without one this stays unknown.
 
@@ -99,12 +104,14 @@ class View:
         operators, and where new ones are kept; without them tasks have none.
         rates: where past rates are read; without it there are none. context: the labels and links of tasks.
         take_code: gives the token of a code that signs a browser in once; it may block. None: there are no codes.
+        sign_in: how browsers sign in with a provider; `authenticator` knows their sessions. None: they cannot.
         """
         self._model = model
         self._store = store
         self._rates = rates
         self._context = context or TaskContext()
         self._take_code = take_code
+        self._sign_in_with_provider = sign_in or NoProvider()
         self._history = asyncio.Semaphore(HISTORIES_AT_ONCE)
         self._progress_of_notes = None if of_notes is None else of_notes.progress
         self._progress = of_states.progress
@@ -162,6 +169,8 @@ class View:
             elif route == "/sign-in":
                 request.require_method("POST")
                 response = await self._sign_in(request)
+            elif route in browser_sign_in.ROUTES:
+                response = await self._sign_in_with_provider.respond(route, request)
             else:
                 request.require_method("GET", "HEAD")
                 response = await self._response(route, segments, request)
@@ -341,6 +350,7 @@ class View:
             self._feed.close()
         if self._store is not None:
             self._store.close()
+        self._sign_in_with_provider.close()
         await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -350,6 +360,8 @@ def _route(request: HttpRequest) -> tuple[str, tuple[str, ...]]:
     match segments:
         case (("" | "tasks" | "fleet" | "report" | "calibration" | "slowdowns" | "stream" | "sign-in") as name,):
             return f"/{name}", segments
+        case ("session",) | ("oidc", "start" | "callback"):
+            return "/" + "/".join(segments), segments
         case (("healthz" | "readyz" | "metrics" | "openapi.json") as name,):
             return f"/{name}", segments
         case ("page", _):

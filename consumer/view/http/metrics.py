@@ -25,7 +25,7 @@ from taskstream.consumer.view.read_model.slowdown_watch import KINDS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4.encode()
 
-_STATUSES: Final = (200, 304, 400, 401, 403, 404, 405, 413, 429, 503)
+_STATUSES: Final = (200, 303, 304, 400, 401, 403, 404, 405, 413, 429, 503)
 
 
 class ViewMetrics(Collector):

@@ -57,4 +57,4 @@ def note_of(body: bytes, name: tuple[str, str], caller: Caller, now_us: int) -> 
     if not now_us < until_us <= now_us + LONGEST_US:
         days = LONGEST_US // 86_400_000_000
         raise invalid_field("until_ms", f"must be after now ({now_us // 1000}) and within {days} days")
-    return TaskNote(*name, asked.kind, asked.note, asked.by or caller.project_id, now_us, until_us)
+    return TaskNote(*name, asked.kind, asked.note, asked.by or caller.name or caller.project_id, now_us, until_us)

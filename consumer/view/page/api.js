@@ -45,7 +45,7 @@ export function shareToken(on) {
     const token = sessionStorage.getItem(TOKEN_KEY);
     if (data.asks && token) tabs.postMessage({ token });
     else if (data.token && !token) on.token(data.token);
-    else if (data.signedOut && token) on.signedOut();
+    else if (data.signedOut) on.signedOut();
   });
   if (!sessionStorage.getItem(TOKEN_KEY)) tabs.postMessage({ asks: true });
 }

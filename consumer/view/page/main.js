@@ -6,6 +6,7 @@ import { clock, duration, switchZone, zoneName } from "./format.js";
 import { listenToKeys } from "./keys.js";
 import { List } from "./list.js";
 import { ReportPage } from "./report.js";
+import { endSession, readSession, signInWithProvider } from "./session.js";
 import { TaskPage } from "./task.js";
 import { Turns } from "./turns.js";
 
@@ -42,6 +43,7 @@ const turns = new Turns((mine) => {
   refreshSoon(0);
 });
 let shown = null;
+let session = null; // of somebody who signed in with the provider
 let followed = {};
 let wasLost = false;
 let timer = 0;
@@ -128,7 +130,7 @@ async function showErrorsOf(promise) {
 
 function refused(error) {
   if (error.status === 401 || error.status === 403) {
-    signIn(error.message);
+    signIn(session && error.status === 401 ? "The session has ended: sign in again." : error.message);
     return;
   }
   setText(by("problem"), error.message);
@@ -143,9 +145,16 @@ function signIn(problem) {
   showConnection("out", "not signed in");
   showPipeline(null);
   for (const id of ["list", "task", "report", "problem", "sign-out"]) by(id).hidden = true;
+  session = null;
   by("sign-in").hidden = false;
   setText(by("sign-in-problem"), problem);
   by("token").focus();
+  readSession().then(showProvider, () => {}); // without an answer there is no button, and tokens do without
+}
+
+function showProvider({ provider }) {
+  by("provider").hidden = provider === null;
+  if (provider) setText(by("provider"), `Sign in with ${provider.name}`);
 }
 
 // One sentence while the workers are behind the reports, or while that is unknown.
@@ -178,8 +187,33 @@ by("sign-in").addEventListener("submit", (event) => {
 
 function signedIn(token) {
   storeToken(token);
-  by("sign-out").hidden = false;
+  showSignOut("Forget token");
   route();
+}
+
+function showSignOut(text) {
+  setText(by("sign-out"), text);
+  by("sign-out").hidden = false;
+}
+
+// Shows the tasks to somebody whom the provider has signed in, else asks who it is.
+async function resume() {
+  const found = await readSession().catch(() => null);
+  if (readToken()) return; // another tab has given its token meanwhile
+  if (found === null || found.session === null) {
+    signIn("");
+    return;
+  }
+  session = found.session;
+  showSignOut(session.name ? `Sign out ${session.name}` : "Sign out");
+  route();
+}
+
+async function signOut() {
+  let problem = "";
+  if (session) await endSession().catch((error) => { problem = `still signed in: ${error.message}`; });
+  signOutTabs();
+  signIn(problem);
 }
 
 // Says in which zone all times are.
@@ -195,10 +229,8 @@ by("zone").addEventListener("click", () => {
 });
 showZone();
 listenToKeys();
-by("sign-out").addEventListener("click", () => {
-  signOutTabs();
-  signIn("");
-});
+by("sign-out").addEventListener("click", signOut);
+by("provider").addEventListener("click", signInWithProvider);
 by("reconnect").addEventListener("click", () => {
   if (turns.mine) stream.connectNow();
   else refreshSoon(0);
@@ -217,11 +249,12 @@ document.addEventListener("visibilitychange", () => {
 });
 addEventListener("popstate", route);
 
+let resumed = Promise.resolve();
 if (readToken()) {
-  by("sign-out").hidden = false;
+  showSignOut("Forget token");
   route();
 } else {
-  signIn("");
+  resumed = resume();
 }
-takeCode().then((token) => { if (token) signedIn(token); }, (error) => { if (!readToken()) signIn(error.message); });
-shareToken({ token: signedIn, signedOut: () => signIn("") });
+takeCode().then((token) => { if (token) signedIn(token); }, (error) => resumed.then(() => { if (!readToken() && !session) signIn(error.message); }));
+shareToken({ token: signedIn, signedOut: () => { if (shown) signIn(""); } });

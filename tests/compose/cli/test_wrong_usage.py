@@ -28,6 +28,7 @@ WRONG = [
     ("worker", *KAFKA, "-X", "no.such.setting=1"),
     ("worker", *KAFKA, "-X", "nonsense"),
     ("view", *KAFKA, "--bucket", "-1"),
+    ("view", *KAFKA, "--oidc-issuer", "http://id.example"),
     ("up", "--workers", "none"),
     ("demo", "--bwlimit", "fast"),
     ("tail", "nonsense", *KAFKA),

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from taskstream.compose.server.callers import is_loopback
+from taskstream.schemas.http.loopback import is_loopback
 from tests.producer.edges import running_edge
 
 
