@@ -90,7 +90,9 @@ def _secret_in(file: Path) -> str:
 
 
 def _log_signed_in(caller: Caller) -> None:
-    _log.info("signed_in", person=caller.name, project=caller.project_id, roles=sorted(caller.roles))
+    _log.info(
+        "signed_in", person=caller.name, project=caller.project_id, roles=sorted(each.value for each in caller.roles)
+    )
 
 
 def _log_problem(problem: str) -> None:

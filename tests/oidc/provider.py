@@ -10,7 +10,7 @@ import hmac
 import json
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -110,10 +110,14 @@ class Faults:
     """HS256 with the public key as the secret."""
     foreign_key: bool = False
     """Signed by another key, with the key id of the provider's."""
-    issuer: str | None = None
-    """That of the discovery document."""
     status: int = 200
     """Of all responses."""
+    discovery: dict[str, Any] = field(default_factory=dict)
+    """Members of the discovery document that are replaced."""
+    body: bytes | None = None
+    """Of all responses."""
+    dripping: bool = False
+    """A blank now and then, and no end, until `held` is set."""
     held: threading.Event | None = None
     """No response before this is set."""
 
@@ -170,21 +174,25 @@ class OpenIDProvider:
         @app.before_request
         def broken():
             self.requests.append(flask.request.path)
+            if self.faults.dripping:
+                return flask.Response(drops(self.faults.held))
             if self.faults.held is not None:
                 self.faults.held.wait(LIMIT_S)
+            if self.faults.body is not None:
+                return flask.Response(self.faults.body)
             return ("broken", self.faults.status) if self.faults.status != 200 else None
 
         @app.get("/.well-known/openid-configuration")
         def discovery():
             return {
-                "issuer": self.faults.issuer or self.issuer,
+                "issuer": self.issuer,
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["ES256"],
-            }
+            } | self.faults.discovery
 
         @app.get("/keys")
         def keys():
@@ -212,6 +220,11 @@ class OpenIDProvider:
             return server.create_token_response()
 
         return app
+
+
+def drops(held: threading.Event) -> Iterator[bytes]:
+    while not held.wait(0.02):
+        yield b" "
 
 
 def grant_of(provider: OpenIDProvider) -> type[AuthorizationCodeGrant]:

@@ -334,7 +334,7 @@ def test_a_provider_that_is_down_is_a_clear_error_and_comes_back(provider, tmp_p
 def test_a_failed_discovery_is_not_repeated_for_every_visitor(provider, tmp_path):
     async def scenario() -> None:
         desk = Desk(provider, tmp_path)
-        provider.faults.issuer = "https://another.example"
+        provider.faults.discovery["issuer"] = "https://another.example"
         asked = len(provider.requests)
         for _ in range(3):
             response = await desk.visitor().visit("/oidc/start")
