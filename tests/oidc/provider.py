@@ -23,6 +23,7 @@ from authlib.oidc.core import AuthorizationCodeMixin, OpenIDCode, UserInfo
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 
+from tests.pipeline.edge.certificates import Pair
 from tests.waiting import LIMIT_S
 
 CLIENT_ID = "taskstream-view"
@@ -123,9 +124,14 @@ class Faults:
 
 
 class OpenIDProvider:
-    """`with OpenIDProvider() as provider`. `people` sign in with their names on its page."""
+    """`with OpenIDProvider() as provider`. `people` sign in with their names on its page. `pair`: it speaks HTTPS.
 
-    def __init__(self) -> None:
+    `host` is how it is called: for a browser, localhost is another site than 127.0.0.1.
+    """
+
+    def __init__(self, pair: Pair | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
+        self._tls = None if pair is None else (str(pair.certificate), str(pair.key))
         self.people: dict[str, Mapping[str, Any]] = {}
         self.client = Client()
         self.faults = Faults()
@@ -137,7 +143,7 @@ class OpenIDProvider:
 
     @property
     def issuer(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{self._host}:{self.port}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -148,7 +154,9 @@ class OpenIDProvider:
 
     def start(self) -> None:
         """On the port that it had before."""
-        self._server = werkzeug.serving.make_server("127.0.0.1", self.port, self._application(), threaded=True)
+        self._server = werkzeug.serving.make_server(
+            "127.0.0.1", self.port, self._application(), threaded=True, ssl_context=self._tls
+        )
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()

@@ -153,10 +153,6 @@ class OidcProvider:
             raise SignInRefused(f"the ID token of {self._settings.issuer} is not valid: {_words(error)}") from error
         return dict(claims)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.clear()
-
     def _read_document(self) -> Mapping[str, Any]:
         issuer = self._settings.issuer
         status, document = self._request("GET", f"{issuer.rstrip('/')}/.well-known/openid-configuration")

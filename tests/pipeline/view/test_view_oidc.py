@@ -24,7 +24,8 @@ expect.set_options(timeout=120_000)
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIDProvider]:
-    made = OpenIDProvider()
+    """For the browser it is another site than the view."""
+    made = OpenIDProvider(host="localhost")
     made.people = {
         "ada": {"groups": ["admins"], "preferred_username": "ada.l"},
         "ben": {"groups": ["team"], "preferred_username": "ben"},

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from taskstream.compose.server.oidc import OidcSettings, build_sign_in
+from taskstream.consumer.view.http.browser_sign_in import NoProvider
 from taskstream.consumer.view.oidc.pending_sign_ins import IN_ALL, PER_SOURCE
 from taskstream.consumer.view.oidc.role_claims import RoleClaims, RoleGrant
 from taskstream.consumer.view.oidc.sign_in import AT_ONCE, OidcSignIn
@@ -401,6 +402,17 @@ def test_a_token_goes_before_a_session(desk):
         await visitor.sign_in("ada")
         assert await caller_of(desk, visitor, x_auth_token="") is not None
         assert await caller_of(desk, visitor, x_auth_token="unknown") is None
+
+    run(scenario)
+
+
+def test_a_view_without_a_provider_says_so_and_has_no_sign_in():
+    async def scenario() -> None:
+        visitor = Visitor(NoProvider().respond)
+        shown = await visitor.visit("/session")
+        assert (shown.status, shown.body) == (200, b'{"provider": null, "session": null}')
+        assert (await visitor.visit("/session", method="DELETE")).status == 405
+        assert (await visitor.visit("/oidc/start")).status == 404
 
     run(scenario)
 

@@ -9,7 +9,8 @@ import pytest
 
 from taskstream.consumer.errors import ProviderUnavailable, SignInRefused
 from taskstream.consumer.view.oidc.provider import LONGEST_RESPONSE, OidcProvider, ProviderSettings
-from tests.oidc.provider import CLIENT_ID, Faults, OpenIDProvider
+from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, Faults, OpenIDProvider
+from tests.pipeline.edge.certificates import Authority
 
 SHORT_S = 0.3
 REDIRECT = "https://view.example/oidc/callback"
@@ -74,9 +75,20 @@ def test_what_is_no_discovery_document_of_this_issuer_is_not_used(provider, faul
 def test_the_client_names_itself_as_the_provider_supports_it(provider, methods, refused):
     """The provider takes the header alone: with it, it comes to the code, which is unknown."""
     provider.faults.discovery = {"token_endpoint_auth_methods_supported": methods}
-    asking = client(provider, secret=lambda: "the secret of the view")
+    asking = client(provider, secret=lambda: CLIENT_SECRET)
     with pytest.raises(ProviderUnavailable if refused else SignInRefused):
         asking.claims("unknown", "nonce", "v" * 43)
+
+
+def test_a_provider_is_trusted_by_the_named_authority_alone(tmp_path):
+    authority = Authority(tmp_path, "authority")
+    with OpenIDProvider(authority.vouch_for("provider")) as provider:
+        provider.client.redirect_uri = REDIRECT
+        secret = {"secret": lambda: CLIENT_SECRET}
+        with pytest.raises(SignInRefused, match="refuses the code"):
+            client(provider, ca_file=str(authority.file), **secret).claims("unknown", "nonce", "v" * 43)
+        with pytest.raises(ProviderUnavailable, match="SSLError"):
+            client(provider, **secret).claims("unknown", "nonce", "v" * 43)
 
 
 def test_threads_that_need_the_discovery_document_at_the_same_time_read_it_once(provider):
