@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
 from taskstream.schemas.http.request import HttpRequest
 
-_LONGEST: Final = 100
+_SECRET: Final = re.compile(r"[\w-]{20,100}", re.ASCII)
+"""What a cookie of ours has; another value counts as none."""
 
 
 class BrowserCookies:
@@ -59,6 +61,6 @@ def _value(request: HttpRequest, name: str) -> str:
     """Of cookies with the same name the first, which has the longest path (RFC 6265, 5.4)."""
     for each in request.headers.get("cookie", "").split(";"):
         found, _, value = each.strip().partition("=")
-        if found == name and value.isascii() and len(value) <= _LONGEST:
-            return value
+        if found == name:
+            return value if _SECRET.fullmatch(value) else ""
     return ""

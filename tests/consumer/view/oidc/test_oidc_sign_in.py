@@ -142,6 +142,22 @@ def test_a_cookie_of_a_whole_host_has_the_prefix_that_only_this_host_can_set(
     run(scenario)
 
 
+@pytest.mark.parametrize("planted", ["", "short", "x" * 101, "a" * 30 + '", b', "ä" * 30])
+def test_a_cookie_that_the_view_did_not_make_is_replaced(desk, planted):
+    async def scenario() -> None:
+        visitor = desk.visitor()
+        await visitor.begin()
+        (name,) = visitor.cookies
+        made = visitor.cookies[name] = planted
+        await visitor.begin()
+        assert visitor.cookies[name] != made
+        kept = visitor.cookies[name]
+        await visitor.begin()
+        assert visitor.cookies[name] == kept
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     "to",
     ["https://evil.example/", "//evil.example", "/%5Cevil.example", "javascript:alert(1)", "%3F%0D%0Aset-cookie:a=b"],
