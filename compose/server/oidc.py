@@ -83,7 +83,8 @@ def _secret_in(file: Path) -> str:
         require_private(file, file.stat())
         secret = file.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsUnusable(f"{file} cannot be read: {type(error).__name__}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise CredentialsUnusable(f"{file} cannot be read ({why}): it must have the client's secret") from error
     if not secret or not secret.isascii() or not secret.isprintable():
         raise CredentialsUnusable(f"{file} must have the client's secret and nothing else: printable ASCII, one line")
     return secret

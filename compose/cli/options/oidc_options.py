@@ -64,7 +64,6 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--oidc-role",
-        "oidc_roles",
         type=RoleGrantType(),
         multiple=True,
         metavar="VALUE=ROLE[:PROJECT]",
@@ -78,14 +77,12 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--oidc-scope",
-        "oidc_scopes",
         multiple=True,
         help=f"A scope to ask for beside {', '.join(_SCOPES)}, such as groups; once for each.",
     ),
     click.option("--oidc-name", help="The provider's name on the page's button.  [default: the issuer's host]"),
     click.option(
         "--oidc-session",
-        "oidc_session_s",
         default="8h",
         type=Seconds(60),
         help="How long somebody stays signed in. Sessions are in memory: they end with the view.",
@@ -113,17 +110,17 @@ def oidc_options(command: Command) -> Command:
         oidc_issuer: str | None,
         oidc_client_id: str | None,
         oidc_client_secret_file: Path | None,
-        oidc_roles: tuple[RoleGrant, ...],
+        oidc_role: tuple[RoleGrant, ...],
         oidc_claim: str,
-        oidc_scopes: tuple[str, ...],
+        oidc_scope: tuple[str, ...],
         oidc_name: str | None,
-        oidc_session_s: float,
+        oidc_session: float,
         oidc_ca_file: Path | None,
         public_url: str | None,
         **kwargs: Any,
     ) -> Any:
         if oidc_issuer is None:
-            given = (oidc_client_id, oidc_client_secret_file, *oidc_roles)
+            given = (oidc_client_id, oidc_client_secret_file, *oidc_role)
             if any(each is not None for each in given):
                 raise click.UsageError("--oidc-client-id, --oidc-client-secret-file and --oidc-role need --oidc-issuer")
             return command(*args, oidc=None, **kwargs)
@@ -131,7 +128,7 @@ def oidc_options(command: Command) -> Command:
             raise click.UsageError(
                 f"--oidc-issuer must be an https URL (http only on this machine) without a query, not {oidc_issuer!r}"
             )
-        if not oidc_client_id or not oidc_roles:
+        if not oidc_client_id or not oidc_role:
             raise click.UsageError(
                 "--oidc-issuer needs --oidc-client-id, and --oidc-role at least once: without it nobody has a role"
             )
@@ -139,11 +136,11 @@ def oidc_options(command: Command) -> Command:
             issuer=oidc_issuer,
             client_id=oidc_client_id,
             public_url=_public_url(public_url, kwargs["host"], kwargs["port"], is_tls=kwargs["tls"] is not None),
-            roles=RoleClaims(oidc_claim, oidc_roles),
+            roles=RoleClaims(oidc_claim, oidc_role),
             name=oidc_name or urlsplit(oidc_issuer).hostname or oidc_issuer,
             secret_file=oidc_client_secret_file,
-            scopes=tuple(dict.fromkeys((*_SCOPES, *oidc_scopes))),
-            session_s=oidc_session_s,
+            scopes=tuple(dict.fromkeys((*_SCOPES, *oidc_scope))),
+            session_s=oidc_session,
             ca_file=oidc_ca_file,
         )
         return command(*args, oidc=settings, **kwargs)
