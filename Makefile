@@ -66,7 +66,7 @@ audit: $(DEV_READY) $(AUDIT)/.ready ## known vulnerabilities of what is installe
 bench: $(VENV)/.bench ## every figure of the README, measured again (ARGS="edge codec": only those)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-bench-peers: $(DEV_READY) ## edge and worker beside the same in Go, interleaved (ARGS="worker --events 2000000 --series 20000 200000 --rounds 5")
+bench-peers: $(DEV_READY) ## edge, worker and restore beside Go, Rust and the JVM, interleaved (ARGS="worker --events 2000000 --series 20000 200000")
 	@$(BIN)/python -m benchmarks.peers $(ARGS)
 
 fmt: $(DEV_READY) ## format and mend what can be mended

@@ -17,7 +17,7 @@ BODY = json.dumps(
     }
 ).encode()  # fmt: skip
 TOKEN = "bench"
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 120.0
 
 
 class Figures(NamedTuple):

@@ -77,8 +77,8 @@ def prepare(bootstrap: str, topics: Topics, events: int, series: int) -> None:
     assert producer.flush(300) == 0
 
 
-def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
-    """Write one row of each of `series` series to the state topic, evenly over its partitions."""
+def prepare_rows(bootstrap: str, topics: Topics, series: int, copies: Sequence[str] = ()) -> None:
+    """Write one row of each of `series` series to the state topic, evenly over its partitions, and to all `copies`."""
     writer, producer = ColumnWriter(TableIds(), newest("SeriesState")), bulk_producer(bootstrap)
     for first in range(0, series, AT_ONCE):
         count = min(AT_ONCE, series - first)
@@ -92,7 +92,8 @@ def prepare_rows(bootstrap: str, topics: Topics, series: int) -> None:
             table.commit()
         for partition, block in enumerate(np.array_split(np.flatnonzero(table.rows["live"]), topics.partitions)):
             values = writer.write(state_batch(table, block))
-            send(producer, topics.state.name, partition, table.keys[block].tolist(), values)
+            for topic in (topics.state.name, *copies):
+                send(producer, topic, partition, table.keys[block].tolist(), values)
         assert producer.flush(300) == 0
 
 

@@ -54,8 +54,10 @@ def process(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
                 running.wait()
 
 
-def measure_throughput(command: Sequence[str], bootstrap: str, topics: Topics, group: str, events: int) -> Throughput:
-    """Run the process until its group has committed `events` events."""
+def measure_throughput(
+    command: Sequence[str], bootstrap: str, topics: Topics, group: str, events: int, unmeasured: int = 1
+) -> Throughput:
+    """Run the process until its group has committed `events` events; measure from the commit of `unmeasured` on."""
     with process(command) as running, offsets(bootstrap, topics, group) as committed:
         began: tuple[float, int, float] | None = None
         last, moved = 0, time.monotonic()
@@ -65,7 +67,7 @@ def measure_throughput(command: Sequence[str], bootstrap: str, topics: Topics, g
             if done != last:
                 last, moved = done, now
             assert now - moved < COMMIT_TIMEOUT_S, f"{group} has committed nothing since {done:,}"
-            if done and began is None:
+            if done >= unmeasured and began is None:
                 began = now, done, cpu
             if done >= events:
                 break

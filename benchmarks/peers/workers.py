@@ -4,54 +4,59 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.local import local_kafka
-from benchmarks.peers.edges import OURS, SCHEMAS, end_offset
+from benchmarks.peers.answers import Answers, read_answers
+from benchmarks.peers.edges import OURS, end_offset
+from benchmarks.peers.irregular import prepare_irregular
 from benchmarks.peers.rounds import in_turn, ratio_text
+from benchmarks.peers.worker_peers import Job, WorkerPeer
 from benchmarks.worker_events import prepare
 from benchmarks.worker_process import Throughput, measure_throughput, worker_command
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.topic_admin import create_topics
-from taskstream.schemas.codec.record_codec import RecordReader
-from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 
-COMMIT_MS = 1000
-"""How often a peer commits."""
 TIMEOUT_S = 120.0
+WARM_UP_PART = 0.2
+"""The part of the events that is not measured: a JVM compiles meanwhile."""
 
 
-def compare_workers(programs: Mapping[str, Path], rounds: int, events: int, series: int) -> None:
-    """Measure and print; the rows of all must have the same totals. programs: [name of the peer] its program."""
+def compare_workers(peers: Mapping[str, WorkerPeer], rounds: int, events: int, series: int) -> None:
+    """Measure and print.
+
+    Raises:
+        AssertionError: rows or windows of a peer differ from ours.
+    """
     os.environ["GOMAXPROCS"] = "1"
     with local_kafka() as kafka:
         topics = Topics("bench")
         create_topics(kafka.client.config(), topics, 1)
+        irregular = prepare_irregular(kafka.bootstrap_servers, topics)
         prepare(kafka.bootstrap_servers, topics, events, series)
         what = f"{events:,} events over {series:,} series"
         print(f"  {what}, {topics.partitions} partitions", flush=True)
-        found: dict[str, list[Throughput]] = {name: [] for name in (OURS, *programs)}
+        found: dict[str, list[Throughput]] = {name: [] for name in (OURS, *peers)}
         for number in range(rounds):
-            totals = {}
+            answers = {}
             for name in in_turn(list(found), number):
                 load = os.getloadavg()[0]
-                one, totals[name] = one_worker(kafka, topics, name, programs.get(name), number, events)
+                one, answers[name] = one_worker(
+                    kafka, topics, peers.get(name), f"{number}-{len(answers)}", events + irregular
+                )
                 found[name].append(one)
-                print(f"  round {number + 1}: {name:12} {described(one)}; load before {load:.1f}", flush=True)
-            if len(set(totals.values())) != 1:
-                raise AssertionError(f"rows, reports and bytes differ: {totals}")
-            print(f"  round {number + 1}: rows, reports and bytes of all: {totals[OURS]}", flush=True)
+                print(f"  round {number + 1}: {name:28} {described(one)}; load before {load:.1f}", flush=True)
+            print(f"  round {number + 1}: {check_equal(answers)}", flush=True)
         for name, each in found.items():
             cpu_us, per_s = [one.cpu_us for one in each], [one.per_s for one in each]
-            print(
-                f"  {what}: {name:12} median {statistics.median(per_s):,.0f}/s, {statistics.median(cpu_us):.2f} us CPU"
-            )
+            rate_text, cpu_text = f"{statistics.median(per_s):,.0f}/s", f"{statistics.median(cpu_us):.2f} us CPU"
+            print(f"  {what}: {name:28} median {rate_text}, {cpu_text}")
             if name != OURS:
                 cpu = ratio_text([one.cpu_us for one in found[OURS]], cpu_us)
                 rate = ratio_text([one.per_s for one in found[OURS]], per_s)
@@ -62,21 +67,37 @@ def described(one: Throughput) -> str:
     return f"{one.per_s:9,.0f} events per second, {one.cpu_us:.2f} us CPU per event, peak {one.peak_mib} MiB"
 
 
+def check_equal(answers: Mapping[str, Answers]) -> str:
+    """A line about the answers of all, which are equal.
+
+    Raises:
+        AssertionError: those of a peer differ from ours.
+    """
+    ours = answers[OURS]
+    for name, theirs in answers.items():
+        if different := ours.differences(theirs):
+            raise AssertionError(f"the answers of {OURS} and {name} differ: {'; '.join(different)}")
+    return f"the answers of all are equal: {ours.rows:,} rows of {ours.reports:,} reports, {ours.windows:,} windows"
+
+
 def one_worker(
-    kafka: LocalKafka, topics: Topics, name: str, program: Path | None, number: int, events: int
-) -> tuple[Throughput, tuple[int, int, int]]:
-    """The figures, and the number, reports and bytes of the rows. program: None for ours."""
-    group, bootstrap = f"{name.lower()}-{number}", kafka.bootstrap_servers
-    if program is None:
-        results = topics
+    kafka: LocalKafka, topics: Topics, peer: WorkerPeer | None, number: str, events: int
+) -> tuple[Throughput, Answers]:
+    """The figures and the answers. peer: None for ours. number: differs from run to run."""
+    group, bootstrap, partitions = f"run-{number}", kafka.bootstrap_servers, topics.partitions
+    warm_up = max(1, round(events * WARM_UP_PART))
+    if peer is None:
         empty(kafka, topics)
         command = worker_command(bootstrap, topics, "--group", group)
-    else:
-        results = Topics(group)
-        create_topics(kafka.client.config(), results, 1)
-        names = [topics.progress.name, results.state.name, results.rates.name]
-        command = [str(program), bootstrap, *names, group, str(COMMIT_MS), str(SCHEMAS)]
-    return measure_throughput(command, bootstrap, topics, group, events), row_totals(bootstrap, results)
+        one = measure_throughput(command, bootstrap, topics, group, events, warm_up)
+        return one, read_answers(bootstrap, topics.state.name, topics.rates.name, partitions, end_offset)
+    results = Topics(group)
+    create_topics(kafka.client.config(), results, 1)
+    state = peer.state_topic(group)
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(bootstrap, topics.progress.name, results.rates.name, state, group, Path(folder))
+        one = measure_throughput(peer.command(job), bootstrap, topics, group, events, warm_up)
+    return one, read_answers(bootstrap, state, results.rates.name, partitions, end_offset)
 
 
 def empty(kafka: LocalKafka, topics: Topics) -> None:
@@ -90,28 +111,3 @@ def empty(kafka: LocalKafka, topics: Topics) -> None:
         assert time.monotonic() < deadline, f"the topics are not deleted: {names}"
         time.sleep(0.2)
     create_topics(kafka.client.config(), topics, 1, timeout_s=TIMEOUT_S)
-
-
-def row_totals(bootstrap: str, topics: Topics) -> tuple[int, int, int]:
-    """How many rows are committed, and the sums of their reports and of their replicated bytes."""
-    config = {"bootstrap.servers": bootstrap, "group.id": "bench.rows", "isolation.level": "read_committed"}
-    consumer = Consumer({**config, "enable.partition.eof": True, "enable.auto.commit": False})
-    partitions = [TopicPartition(topics.state.name, number, 0) for number in range(topics.partitions)]
-    left = {each.partition for each in partitions if end_offset(consumer, each)}
-    values: dict[bytes, bytes] = {}
-    consumer.assign([each for each in partitions if each.partition in left])
-    try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while left:
-            assert time.monotonic() < deadline, f"the end of partitions {left} is not reached"
-            for message in consumer.consume(10_000, 1.0):
-                error = message.error()
-                if error is None:
-                    values[message.key()] = message.value()
-                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 # its public name
-                    left.discard(message.partition())
-    finally:
-        consumer.close()
-    reader = RecordReader(TableIds(), "SeriesState")
-    rows = [reader.read(value) for value in values.values()]
-    return len(rows), sum(row["reports"] for row in rows), sum(row["replicatesize"] for row in rows)

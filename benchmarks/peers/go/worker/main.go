@@ -1,6 +1,8 @@
 // The worker in Go: events become rows and windows, exactly once, in transactions of franz-go's session.
 //
-//	worker BOOTSTRAP SOURCE STATE RATES GROUP COMMIT_MS SCHEMA_FOLDER
+//	worker BOOTSTRAP SOURCE STATE RATES GROUP COMMIT_MS EVENT_SCHEMA STATE_SCHEMA WINDOW_SCHEMA EVENT_ID STATE_ID WINDOW_ID
+//
+// The schemas are files, the last three arguments their ids.
 package main
 
 import (
@@ -9,37 +11,50 @@ import (
 	"log"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hamba/avro/v2"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
 	prefixBytes    = 5
-	eventID        = 2 // the schema ids of schemas/avro/ids.json
-	stateID        = 3
-	windowID       = 4
 	polledRecords  = 10_000
 	pollTimeout    = 50 * time.Millisecond
 	maxDirtySeries = 100_000
 )
 
+var constantHeaders = []kgo.RecordHeader{
+	{Key: "ce_specversion", Value: []byte("1.0")},
+	{Key: "ce_type", Value: []byte("taskstream.RateWindow")},
+	{Key: "ce_source", Value: []byte("/taskstream/worker")},
+	{Key: "content-type", Value: []byte("application/avro")},
+}
+
+type framedSchema struct {
+	avro.Schema
+	id uint32
+}
+
 type worker struct {
-	session                *kgo.GroupTransactSession
-	events, states, window avro.Schema
-	stateTopic, rateTopic  string
-	rows                   map[string]*seriesState
-	dirty                  []*seriesState
-	key                    []byte
+	session                 *kgo.GroupTransactSession
+	events, states, windows framedSchema
+	stateTopic, rateTopic   string
+	rows                    map[string]*seriesState
+	dirty                   []*seriesState
+	key                     []byte
+	idPrefix                string
+	sentWindows             int
 }
 
 func main() {
-	if len(os.Args) != 8 {
-		log.Fatal("usage: worker BOOTSTRAP SOURCE STATE RATES GROUP COMMIT_MS SCHEMA_FOLDER")
+	if len(os.Args) != 13 {
+		log.Fatal("usage: worker BOOTSTRAP SOURCE STATE RATES GROUP COMMIT_MS " +
+			"EVENT_SCHEMA STATE_SCHEMA WINDOW_SCHEMA EVENT_ID STATE_ID WINDOW_ID")
 	}
 	commitMs, err := strconv.Atoi(os.Args[6])
 	check(err)
@@ -56,8 +71,9 @@ func main() {
 	check(err)
 	w := &worker{
 		session: session, stateTopic: os.Args[3], rateTopic: os.Args[4], rows: map[string]*seriesState{},
-		events: parse(os.Args[7], "ProgressReported.v2"), states: parse(os.Args[7], "SeriesState.v1"),
-		window: parse(os.Args[7], "RateWindow.v1"),
+		events: parse(os.Args[7], os.Args[10]), states: parse(os.Args[8], os.Args[11]),
+		windows:  parse(os.Args[9], os.Args[12]),
+		idPrefix: strings.ReplaceAll(uuid.NewString(), "-", "") + "-",
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -87,30 +103,38 @@ func (w *worker) run(ctx context.Context, commitEvery time.Duration) {
 }
 
 func (w *worker) foldRecord(record *kgo.Record) {
-	if len(record.Value) < prefixBytes || record.Value[0] != 0 || binary.BigEndian.Uint32(record.Value[1:]) != eventID {
-		log.Fatalf("partition %d, offset %d: not a ProgressReported.v2", record.Partition, record.Offset)
+	value := record.Value
+	if len(value) < prefixBytes || value[0] != 0 || binary.BigEndian.Uint32(value[1:]) != w.events.id {
+		log.Fatalf("partition %d, offset %d: not a ProgressReported with id %d", record.Partition, record.Offset, w.events.id)
 	}
 	var report progressReported
-	check(avro.Unmarshal(w.events, record.Value[prefixBytes:], &report))
+	check(avro.Unmarshal(w.events.Schema, value[prefixBytes:], &report))
 	w.key = append(append(w.key[:0], report.ProjectID...), '/')
 	w.key = append(append(w.key, report.TaskID...), '/')
 	w.key = append(w.key, report.SubtaskName...)
 	row := w.rows[string(w.key)]
 	if row == nil {
-		row = &seriesState{key: string(w.key), partition: record.Partition}
+		row = newRow(&report, string(w.key), record.Partition)
 		w.rows[row.key] = row
 	}
-	fold(row, &report, func(closed *rateWindow) { w.produce(w.rateTopic, row, w.window, windowID, closed) })
-	if !row.isDirty {
+	changed := fold(row, &report, func(closed *rateWindow) { w.produceWindow(row, closed) })
+	if changed && !row.isDirty {
 		row.isDirty = true
 		w.dirty = append(w.dirty, row)
 	}
 }
 
+func (w *worker) produceWindow(row *seriesState, closed *rateWindow) {
+	id := strconv.AppendInt([]byte(w.idPrefix), int64(w.sentWindows), 10)
+	w.sentWindows++
+	headers := append([]kgo.RecordHeader{{Key: "ce_id", Value: id}}, constantHeaders...)
+	w.produce(w.rateTopic, row, w.windows, closed, headers)
+}
+
 // commit writes the rows that changed, and ends the transaction with the offsets.
 func (w *worker) commit() {
 	for _, row := range w.dirty {
-		w.produce(w.stateTopic, row, w.states, stateID, row)
+		w.produce(w.stateTopic, row, w.states, row, nil)
 		row.isDirty = false
 	}
 	w.dirty = w.dirty[:0]
@@ -122,19 +146,22 @@ func (w *worker) commit() {
 	}
 }
 
-func (w *worker) produce(topic string, row *seriesState, schema avro.Schema, id uint32, value any) {
-	payload, err := avro.Marshal(schema, value)
+func (w *worker) produce(topic string, row *seriesState, schema framedSchema, value any, headers []kgo.RecordHeader) {
+	payload, err := avro.Marshal(schema.Schema, value)
 	check(err)
 	framed := make([]byte, prefixBytes, prefixBytes+len(payload))
-	binary.BigEndian.PutUint32(framed[1:], id)
-	record := &kgo.Record{Topic: topic, Partition: row.partition, Key: []byte(row.key), Value: append(framed, payload...)}
-	w.session.Produce(context.Background(), record, nil)
+	binary.BigEndian.PutUint32(framed[1:], schema.id)
+	w.session.Produce(context.Background(), &kgo.Record{
+		Topic: topic, Partition: row.partition, Key: []byte(row.key), Value: append(framed, payload...), Headers: headers,
+	}, nil)
 }
 
-func parse(folder, name string) avro.Schema {
-	schema, err := avro.ParseFiles(filepath.Join(folder, name+".avsc"))
+func parse(path, id string) framedSchema {
+	schema, err := avro.ParseFiles(path)
 	check(err)
-	return schema
+	number, err := strconv.ParseUint(id, 10, 32)
+	check(err)
+	return framedSchema{schema, uint32(number)}
 }
 
 func check(err error) {

@@ -2,6 +2,7 @@
 package main
 
 type progressReported struct {
+	EventID       string   `avro:"event_id"`
 	ProjectID     string   `avro:"project_id"`
 	TaskID        string   `avro:"task_id"`
 	ReceivedAt    int64    `avro:"received_at"`
@@ -23,7 +24,7 @@ type progressReported struct {
 	AgentTime     *string  `avro:"agent_time"`
 }
 
-// seriesState has the fields of SeriesState.v1, the version without the forecast's columns.
+// seriesState lacks the fields of the forecast and of the learned limits; their defaults are written.
 type seriesState struct {
 	ProjectID    string   `avro:"project_id"`
 	TaskID       string   `avro:"task_id"`
@@ -76,6 +77,7 @@ type seriesState struct {
 	EtaHighS     *float64 `avro:"eta_high_s"`
 	EtaTold      *int64   `avro:"eta_told"`
 	EtaToldAt    *int64   `avro:"eta_told_at"`
+	EventIDs     []int64  `avro:"event_ids"`
 
 	key       string
 	partition int32
