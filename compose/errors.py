@@ -3,6 +3,7 @@
 ComposeError
 ├── MissingProgramError         java or mvn is not on the PATH
 ├── KafkaInstallError           Maven could not download Kafka
+├── RegistryInstallError        Maven could not download the schema registry
 ├── BrokerStartError            the local Kafka did not become ready
 ├── BrokerCountDiffers          the folder holds a Kafka of another number of brokers (brokers)
 ├── PortInUseError              another program listens on a port
@@ -50,6 +51,10 @@ class KafkaInstallError(ComposeError):
     """Maven failed, or did not download Kafka."""
 
 
+class RegistryInstallError(ComposeError):
+    """Maven failed, or did not download the schema registry."""
+
+
 class BrokerStartError(ComposeError):
     """The local Kafka exited or did not answer before it was ready."""
 
@@ -71,7 +76,7 @@ class ListenAddressUnusable(PortInUseError):
 
 
 class StackPortTaken(PortInUseError):
-    """The port of `process` is taken: kafka, edge, view or worker metrics."""
+    """The port of `process` is taken: kafka, registry, edge, view or worker metrics."""
 
     def __init__(self, message: str, process: str) -> None:
         super().__init__(message)

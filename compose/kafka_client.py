@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from taskstream.compose.errors import KafkaPropertyError, NoBrokersNamed
+from taskstream.schemas.errors import cause_of
 
 HIDDEN = "[hidden]"
 BOOTSTRAP = "bootstrap.servers"
@@ -80,7 +81,9 @@ def read_properties(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise KafkaPropertyError(f"{path} cannot be read as a properties file: {error}") from error
+        raise KafkaPropertyError(
+            f"{path} cannot be read as a properties file ({cause_of(error)}): give the path of one with lines key=value"
+        ) from error
     properties = {}
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.lstrip().startswith(("#", "!")):

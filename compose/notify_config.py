@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from taskstream.compose.errors import NotifyConfigInvalid
-from taskstream.consumer.errors import LabelsUnusable
+from taskstream.consumer.errors import LabelsUnusable, LinkUnfillable
 from taskstream.consumer.notify.alert import DEFAULT_KINDS, KINDS
 from taskstream.consumer.notify.alertmanager import OWN_LABELS
 from taskstream.consumer.notify.quiet_hours import EVERY_DAY, QuietHours
@@ -231,6 +231,9 @@ def _context(config: NotifyConfig, path: Path) -> TaskContext:
         return TaskContext([link_template(name, each) for name, each in config.links.items()], labels_file)
     except LabelsUnusable as error:
         raise NotifyConfigInvalid(f"{path}: labels_file: {error}") from error
+    except LinkUnfillable as error:
+        remedy = "name one with labels_file" if labels_file is None else "correct links or the file"
+        raise NotifyConfigInvalid(f"{path}: links: {error}; {remedy}") from error
 
 
 def _receiver(name: str, table: _AlertmanagerTable | _WebhookTable, path: Path) -> Receiver:

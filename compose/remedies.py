@@ -15,6 +15,7 @@ from taskstream.compose.errors import (
     MissingProgramError,
     NoBrokersNamed,
     NoCredentialsConfigured,
+    RegistryInstallError,
     StackPortTaken,
     TopicsDiffer,
     ViewUnreachable,
@@ -26,6 +27,7 @@ from taskstream.consumer.errors import (
     CopyOntoItself,
     DuckdbMissing,
     ExportExists,
+    ExportFormatUnknown,
     IcebergMissing,
     InstanceFenced,
     LakeGap,
@@ -93,6 +95,8 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     CopyOntoItself: "choose another topic with --to-topic, or another cluster with --to-bootstrap",
     DuckdbMissing: "`pip install 'taskstream[sql]'` installs it",
     ExportExists: "choose another FILE, or replace it with --overwrite",
+    ExportFormatUnknown: "for standard output use `taskstream tail --from earliest --to latest -o ndjson`, or "
+    "`taskstream sql -o csv` (also json and parquet)",
     IcebergMissing: "`pip install 'taskstream[iceberg]'` installs it",
     InstanceFenced: "give each worker its own --instance",
     KafkaInstallError: _OWN_KAFKA,
@@ -111,6 +115,7 @@ REMEDIES: Mapping[type[Exception], str | Callable[[Any], str]] = {
     PartitionsUnequal: _NEW_TOPICS,
     RebuildEventsGone: "keep the group's offsets with --until committed",
     RightMissing: "`kafka-acls --add` grants it",
+    RegistryInstallError: "leave out --registry, or name a registry of your own with TASKSTREAM_SCHEMA_REGISTRY",
     StackPortTaken: _port_option,
     StateUnreadable: "--prefix names the topics",
     TooManyRejected: "correct the deployment and start again, or send all unreadable records to the rejected topic "

@@ -22,6 +22,7 @@ ConsumerError
  ├── BadRange                   a range of offsets or times is invalid
  ├── ExportUnusable             the export file exists, is incomplete, or cannot be written
  │   ├── ExportExists           the export file exists
+ │   ├── ExportFormatUnknown    the file's name selects no format
  │   └── PartialExportUnusable  a partial export exists that this export cannot resume
  ├── RebuildRefused             a precondition of rebuilding the state does not hold
  │   └── RebuildEventsGone      events that the rebuild needs are no longer on the topic
@@ -34,6 +35,7 @@ ConsumerError
  ├── LakeUnusable               the lake cannot be read or written, or another process writes it
  │   └── LakeGap                retention removed records before the lake had them
  ├── LabelsUnusable             the file of labels cannot be read or used
+ ├── LinkUnfillable             a link has a placeholder that no task has a value for
  ├── BadQuery                   DuckDB refuses a query
  ├── DuckdbMissing              DuckDB is not installed
  ├── IcebergMissing             pyiceberg is not installed
@@ -151,6 +153,10 @@ class ExportUnusable(ConsumerError):
     """The export file exists, is incomplete, or cannot be written."""
 
 
+class ExportFormatUnknown(ExportUnusable):
+    """The file's name has no suffix that selects a format; standard output has none."""
+
+
 class ExportExists(ExportUnusable):
     """The export file exists."""
 
@@ -201,6 +207,10 @@ class LakeGap(LakeUnusable):
 
 class LabelsUnusable(ConsumerError):
     """The file of labels cannot be read or used."""
+
+
+class LinkUnfillable(ConsumerError):
+    """A link has a placeholder that is neither a task's id nor a column of the file of labels."""
 
 
 class BadQuery(ConsumerError):

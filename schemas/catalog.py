@@ -71,4 +71,6 @@ def named(title: str) -> Schema:
     for schema in released():
         if schema.title == title:
             return schema
-    raise UnknownSchema(f"there is no schema {title!r}; there are {', '.join(each.title for each in released())}")
+    versions = [each.title for each in released() if each.name == title.partition(".")[0]]
+    known = ", ".join(versions or [each.title for each in released()])
+    raise UnknownSchema(f"there is no schema {title!r}; there {'is' if len(versions) == 1 else 'are'} {known}")

@@ -11,6 +11,8 @@ SchemasError
 
 from __future__ import annotations
 
+import os
+
 
 class SchemasError(Exception):
     """The root of this room's errors. The message is one sentence."""
@@ -43,3 +45,12 @@ class BatchTooLarge(SchemasError):
 
 class RegistryFailed(SchemasError):
     """The schema registry did not answer, or refused the request."""
+
+
+def cause_of(error: Exception) -> str:
+    """Why a file cannot be used: the system's words for its error, without number and path; else the error's own."""
+    if not isinstance(error, OSError):
+        return str(error)
+    own = error.strerror or str(error)
+    # pyarrow's errors have the path and the number in their text, and the number beside it.
+    return os.strerror(error.errno) if error.errno and "Detail: [errno" in own else own

@@ -86,7 +86,7 @@ def trace_report(targets: TraceTargets) -> Iterator[Finding]:
         before = (state_before or {}).get(partition)
         yield _find_state(targets, targets.kafka, event, partition, before, began_s)
     if targets.view_url is None:
-        yield unknown("in the view", "no view is named", "give --view")
+        yield unknown("in the view", "no view is named", "give --endpoint")
     else:
         yield _find_in_view(targets, event, reports_before, began_s)
 

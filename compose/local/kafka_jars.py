@@ -59,12 +59,28 @@ def install_jars(cache_dir: Path, notify: Callable[[str], None], path: str | Non
 
 
 @contextmanager
-def cache_lock(cache_dir: Path) -> Iterator[None]:
-    """An exclusive lock on the cache across processes; the system releases it when the process ends."""
+def cache_lock(cache_dir: Path, name: str = f"kafka-{KAFKA_VERSION}") -> Iterator[None]:
+    """An exclusive lock on a part of the cache across processes; the system releases it when the process ends."""
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with (cache_dir / f"kafka-{KAFKA_VERSION}.lock").open("w") as lock:
+    with (cache_dir / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def run_maven(mvn: str, *arguments: str) -> str | None:
+    """Run Maven; None if it succeeded, else its exit code and its first error, as the end of a sentence."""
+    done = subprocess.run(
+        [mvn, "-q", "-B", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["it printed no error"]
+    return f"(exit code {done.returncode}): {lines[0]}"
 
 
 def _copy_with_maven(mvn: str, jars: Path) -> None:
@@ -72,18 +88,10 @@ def _copy_with_maven(mvn: str, jars: Path) -> None:
     jars.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="jars.", dir=jars.parent) as fresh:
         goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fresh}/jars")
-        done = subprocess.run(
-            [mvn, "-q", "-B", "-f", str(POM), *goal],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["it printed no error"]
+        problem = run_maven(mvn, "-f", str(POM), *goal)
+        if problem is not None:
             raise KafkaInstallError(
-                f"mvn could not download Kafka {KAFKA_VERSION} (exit code {done.returncode}): {lines[0]}; "
+                f"mvn could not download Kafka {KAFKA_VERSION} {problem}; "
                 "check the network and Maven's settings.xml, or use a Kafka of your own"
             )
         if not (Path(fresh) / "jars" / f"kafka_2.13-{KAFKA_VERSION}.jar").exists():

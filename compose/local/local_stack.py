@@ -22,6 +22,13 @@ from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_token import local_token
 from taskstream.compose.local.ports import free_ports, is_free
 from taskstream.compose.local.readiness import http_answers, kafka_answers
+from taskstream.compose.local.registry.local_registry import (
+    COMPATIBILITY,
+    create_registry_topics,
+    install_registry,
+    registry_command,
+    registry_url,
+)
 from taskstream.compose.local.supervised_service import Service, ServiceEvent
 from taskstream.compose.local.supervisor import Supervisor
 from taskstream.compose.sign_in_codes import SignInCodes
@@ -33,6 +40,8 @@ PROBE_TIMEOUT_S = 1.0
 DRAIN_TIMEOUT_S = 5
 KAFKA_READY_S = 60.0
 """For each broker: they start at the same time and share the machine."""
+REGISTRY_READY_S = 180.0
+"""Five seconds of CPU time, and many times that on a busy machine."""
 PROCESS_READY_S = 300.0
 """The first start after an installation compiles loops: half a minute of CPU time, and minutes on a busy machine."""
 LOCAL_KAFKA = KafkaClient("")
@@ -56,6 +65,9 @@ class StackSettings:
     view_port: int = 8081
     worker_metrics_port: int = 9464
     """The port of the first worker; each further worker has the next port."""
+    registry: bool = False
+    """Whether a schema registry runs beside a local Kafka, and gives the ids of the schemas."""
+    registry_port: int = 8085
     workers: int = 1
     bucket_s: float = 60.0
     """The length of a rate window of worker and view, in seconds. It must not change while the topics exist."""
@@ -84,6 +96,8 @@ class LocalStack:
         self.token: str | None = None
         self.edge_url = ""
         self.view_url = ""
+        self.registry_url = ""
+        """The address of the local schema registry; empty without one."""
         self._codes = settings.data_dir.absolute() / "sign-in"
         self.worker_urls: tuple[str, ...] = ()
         self._notify = notify
@@ -97,11 +111,12 @@ class LocalStack:
             StackPortTaken: a port is taken, or given to two processes.
             TopicsDiffer: the topics exist and must not be used.
             ProcessStartError: a process did not become ready.
+            RegistryFailed: the local schema registry refused a released schema.
             CredentialsUnusable: the file of tokens is invalid.
             ComposeError: the local Kafka could not be installed or started; see LocalKafka.
         """
         settings = self.settings
-        edge_port, view_port, *worker_ports = _ports(settings)
+        edge_port, view_port, registry_port, *worker_ports = _ports(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         tokens = settings.tokens
         if tokens is None:
@@ -112,6 +127,8 @@ class LocalStack:
         if not settings.kafka.bootstrap_servers:
             self._start_kafka()
         self._create_topics()
+        if settings.registry:
+            self._start_registry(registry_port)
         listen = ("--host", HOST, "--tokens", str(tokens.absolute()))
         drain = ("--drain-timeout", str(DRAIN_TIMEOUT_S))
         bucket = ("--bucket", str(settings.bucket_s))
@@ -180,6 +197,27 @@ class LocalStack:
         ]
         self._supervisor.start(*services)
 
+    def _start_registry(self, port: int) -> None:
+        """Start the registry, and register the released schemas, which keep the ids that they have there."""
+        settings = self.settings
+        folder = settings.data_dir / "registry"
+        folder.mkdir(exist_ok=True)
+        jar = install_registry(settings.cache_dir, self._notify)
+        create_registry_topics(self.kafka.config())
+        command = registry_command(jar, folder, port, self.kafka.bootstrap_servers)
+        url = registry_url(port)
+        is_ready = partial(http_answers, f"{url}/subjects", PROBE_TIMEOUT_S)
+        self._supervisor.start(
+            Service("registry", tuple(command), is_ready, ready_timeout_s=REGISTRY_READY_S, stop_timeout_s=15.0)
+        )
+        from taskstream.schemas.registry.registration import register, require_level  # noqa: PLC0415 (half a second, for a registry alone)
+        from taskstream.schemas.registry.registry_client import Registry  # noqa: PLC0415 (as above)
+
+        with Registry(url) as registry:
+            register(registry, settings.topics)
+            require_level(registry, settings.topics, COMPATIBILITY)
+        self.registry_url = url
+
     def _create_topics(self) -> None:
         topics, config = self.settings.topics, self.kafka.config()
         create_topics(config, topics)
@@ -204,6 +242,7 @@ class LocalStack:
             subcommand,
             *("--bootstrap-servers", self.kafka.bootstrap_servers, "--prefix", self.settings.topics.prefix),
             *self._kafka_config(),
+            *(("--schema-registry", self.registry_url) if self.registry_url else ()),
             *options,
         )
         is_ready = partial(http_answers, f"{url}/readyz", PROBE_TIMEOUT_S)
@@ -219,12 +258,13 @@ class LocalStack:
 
 
 def _ports(settings: StackSettings) -> list[int]:
-    """The ports of the edge, the view and each worker; 0 is replaced by a free port.
+    """The ports of the edge, the view, the registry and each worker; 0 is replaced by a free port.
 
     Raises:
         StackPortTaken: a port is taken, or given to two processes.
     """
     requested = [(settings.edge_port, "edge"), (settings.view_port, "view")]
+    requested.append((settings.registry_port if settings.registry else 0, "registry"))
     for number in range(settings.workers):
         port = settings.worker_metrics_port
         requested.append((port and port + number, "worker metrics"))

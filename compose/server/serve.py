@@ -23,6 +23,7 @@ from taskstream.compose.server.bounded_http import SWEEP_INTERVAL_S, BoundedHttp
 from taskstream.compose.server.express_connection import ExpressHandler
 from taskstream.compose.server.tls_acceptor import TlsAcceptor
 from taskstream.producer.private_file import exposure
+from taskstream.schemas.errors import cause_of
 from taskstream.schemas.recurring import Recurring
 
 DRAIN_INTERVAL_S = 0.05
@@ -51,13 +52,15 @@ class Tls:
                 raise TlsUnusable(f"the key {problem}")
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
-            reason = f"the certificate {self.certificate} with its key {self.key} cannot be used: {error}"
-            raise TlsUnusable(reason) from error
+            reason = f"the certificate {self.certificate} with its key {self.key} cannot be used"
+            raise TlsUnusable(f"{reason} ({cause_of(error)}): give two readable files in PEM") from error
         if self.client_ca is not None:
             try:
                 context.load_verify_locations(self.client_ca)
             except (OSError, ssl.SSLError) as error:
-                raise TlsUnusable(f"the authority {self.client_ca} cannot be used: {error}") from error
+                raise TlsUnusable(
+                    f"the authority {self.client_ca} cannot be used ({cause_of(error)}): give a readable file in PEM"
+                ) from error
             context.verify_mode = ssl.CERT_REQUIRED
         return context
 
@@ -91,7 +94,9 @@ def bind(serving: Serving) -> socket.socket:
         listener.listen(serving.backlog)  # connections from now on wait until the application has started
     except OSError as error:
         listener.close()
-        raise ListenAddressUnusable(f"{serving.host}:{serving.port} cannot be listened on ({error})") from error
+        raise ListenAddressUnusable(
+            f"{serving.host}:{serving.port} cannot be listened on ({cause_of(error)})"
+        ) from error
     return listener
 
 

@@ -15,11 +15,12 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from taskstream.consumer.errors import ExportExists, ExportUnusable, PartialExportUnusable
+from taskstream.consumer.errors import ExportExists, ExportFormatUnknown, ExportUnusable, PartialExportUnusable
 from taskstream.consumer.export.file_formats import FORMATS, Format, format_of
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.regular_file import lock_alone, open_regular
+from taskstream.schemas.errors import cause_of
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20
@@ -62,7 +63,10 @@ class Export:
         """`formats`: [the end of the file's name]."""
         chosen = format_of(path, formats)
         if chosen is None:
-            raise ExportUnusable(f"{path}: name a file whose suffix selects the format: {', '.join(formats)}")
+            raise ExportFormatUnknown(
+                f"{path} is no file of a format: name one whose suffix selects it, such as export.parquet (there are "
+                f"{', '.join(formats)})"
+            )
         self._path = path
         self._format = chosen
         self._partial = path.with_name(path.name + ".partial")
@@ -99,7 +103,10 @@ class Export:
                 self._partial.replace(self._path)
                 self._progress_path.unlink()
         except OSError as error:
-            raise ExportUnusable(f"{self._path} cannot be written: {error}") from error
+            raise ExportUnusable(
+                f"{self._path} cannot be written ({cause_of(error)}): name a file in a folder that can "
+                "be, on a disk with space"
+            ) from error
         return progress
 
     def _begin(self, file: BinaryIO, spans_of: Callable[[], Mapping[int, OffsetRange]]) -> ExportProgress:

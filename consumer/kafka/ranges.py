@@ -13,6 +13,7 @@ from pathlib import Path
 
 from taskstream.consumer.errors import BadRange
 from taskstream.schemas.durations import seconds_of_duration
+from taskstream.schemas.errors import cause_of
 
 LATE = timedelta(hours=2)
 """How late a record may be on its partition, as a rule. An edge writes a record whose timestamp is at most an hour from
@@ -88,7 +89,9 @@ def _offsets_file(path: Path) -> Offsets:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRange(f"@{path} cannot be read: {error}") from error
+        raise BadRange(
+            f"@{path} cannot be read ({cause_of(error)}): name a file with lines TOPIC,PARTITION,OFFSET"
+        ) from error
     found: dict[str, dict[int, int]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

@@ -14,6 +14,7 @@ from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since, ms_
 from taskstream.consumer.lake.day_and_project import TIME_COLUMNS
 from taskstream.consumer.lake.lake_store import published
 from taskstream.schemas.codec.column_codec import ColumnReader
+from taskstream.schemas.errors import cause_of
 from taskstream.schemas.ids import TableIds
 
 _DAY = re.compile(r"/day=(\d{4}-\d\d-\d\d)/")
@@ -40,7 +41,7 @@ def lake_reader(filesystem: Any, root: str, folder: str, record: str, start: Bou
         found = ds.dataset(files, schema=schema, filesystem=filesystem, format="parquet")
         return found.scanner(filter=within).to_reader()
     except (OSError, pa.ArrowException) as error:
-        raise LakeUnusable(f"the lake {root} cannot be read: {error}") from error
+        raise LakeUnusable(f"the lake {root} cannot be read: {cause_of(error)}") from error
 
 
 def _ms(bound: Bound) -> int:

@@ -22,6 +22,7 @@ from pyarrow import fs
 from taskstream.consumer.errors import LakeUnusable
 from taskstream.consumer.lake.lake_commit import LakeCommit, LakeFile, commit_of
 from taskstream.consumer.regular_file import lock_alone, open_regular
+from taskstream.schemas.errors import cause_of
 
 OWN = "_taskstream"
 """Spark, Hive and pyarrow ignore names that begin with an underscore."""
@@ -42,7 +43,9 @@ def filesystem_of(place: str) -> tuple[Any, str]:
             return found, root.rstrip("/")
         return fs.LocalFileSystem(), str(Path(place).absolute())
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise LakeUnusable(f"{place} cannot be opened: {error}") from error
+        raise LakeUnusable(
+            f"{place} cannot be opened ({cause_of(error)}): name a folder, or a URL such as s3://BUCKET/FOLDER"
+        ) from error
 
 
 class LakeStore:
@@ -198,7 +201,7 @@ class LakeStore:
         try:
             yield
         except (OSError, pa.ArrowException) as error:
-            raise LakeUnusable(f"the lake {self._root} cannot be read or written: {error}") from error
+            raise LakeUnusable(f"the lake {self._root} cannot be read or written: {cause_of(error)}") from error
 
 
 def published(filesystem: Any, root: str, folder: str) -> Sequence[str]:

@@ -23,6 +23,7 @@ from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.regular_file import lock_alone, open_regular
 from taskstream.consumer.replay.memory_limit import memory_limit
+from taskstream.schemas.errors import cause_of
 
 FORMAT = "taskstream.records.1"
 SCHEMA = pa.schema(
@@ -88,7 +89,7 @@ class ArchiveWriter:
                 write_page_checksum=True,
             )
         except OSError as error:
-            raise ArchiveUnusable(f"{self._path} cannot be written: {error}") from error
+            raise self._unwritable(error) from error
         return self
 
     def __exit__(
@@ -104,7 +105,7 @@ class ArchiveWriter:
                 os.fsync(self._file.fileno())
                 self._partial.replace(self._path)
         except OSError as failure:
-            raise ArchiveUnusable(f"{self._path} cannot be written: {failure}") from failure
+            raise self._unwritable(failure) from failure
         finally:
             self._partial.unlink(missing_ok=True)
             self._file.close()
@@ -131,8 +132,14 @@ class ArchiveWriter:
         try:
             self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
         except OSError as error:
-            raise ArchiveUnusable(f"{self._path} cannot be written: {error}") from error
+            raise self._unwritable(error) from error
         self._held, self._held_bytes = [], 0
+
+    def _unwritable(self, error: OSError) -> ArchiveUnusable:
+        return ArchiveUnusable(
+            f"{self._path} cannot be written ({cause_of(error)}): name a file in a folder that can be, on a disk with "
+            "space"
+        )
 
     def _opened(self) -> BinaryIO:
         """The partial file: empty, and locked against other writers."""
@@ -159,7 +166,8 @@ class ArchiveReader:
                 schema = self._file.schema_arrow
         except (OSError, MemoryError, pa.ArrowException, UnicodeDecodeError) as error:
             raise ArchiveUnusable(
-                f"{self._path} is not a complete Parquet file: it is missing, cut off, or of another format ({error})"
+                f"{self._path} is not a complete Parquet file: it is missing, cut off, or of another format "
+                f"({cause_of(error)}): name one that `replay copy` wrote"
             ) from error
         if not schema.equals(SCHEMA):
             self._file.close()
@@ -201,7 +209,7 @@ class ArchiveReader:
                 found += pc.sum(pc.less(times, limit_ms)).as_py() or 0
                 begin += batch.num_rows
         except (OSError, pa.ArrowException) as error:
-            raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
+            raise ArchiveUnusable(f"{self._path} is damaged: {cause_of(error)}") from error
         return found
 
     def batches(self, most: int) -> Iterator[list[RawRecord]]:
@@ -224,7 +232,7 @@ class ArchiveReader:
                     f"{self._path} is damaged: {most} of its records need more than {BATCH_MEMORY_BYTES >> 20} MiB"
                 ) from error
             except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-                raise ArchiveUnusable(f"{self._path} is damaged: {error}") from error
+                raise ArchiveUnusable(f"{self._path} is damaged: {cause_of(error)}") from error
             for record in records:
                 if not 0 <= record.partition < partitions:
                     where = f"a record of partition {record.partition}, and {partitions} partitions"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import structlog
 
-from taskstream.consumer.errors import LabelsUnusable
+from taskstream.consumer.errors import LabelsUnusable, LinkUnfillable
 from taskstream.consumer.task_context.link_templates import IDS, LABEL_NAME, LinkTemplate, links_of
 from taskstream.schemas.watched_file import WatchedFile
 
@@ -23,8 +23,17 @@ LONGEST_VALUE = 1_000
 NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _log = structlog.get_logger("taskstream.labels")
 
-Labels = Mapping[tuple[str, str], Mapping[str, str]]
-"""[project_id, task_id] The labels of a task."""
+
+class Labels(NamedTuple):
+    """The content of a file of labels."""
+
+    names: frozenset[str]
+    """The labels that it has a column for."""
+    of_task: Mapping[tuple[str, str], Mapping[str, str]]
+    """[project_id, task_id] The labels of a task."""
+
+
+_NOTHING = Labels(frozenset(), {})
 
 
 class TaskAbout(NamedTuple):
@@ -46,16 +55,26 @@ class TaskContext:
     ) -> None:
         """A later version of the file that cannot be used is logged, and the labels stay as they were.
 
+        A later version that lacks the column of a link's placeholder is used, and logged.
+
         Raises:
             LabelsUnusable: the file cannot be read or used.
+            LinkUnfillable: a placeholder of a link is neither a task's id nor a column of the file.
         """
         self._links = links
+        self._has_begun = False
+        self._unfillable = ""
+        """What the last version of the file lacks for the links; empty for nothing."""
         self._labels: WatchedFile[Labels] | None = None
         if labels_file is not None:
             self._labels = WatchedFile(
-                labels_file, read_labels, {}, unusable=LabelsUnusable, on_problem=_log_problem, clock_s=monotonic_s
+                labels_file, self._read, _NOTHING, unusable=LabelsUnusable, on_problem=_log_problem, clock_s=monotonic_s
             )
             self._labels.load()
+        self._unfillable = unfillable(links, self._current(), labels_file)
+        if self._unfillable:
+            raise LinkUnfillable(self._unfillable)
+        self._has_begun = True
 
     def of(self, project_id: str, task_id: str) -> TaskAbout:
         """The labels and links of a task."""
@@ -64,8 +83,28 @@ class TaskContext:
 
     def labels_of(self, project_id: str, task_id: str) -> Mapping[str, str]:
         """The labels of a task, without its links."""
-        every = {} if self._labels is None else self._labels.current()
-        return every.get((project_id, task_id), NO_LABELS)
+        return self._current().of_task.get((project_id, task_id), NO_LABELS)
+
+    def _current(self) -> Labels:
+        return _NOTHING if self._labels is None else self._labels.current()
+
+    def _read(self, path: Path) -> Labels:
+        labels = read_labels(path)
+        problem = unfillable(self._links, labels, path)
+        if self._has_begun and problem and problem != self._unfillable:
+            _log.warning("link not filled", problem=problem)
+        self._unfillable = problem
+        return labels
+
+
+def unfillable(links: Sequence[LinkTemplate], labels: Labels, labels_file: Path | None) -> str:
+    """Which placeholders of the links no task has a value for, and which are known; empty if there are none."""
+    known = {*IDS, *labels.names}
+    missing = [f"{{{name}}} of the link {each.name}" for each in links for name in sorted(each.placeholders - known)]
+    if not missing:
+        return ""
+    columns = "a label needs a file of labels" if labels_file is None else f"{labels_file} has no such column"
+    return f"no task has a value for {', '.join(missing)}: {columns}; known are {', '.join(sorted(known))}"
 
 
 def _log_problem(problem: str) -> None:
@@ -97,7 +136,7 @@ def read_labels(path: Path) -> Labels:
         raise LabelsUnusable(f"{path} cannot be read ({error.strerror}): name a CSV file") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise LabelsUnusable(f"{path} is no CSV file in UTF-8: {error}") from error
-    return labels
+    return Labels(frozenset(names) - {*IDS}, labels)
 
 
 def _require_columns(names: Sequence[str], path: Path) -> None:

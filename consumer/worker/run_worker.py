@@ -51,18 +51,20 @@ def run_worker(
     stopping: Callable[[], bool],
     clock: Callable[[], float] = time.time,
     trace: CommitTrace | None = None,
+    load: Callable[[SchemaIds], None] = warm_up_jit,
 ) -> None:
     """Work until `stopping()`; then commit what is open, and leave the group.
 
     kafka: librdkafka's configuration, without the settings that the parts insist on.
     clock: seconds since 1970.
     trace: follows each commit; None costs nothing.
+    load: loads the compiled loops, or compiles them; nothing is open yet that must be closed.
 
     Raises:
         ConsumerError: the process should end; a supervisor may start it again.
     """
     try:
-        _run(dict(kafka) | {"logger": kafka_logger()}, ids, settings, metrics, stopping, clock, trace)
+        _run(dict(kafka) | {"logger": kafka_logger()}, ids, settings, metrics, stopping, clock, trace, load)
     except KafkaException as error:
         raise KafkaFailed(f"Kafka refused: {error.args[0].str()}") from error
 
@@ -75,6 +77,7 @@ def _run(
     stopping: Callable[[], bool],
     clock: Callable[[], float],
     trace: CommitTrace | None,
+    load: Callable[[SchemaIds], None],
 ) -> None:
     topics = settings.topics
     check_rights(kafka, topics)
@@ -85,7 +88,7 @@ def _run(
     if problem is not None:
         _log.warning("machine_code_not_kept", problem=problem)
     _log.info("loading_loops", why="the first start after an installation compiles them, which takes a minute or more")
-    warm_up_jit(ids)
+    load(ids)
     new_fetch, produce = client_ways(settings)
     lifecycle = WorkerLifecycle()
     with ExitStack() as opened:

@@ -2,7 +2,8 @@
 
     python docs/examples/reports_with_confluent.py localhost:9092 http://localhost:8085 --group my-dashboard
 
-It goes on until Ctrl-C, and the next time from there; with --once it ends where the topic ends.
+`taskstream up --registry` runs a registry and prints its address, to be given here as it is. The example goes on until
+Ctrl-C, and the next time from there; with --once it ends where the topic ends.
 """
 
 import argparse
@@ -22,8 +23,14 @@ options.add_argument("--topic", default="taskstream.progress")
 options.add_argument("--once", action="store_true", help="end where the topic ends")
 asked = options.parse_args()
 
-registry = SchemaRegistryClient({"url": asked.registry})
-newest = registry.get_latest_version(f"{asked.topic}-value").schema
+registry = SchemaRegistryClient({"url": asked.registry, "max.retries": 1, "timeout": 5})
+try:
+    newest = registry.get_latest_version(f"{asked.topic}-value").schema
+except Exception as error:  # noqa: BLE001 (the client lets through the errors of its HTTP library)
+    sys.exit(
+        f"{asked.registry} gives no schema for {asked.topic} ({error}): name a registry that has the schemas "
+        "(`taskstream up --registry` runs one, `taskstream schemas register` gives them to another)"
+    )
 # Given the newest schema, it reads records of every version as that one: what older agents did not tell is None.
 deserialize = AvroDeserializer(registry, newest)
 consumer = Consumer(
@@ -35,7 +42,12 @@ consumer = Consumer(
     }
 )
 context = SerializationContext(asked.topic, MessageField.VALUE)
-still_reading = set(consumer.list_topics(asked.topic, timeout=10).topics[asked.topic].partitions)
+try:
+    still_reading = set(consumer.list_topics(asked.topic, timeout=10).topics[asked.topic].partitions)
+except KafkaException as error:
+    sys.exit(f"{asked.kafka} does not list {asked.topic} ({error.args[0].str()}): name a Kafka that has the topic")
+if not still_reading:
+    sys.exit(f"{asked.kafka} has no topic {asked.topic}: name another one with --topic")
 consumer.subscribe([asked.topic])
 try:
     while still_reading:

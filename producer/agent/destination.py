@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskstream.producer.agent.tree import printable
 from taskstream.producer.errors import CopyJobError, DestinationUnusable
+from taskstream.schemas.errors import cause_of
 
 
 @contextmanager
@@ -37,7 +38,9 @@ def _resolved(path: Path) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as error:  # pathlib raises RuntimeError for a cycle of links
-        raise CopyJobError(f"{printable(path)} cannot be resolved: {error}") from error
+        raise CopyJobError(
+            f"{printable(path)} cannot be resolved ({cause_of(error)}): give a folder that exists"
+        ) from error
 
 
 def _check(here: Path, there: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from taskstream.producer.errors import CredentialsUnusable
 from taskstream.producer.private_file import exposure
+from taskstream.schemas.errors import cause_of
 from taskstream.schemas.watched_file import WatchedFile
 
 Entry = TypeVar("Entry")
@@ -38,7 +39,9 @@ def credentials_file(
             require_private(path, path.stat())
             lines = path.read_text("utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise CredentialsUnusable(f"{path} cannot be read: {error}") from error
+            raise CredentialsUnusable(
+                f"{path} cannot be read ({cause_of(error)}): give the path of a readable file"
+            ) from error
         return parse(lines, str(path))
 
     def report(problem: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from taskstream.producer.callers.credentials_file import require_private
 from taskstream.producer.callers.token_file import roles
 from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.errors import cause_of
 from taskstream.schemas.http.caller import Role
 
 CACHE_S: Final = 300.0
@@ -57,7 +58,11 @@ def read_keystone_settings(path: Path) -> KeystoneSettings:
     try:
         require_private(path, path.stat())
         document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CredentialsUnusable(
+            f"{path} cannot be read ({cause_of(error)}): give the path of a readable file"
+        ) from error
+    except ValueError as error:
         raise CredentialsUnusable(f"{path} cannot be read as JSON: {type(error).__name__}") from error
     if not isinstance(document, dict) or not document.keys() <= {*_REQUIRED, *_OPTIONAL}:
         raise CredentialsUnusable(f"{path} {_FORM}, and nothing else")

@@ -59,6 +59,17 @@ def register(registry: Registry, topics: Topics) -> list[RegistrationStatus]:
     return registration_statuses(registry, topics)
 
 
+def require_level(registry: Registry, topics: Topics, level: str) -> None:
+    """Set the compatibility level of each subject that has another one.
+
+    Raises:
+        RegistryFailed: the registry did not answer, or refused the request.
+    """
+    for subject in dict.fromkeys(subject_of(topics, schema) for schema in _topic_schemas(topics)):
+        if registry.compatibility_level(subject) != level:
+            registry.set_compatibility_level(subject, level)
+
+
 def _status(registry: Registry, subject: str, schema: Schema) -> RegistrationStatus:
     schema_id = registry.find_id(subject, schema)
     versions = registry.versions(subject) if schema_id is None else []

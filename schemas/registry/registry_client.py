@@ -1,6 +1,6 @@
 """The client of a Confluent-compatible schema registry. Every request has a timeout and a bounded number of retries.
 
-It knows no topics and caches nothing; only `register` writes.
+It knows no topics and caches nothing; only `register` and `set_compatibility_level` write.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ class Registry:
         what = f"fetching the compatibility level of {subject}"
         own = self._call(what, lambda: self._client.get_compatibility(subject))
         return own or self._call(what, self._client.get_compatibility)
+
+    def set_compatibility_level(self, subject: str, level: str) -> None:
+        """Set the subject's compatibility level, such as FULL_TRANSITIVE."""
+        what = f"setting the compatibility level of {subject}"
+        self._call(what, lambda: self._client.set_compatibility(subject, level))
 
     def _call(self, what: str, request: Callable[[], T]) -> T | None:
         """The response; None if the registry answers that the subject, version or schema does not exist."""

@@ -108,6 +108,11 @@ def test_a_file_becomes_settings_with_secrets_that_no_repr_shows(tmp_path):
             "links: {'logs': 'logs.example'} 'logs.example' is no URL: write http(s)://HOST/PATH",
         ),
         ('group_for = "1m"', 'labels_file = "none.csv"', "labels_file: "),
+        (
+            'group_for = "1m"',
+            'links = {logs = "https://logs/{hots}"}',
+            "{hots} of the link logs: a label needs a file of labels; known are project_id, task_id; name one with labels_",
+        ),
         ("[quiet.nights]", "[quiet.nights", "is not TOML: "),
         ('"secret"', '"no-such"', "receivers.chat.secret_file: the token file"),
     ],

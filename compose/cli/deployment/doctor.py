@@ -34,7 +34,8 @@ def _url(_context: click.Context, _option: click.Parameter, text: str | None) ->
 
 @click.command()
 @click.option("--edge", metavar="URL", callback=_url, help="The edge: http(s)://host[:port].")
-@click.option("--view", metavar="URL", callback=_url, help="The view.")
+@click.option("--endpoint", "view", metavar="URL", callback=_url, help="The view, as for the command tasks.")
+@click.option("--view", "old_view", metavar="URL", callback=_url, envvar="TASKSTREAM_DOCTOR_VIEW", hidden=True)
 @click.option("--token-file", type=_FILE, help="A file with a token that has the role report.")
 @click.option(
     "--token", help="The token. Other users can see command lines: prefer the variable TASKSTREAM_DOCTOR_TOKEN."
@@ -63,6 +64,7 @@ def doctor(
     *,
     edge: str | None,
     view: str | None,
+    old_view: str | None,
     token_file: Path | None,
     token: str | None,
     view_token_file: Path | None,
@@ -79,8 +81,8 @@ def doctor(
     """Check a deployment from outside, and print how to correct what is wrong.
 
     \b
-    taskstream doctor --bootstrap-servers 127.0.0.1:9092 --edge http://127.0.0.1:8080 --view http://127.0.0.1:8081 \\
-        --token-file data/token
+    taskstream doctor --bootstrap-servers 127.0.0.1:9092 --edge http://127.0.0.1:8080 \\
+        --endpoint http://127.0.0.1:8081 --token-file data/token
 
     Each check is good, bad or unknown. The checks are: the broker, the topics, a transaction, the workers' group and
     its lag, the schemas in a registry, the readiness of edge and view, the clocks, and the way of a report from the
@@ -97,7 +99,7 @@ def doctor(
         registry_url=schema_registry,
         edge_url=edge,
         edge_token=_token(token_file, token),
-        view_url=view,
+        view_url=view or old_view,
         view_token=_token(view_token_file, None),
         ca_file=ca_file,
         max_lag_s=max_lag,

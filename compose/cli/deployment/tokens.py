@@ -20,6 +20,7 @@ from taskstream.compose.cli.output.formats import output_option, print_json, pri
 from taskstream.compose.cli.output.terminal import echo
 from taskstream.producer.callers.token_file import StoredToken, hashed, label, parse_tokens, project_id
 from taskstream.producer.errors import CredentialsUnusable
+from taskstream.schemas.errors import cause_of
 from taskstream.schemas.http.caller import Caller, Role
 
 _FILE = click.option(
@@ -29,6 +30,7 @@ _FILE = click.option(
     default=Path("tokens.jsonl"),
     help="The file of hashed tokens.",
 )
+_REMEDY = "`taskstream tokens add` makes one, and --file names another"
 _YEARS_S = 100 * 365 * 86_400.0
 
 
@@ -72,7 +74,7 @@ def add(*, path: Path, project: str, roles: tuple[str, ...], name: str, expires:
             with os.fdopen(descriptor, "a", encoding="utf-8") as file:
                 file.write(stored.line() + "\n")
         except OSError as error:
-            raise click.ClickException(f"{path} cannot be written: {error}") from error
+            raise _unwritable(path, error) from error
     if output == "json":
         print_json({"token": token, **_row(stored)})
     else:
@@ -132,8 +134,16 @@ def _read(path: Path) -> tuple[list[str], list[StoredToken]]:
     try:
         lines = path.read_text("utf-8").splitlines()
         return lines, [*parse_tokens(lines, str(path)).values()]
-    except (OSError, UnicodeDecodeError, CredentialsUnusable) as error:
-        raise click.ClickException(f"{path} cannot be read: {error}") from error
+    except CredentialsUnusable as error:
+        raise click.ClickException(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path} cannot be read ({cause_of(error)}): {_REMEDY}") from error
+
+
+def _unwritable(path: Path, error: OSError) -> click.ClickException:
+    return click.ClickException(
+        f"{path} cannot be written ({cause_of(error)}): name a file in a folder that you may write to with --file"
+    )
 
 
 @contextlib.contextmanager
@@ -142,7 +152,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         folder = os.open(path.absolute().parent, os.O_RDONLY)
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be written: {error}") from error
+        raise _unwritable(path, error) from error
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
         yield
@@ -168,4 +178,4 @@ def _replace(path: Path, text: str) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise click.ClickException(f"{path} cannot be replaced: {error}") from error
+        raise _unwritable(path, error) from error

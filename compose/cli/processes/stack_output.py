@@ -57,6 +57,7 @@ def addresses(stack: LocalStack) -> str:
         f"  view    {stack.view_url}",
         *([] if (link := stack.new_sign_in_url()) is None else [f"  sign-in {link} (once, within ten minutes)"]),
         *(f"  worker  {url}/metrics" for url in stack.worker_urls),
+        *([f"  registry {stack.registry_url} (--schema-registry of commands)"] if stack.registry_url else []),
         f"  kafka   {stack.kafka.bootstrap_servers} (topics {settings.topics.prefix}.*)",
         f"  data    {settings.data_dir} (logs in {settings.data_dir / 'logs'})",
         "report progress:",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from taskstream.compose.remedies import message_of
-from taskstream.consumer.errors import LabelsUnusable
+from taskstream.consumer.errors import LabelsUnusable, LinkUnfillable
 from taskstream.consumer.task_context.link_templates import LinkTemplate, link_template
 from taskstream.consumer.task_context.task_context import TaskContext
 
@@ -39,6 +39,9 @@ def task_context_options(command: Command) -> Command:
             context = TaskContext(links, labels_file)
         except LabelsUnusable as error:
             raise click.BadParameter(message_of(error), param_hint="--labels") from error
+        except LinkUnfillable as error:
+            remedy = "--labels FILE names the file" if labels_file is None else "correct --link or the file"
+            raise click.BadParameter(f"{message_of(error)}; {remedy}", param_hint="--link") from error
         return command(*args, context=context, **kwargs)
 
     decorated: Any = click.option(
@@ -47,7 +50,8 @@ def task_context_options(command: Command) -> Command:
         type=_Link(),
         multiple=True,
         help="A link on every task's page, such as logs=https://logs/?task={task_id}&host={host}: {task_id}, "
-        "{project_id} and the names of labels are filled in. A link whose label a task lacks is left out. Repeatable.",
+        "{project_id} and the columns of --labels are filled in. A link whose label a task lacks is left out. "
+        "Repeatable.",
     )(
         click.option(
             "--labels",

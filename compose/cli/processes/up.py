@@ -49,6 +49,13 @@ _PORT = click.IntRange(0, 65_535)
     default=9092,
     help="The port of the local Kafka; each further broker uses the next port. For each port, 0 means a free one.",
 )
+@click.option(
+    "--registry",
+    is_flag=True,
+    help="Run a schema registry, Apicurio, beside the local Kafka. It keeps the schemas there, and all processes use "
+    "its ids.",
+)
+@click.option("--registry-port", type=_PORT, default=8085, help="The port of that registry.")
 @click.option("--edge-port", type=_PORT, default=8080, help="The port of the edge, which receives reports.")
 @click.option("--view-port", type=_PORT, default=8081, help="The port of the view, which serves tasks.")
 @click.option(
@@ -81,6 +88,8 @@ def up(
     data_dir: Path,
     brokers: int,
     kafka_port: int,
+    registry: bool,
+    registry_port: int,
     edge_port: int,
     view_port: int,
     worker_metrics_port: int,
@@ -95,6 +104,11 @@ def up(
     the processes can be set in their tables of a settings file (`taskstream --config FILE up`), or in their environment
     variables, such as TASKSTREAM_EDGE_... and TASKSTREAM_WORKER_...
     """
+    if registry and kafka.bootstrap_servers:
+        raise click.UsageError(
+            "--registry runs beside a local Kafka: leave out --bootstrap-servers, or name a registry of that Kafka in "
+            "the environment variable TASKSTREAM_SCHEMA_REGISTRY"
+        )
     settings = StackSettings(
         data_dir=data_dir,
         cache_dir=cache_dir,
@@ -103,6 +117,8 @@ def up(
         tokens=tokens,
         brokers=brokers,
         kafka_port=kafka_port,
+        registry=registry,
+        registry_port=registry_port,
         edge_port=edge_port,
         view_port=view_port,
         worker_metrics_port=worker_metrics_port,

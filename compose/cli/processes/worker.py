@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
 
 import click
+import structlog
 
 from taskstream.compose.cli.options.fold_options import tasks_option
 from taskstream.compose.cli.options.kafka_options import kafka_options
@@ -25,6 +28,7 @@ from taskstream.compose.cli.output.logs import (
 )
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.state.series_table import Settings
+from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.consumer.worker.metrics import WorkerMetrics, WorkerMetricsServer
 from taskstream.consumer.worker.run_worker import run_worker
 from taskstream.consumer.worker.settings import WorkerSettings
@@ -32,6 +36,7 @@ from taskstream.consumer.worker.unit_of_work import CommitTrace
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
+_log = structlog.get_logger("worker")
 _DAYS = click.FloatRange(min=0, min_open=True)
 _FRACTION = click.FloatRange(min=0, min_open=True)
 
@@ -125,16 +130,50 @@ def worker(
         state_headers=state_headers,
         direct=direct,
     )
-    stop = threading.Event()
+    stop = _StopRequest()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.request())
     metrics = WorkerMetrics()
     with listening(WorkerMetricsServer(metrics, metrics_host, metrics_port)) as url:
         announce(
             f"worker {settings.instance}: metrics at {url}/metrics", "listening", url=url, instance=settings.instance
         )
         with _tracing(otel_endpoint, settings) as trace:
-            run_worker(kafka.config(), ids, settings, metrics, stop.is_set, trace=trace)
+            run_worker(kafka.config(), ids, settings, metrics, stop.is_requested, trace=trace, load=stop.load)
+
+
+class _StopRequest:
+    """Whether the worker is to stop. While loops are compiled, a request ends the process: that takes a minute."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._is_loading = False
+
+    def is_requested(self) -> bool:
+        """Whether there was a request."""
+        return self._event.is_set()
+
+    def request(self) -> None:
+        """From a signal handler."""
+        self._event.set()
+        self._end_if_loading()
+
+    def load(self, ids: SchemaIds) -> None:
+        """Load the compiled loops, or compile them; a request before the end ends the process."""
+        self._is_loading = True
+        try:
+            self._end_if_loading()
+            warm_up_jit(ids)
+        finally:
+            self._is_loading = False
+
+    def _end_if_loading(self) -> None:
+        if self._is_loading and self._event.is_set():
+            _log.info("stopped_while_loading", why="asked to stop; what is compiled is kept for the next start")
+            sys.stdout.flush()
+            sys.stderr.flush()
+            # LLVM runs signal handlers in callbacks that lose an exception. Nothing is open that must be closed.
+            os._exit(0)
 
 
 @contextlib.contextmanager

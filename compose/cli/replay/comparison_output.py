@@ -44,7 +44,7 @@ def partition_summary(compared: Compared) -> dict[str, Any]:
         "events_from": compared.begin,
         "offset": compared.pinned,
         "complete": compared.complete,
-        "exact": compared.exact,
+        "offset_moved": not compared.exact,
         "events": compared.events,
         "unreadable": dict(compared.unreadable),
         "same": verdict.same,
@@ -104,7 +104,7 @@ def print_totals(summaries: list[dict[str, Any]]) -> None:
                 err=True,
             )
     moving = sum(each["not_compared"].get(str(DifferenceExcuse.MOVING), 0) for each in summaries)
-    if not all(each["exact"] for each in summaries):
+    if any(each["offset_moved"] for each in summaries):
         echo(f"workers are running: series were compared once they stopped changing; {moving:,} did not stop", err=True)
     same = sum(each["same"] for each in summaries)
     differ = sum(each["differ"] + each["missing"] + each["surplus"] for each in summaries)

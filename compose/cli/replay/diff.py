@@ -64,7 +64,19 @@ def diff(
     are counted but not compared. The same applies to series that began before the first event that is still on the
     topic, and to series that workers change during the comparison. Exit codes: 0 nothing differs, 1 something differs
     or the command failed, 2 wrong usage.
-    """
+
+    \b
+    The columns of the first table, one row per partition (the same names in -o json):
+      EVENTS FROM   the offset of the first report that was folded
+      OFFSET        the offset up to which state and fold are compared
+      COMPLETE      yes: the fold began with the topic's first report
+      OFFSET MOVED  yes: workers committed meanwhile; series that changed were compared again until they did not
+      EVENTS        reports that were folded; UNREADABLE could not be, by reason
+      SAME, DIFFER  series whose state is equal to the fold, or not
+      MISSING       series of the fold that the state does not have; SURPLUS the other way round
+      NOT COMPARED  series that cannot be compared, by reason
+    The second table has a row per column that differs: its value in the state and in the fold.
+    """  # noqa: D301 (a lone backspace makes click keep the lines that follow)
     topics = Topics(prefix)
     summaries: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []

@@ -30,6 +30,7 @@ WRONG = [
     ("view", *KAFKA, "--bucket", "-1"),
     ("view", *KAFKA, "--oidc-issuer", "http://id.example"),
     ("up", "--workers", "none"),
+    ("up", *KAFKA, "--registry"),
     ("demo", "--bwlimit", "fast"),
     ("tail", "nonsense", *KAFKA),
     ("tail", "state", *KAFKA, "--from", "yesterday"),
@@ -60,6 +61,67 @@ def test_wrong_usage_is_exit_code_2_and_one_reason(words, tmp_path, monkeypatch)
     assert isinstance(result.exception, SystemExit)
     assert result.stderr.startswith("Usage: ")
     assert words == ("topics",) or "Error: " in result.stderr
+
+
+REMEDIES = [
+    (("tokens", "list"), "tokens.jsonl cannot be read (No such file or directory): `taskstream tokens add` makes one"),
+    (
+        ("edge", *KAFKA, "--tokens", "none"),
+        "none cannot be read (No such file or directory): give the path of a readable",
+    ),
+    (
+        ("edge", *KAFKA, "--keystone", "none"),
+        "none cannot be read (No such file or directory): give the path of a readab",
+    ),
+    (
+        ("edge", "--kafka-config", "none"),
+        "none cannot be read as a properties file (No such file or directory): give the",
+    ),
+    (
+        ("view", *KAFKA, "--tokens", "none"),
+        "none cannot be read (No such file or directory): give the path of a readable",
+    ),
+    (
+        ("view", *KAFKA, "--link", "logs=https://h/{hots}"),
+        "{hots} of the link logs: a label needs a file of labels; known",
+    ),
+    (("replay", "load", *KAFKA, "none.parquet"), "(No such file or directory): name one that `replay copy` wrote"),
+    (
+        ("tail", "state", *KAFKA, "--from", "@none"),
+        "@none cannot be read (No such file or directory): name a file with",
+    ),
+    (
+        ("export", *KAFKA, "-o", "-"),
+        "for standard output use `taskstream tail --from earliest --to latest -o ndjson`, or",
+    ),
+    (
+        ("export", *KAFKA, "-o", "json"),
+        "json is no file of a format: name one whose suffix selects it, such as export.par",
+    ),
+    (("schemas", "show", "SeriesState"), "there are SeriesState.v1, SeriesState.v2, SeriesState.v3, SeriesState.v4"),
+    (("schemas", "show", "RateWindow"), "there is RateWindow.v1"),
+]
+
+
+@pytest.mark.parametrize(("command", "sentence"), REMEDIES, ids=lambda each: " ".join(each[:4]))
+def test_a_file_or_a_name_that_is_not_there_is_told_with_the_remedy(command, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli, command)
+
+    assert result.exit_code in (1, 2), result.output
+    assert sentence in result.stderr
+    assert "Errno" not in result.stderr
+    assert "errno" not in result.stderr
+
+
+def test_the_view_of_doctor_is_named_as_elsewhere_and_the_old_name_still_works():
+    shown = CliRunner().invoke(cli, ["doctor", "--help"]).stdout
+    assert "--endpoint URL" in shown
+    assert "--view URL" not in shown
+    for name in ("--endpoint", "--view"):
+        result = CliRunner().invoke(cli, ["doctor", name, "nonsense"])
+        assert result.exit_code == 2
+        assert f"Invalid value for '{name}': " in result.stderr
 
 
 def test_the_program_prints_no_traceback():

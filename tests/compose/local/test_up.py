@@ -14,9 +14,17 @@ from pathlib import Path
 import pytest
 import urllib3
 from click.testing import CliRunner
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from taskstream.compose.cli import cli
+from taskstream.schemas.catalog import newest
+from taskstream.schemas.registry.registration import registration_statuses
+from taskstream.schemas.registry.registry_client import Registry
+from taskstream.schemas.topics import Topics
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
@@ -193,6 +201,45 @@ def test_three_brokers_of_which_one_is_killed_lose_no_report_and_stop_leaves_not
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(300) == 0
         assert not any(map(is_alive, running.all_pids()))
+
+
+def test_the_schemas_of_a_local_registry_survive_it_and_confluent_s_client_reads_the_reports(tmp_path, kafka_cache_dir):
+    options = ["--partitions", "1", "--registry", "--registry-port", "0", "--cache-dir", str(kafka_cache_dir)]
+    with Running(tmp_path / "data", *options) as running:
+        url = running.address("registry")
+        assert running.report(17) == 200
+        assert reports_read_by_confluent(running.address("kafka"), url) == [("t-1", 17)]
+        with Registry(url) as registry:
+            before = registration_statuses(registry, Topics())
+            dead = running.pid("registry")
+            os.kill(dead, signal.SIGKILL)
+            wait_until(lambda: running.pid("registry") != dead)
+            assert registration_statuses(registry, Topics()) == before
+            assert registry.find_id("taskstream.progress-value", newest("ProgressReported")) == before[1].id
+        assert {each.level for each in before} == {"FULL_TRANSITIVE"}
+        assert all(each.id and each.contradicts is None for each in before)
+        admin = AdminClient({"bootstrap.servers": running.address("kafka")})
+        forever = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, "schema-registry.journal")])
+        assert [each.result()["retention.ms"].value for each in forever.values()] == ["-1"]
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(300) == 0
+        stopped = [line for line in running.stderr_file.read_text().splitlines() if line.endswith(": stopped")]
+        assert stopped == [f"{name}: stopped" for name in ("edge", "worker-1", "view", "registry", "kafka")]
+
+
+def reports_read_by_confluent(kafka: str, registry_url: str) -> list[tuple[str, int]]:
+    """Task and bytes of the first report of the topic, read with Confluent's own client and the registry alone."""
+    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url}))
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "theirs", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["taskstream.progress"])
+    try:
+        found = wait_until(lambda: consumer.consume(1, 1.0))
+        context = SerializationContext("taskstream.progress", MessageField.VALUE)
+        return [
+            (each["task_id"], each["replicatesize"]) for each in (deserialize(one.value(), context) for one in found)
+        ]
+    finally:
+        consumer.close()
 
 
 def test_a_taken_port_is_an_error_of_one_line_with_the_port_and_the_option(tmp_path):

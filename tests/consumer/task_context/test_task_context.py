@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from taskstream.consumer.errors import LabelsUnusable
+from taskstream.consumer.errors import LabelsUnusable, LinkUnfillable
 from taskstream.consumer.task_context.link_templates import link_template
 from taskstream.consumer.task_context.task_context import LONGEST_VALUE, TaskContext, read_labels
 
@@ -22,12 +22,12 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_task_has_the_labels_of_its_line_and_an_empty_one_is_none(path):
-    assert read_labels(path) == {("p", "t-1"): {"host": "db7", "owner": "Zoë, team 4"}, ("p", "t-2"): {}}
+    assert read_labels(path).of_task == {("p", "t-1"): {"host": "db7", "owner": "Zoë, team 4"}, ("p", "t-2"): {}}
 
 
 def test_the_mark_that_spreadsheets_write_and_empty_lines_are_ignored(path):
     path.write_text("\ufeff" + GOOD.replace("\n", "\r\n") + "\r\n", "utf-8")
-    assert read_labels(path)["p", "t-1"]["host"] == "db7"
+    assert read_labels(path).of_task["p", "t-1"]["host"] == "db7"
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,29 @@ def test_a_changed_file_is_read_again_and_a_broken_one_changes_nothing(path):
 def test_without_a_file_tasks_have_no_labels_and_links_of_their_ids():
     about = TaskContext([link_template("a", "https://h/{task_id}")]).of("p", "t")
     assert (about.labels, about.links) == ({}, {"a": "https://h/t"})
+
+
+def test_a_link_with_a_placeholder_that_no_task_has_a_value_for_is_refused(path):
+    with pytest.raises(LinkUnfillable) as refused:
+        TaskContext([link_template("logs", "https://h/{task_id}/{hots}")], path)
+    assert str(refused.value).startswith("no task has a value for {hots} of the link logs: ")
+    assert str(refused.value).endswith("labels.csv has no such column; known are host, owner, project_id, task_id")
+
+
+def test_without_a_file_only_the_ids_can_be_filled_in():
+    with pytest.raises(
+        LinkUnfillable, match=r"\{host\} of the link logs: a label needs a file of labels; known are proj"
+    ):
+        TaskContext([link_template("logs", "https://h/{host}")])
+
+
+def test_a_changed_file_without_the_column_of_a_link_is_logged_once(path):
+    now_s = 0.0
+    context = TaskContext([link_template("host", "https://h/{host}")], path, monotonic_s=lambda: now_s)
+    with capture_logs() as logged:
+        for text in (GOOD.replace("host", "server"), GOOD.replace("host", "server") + "q,t,db8,me\n", GOOD):
+            path.write_text(text, "utf-8")
+            now_s += 1.0
+            assert context.of("p", "t-1").links == ({"host": "https://h/db7"} if text == GOOD else {})
+    assert [each["event"] for each in logged] == ["link not filled"]
+    assert "{host} of the link host" in logged[0]["problem"]

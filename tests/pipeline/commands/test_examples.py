@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.ports import free_port
 from taskstream.schemas.catalog import named
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import SchemaIds
@@ -160,6 +161,22 @@ def test_the_confluent_example_reads_both_versions_with_the_registry_alone(broke
     again = run(tmp_path, "reports_with_confluent.py", *arguments, "--once")
 
     assert again.stdout == "", "the group goes on where it ended"
+
+
+@pytest.mark.parametrize(
+    "answer", [None, (404, "<html>"), (404, '{"error_code": 40401, "message": "Subject not found"}')]
+)
+def test_the_confluent_example_without_a_registry_ends_in_one_sentence(registry, tmp_path, answer):
+    registry.always = answer
+    url = registry.url if answer else f"http://127.0.0.1:{free_port()}"
+    command = [sys.executable, str(EXAMPLES / "reports_with_confluent.py"), "127.0.0.1:1", url, "--once"]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{url} gives no schema for taskstream.progress (")
+    assert "`taskstream up --registry` runs one" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_example_needs_nothing_of_ours_that_it_does_not_name():

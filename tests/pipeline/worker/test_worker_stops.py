@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -230,3 +231,13 @@ def test_of_two_workers_of_the_same_name_one_ends_and_the_other_goes_on(broker, 
         assert "give each worker its own --instance" in last, last
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == fleet.sent)
         assert both[1 - ended].poll() is None
+
+
+def test_a_stop_while_the_loops_are_compiled_ends_it_at_once(broker, topics, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cold"))
+    with worker(broker.bootstrap_servers, topics, tmp_path, "w") as process:
+        wait_until(lambda: "loading_loops" in words(tmp_path))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+    last = words(tmp_path).strip().splitlines()[-1]
+    assert "stopped_while_loading" in last
