@@ -39,7 +39,7 @@ def flink_type(avro: Any) -> str:
 
 
 def test_every_topic_of_the_page_exists_and_its_record_is_the_one_of_the_table():
-    assert set(re.findall(r"taskstream\.[a-z]+(?=[`'\"])", TEXT)) <= TOPICS.keys()
+    assert set(re.findall(r"taskstream\.[a-z]+(?=[`'\"\\n])", TEXT)) <= TOPICS.keys()
     rows = re.findall(r"^\| `(taskstream\.\w+)` \| `(\w+)` \|", TEXT, re.MULTILINE)
     assert len(rows) == 4
     assert [(name, TOPICS[name].value) for name, _ in rows] == rows
@@ -102,6 +102,13 @@ def test_the_key_of_the_sink_is_of_fields_that_name_one_row():
     (text,) = blocks("json")
     sink = json.loads(text)["config"]
     assert set(sink["pk.fields"].split(",")) <= fields(str(TOPICS[sink["topics"]].value)).keys()
+
+
+def test_the_sink_to_a_file_reads_a_topic_with_confluent_s_framing():
+    (text,) = blocks("properties")
+    sink = dict(line.split("=", 1) for line in text.splitlines())
+    assert TOPICS[sink["topics"]].value == "ProgressReported"
+    assert sink["value.converter.apicurio.registry.as-confluent"] == "true"
 
 
 def test_what_is_said_of_the_local_registry_is_so():
