@@ -55,7 +55,8 @@ def test_show_of_a_title_that_is_none_is_wrong_usage():
     result = run("show", "SeriesState")
 
     assert result.exit_code == 2
-    assert "there is no schema 'SeriesState'; there are ProgressReported.v1" in result.stderr
+    assert "there is no schema 'SeriesState'; there are SeriesState.v1, SeriesState.v2" in result.stderr
+    assert "there are ProgressReported.v1, " in run("show", "nonsense").stderr
 
 
 def test_register_then_check_finds_every_schema_registered(server):
