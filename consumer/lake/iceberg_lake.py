@@ -25,6 +25,7 @@ from taskstream.consumer.lake.lake_commit import LakeCommit
 from taskstream.consumer.lake.lake_store import OWN
 from taskstream.consumer.lake.lake_writer import LakePiece
 from taskstream.consumer.regular_file import lock_alone, open_regular
+from taskstream.schemas.errors import cause_of
 
 STATE = "taskstream.lake"
 """The property of snapshots and tables that has a `TableState`."""
@@ -230,7 +231,7 @@ class IcebergLake:
         try:
             yield
         except self._errors as error:
-            raise LakeUnusable(f"the lake {self._place.name} cannot be read or written: {error}") from error
+            raise LakeUnusable(f"the lake {self._place.name} cannot be read or written: {cause_of(error)}") from error
 
 
 def _properties(columns: pa.Schema, state: TableState) -> dict[str, str]:
