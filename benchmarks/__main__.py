@@ -22,14 +22,15 @@ def main(wanted: list[str]) -> int:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}"
     )
+    failed = 0
     for name in wanted or sections:
         print(f"\n== {name}", flush=True)
-        sections[name]()
-    return 0
+        failed |= sections[name]() or 0
+    return failed
 
 
-def find_sections() -> dict[str, Callable[[], None]]:
-    """[name] The function that runs the section."""
+def find_sections() -> dict[str, Callable[[], int | None]]:
+    """[name] The function that runs the section; a result other than None and 0 is the exit status of a failure."""
     modules = (each.name for each in pkgutil.iter_modules([str(Path(__file__).parent)]) if each.name != "__main__")
     loaded = [importlib.import_module(f"benchmarks.{name}") for name in modules]
     return {module.SECTION: module.run for module in loaded if hasattr(module, "SECTION")}
