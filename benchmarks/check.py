@@ -1,8 +1,8 @@
 """Whether our ways became slower beside their references: ratios of CPU, compared with benchmarks/baseline.json.
 
-The two ways of a pair run in turn. A ratio that grew by more than 15 percent, beyond the quartiles of the rounds of
-both runs, fails the check. TASKSTREAM_BENCH_BASELINE=write replaces the baseline: run it on the commit before a change,
-on the same machine, to judge the change by ratios of that machine.
+The two ways of a pair run in turn. A pair fails the check if each of its groups of rounds has a ratio more than 15
+percent above that of the baseline. TASKSTREAM_BENCH_BASELINE=write replaces the baseline: run it on the commit before a
+change, on the same machine, to judge the change by ratios of that machine.
 """
 
 from __future__ import annotations

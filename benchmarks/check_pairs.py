@@ -24,10 +24,11 @@ from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
 from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.codec.record_codec import RecordWriter, plain
 
-ROUNDS = 15
+GROUPS, ROUNDS = 5, 20
+"""Groups of rounds, and rounds of a group."""
 SERIES = 20_000
-RECORDS = 10_000
-BY_REFERENCE = 1_000
+RECORDS = 4_000
+BY_REFERENCE = 400
 """Records of a round that the reference takes: it is slower."""
 Work = Callable[[], object]
 
@@ -37,11 +38,13 @@ def in_process_ratios() -> dict[str, Ratio]:
     return {"fold / dict": _fold(), **_codec(), **_rows()}
 
 
-def alternating(ours: Work, reference: Work, parts: float = 1.0, rounds: int = ROUNDS) -> Ratio:
+def alternating(
+    ours: Work, reference: Work, parts: float = 1.0, *, groups: int = GROUPS, rounds: int = ROUNDS
+) -> Ratio:
     """Run both in turn. `parts`: how many times as much our way does in one call."""
     ours()
     reference()
-    return Ratio.of([(_cpu_s(ours) / parts, _cpu_s(reference)) for _ in range(rounds)])
+    return Ratio.of([[(_cpu_s(ours) / parts, _cpu_s(reference)) for _ in range(rounds)] for _ in range(groups)])
 
 
 def _cpu_s(work: Work) -> float:
@@ -53,11 +56,12 @@ def _cpu_s(work: Work) -> float:
 def _fold() -> Ratio:
     reports = Reports(SERIES)
     table, peer = filled(reports), filled_peer(PlainDict(), reports)
-    rounds = []
-    for _ in range(ROUNDS):
+
+    def one_round() -> tuple[float, float]:
         load = reports.any()
-        rounds.append((_cpu_s(lambda load=load: fold(table, load.batch)), _cpu_s(lambda load=load: peer.fold(load))))
-    return Ratio.of(rounds)
+        return _cpu_s(lambda: fold(table, load.batch)), _cpu_s(lambda: peer.fold(load))
+
+    return Ratio.of([[one_round() for _ in range(ROUNDS)] for _ in range(GROUPS)])
 
 
 def _codec() -> dict[str, Ratio]:
@@ -98,15 +102,13 @@ def _rows() -> dict[str, Ratio]:
     now_us = int(table.rows["last_seen"].max()) + 1_000_000
 
     def follow() -> None:
-        for part in decoder.decode_batch(batch).parts(MOST_AT_ONCE):
+        for part in decoder.decode(batch).parts(MOST_AT_ONCE):
             model.apply(part, now_us)
             names.refresh()
 
     parts = RECORDS / BY_REFERENCE
     return {
-        "rows read back / fastavro": alternating(
-            lambda: decoder.decode_batch(batch).apply_to(restored), by_dict, parts
-        ),
+        "rows read back / fastavro": alternating(lambda: decoder.decode(batch).apply_to(restored), by_dict, parts),
         "rows followed by a view / fastavro": alternating(follow, by_dict, parts),
     }
 

@@ -34,7 +34,7 @@ from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 
 EVENTS, SERIES = 100_000, 10_000
-ROUNDS = 7
+GROUPS, ROUNDS = 3, 3
 MOST = 10_000
 
 
@@ -47,12 +47,12 @@ def topic_ratios(kafka: LocalKafka) -> dict[str, Ratio]:
     with tempfile.TemporaryDirectory() as folder:
         return {
             "worker's reading and fold, arrays / objects": alternating(
-                lambda: reading.fold(DirectFetch), lambda: reading.fold(MessageFetch), rounds=ROUNDS
+                lambda: reading.fold(DirectFetch), lambda: reading.fold(MessageFetch), groups=GROUPS, rounds=ROUNDS
             ),
             "export to Parquet / fastavro loop": alternating(
-                lambda: reading.export(Path(folder) / "all.parquet"), reading.loop, rounds=ROUNDS
+                lambda: reading.export(Path(folder) / "all.parquet"), reading.loop, groups=GROUPS, rounds=ROUNDS
             ),
-            "replay state / fastavro loop": alternating(reading.replay, reading.loop, rounds=ROUNDS),
+            "replay state / fastavro loop": alternating(reading.replay, reading.loop, groups=GROUPS, rounds=ROUNDS),
         }
 
 
@@ -88,8 +88,8 @@ class Reading:
         spans = Cluster(self._config).pinned(self._topic, Earliest(), Latest())
         refold = EventFold(TableIds(), Settings())
         with BoundedReader(self._config, self._topic, spans) as reader:
-            for records in reader.batches(MOST):
-                refold.fold(records.messages, records.partitions)
+            for records in reader.columns(MOST):
+                refold.fold(records)
                 refold.table.commit()
         assert refold.events == EVENTS
 

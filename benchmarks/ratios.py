@@ -1,7 +1,7 @@
 """Ratios of two ways that run in turn, and their comparison with the ratios of a baseline. It measures nothing.
 
-A ratio is the CPU of our way over that of its reference. Load that slows both ways alike cancels out; the rest of the
-load's effect is in the spread of the rounds.
+A ratio is the CPU of our way over that of its reference, each the least of a group of short rounds: another program on
+the same core takes caches from both ways, but not equally. What is left of it is in the spread of the groups.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ TOLERANCE = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The rounds of one pair of ways: the median and the quartiles of their ratios."""
+    """One pair of ways: the median, the least and the greatest ratio of the groups of rounds."""
 
     median: float
     low: float
     high: float
 
     @classmethod
-    def of(cls, rounds: Sequence[tuple[float, float]]) -> Ratio:
-        """rounds: the cost of our way and that of the reference, in one unit; at least two rounds."""
-        low, median, high = statistics.quantiles([ours / other for ours, other in rounds], n=4, method="inclusive")
-        return cls(median, low, high)
+    def of(cls, groups: Sequence[Sequence[tuple[float, float]]]) -> Ratio:
+        """groups: of each the rounds, a round being the cost of our way and that of the reference, in one unit."""
+        ratios = [min(ours for ours, _ in rounds) / min(other for _, other in rounds) for rounds in groups]
+        return cls(statistics.median(ratios), min(ratios), max(ratios))
 
     @property
     def spread(self) -> float:
-        """How far the quartiles are apart, as a part of the median."""
+        """How far the least and the greatest are apart, as a part of the median."""
         return (self.high - self.low) / self.median
 
 
@@ -52,8 +52,8 @@ class Compared:
 
     @property
     def is_worse(self) -> bool:
-        """Whether the ratio grew beyond `TOLERANCE`, and the quartiles of both do not touch."""
-        return self.before is not None and self.growth > TOLERANCE and self.now.low > self.before.high
+        """Whether every group of rounds is more than `TOLERANCE` above the baseline."""
+        return self.before is not None and self.now.low > self.before.median * (1.0 + TOLERANCE)
 
 
 def compare(now: Mapping[str, Ratio], baseline: Mapping[str, Ratio]) -> list[Compared]:
@@ -62,7 +62,7 @@ def compare(now: Mapping[str, Ratio], baseline: Mapping[str, Ratio]) -> list[Com
 
 
 def table_of(compared: Sequence[Compared]) -> str:
-    """A line for each pair: its ratio and quartiles, those of the baseline, the growth, and the verdict."""
+    """A line for each pair: its ratio (least to greatest), that of the baseline, the growth, and the verdict."""
     lines = [f"  {'ours over the reference, CPU':42} {'now':>24}  {'baseline':>24}  {'growth':>7}"]
     for each in compared:
         verdict = "WORSE" if each.is_worse else "new" if each.before is None else "ok"

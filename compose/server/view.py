@@ -13,6 +13,7 @@ from taskstream.compose.server.callers import CallerSettings, build_callers
 from taskstream.compose.sign_in_codes import SignInCodes
 from taskstream.consumer.history.rate_history import RateHistory
 from taskstream.consumer.kafka.consumer_groups import GroupLags
+from taskstream.consumer.kafka.direct.best_fetch import best_fetch
 from taskstream.consumer.kafka.state_decoder import StateDecoder
 from taskstream.consumer.notes.note_decoder import NoteDecoder
 from taskstream.consumer.notes.note_writer import NoteWriter
@@ -67,7 +68,8 @@ def build_view(settings: ViewSettings, now_us: Callable[[], int]) -> View:
     """
     config, topics = settings.kafka.config(), settings.topics
     of_states = Follower(
-        FollowedTopic(config, topics.state.name, equals=topics.progress.name), StateDecoder(settings.ids)
+        FollowedTopic(config, topics.state.name, equals=topics.progress.name, new_fetch=best_fetch),
+        StateDecoder(settings.ids),
     )
     of_signals = Follower(FollowedTopic(config, topics.signals.name, SIGNALS_BACK_S), SignalDecoder(settings.ids))
     group = settings.group or f"{topics.prefix}.worker"

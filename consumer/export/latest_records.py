@@ -25,15 +25,15 @@ def latest_offsets(
         StreamGap: retention deleted records of a range before they were read.
         KafkaFailed: an error is final, or nothing was read for a minute.
     """
-    newest: dict[int, dict[bytes | None, int]] = {partition: {} for partition in spans}
+    newest: dict[int, dict[bytes, int]] = {partition: {} for partition in spans}
     with BoundedReader(config, topic, spans) as reader:
-        for records in reader.batches(most):
-            for message, partition, offset in zip(
-                records.messages, records.partitions.tolist(), records.offsets.tolist(), strict=True
-            ):
+        for records in reader.columns(most):
+            tombstones = frozenset(records.tombstones().tolist())
+            columns = records.keys(), records.partitions.tolist(), records.offsets.tolist()
+            for index, (key, partition, offset) in enumerate(zip(*columns, strict=True)):
                 of_partition = newest[partition]
-                if message.value() is None:
-                    of_partition.pop(message.key(), None)
+                if index in tombstones:
+                    of_partition.pop(key, None)
                 else:
-                    of_partition[message.key()] = offset
+                    of_partition[key] = offset
     return {partition: np.sort(np.fromiter(kept.values(), np.int64, len(kept))) for partition, kept in newest.items()}

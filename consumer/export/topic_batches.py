@@ -15,14 +15,14 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from taskstream.consumer.errors import BadRange
 from taskstream.consumer.export.field_metadata import described
 from taskstream.consumer.export.latest_records import latest_offsets
-from taskstream.consumer.kafka.bounded_reader import BoundedReader, Records
+from taskstream.consumer.kafka.bounded_reader import BoundedReader, records_at
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.kafka.ranges import LATE, bound_of
 from taskstream.schemas.codec.column_codec import ColumnReader, Rejected
 from taskstream.schemas.ids import SchemaIds, TableIds
@@ -157,9 +157,9 @@ class TopicBatches:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         only = self._latest_of() if self._latest_of is not None else None
         with self._records as reader:
-            for found in reader.batches(self._most):
-                records = found if only is None else found.at(only)
-                if records.messages and (batch := self._batch(records)).num_rows:
+            for found in reader.columns(self._most):
+                records = found if only is None else records_at(found, only)
+                if len(records) and (batch := self._batch(records)).num_rows:
                     self.rows += batch.num_rows
                     yield batch
 
@@ -167,24 +167,22 @@ class TopicBatches:
         """The same as a pyarrow RecordBatchReader."""
         return pa.RecordBatchReader.from_batches(self.schema, iter(self))
 
-    def _batch(self, records: Records) -> pa.RecordBatch:
-        values = [message.value() for message in records.messages]
-        decoded = self._reader.read(values)
-        for each in decoded.rejected:
-            self._note(records, values[each.index], each)
-        times: Any = (message.timestamp()[1] for message in records.messages)
-        timestamps = np.fromiter(times, np.int64, len(values))[decoded.kept]
+    def _batch(self, records: SourceBatch) -> pa.RecordBatch:
+        decoded = self._reader.read(records.values)
+        if decoded.rejected:
+            tombstones = frozenset(records.tombstones().tolist())
+            self.tombstones += len(tombstones)
+            for each in decoded.rejected:
+                if each.index not in tombstones:
+                    self._note(records, each)
         position = [
             pa.array(records.partitions[decoded.kept]),
             pa.array(records.offsets[decoded.kept]),
-            pa.array(timestamps).cast(POSITION_FIELDS[2].type),
+            pa.array(records.timestamps_ms[decoded.kept]).cast(POSITION_FIELDS[2].type),
         ]
         return pa.RecordBatch.from_arrays([*position, *decoded.batch.columns], schema=self.schema)
 
-    def _note(self, records: Records, value: bytes | None, why: Rejected) -> None:
-        if value is None:
-            self.tombstones += 1
-            return
+    def _note(self, records: SourceBatch, why: Rejected) -> None:
         self.rejected[str(why.reason)] += 1
         if len(self.unreadable) < MOST_UNREADABLE:
             partition, offset = int(records.partitions[why.index]), int(records.offsets[why.index])

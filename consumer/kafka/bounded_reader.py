@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,33 +17,72 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from taskstream.consumer.errors import KafkaFailed, RightMissing, StreamGap
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.kafka.direct.best_fetch import best_fetch
+from taskstream.consumer.kafka.direct.message_fetch import timestamps_of
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused, is_offset_gone
 
+Ints = npt.NDArray[np.int64]
 _WAIT_S = 0.2
 _STALLED_S = 60.0
 
 
+class _Block(Protocol):
+    """Records in the order of each partition; arrays: [records]."""
+
+    @property
+    def partitions(self) -> npt.NDArray[np.int32]: ...
+
+    @property
+    def offsets(self) -> Ints: ...
+
+    @property
+    def timestamps_ms(self) -> Ints: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Ints) -> Self: ...
+
+
+B = TypeVar("B", bound=_Block)
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Records in the order of each partition; partitions and offsets: [records]."""
+    """Records in the order of each partition, as messages; partitions and offsets: [records]."""
 
     messages: list[Message]
     partitions: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
+    offsets: Ints
 
-    def at(self, offsets: Mapping[int, npt.NDArray[np.int64]]) -> Records:
-        """Those at these offsets. offsets: [partition], rising."""
-        kept = np.zeros(len(self.messages), np.bool_)
-        for partition in np.unique(self.partitions).tolist():
-            here = np.flatnonzero(self.partitions == partition)
-            kept[here] = np.isin(self.offsets[here], offsets[partition], assume_unique=True)
-        return _chosen(self, np.flatnonzero(kept).tolist())
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    @property
+    def timestamps_ms(self) -> Ints:
+        """[records] Kafka's timestamps; negative where a record has none."""
+        return timestamps_of(self.messages)
+
+    def take(self, indices: Ints) -> Records:
+        """The records with these indices."""
+        chosen = [self.messages[index] for index in indices.tolist()]
+        return Records(chosen, self.partitions[indices], self.offsets[indices])
+
+
+def records_at(records: SourceBatch, offsets: Mapping[int, Ints]) -> SourceBatch:
+    """Those at these offsets. offsets: [partition], rising."""
+    kept = np.zeros(len(records), np.bool_)
+    for partition in np.unique(records.partitions).tolist():
+        here = np.flatnonzero(records.partitions == partition)
+        kept[here] = np.isin(records.offsets[here], offsets[partition], assume_unique=True)
+    return records.take(np.flatnonzero(kept))
 
 
 class BoundedReader:
-    """`with BoundedReader(config, topic, ranges) as reader: for records in reader.batches(most): ...`. In no group.
+    """`with BoundedReader(config, topic, ranges) as reader: for records in reader.columns(most): ...`. In no group.
 
-    Each batch holds records of any partitions, each partition's in order. `config` is librdkafka's.
+    Each batch holds records of any partitions, each partition's in order. `config` is librdkafka's. `batches` gives
+    the same as messages. Either is called once.
     """
 
     def __init__(
@@ -53,7 +92,9 @@ class BoundedReader:
         ranges: Mapping[int, OffsetRange],
         new_consumer: Callable[[dict[str, Any]], Consumer] = Consumer,
         clock: Callable[[], float] = time.monotonic,
+        new_fetch: NewFetch = best_fetch,
     ) -> None:
+        """new_fetch: how `columns` reads records."""
         self._config = {
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,
@@ -75,6 +116,8 @@ class BoundedReader:
         self._problem = ""
         """The last error that may pass, since the last record."""
         self._new_consumer = new_consumer
+        self._new_fetch = new_fetch
+        self._fetch: Fetch | None = None
         self._clock = clock
 
     def __enter__(self) -> Self:
@@ -82,6 +125,8 @@ class BoundedReader:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._fetch is not None:
+            self._fetch.close()
         self._consumer.close()
 
     def batches(self, most: int) -> Iterator[Records]:
@@ -91,14 +136,35 @@ class BoundedReader:
             StreamGap: retention deleted records of a range before they were read.
             KafkaFailed: an error is final, or nothing was read for a minute.
         """
+
+        def read() -> tuple[Records, list[FetchEvent]]:
+            fetched = self._consumer.consume(most, timeout=_WAIT_S)
+            messages, events = [], []
+            for message in fetched:
+                if (error := message.error()) is None:
+                    messages.append(message)
+                else:
+                    events.append(FetchEvent(message.partition(), message.offset(), error))
+            return _records(messages), events
+
+        return self._blocks(read)
+
+    def columns(self, most: int) -> Iterator[SourceBatch]:
+        """The same as columns. The keys of a batch, and single records, may be asked for until the next batch."""
+        self._fetch = fetch = self._new_fetch(self._consumer, self._topic)
+        return self._blocks(lambda: fetch.read(most, _WAIT_S), fetch)
+
+    def _blocks(self, read: Callable[[], tuple[B, list[FetchEvent]]], fetch: Fetch | None = None) -> Iterator[B]:
         left = {each for each, end in self._ends.items() if self.positions[each] < end}
+        if fetch is not None:
+            fetch.hold(sorted(left))
         self._consumer.assign([TopicPartition(self._topic, each, self.positions[each]) for each in sorted(left)])
         moved_s = self._clock()
         while left:
-            fetched = self._consumer.consume(most, timeout=_WAIT_S)
-            records = self._within(_records([message for message in fetched if message.error() is None]))
-            self._advance(fetched, records, left)
-            if any((error := message.error()) is None or is_end_of_partition(error) for message in fetched):
+            found, events = read()
+            records = self._within(found)
+            self._advance(events, records, left)
+            if len(found) or any(is_end_of_partition(event.error) for event in events):
                 moved_s, self._problem = self._clock(), ""
             elif self._clock() - moved_s > _STALLED_S:
                 raise KafkaFailed(
@@ -107,17 +173,17 @@ class BoundedReader:
                 )
             yield self._of_these_times(records) if self._timed else records
 
-    def _of_these_times(self, records: Records) -> Records:
+    def _of_these_times(self, records: B) -> B:
         """Without those whose timestamp is outside of their range."""
-        places = enumerate(zip(records.partitions.tolist(), records.messages, strict=True))
+        places = enumerate(zip(records.partitions.tolist(), records.timestamps_ms.tolist(), strict=True))
         kept = [
             index
-            for index, (partition, message) in places
-            if (span := self._timed.get(partition)) is None or span.has_time(message.timestamp()[1])
+            for index, (partition, timestamp_ms) in places
+            if (span := self._timed.get(partition)) is None or span.has_time(timestamp_ms)
         ]
-        return records if len(kept) == len(records.messages) else _chosen(records, kept)
+        return records if len(kept) == len(records) else records.take(np.array(kept, np.int64))
 
-    def _within(self, records: Records) -> Records:
+    def _within(self, records: B) -> B:
         """Without those at or after the end of their partition's range, which is then reached."""
         ends = np.zeros(max(self._ends, default=0) + 1, np.int64)
         ends[list(self._ends)] = list(self._ends.values())
@@ -126,21 +192,20 @@ class BoundedReader:
             return records
         for partition in np.unique(records.partitions[~within]).tolist():
             self.positions[partition] = self._ends[partition]
-        return _chosen(records, np.flatnonzero(within).tolist())
+        return records.take(np.flatnonzero(within))
 
-    def _advance(self, fetched: Sequence[Message], records: Records, left: set[int]) -> None:
+    def _advance(self, events: Sequence[FetchEvent], records: _Block, left: set[int]) -> None:
         """Advance the positions by the records and the ends of partitions that were fetched."""
         for partition in np.unique(records.partitions).tolist():
             last = int(records.offsets[records.partitions == partition].max())
             self.positions[partition] = max(self.positions[partition], last + 1)
-        for message in fetched:
-            if (error := message.error()) is not None:
-                number: Any = message.partition()
-                if not is_end_of_partition(error):
-                    self._check(number, error)
-                elif number in left:
-                    offset: Any = message.offset()
-                    self.positions[number] = min(max(self.positions[number], offset), self._ends[number])
+        for event in events:
+            number: Any = event.partition
+            if not is_end_of_partition(event.error):
+                self._check(number, event.error)
+            elif number in left:
+                offset: Any = event.offset
+                self.positions[number] = min(max(self.positions[number], offset), self._ends[number])
         done = [each for each in left if self.positions[each] >= self._ends[each]]
         if done:
             left.difference_update(done)
@@ -158,10 +223,6 @@ class BoundedReader:
         if is_final(error):
             raise KafkaFailed(f"{self._topic} cannot be read: {error.str()}")
         self._problem = error.str()
-
-
-def _chosen(records: Records, kept: list[int]) -> Records:
-    return Records([records.messages[index] for index in kept], records.partitions[kept], records.offsets[kept])
 
 
 def _records(messages: list[Message]) -> Records:

@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Message
 
 from taskstream.consumer.errors import StateUnreadable
-from taskstream.consumer.kafka.direct.message_fetch import batch_of
 from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.records.record_bounds import STATE_RANGES, ambiguous_names, bad_lists, outside_ranges
@@ -100,11 +98,7 @@ class StateDecoder:
         self._reader = ColumnReader(ids, "SeriesState")
         self._any_key = any_key
 
-    def decode(self, messages: Sequence[Message]) -> StateChanges:
-        """The changes that these records make; see `decode_batch`."""
-        return self.decode_batch(batch_of(messages))
-
-    def decode_batch(self, batch: SourceBatch) -> StateChanges:
+    def decode(self, batch: SourceBatch) -> StateChanges:
         """The changes that these records make, in their order: of a key's records only the last one is decoded.
 
         Raises:
@@ -168,8 +162,7 @@ def _last_of_each_key(batch: SourceBatch, keys: pa.BinaryArray) -> tuple[Ints, I
     encoded = keys.dictionary_encode()
     last = np.empty(len(encoded.dictionary), np.int64)
     last[np.asarray(encoded.indices)] = np.arange(len(keys))  # of a repeated index, numpy keeps the last value
-    empty = [index for index in last.tolist() if not batch.values[index]] if _has_empty(batch.values) else []
-    tombstones = np.array([index for index in empty if batch.record(index).value is None], np.int64)
+    tombstones = np.intersect1d(last, batch.tombstones(), assume_unique=True) if _has_empty(batch.values) else last[:0]
     return (last[~np.isin(last, tombstones)] if tombstones.size else last), tombstones
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from confluent_kafka import Message
-
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.consumer.notes.task_note import NoteKind, TaskNote
 from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.errors import Undecodable
@@ -39,20 +38,18 @@ class NoteDecoder:
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = RecordReader(ids, "TaskNote")
 
-    def decode(self, records: Sequence[Message]) -> NoteChanges:
+    def decode(self, records: SourceBatch) -> NoteChanges:
         """The notes of these records.
 
         Raises:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.
         """
-        found = [self._change(each) for each in records]
+        found = [self._change(records.record(index)) for index in range(len(records))]
         changes = [each for each in found if each is not None]
         return NoteChanges(changes, len(found) - len(changes))
 
-    def _change(self, record: Message) -> NoteChange | None:
-        key: Any = record.key()
-        offset: Any = record.offset()
-        value: Any = record.value()
+    def _change(self, record: RawRecord) -> NoteChange | None:
+        key, value, offset = record.key, record.value, record.offset
         try:
             project_id, _, task_id = (key or b"").decode().partition("/")
             if value is None:

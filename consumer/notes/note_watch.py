@@ -63,7 +63,7 @@ class NoteWatch:
 
     def _turn(self) -> None:
         records = self._topic.batch()
-        while records and not self._stopping.is_set():
+        while len(records) and not self._stopping.is_set():
             try:
                 changes = self._decoder.decode(records).changes
             except RegistryFailed as error:

@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import KafkaException, Message
 
 from taskstream.consumer.errors import ConsumerError, KafkaFailed
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
 from taskstream.consumer.notes.note_watch import NoteWatch
 from taskstream.consumer.notify.alert import Alert, SignalPlace, alerts_of
 from taskstream.consumer.notify.dead_letter import DeadLetterFile
@@ -198,10 +199,10 @@ class Notifier:
 
     def _decoded(self, messages: Sequence[Message]) -> Sequence[RaisedSignal | None]:
         """A signal for each message; None: it cannot be read."""
-        found = self._decoder.decode(messages)
+        found = self._decoder.decode(batch_of(messages))
         if not found.unreadable:
             return found.signals
-        alone = [self._decoder.decode([each]).signals for each in messages]
+        alone = [self._decoder.decode(batch_of([each])).signals for each in messages]
         return [each[0] if each else None for each in alone]
 
     def _begin_attempts(self, pool: ThreadPoolExecutor) -> None:

@@ -6,14 +6,11 @@ record's bytes and its Kafka timestamp alone, so a replay, a comparison and a re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import itemgetter, methodcaller
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from confluent_kafka import Message
 
 from taskstream.consumer.records.record_bounds import (
     EVENT_RANGES,
@@ -38,9 +35,6 @@ _LENGTHS: Final = {
     "process_trace": MAX_TRACE_BYTES,
     "agent_time": MAX_AGENT_TIME_BYTES,
 }
-
-_timestamp = methodcaller("timestamp")
-_milliseconds = itemgetter(1)
 
 
 class EventDecoder:
@@ -74,8 +68,3 @@ class EventDecoder:
         rejected = [Rejected(int(decoded.kept[row]), Reason.OUT_OF_BOUNDS, found[row]) for row in found]
         rejected = sorted([*decoded.rejected, *rejected], key=lambda each: each.index)
         return Decoded(batch.take(pa.array(kept)), decoded.kept[kept], rejected)
-
-
-def timestamps_of(messages: Sequence[Message]) -> Ints:
-    """[messages] Kafka's timestamp in milliseconds; negative where a record has none."""
-    return np.fromiter(map(_milliseconds, map(_timestamp, messages)), np.int64, len(messages))

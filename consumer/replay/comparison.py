@@ -123,11 +123,11 @@ class Comparison:
             return
         unread = {partition: OffsetRange(begin, end)}
         with manual_gc(), BoundedReader(self._config, self._topics.progress.name, unread) as reader:
-            for records in reader.batches(BATCH):
-                refold.fold(records.messages, records.partitions)
+            for records in reader.columns(BATCH):
+                refold.fold(records)
                 if commit:
                     refold.table.commit()
-                self._on_events(len(records.messages))
+                self._on_events(len(records))
 
     def _read_state(self, published: PublishedRows, partition: int, begin: int) -> int:
         """Read rows from `begin` to the end of undecided transactions, which are waited for; gives that end."""
@@ -136,8 +136,8 @@ class Comparison:
         unread = OffsetRange(max(begin, extent.begin), extent.end)
         if unread.begin < unread.end:
             with manual_gc(), BoundedReader(self._config, name, {partition: unread}) as reader:
-                for records in reader.batches(BATCH):
-                    published.add(records.messages)
+                for records in reader.columns(BATCH):
+                    published.add(records)
         return extent.end
 
     @staticmethod

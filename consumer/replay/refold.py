@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from confluent_kafka import Message
 
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.kafka.key_selection import KeySelection
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
-from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
+from taskstream.consumer.records.event_decoder import EventDecoder
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
 
-Numbers = npt.NDArray[np.int32]
 EVERYTHING = KeySelection()
 
 
@@ -34,18 +30,18 @@ class EventFold:
         self._decoder = EventDecoder(ids)
         self._selection = selection
 
-    def fold(self, messages: Sequence[Any], partitions: Numbers) -> None:
-        """Fold these events, in their order; `partitions` [messages]. `table.changed` then has the changed series."""
+    def fold(self, events: SourceBatch) -> None:
+        """Fold these events, in their order. `table.changed` then has the changed series."""
         if not self._selection.everything:
-            wanted = [index for index, each in enumerate(messages) if self._selection.includes(each.key())]
-            messages, partitions = [messages[index] for index in wanted], partitions[wanted]
-        decoded = self._decoder.decode([message.value() for message in messages], timestamps_of(messages))
+            wanted = [index for index, key in enumerate(events.keys()) if self._selection.includes(key)]
+            events = events.take(np.array(wanted, np.int64))
+        decoded = self._decoder.decode(events.values, events.timestamps_ms)
         self.unreadable.update(str(each.reason) for each in decoded.rejected)
         if decoded.batch.num_rows == 0:
             return
         if self.first_us is None:
             self.first_us = int(decoded.batch.column("received_at")[0].value)
-        refused = self.table.fold(decoded.batch, partitions[decoded.kept]).refused.size
+        refused = self.table.fold(decoded.batch, events.partitions[decoded.kept]).refused.size
         if refused:
             self.unreadable[str(Reason.TOO_MANY_TASKS)] += refused
         self.events += decoded.batch.num_rows - refused
@@ -58,12 +54,12 @@ class PublishedRows:
         self.table = SeriesTable(settings)
         self._decoder = StateDecoder(ids, any_key=True)
 
-    def add(self, messages: Sequence[Message]) -> None:
+    def add(self, records: SourceBatch) -> None:
         """Apply these records, in their order: the last one of a key is its row, a tombstone deletes it.
 
         Raises:
             StateUnreadable: a record could not be decoded, or its key is not that of any series.
         """
-        changes = self._decoder.decode(messages)
+        changes = self._decoder.decode(records)
         require_readable(changes, "read it with the program that wrote it")
         changes.apply_to(self.table)

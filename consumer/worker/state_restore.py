@@ -129,7 +129,7 @@ class StateRestore:
             batch, events = fetch.read(_BATCH, 0.2)
             records = len(batch)
             if records:
-                changes = self._decoder.decode_batch(batch)
+                changes = self._decoder.decode(batch)
                 require_readable(changes, _REMEDY)
                 changes.apply_to(table)
                 _advance(positions, batch)

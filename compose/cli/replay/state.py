@@ -101,10 +101,10 @@ def state(
             progress_bar("folding", sum(each.end - each.begin for each in spans.values())) as advance,
             BoundedReader(kafka.config(), topic, spans) as reader,
         ):
-            for records in reader.batches(BATCH):
-                refold.fold(records.messages, records.partitions)
+            for records in reader.columns(BATCH):
+                refold.fold(records)
                 refold.table.commit()
-                advance(len(records.messages))
+                advance(len(records))
     if refold.unreadable:
         echo(f"skipped, as the worker does: {counts_text(refold.unreadable)}", err=True)
     _print_state(refold, end, keep_s, output, limit)

@@ -105,7 +105,7 @@ class DirectFetch:
             if error is None:
                 # To go on would skip it: a later record of its partition is already on the other queue.
                 where = f"{self._topic}-{message.partition()} offset {message.offset()}"
-                raise KafkaFailed(f"{where} did not arrive where it is read directly: start the worker again")
+                raise KafkaFailed(f"{where} did not arrive where it is read directly: start the program again")
             events.append(FetchEvent(message.partition(), message.offset(), error))
         return events
 

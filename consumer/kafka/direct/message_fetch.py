@@ -7,6 +7,7 @@ from operator import itemgetter, methodcaller
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from confluent_kafka import Consumer, Message
 
 from taskstream.consumer.kafka.direct.source_batch import FetchEvent, SourceBatch
@@ -48,10 +49,15 @@ def batch_of(messages: Sequence[Message]) -> SourceBatch:
         list(map(Message.value, messages)),
         np.fromiter(map(Message.partition, messages), np.int32, count),
         np.fromiter(map(Message.offset, messages), np.int64, count),
-        np.fromiter(map(_milliseconds, map(_timestamp, messages)), np.int64, count),
+        timestamps_of(messages),
         lambda: _keys_of(messages),
         lambda index: raw_record(messages[index]),
     )
+
+
+def timestamps_of(messages: Sequence[Message]) -> npt.NDArray[np.int64]:
+    """[messages] Kafka's timestamp in milliseconds; negative where a record has none."""
+    return np.fromiter(map(_milliseconds, map(_timestamp, messages)), np.int64, len(messages))
 
 
 def _keys_of(messages: Sequence[Message]) -> PackedValues:

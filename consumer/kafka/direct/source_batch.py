@@ -37,6 +37,13 @@ class SourceBatch:
         count: int = self.offsets.shape[0]
         return count
 
+    def tombstones(self) -> Ints:
+        """The indices of the records whose value is null; until the next read."""
+        if isinstance(self.values, PackedValues):
+            empty = np.flatnonzero(self.values.starts == self.values.ends).tolist()
+            return np.array([index for index in empty if self.record(index).value is None], np.int64)
+        return np.array([index for index, value in enumerate(self.values) if value is None], np.int64)
+
     def take(self, indices: Ints) -> SourceBatch:
         """The records with these indices."""
         places, values, keys, record = indices.tolist(), self.values, self.keys, self.record

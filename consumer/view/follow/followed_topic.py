@@ -7,13 +7,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
 from taskstream.consumer.kafka.cluster import Cluster
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch, batch_of
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_group_refused
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
@@ -33,6 +36,7 @@ _QUIET: Final[dict[str, Any]] = {
     # A connection whose other end has gone without a word is noticed only when a fetch times out.
     "socket.timeout.ms": 10_000,
 }
+_NOTHING: Final = batch_of([])
 
 
 class FollowedTopic:
@@ -49,10 +53,11 @@ class FollowedTopic:
         back_s: float | None = None,
         clock: Callable[[], float] = time.time,
         equals: str | None = None,
+        new_fetch: NewFetch = MessageFetch,
     ) -> None:
         """`config` is librdkafka's. `back_s`: begin so many seconds ago by `clock`; None: at the first record.
 
-        equals: a topic that must have as many partitions.
+        equals: a topic that must have as many partitions. new_fetch: how records are read.
         """
         self._equals = equals
         self._watch = TopicWatch({**_QUIET, **config}, [name, *([equals] if equals else [])])
@@ -76,35 +81,43 @@ class FollowedTopic:
             "stats_cb": self._on_stats,
             "error_cb": self._on_error,
         }
+        self._new_fetch = new_fetch
         self._consumer: Consumer | None = None
+        self._fetch: Fetch | None = None
+        """Of the consumer."""
         self._assigned = False
         self._last_error = ""
 
-    def batch(self) -> list[Message]:
-        """The next records, after `WAIT_S` or `CALL_S` at most; none while there are none or Kafka does not answer."""
+    def batch(self) -> SourceBatch:
+        """The next records, after `WAIT_S` or `CALL_S` at most; none while there are none or Kafka does not answer.
+
+        Keys and single records may be asked for until the next call.
+        """
         self._watch.start()
         if self._is_another():
-            return []
+            return _NOTHING
         if not self._assigned and not self._assign():
             time.sleep(WAIT_S)
-            return []
-        assert self._consumer is not None
-        records = []
-        for message in self._consumer.consume(BATCH, WAIT_S):
-            error = message.error()
-            if error is None:
-                records.append(message)
-            else:
-                self._note(message, error)
-        for record in records:
-            self._advance(record)
+            return _NOTHING
+        assert self._fetch is not None
+        records, events = self._fetch.read(BATCH, WAIT_S)
+        for event in events:
+            self._note(event)
+        self._advance(records)
         return records
 
     def close(self) -> None:
         """Close the consumer."""
         self._watch.stop()
+        self._close_consumer()
+
+    def _close_consumer(self) -> None:
+        if self._fetch is not None:
+            self._fetch.close()
+            self._fetch = None
         if self._consumer is not None:
             self._consumer.close()
+            self._consumer = None
 
     def _is_another(self) -> bool:
         """Whether the topic is not the one that was read until now; then it is assigned anew."""
@@ -126,15 +139,14 @@ class FollowedTopic:
             )
         if is_another:
             self._assigned = False
-            if self._consumer is not None:
-                self._consumer.close()
-                self._consumer = None
+            self._close_consumer()
         return is_another
 
     def _assign(self) -> bool:
         """Assign every partition; False while Kafka does not answer, or has no such topic."""
-        if self._consumer is None:
+        if self._consumer is None or self._fetch is None:
             self._consumer = Consumer(self._config)
+            self._fetch = self._new_fetch(self._consumer, self.name)
         begin: Bound = Earliest()
         if self._back_s is not None:
             begin = Since(int((self._clock() - self._back_s) * 1000))
@@ -145,26 +157,27 @@ class FollowedTopic:
             return False
         begins = {number: offsets.begin for number, offsets in ranges.items()}
         self.progress.begin(begins, {number: offsets.end for number, offsets in ranges.items()})
+        self._fetch.hold(sorted(begins))
         self._consumer.assign([TopicPartition(self.name, number, offset) for number, offset in begins.items()])
         self._assigned = True
         return True
 
-    def _advance(self, record: Message) -> None:
-        """Set the position after a record."""
-        partition, offset = record.partition(), record.offset()
-        assert partition is not None
-        assert offset is not None
-        self.progress.positions[partition] = max(offset + 1, self.progress.positions.get(partition, 0))
+    def _advance(self, records: SourceBatch) -> None:
+        """Set the positions after these records."""
+        for partition in np.unique(records.partitions).tolist():
+            last = int(records.offsets[records.partitions == partition].max())
+            self.progress.positions[partition] = max(last + 1, self.progress.positions.get(partition, 0))
 
-    def _note(self, message: Message, error: KafkaError) -> None:
+    def _note(self, event: FetchEvent) -> None:
         """The end of a partition sets its position: control records can lie between the last record and the end."""
+        error = event.error
         if not is_end_of_partition(error):
             if is_group_refused(error):
                 return
             self.progress.problem = denial(error, self._config, topic=self.name) or f"Kafka reports: {error.str()}"
             return
         self.progress.problem = None
-        partition, offset = message.partition(), message.offset()
+        partition, offset = event.partition, event.offset
         if partition is not None and offset is not None:
             self.progress.positions[partition] = offset
 

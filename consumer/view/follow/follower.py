@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Generic, Protocol, Self, TypeVar
 
-from confluent_kafka import Message
-
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.schemas.errors import RegistryFailed
@@ -37,7 +35,7 @@ Decoded_co = TypeVar("Decoded_co", bound=DecodedBatch, covariant=True)
 class BatchDecoder(Protocol[Decoded_co]):
     """Decodes the records of one topic."""
 
-    def decode(self, messages: Sequence[Message], /) -> Decoded_co:
+    def decode(self, records: SourceBatch, /) -> Decoded_co:
         """The content of a batch.
 
         Raises:
@@ -55,7 +53,7 @@ class Follower(Generic[Decoded]):
     def __init__(self, topic: FollowedTopic, decoder: BatchDecoder[Decoded]) -> None:
         self._topic = topic
         self._decoder = decoder
-        self._undecoded: list[Message] = []
+        self._undecoded: SourceBatch | None = None
         """Records that were read and not decoded, because the registry did not answer."""
 
     @property
@@ -76,18 +74,18 @@ class Follower(Generic[Decoded]):
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read_and_decode)
 
     def _read_and_decode(self) -> Decoded | None:
-        if not self._undecoded:
-            self._undecoded = self._topic.batch()
+        records = self._topic.batch() if self._undecoded is None else self._undecoded
         decoded: Decoded | None = None
-        if self._undecoded:
+        if len(records):
+            self._undecoded = records
             try:
-                decoded = self._decoder.decode(self._undecoded)
+                decoded = self._decoder.decode(records)
             except RegistryFailed as error:
                 self.progress.problem = f"the schema registry: {error}"
                 time.sleep(RETRY_S)
                 return None
             self.progress.problem = None
             self.progress.unreadable += decoded.unreadable
-            self._undecoded = []
+            self._undecoded = None
         self.progress.update()
         return decoded

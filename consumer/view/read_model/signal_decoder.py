@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Message
 
+from taskstream.consumer.kafka.direct.source_batch import SourceBatch
 from taskstream.consumer.records.record_bounds import SIGNAL_RANGES, ambiguous_names, outside_ranges
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 from taskstream.schemas.codec.column_codec import ColumnReader
@@ -33,17 +33,18 @@ class SignalDecoder:
     def __init__(self, ids: SchemaIds) -> None:
         self._reader = ColumnReader(ids, "SignalRaised", frozenset(_NAMES))
 
-    def decode(self, records: Sequence[Message]) -> RaisedSignals:
+    def decode(self, records: SourceBatch) -> RaisedSignals:
         """The signals of these records.
 
         Raises:
             RegistryFailed: a schema had to be looked up, and the registry did not answer.
         """
-        decoded = self._reader.read([record.value() for record in records])
+        decoded = self._reader.read(records.values)
         batch = decoded.batch
         tasks = pc.binary_join_element_wise(batch.column("project_id"), batch.column("task_id"), "/").to_pylist()
         bad = set(outside_ranges(batch, SIGNAL_RANGES)) | set(ambiguous_names(batch))
-        bad |= {row for row, index in enumerate(decoded.kept.tolist()) if records[index].key() != tasks[row].encode()}
+        keys = list(records.keys())
+        bad |= {row for row, index in enumerate(decoded.kept.tolist()) if keys[index] != tasks[row].encode()}
         if bad:
             batch = batch.take(pa.array(np.delete(np.arange(batch.num_rows), list(bad))))
         columns = (_plain(batch.column(name)) for name in _NAMES)

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 from taskstream.consumer.errors import KafkaFailed, StreamGap
 from taskstream.consumer.kafka.bounded_reader import BoundedReader
 from taskstream.consumer.kafka.cluster import OffsetRange
+from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
 from tests.consumer.kafka.fakes import Clock, FakeConsumer, end_of, failed, message
 
 
@@ -17,6 +18,8 @@ def read(ranges, *batches) -> tuple[list[int], FakeConsumer]:
     consumer = FakeConsumer(batches, clock)
     with BoundedReader({}, "t", ranges, consumer, clock) as reader:
         offsets = [int(each) for records in reader.batches(100) for each in records.offsets]
+    with BoundedReader({}, "t", ranges, FakeConsumer(batches, clock), clock, MessageFetch) as reader:
+        assert [int(each) for records in reader.columns(100) for each in records.offsets] == offsets
     return offsets, consumer
 
 

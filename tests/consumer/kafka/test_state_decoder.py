@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import StateUnreadable
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
 from taskstream.consumer.kafka.state_decoder import StateDecoder, UnreadableReason, require_readable
 from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.consumer.state.state_records import state_batch
@@ -33,7 +34,7 @@ def record(key: str | bytes, value: bytes | None, offset: int = 0, partition: in
 
 
 def decode(*messages: Message):
-    return StateDecoder(IDS).decode(messages)
+    return StateDecoder(IDS).decode(batch_of(messages))
 
 
 def test_rows_and_strings_are_those_that_were_written():
@@ -77,8 +78,8 @@ def test_a_record_under_another_key_is_reported_and_the_others_are_kept(key):
 def test_a_comparison_takes_a_row_under_another_series_key_and_none_under_a_foreign_one():
     decoder = StateDecoder(IDS, any_key=True)
 
-    assert decoder.decode([record("p/another/S", VALUES[A])]).keys == ["p/another/S"]
-    (unreadable,) = decoder.decode([record("p", VALUES[A])]).unreadable_records
+    assert decoder.decode(batch_of([record("p/another/S", VALUES[A])])).keys == ["p/another/S"]
+    (unreadable,) = decoder.decode(batch_of([record("p", VALUES[A])])).unreadable_records
     assert unreadable.reason == UnreadableReason.KEY_DIFFERS
 
 

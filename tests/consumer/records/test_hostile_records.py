@@ -12,8 +12,9 @@ from confluent_kafka import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from taskstream.consumer.kafka.direct.message_fetch import batch_of, timestamps_of
 from taskstream.consumer.kafka.state_decoder import StateDecoder, UnreadableReason
-from taskstream.consumer.records.event_decoder import EventDecoder, timestamps_of
+from taskstream.consumer.records.event_decoder import EventDecoder
 from taskstream.consumer.state.series import GAUGES, SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.silence import mark_silent
@@ -176,9 +177,11 @@ def test_undecodable_and_impossible_records_are_reported_in_the_order_of_the_bat
     ],
 )
 def test_a_row_outside_of_its_bounds_is_unreadable_with_the_reason(fields):
-    changes = StateDecoder(IDS).decode(
-        [message("p/t/S", STATES.write(STATE | fields)), message("p/u/S", STATES.write(STATE | {"task_id": "u"}))]
-    )
+    messages = [
+        message("p/t/S", STATES.write(STATE | fields)),
+        message("p/u/S", STATES.write(STATE | {"task_id": "u"})),
+    ]
+    changes = StateDecoder(IDS).decode(batch_of(messages))
     assert changes.keys == ["p/u/S"]
     assert [each.reason for each in changes.unreadable_records] == [UnreadableReason.OUT_OF_BOUNDS]
     assert next(iter(fields)) in changes.unreadable_records[0].detail
@@ -197,7 +200,7 @@ def test_a_row_outside_of_its_bounds_is_unreadable_with_the_reason(fields):
 )
 def test_a_signal_outside_of_its_bounds_or_under_another_key_is_unreadable(key, fields):
     good = message("p/t", SIGNALS.write(SIGNAL_RECORD))
-    found = SignalDecoder(IDS).decode([message(key, SIGNALS.write(SIGNAL_RECORD | fields)), good])
+    found = SignalDecoder(IDS).decode(batch_of([message(key, SIGNALS.write(SIGNAL_RECORD | fields)), good]))
     assert (len(found.signals), found.unreadable) == (1, 1)
 
 
@@ -246,9 +249,12 @@ def test_whatever_can_be_decoded_can_be_folded_written_and_read_back(reports, ti
     slots = table.changed
     rows = ColumnWriter(IDS, newest("SeriesState")).write(state_batch(table, slots))
 
-    changes = StateDecoder(IDS).decode([message(*each) for each in zip(table.keys[slots], rows, strict=True)])
+    changes = StateDecoder(IDS).decode(batch_of([message(*each) for each in zip(table.keys[slots], rows, strict=True)]))
     assert [each.detail for each in changes.unreadable_records] == []
-    assert SignalDecoder(IDS).decode([message(*each) for each in zip(keys, written, strict=True)]).unreadable == 0
+    assert (
+        SignalDecoder(IDS).decode(batch_of([message(*each) for each in zip(keys, written, strict=True)])).unreadable
+        == 0
+    )
 
 
 @settings(deadline=None)
@@ -273,7 +279,7 @@ def test_whatever_row_is_readable_can_be_folded_on_and_written(data):
         if data.draw(st.integers(0, 5)) == 0:
             fields[field.name] = data.draw(kind)
     table = SeriesTable()
-    StateDecoder(IDS).decode([message("p/t/S", STATES.write(STATE | fields))]).apply_to(table)
+    StateDecoder(IDS).decode(batch_of([message("p/t/S", STATES.write(STATE | fields))])).apply_to(table)
     reports = data.draw(st.lists(REPORTS, max_size=10))
     batch = decoded(*({**each, "task_id": "t", "subtask_name": "S"} for each in reports), timestamp_ms=-1).batch
     folded = table.fold(batch, np.zeros(batch.num_rows, np.int32))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
 from taskstream.consumer.replay.difference import DifferenceExcuse, FoldRules, difference_rows, judge
 from taskstream.consumer.replay.refold import EventFold, PublishedRows
 from taskstream.consumer.state.series import NONE
@@ -31,16 +32,14 @@ class Event:
             record | {"process_trace": "", "agent_time": None}
         )
 
-    def timestamp(self) -> tuple[int, int]:
-        return TIMESTAMP_NOT_AVAILABLE, -1
-
-    def value(self) -> bytes:
-        return self._value
+    def message(self, offset: int) -> Message:
+        no_time = TIMESTAMP_NOT_AVAILABLE, -1
+        return Message(topic="t", partition=0, offset=offset, value=self._value, timestamp=no_time)
 
 
 def table(*events: Event, limit: int = 0) -> SeriesTable:
     refold = EventFold(IDS, Settings(tasks_per_project=limit))
-    refold.fold(events, np.zeros(len(events), np.int32))
+    refold.fold(batch_of([event.message(offset) for offset, event in enumerate(events)]))
     refold.table.commit()
     return refold.table
 
@@ -195,6 +194,6 @@ def test_a_tombstone_ends_a_row():
     source = table(Event("a", START))
     published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
 
-    published.add([message(key=b"p/a/S")])
+    published.add(batch_of([message(key=b"p/a/S")]))
 
     assert len(published.table) == 0

@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import Message
 
 from taskstream.consumer.errors import ConsumerError
+from taskstream.consumer.kafka.direct.message_fetch import batch_of
 from taskstream.consumer.kafka.in_memory.broker import InMemoryBroker, InMemoryRecord
 from taskstream.consumer.kafka.in_memory.source import InMemorySource
 from taskstream.consumer.kafka.in_memory.transaction import InMemoryTransaction
@@ -43,7 +44,7 @@ class InMemoryStateReader:
         self._calls.append("restore")
         self.read.append(list(partitions))
         messages = [message for each in partitions for message in self._broker.log(TOPICS.state.name)[each].messages]
-        self._decoder.decode(messages).apply_to(table)
+        self._decoder.decode(batch_of(messages)).apply_to(table)
         return len(messages)
 
 
