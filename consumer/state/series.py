@@ -165,6 +165,15 @@ ROW: Final[np.dtype[Any]] = np.dtype(
 """Times are microseconds since 1970, rates bytes per second; null is NaN in floats. `minute_bytes` is oldest first.
 `event_ids` are hashes, see `event_ids`, the newest last; 0 where there are fewer."""
 
+_FOR_THE_FOLD: Final = frozenset(
+    {"counted_s", "eta_rates", "block_s", "block_bytes", "block_rates", "block_errors", "block_counts"}
+    | {"claim_at", "claim_eta_s", "claim_width", "event_ids"}
+)
+SHOWN_ROW: Final[np.dtype[Any]] = np.dtype(
+    [(name, ROW[name]) for name in ROW.names or () if name not in _FOR_THE_FOLD], align=True
+)
+"""A row without what only the next fold of its series needs: what a table holds whose rows are only read."""
+
 WINDOW: Final[np.dtype[Any]] = np.dtype(
     [
         ("slot", np.int64),

@@ -92,12 +92,28 @@ def _bytes_of(rows: npt.NDArray[np.void]) -> npt.NDArray[np.uint8]:
     return rows.view(np.uint8).reshape(rows.shape[0], rows.dtype.itemsize)
 
 
+def _runs(given: np.dtype[Any], held: np.dtype[Any]) -> list[tuple[int, int, int]]:
+    """Where the fields of `held` begin in it and in `given`, and bytes; neighbours in both are one run."""
+    if given == held:
+        return [(0, 0, given.itemsize)]
+    runs: list[tuple[int, int, int]] = []
+    for name in held.names or ():
+        here, there, size = held.fields[name][1], given.fields[name][1], held[name].itemsize  # type: ignore[index]
+        if runs and here - runs[-1][0] == there - runs[-1][1]:
+            size += here - runs[-1][0]
+            here, there, _ = runs.pop()
+        runs.append((here, there, size))
+    return runs
+
+
 class SeriesTable:
     """Rows in slots. All changes between two calls of `commit` or `rollback` are one transaction."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, row: np.dtype[Any] = ROW) -> None:
+        """row: `ROW`, or `SHOWN_ROW` for a table that only `put` and `drop` change."""
         self.settings = settings or Settings()
-        self.rows: Rows = np.zeros(0, ROW)
+        self.rows: Rows = np.zeros(0, row)
+        self._runs = _runs(ROW, row)
         self.keys: Objects = np.empty(0, object)
         """[slot] project_id/task_id/subtask_name."""
         self.traces: Objects = np.empty(0, object)
@@ -159,16 +175,19 @@ class SeriesTable:
         """The limit of a project's live tasks in one partition; 0: no limit."""
         return 0 if self._task_limit is None else self._task_limit.limit
 
-    def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> None:
-        """Write rows as they were published, under old or new keys; not part of a transaction."""
+    def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> Ints:
+        """Write rows as they were published, and return their slots; not part of a transaction."""
         slots = self._find_slots(keys)
         self._add_slots(keys, slots, np.flatnonzero(slots == NONE))
         if self._task_limit is not None:
             self._count_put(self._task_limit, keys, slots, rows["partition"])
         self._note_write(slots)
-        _bytes_of(self.rows)[slots] = _bytes_of(np.ascontiguousarray(rows))
+        held, given = _bytes_of(self.rows), _bytes_of(np.ascontiguousarray(rows))
+        for here, there, size in self._runs:
+            held[slots, here : here + size] = given[:, there : there + size]
         self.traces[slots] = traces
         self.agent_times[slots] = agent_times
+        return slots
 
     def expect(self, series: int) -> None:
         """The table will have about so many series: when it grows next, it grows for them, up to eightfold."""
@@ -182,7 +201,7 @@ class SeriesTable:
             if self._task_limit is not None:
                 self._task_limit.remove(self.keys[slot], int(self.rows["partition"][slot]))
         self._note_write(slots)
-        self.rows[slots] = np.zeros(1, ROW)
+        self.rows[slots] = np.zeros(1, self.rows.dtype)
         self.keys[slots] = None
         self.traces[slots] = None
         self.agent_times[slots] = None
@@ -365,6 +384,11 @@ def identity(key: str) -> tuple[str, str, str]:
     project_id, rest = key.split("/", 1)
     task_id, subtask_name = rest.rsplit("/", 1)
     return sys.intern(project_id), task_id, sys.intern(subtask_name)
+
+
+def subtask_of(key: str) -> str:
+    """The subtask of a series' key."""
+    return sys.intern(key[key.rindex("/") + 1 :])
 
 
 def _hashes_of(event_ids: pa.Array) -> Ints:

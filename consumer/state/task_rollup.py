@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.series import NONE, Health, Rows
-from taskstream.consumer.state.series_table import SeriesTable, identity, longer
+from taskstream.consumer.state.series_table import SeriesTable, identity, longer, subtask_of
 from taskstream.consumer.state.silence import is_overdue
 from taskstream.schemas.topics import task_key
 
@@ -50,8 +50,12 @@ class Tasks:
         """[task] the count of `name_changes` at which it was added or dropped."""
         self._numbers: dict[str, int] = {}
         self._members: dict[int, tuple[int, ...]] = {}
-        """Tuples of numbers: the garbage collector does not look into them, as it would into lists."""
-        self._task_of: dict[int, int] = {}
+        """[task] the slots of its series, if it has several; the slot of a single one is in `current`.
+
+        Tuples of numbers: the garbage collector does not look into them, as it would into lists.
+        """
+        self._task_of: Ints = np.full(0, NONE, np.int64)
+        """[slot] the number of its task, NONE in a slot without a series."""
         self._free: list[int] = []
 
     def __len__(self) -> int:
@@ -72,7 +76,7 @@ class Tasks:
 
     def of_slot(self, slot: int) -> int:
         """The number of the task of the series in this slot."""
-        return self._task_of[slot]
+        return int(self._task_of[slot])
 
     def name_of(self, task: int) -> tuple[str, str]:
         """Project and id of a task that exists."""
@@ -82,64 +86,82 @@ class Tasks:
 
     def series_of(self, task: int) -> Ints:
         """The slots of a task's series, in the order of their first reports."""
-        slots = np.array(sorted(self._members[task], key=self._table.keys.__getitem__), np.int64)
+        slots = np.array(sorted(self._slots_of(task), key=self._table.keys.__getitem__), np.int64)
         rows = self._table.rows
         return slots[np.lexsort((rows["last_seen"][slots], rows["first_seen"][slots]))] if slots.size > 1 else slots
 
     def members_of(self, tasks: Iterable[int]) -> tuple[Ints, Ints]:
         """The slots of all series of these tasks, task by task, and the index at which each task's slots begin."""
-        members = [self._members[task] for task in tasks]
+        members = [self._slots_of(task) for task in tasks]
         begins = np.cumsum([0, *map(len, members)])[:-1]
         return np.fromiter(itertools.chain.from_iterable(members), np.int64), begins
 
-    def put(self, slots: Iterable[int]) -> list[int]:
+    def put(self, slots: Ints) -> list[int]:
         """Add or update the series in these slots; returns the numbers of their tasks, each once."""
-        changed = dict.fromkeys(self._task_for(slot) for slot in slots)
+        more = self._table.rows.shape[0] - self._task_of.shape[0]
+        if more:
+            self._task_of = longer(self._task_of, more, NONE)
+        for slot in slots[self._task_of[slots] == NONE].tolist():
+            self._add_series(slot)
+        changed = list(dict.fromkeys(self._task_of[slots].tolist()))
         for task in changed:
-            self._update_current(task)
-        return list(changed)
+            if task in self._members:
+                self._update_current(task)
+            elif self.subtask[task] == NONE:
+                self._set_current(task, int(self.current[task]))
+        return changed
 
     def drop(self, slots: Iterable[int]) -> list[int]:
         """Remove these series, before the table drops them; returns the numbers of those tasks that remain."""
         remaining: dict[int, None] = {}
         for slot in slots:
-            task = self._task_of.pop(slot)
-            self._members[task] = tuple(each for each in self._members[task] if each != slot)
-            if self._members[task]:
-                remaining[task] = None
+            task = self.of_slot(slot)
+            self._task_of[slot] = NONE
+            left = tuple(each for each in self._slots_of(task) if each != slot)
+            if len(left) > 1:
+                self._members[task] = left
+            elif left:
+                del self._members[task]
+                self._set_current(task, left[0])
             else:
                 remaining.pop(task, None)
                 self._remove_task(task)
+                continue
+            remaining[task] = None
         for task in remaining:
-            self._update_current(task)
+            if task in self._members:
+                self._update_current(task)
         return list(remaining)
 
-    def _task_for(self, slot: int) -> int:
-        task = self._task_of.get(slot)
+    def _slots_of(self, task: int) -> tuple[int, ...]:
+        """The slots of a task's series, in the order in which they came."""
+        return self._members.get(task) or (int(self.current[task]),)
+
+    def _add_series(self, slot: int) -> None:
+        project_id, task_id, _ = identity(self._table.keys[slot])
+        key = task_key(project_id, task_id)
+        task = self._numbers.get(key)
         if task is None:
-            project_id, task_id, _ = identity(self._table.keys[slot])
-            key = task_key(project_id, task_id)
-            task = self._numbers.get(key)
-            if task is None:
-                task = self._add_task(key, project_id, task_id)
-            self._task_of[slot] = task
-            self._members[task] = (*self._members[task], slot)
-        return task
+            task = self._add_task(key, project_id, task_id)
+            self.current[task] = slot
+        elif self._task_of[slot] == NONE:
+            self._members[task] = (*self._slots_of(task), slot)
+        self._task_of[slot] = task
 
     def _add_task(self, key: str, project_id: str, task_id: str) -> int:
         if not self._free:
             self._grow()
         task = self._free.pop()
         self._numbers[key] = task
-        self._members[task] = ()
         self.names[task] = (project_id, task_id)
+        self.subtask[task] = NONE
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
         self._note_name(task)
         return task
 
     def _remove_task(self, task: int) -> None:
-        del self._numbers[task_key(*self.name_of(task))], self._members[task]
+        del self._numbers[task_key(*self.name_of(task))]
         self.names[task] = None
         self.current[task] = NONE
         self._free.append(task)
@@ -150,15 +172,16 @@ class Tasks:
         self._named_at[task] = self.name_changes
 
     def _update_current(self, task: int) -> None:
-        members = self._members[task]
         seen = self._table.rows["last_seen"]
         # Of two that reported in the same microsecond, the one that began later is the current one, and then any, but
         # always the same one.
         first, keys = self._table.rows["first_seen"], self._table.keys
-        slot = members[0] if len(members) == 1 else max(members, key=lambda each: (seen[each], first[each], keys[each]))
-        if self.current[task] != slot:
+        self._set_current(task, max(self._members[task], key=lambda each: (seen[each], first[each], keys[each])))
+
+    def _set_current(self, task: int, slot: int) -> None:
+        if self.current[task] != slot or self.subtask[task] == NONE:
             self.current[task] = slot
-            subtask_name = identity(self._table.keys[slot])[2]
+            subtask_name = subtask_of(self._table.keys[slot])
             self.subtask[task] = self.subtasks.setdefault(subtask_name, len(self.subtasks))
 
     def _grow(self) -> None:

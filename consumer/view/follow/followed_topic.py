@@ -23,6 +23,8 @@ from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.schemas.topics import PERMANENT
 
 BATCH: Final = 5_000
+QUEUE_KB: Final = 16_384
+"""How much librdkafka reads ahead."""
 WAIT_S: Final = 0.05
 """How long a batch waits for its first record, and so the most that a stop waits for a batch."""
 CALL_S: Final = 0.5
@@ -69,6 +71,7 @@ class FollowedTopic:
         self._cluster = Cluster({**_QUIET, **config}, CALL_S, CALL_S)
         self._config = {
             "fetch.queue.backoff.ms": 10,
+            "queued.max.messages.kbytes": QUEUE_KB,
             **_QUIET,
             **config,
             "group.id": f"{name}-view",  # required by the client, and never joined

@@ -17,6 +17,7 @@ from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.notes.note_decoder import NoteChange, NoteChanges
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
 from taskstream.consumer.view.follow.follower import Follower
+from taskstream.consumer.view.follow.free_memory import return_free_memory
 from taskstream.consumer.view.follow.pipeline_watch import PipelineWatch
 from taskstream.consumer.view.read_model.change_feed import ChangeFeed
 from taskstream.consumer.view.read_model.pipeline_lag import pipeline_lag
@@ -29,6 +30,8 @@ JUDGE_INTERVAL_S: Final = 1.0
 """How often every task's health is judged by the clock."""
 MOST_AT_ONCE: Final = 500
 """How many changed series are applied at once: so long does a request wait."""
+MOST_AT_START: Final = 5_000
+"""The same until the topic was read to its end: each part costs something per series that the model holds."""
 FIRST_ANSWER_S: Final = 5.0
 """How long the view waits at its start to learn how far the workers are behind."""
 LOG_INTERVAL_S: Final = 5.0
@@ -106,7 +109,7 @@ class Upkeep:
         if self._watch is not None:  # no task may be shown as silent because of workers that are behind
             await self._watch.first_answer(FIRST_ANSWER_S)
         self._update_pipeline(self._now_us())
-        log, restarts = _FollowLog("state", self._of_states.progress), 0
+        log, restarts, is_starting = _FollowLog("state", self._of_states.progress), 0, True
         while True:
             changes = await self._of_states.next_batch()
             if self._of_states.progress.restarts != restarts:  # the rows were of a topic that is gone
@@ -117,11 +120,14 @@ class Upkeep:
             if changes is not None and (changes.keys or changes.dropped):
                 now_us = self._now_us()
                 self._update_pipeline(now_us)
-                for part in changes.parts(MOST_AT_ONCE):
+                for part in changes.parts(MOST_AT_START if is_starting else MOST_AT_ONCE):
                     self._model.apply(part, now_us)
                     self._names.refresh()
                     await asyncio.sleep(0)  # requests are answered between two parts
                 self._feed.wake()
+            if is_starting and self._of_states.progress.caught_up:
+                return_free_memory()
+            is_starting = not self._of_states.progress.caught_up
             log.update(tasks=len(self._model.tasks), series=len(self._model.table))
 
     async def _follow_signals(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from taskstream.consumer.state.forecast.eta import MAX_ETA_S
 from taskstream.consumer.state.rates import US_PER_S
-from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, ROW, EtaReason, Health, Trend
+from taskstream.consumer.state.series import GAUGES, MINUTES, NONE, SHOWN_ROW, EtaReason, Health, Trend
 from taskstream.consumer.state.series_table import identity
 from taskstream.consumer.state.task_rollup import health_of, state_of
 from taskstream.consumer.view.json.eta_reason import eta_reason_text, task_eta_reason
@@ -27,7 +27,7 @@ from taskstream.consumer.view.read_model.read_model import ReadModel
 from taskstream.consumer.view.read_model.signal_log import RaisedSignal
 from taskstream.consumer.view.read_model.task_ends import TaskEnd
 
-_NAMES = ROW.names or ()
+_NAMES = SHOWN_ROW.names or ()
 _ENDLESS = frozenset({Health.COMPLETE, Health.SILENT, Health.NO_PROGRESS})
 """In these, the end of a task is not foretold."""
 

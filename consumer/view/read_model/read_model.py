@@ -16,8 +16,8 @@ import numpy.typing as npt
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.notes.task_note import NoteKind
 from taskstream.consumer.notes.task_notes import TaskNotes
-from taskstream.consumer.state.series import NONE, EtaReason, Health
-from taskstream.consumer.state.series_table import SeriesTable, Settings, identity, longer
+from taskstream.consumer.state.series import NONE, SHOWN_ROW, EtaReason, Health
+from taskstream.consumer.state.series_table import SeriesTable, Settings, longer, subtask_of
 from taskstream.consumer.state.slowdowns.rate_falls import LEAST_MINUTES, find_falls
 from taskstream.consumer.state.task_rollup import Tasks
 from taskstream.consumer.state.tasks.task_health import JudgedTasks, TaskHealth
@@ -55,7 +55,7 @@ class ReadModel:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.table = SeriesTable(settings)
+        self.table = SeriesTable(settings, SHOWN_ROW)
         self.tasks = Tasks(self.table)
         self._task_health = TaskHealth(self.table)
         self.calibration = EtaCalibration()
@@ -137,9 +137,8 @@ class ReadModel:
             self.calibration.forget(changes.dropped)
         if changes.keys:
             self.calibration.note(changes.keys, changes.rows)
-            self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
-            slots = self.table.find(changes.keys)
-            changed.update(dict.fromkeys(self.tasks.put(slots.tolist())))
+            slots = self.table.put(changes.keys, changes.rows, changes.traces, changes.agent_times)
+            changed.update(dict.fromkeys(self.tasks.put(slots)))
             self._note_falls(slots, now_us)
         self._grow()
         self._task_health.refresh()
@@ -201,26 +200,27 @@ class ReadModel:
         full = self.current_column(tasks, "progress") == 100
         states = 3 * self.tasks.current[tasks] + np.where(complete, 2, np.where(full, 1, 0)) + 1
         differ = np.flatnonzero(states != self._moved_on[tasks])
-        self._moved_on[tasks[differ]] = states[differ]
-        for place in differ.tolist():
-            task = int(tasks[place])
-            slots = self.tasks.series_of(task)
-            rows = self.table.rows
-            phases = [
-                Phase(
-                    identity(self.table.keys[slot])[2],
-                    int(rows["first_seen"][slot]),
-                    int(rows["last_advance"][slot]) if rows["progress"][slot] == 100 else None,
-                )
-                for slot in slots.tolist()
-            ]
-            ended_us = int(self.health_since[task]) if complete[place] else None
-            project_id, subtask_name = (
-                self.tasks.name_of(task)[0],
-                identity(self.table.keys[self.tasks.current[task]])[2],
+        moved = tasks[differ]
+        self._moved_on[moved] = states[differ]
+        if not moved.size:
+            return
+        slots, begins = self.tasks.members_of(moved.tolist())
+        rows = np.take(self.table.rows, slots)
+        names = [subtask_of(key) for key in self.table.keys[slots].tolist()]
+        ends_us = np.where(rows["progress"] == 100, rows["last_advance"], NONE).tolist()
+        first_us, last_us = rows["first_seen"].tolist(), rows["last_seen"].tolist()
+        current = self.table.keys[self.tasks.current[moved]].tolist()
+        bounds = [*begins.tolist(), slots.shape[0]]
+        ended_us = np.where(complete[differ], self.health_since[moved], NONE).tolist()
+        for place, task in enumerate(moved.tolist()):
+            members = range(bounds[place], bounds[place + 1])
+            order = (
+                members if len(members) == 1 else sorted(members, key=lambda at: (first_us[at], last_us[at], names[at]))
             )
-            self.ends.put(task, project_id, phases, ended_us)
-            self.end_kind[task] = self.ends.kind_of(project_id, subtask_name)
+            phases = [Phase(names[at], first_us[at], None if ends_us[at] == NONE else ends_us[at]) for at in order]
+            project_id = self.tasks.name_of(task)[0]
+            self.ends.put(task, project_id, phases, None if ended_us[place] == NONE else ended_us[place])
+            self.end_kind[task] = self.ends.kind_of(project_id, subtask_of(current[place]))
 
     def _note_falls(self, slots: Ints, now_us: int) -> None:
         """Tell `slowdowns` of the falls in minutes of these rows that closed since they were last looked at."""

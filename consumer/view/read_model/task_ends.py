@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,7 @@ LEAST_GAIN: Final = 0.8
 """By which factor parts of the time before must be more alike than seconds, to be used in their place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(NamedTuple):
     """A subtask of a task: its times in microseconds since 1970; end: None while it is not at 100 percent."""
 
     subtask_name: str
@@ -86,8 +85,7 @@ class _Learnt:
         return f"{self.survival.ended:,} tasks {of}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     """Since when something lasts, when it ended (None: not yet), and how long the subtask before took (NaN: none)."""
 
     since_us: int
@@ -155,6 +153,8 @@ class TaskEnds:
         """From the begin of a subtask to the end of its task."""
         self._held: dict[int, tuple[str, tuple[str, ...]]] = {}
         """[task] its project and its subtasks, as they were put."""
+        self._alike: dict[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]] = {}
+        """The distinct values of `_held`, which equal tasks share."""
         self._kinds: dict[tuple[str, str], int] = {}
         """Numbers of projects and subtasks."""
         self._names: list[tuple[str, str]] = []
@@ -209,7 +209,8 @@ class TaskEnds:
     def put(self, task: int, project_id: str, phases: Sequence[Phase], ended_us: int | None) -> None:
         """Learn from a task that moved on. phases: in the order of their begin; ended_us: None while it runs."""
         self.drop(task)
-        self._held[task] = (project_id, tuple(each.subtask_name for each in phases))
+        held = project_id, tuple(each.subtask_name for each in phases)
+        self._held[task] = self._alike.setdefault(held, held)
         before_s = math.nan
         for each in phases:
             self._from.spans.put(project_id, each.subtask_name, task, _Span(each.begin_us, ended_us, before_s))

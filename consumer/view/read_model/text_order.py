@@ -13,6 +13,8 @@ from taskstream.consumer.state.series import NONE
 
 Ints = npt.NDArray[np.int64]
 _SPARE: Final = 64
+_MANY: Final = 1_000
+"""For so many new texts, all texts are brought into their order first, in which numpy searches."""
 
 
 class TextOrder:
@@ -89,7 +91,7 @@ class TextOrder:
             self._order = np.delete(self._order, self._ranks[gone])
         if new:
             new.sort(key=self._texts.__getitem__)
-            places = [self._place(self._texts[number]) for number in new]
+            places = self._places([self._texts[number] for number in new])
             self._order = np.insert(self._order, places, new)
         for number in gone:
             del self._numbers[self._texts[number]]
@@ -98,6 +100,13 @@ class TextOrder:
         if len(self._texts) > self._ranks.shape[0]:
             self._ranks = np.zeros(len(self._texts) * 3 // 2 + _SPARE, np.int64)
         self._ranks[self._order] = np.arange(self._order.shape[0])
+
+    def _places(self, texts: list[str]) -> Ints:
+        """The rank that each of these new texts would get."""
+        if len(texts) < _MANY:
+            return np.array([self._place(text) for text in texts], np.int64)
+        ordered = np.array(self._texts, object)[self._order]
+        return np.searchsorted(ordered, np.array(texts, object))
 
     def _place(self, text: str) -> int:
         """The rank that a new text would get."""
