@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import time
 from collections.abc import Callable
@@ -30,12 +31,23 @@ SERIES = 20_000
 RECORDS = 4_000
 BY_REFERENCE = 400
 """Records of a round that the reference takes: it is slower."""
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""glibc's M_TRIM_THRESHOLD and M_MMAP_THRESHOLD."""
 Work = Callable[[], object]
 
 
 def in_process_ratios() -> dict[str, Ratio]:
     """[pair]"""
+    keep_freed_memory()
     return {"fold / dict": _fold(), **_codec(), **_rows()}
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed. Else it returns it or not, depending on what ran before, and ratios double."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_TRIM_THRESHOLD, 1 << 30)
 
 
 def alternating(

@@ -79,24 +79,31 @@ def measure_following(kafka: LocalKafka, folder: Path) -> None:
             f"bytes per series, load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
+        changes_followed(kafka, topics, pid)
         pages: list[float] = []
         stop = threading.Event()
         reader = threading.Thread(target=read_pages, args=(view, pages, stop))
         reader.start()
-        cpu_s, began_s = cpu_of(pid), time.monotonic()
-        prepare_rows(kafka.bootstrap_servers, topics, FOLLOWED)
-        before_s = 0.0
-        while cpu_of(pid) - before_s >= QUIET_S / 2:
-            before_s = cpu_of(pid)
-            time.sleep(QUIET_S)
-        took_s, cpu_s = time.monotonic() - QUIET_S - began_s, cpu_of(pid) - cpu_s
+        changes_followed(kafka, topics, pid, ", while the first page is read")
         stop.set()
         reader.join()
-        print(
-            f"view: {FOLLOWED:,} changes followed at {FOLLOWED / took_s:,.0f} per second, as they were written, with "
-            f"{cpu_s / FOLLOWED * 1e6:.1f} us of CPU per change, load {os.getloadavg()[0]:.1f}"
-        )
         print_times("GET /tasks meanwhile", pages)
+
+
+def changes_followed(kafka: LocalKafka, topics: Topics, pid: int, what: str = "") -> None:
+    """Change each of FOLLOWED series; print what the view with this process needs for it."""
+    cpu_s, began_s = cpu_of(pid), time.monotonic()
+    prepare_rows(kafka.bootstrap_servers, topics, FOLLOWED)
+    before_s = 0.0
+    while cpu_of(pid) - before_s >= QUIET_S / 2:
+        before_s = cpu_of(pid)
+        time.sleep(QUIET_S)
+    took_s, cpu_s = time.monotonic() - QUIET_S - began_s, cpu_of(pid) - cpu_s
+    print(
+        f"view: {FOLLOWED:,} changes followed at {FOLLOWED / took_s:,.0f} per second, as they were written{what}, with "
+        f"{cpu_s / FOLLOWED * 1e6:.1f} us of CPU per change, load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
 
 
 def read_pages(view, pages: list[float], stop: threading.Event) -> None:
