@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from benchmarks.processes import cpu_of
@@ -18,6 +20,17 @@ BODY = json.dumps(
 ).encode()  # fmt: skip
 TOKEN = "bench"
 READY_TIMEOUT_S = 120.0
+Requests = Callable[[int, int], Sequence[bytes]]
+"""From a port and a connection's number, the requests that the connection sends in turn."""
+
+
+def token_requests(port: int, number: int, token: str = TOKEN) -> list[bytes]:
+    """One report with a token."""
+    head = (
+        f"PUT /v3/tasks/t{number}/progress HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: agent/1\r\n"
+        f"X-Auth-Token: {token}\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    )
+    return [head.encode() + BODY]
 
 
 class Figures(NamedTuple):
@@ -59,12 +72,8 @@ class Observed:
 class Agent(asyncio.Protocol):
     """Sends a report, waits for the response, sends the next; ends on `stop` or on the server's Connection: close."""
 
-    def __init__(self, port: int, number: int, observed: Observed) -> None:
-        head = (
-            f"PUT /v3/tasks/t{number}/progress HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUser-Agent: agent/1\r\n"
-            f"X-Auth-Token: {TOKEN}\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
-        )
-        self._request = head.encode() + BODY
+    def __init__(self, requests: Sequence[bytes], observed: Observed) -> None:
+        self._requests = itertools.cycle(requests)
         self._observed = observed
         self._in_flight = False
         self._answer = b""
@@ -97,14 +106,16 @@ class Agent(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._sent_s, self._in_flight, self._answer = time.perf_counter(), True, b""
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
 
-async def measure(port: int, pid: int, connections: int, seconds: float, pause_s: float = 0.0) -> Figures:
+async def measure(
+    port: int, pid: int, connections: int, seconds: float, pause_s: float = 0.0, requests: Requests = token_requests
+) -> Figures:
     """Load the server for `seconds`, each connection in a closed loop with a pause, and return the figures."""
     await until_ready(port)
     observed = Observed(pause_s)
-    await connect(port, connections, observed)
+    await connect(port, connections, observed, requests)
     await asyncio.sleep(1.0)
     observed.clear()
     cpu_s, begun_s = cpu_of(pid), time.perf_counter()
@@ -117,10 +128,11 @@ async def measure(port: int, pid: int, connections: int, seconds: float, pause_s
     return figures
 
 
-async def connect(port: int, connections: int, observed: Observed) -> None:
+async def connect(port: int, connections: int, observed: Observed, requests: Requests = token_requests) -> None:
     loop = asyncio.get_running_loop()
     for number in range(connections):
-        await loop.create_connection(lambda number=number: Agent(port, number, observed), "127.0.0.1", port)
+        sent = requests(port, number)
+        await loop.create_connection(lambda sent=sent: Agent(sent, observed), "127.0.0.1", port)
 
 
 async def until_ready(port: int) -> None:
@@ -130,7 +142,9 @@ async def until_ready(port: int) -> None:
         observed = Observed()
         observed.stop = True
         try:
-            await loop.create_connection(lambda observed=observed: Agent(port, 0, observed), "127.0.0.1", port)
+            await loop.create_connection(
+                lambda observed=observed: Agent(token_requests(port, 0), observed), "127.0.0.1", port
+            )
         except OSError:
             await asyncio.sleep(0.1)
             continue

@@ -18,12 +18,15 @@ from taskstream.producer.admission.live_tasks import LiveTasks
 from taskstream.producer.admission.quota import BYTES_PER_REPORT, Quotas, quota_cost
 from taskstream.producer.admission.readiness import Readiness
 from taskstream.producer.callers.authenticator_chain import AuthenticatorChain
+from taskstream.producer.callers.signature import SignedCaller
+from taskstream.producer.callers.signed_head import SignedHead
 from taskstream.producer.errors import NotAcked, RecordTooLarge
 from taskstream.schemas.http.api_error import (
     KEY_REUSED,
     THROTTLED,
     TOO_LARGE,
     TOO_MANY_TASKS,
+    UNAUTHENTICATED,
     UNAVAILABLE,
     ApiError,
 )
@@ -87,12 +90,31 @@ class Admission:
             raise self.charged_refusal(caller.project_id, error, cost) from error
 
     def known_project(self, request: HttpRequest) -> str | None:
-        """The caller's project, if a token file has the token and its caller may report; None: use `read_body`."""
+        """The project of a caller that is known by its token without waiting and may report; None: use `read_body`."""
         token = request.headers.raw.get(b"x-auth-token")
         if token is None or len(token) > TOKEN_CHARS:
             return None
         caller = self._callers.known(token)
         return caller.project_id if caller is not None and caller.may(Role.REPORT) else None
+
+    def is_signed(self, request: HttpRequest, body_bytes: int) -> bool:
+        """Whether `signed_caller` can say who calls; False: use `read_body`."""
+        raw = request.headers.raw
+        if body_bytes > UNAUTHENTICATED_BYTES or b"x-auth-token" in raw:
+            return False
+        return self._callers.is_signed(raw.get(b"authorization", b""))
+
+    def signed_caller(self, request: HttpRequest, body: bytes, head: SignedHead | None) -> SignedCaller:
+        """Who signed a request that `is_signed`, and may report. head: see `SignatureKeys.signed`.
+
+        Raises:
+            ApiError: the signature is not valid, or its caller lacks the role.
+        """
+        signed = self._callers.signed(request, body, head)
+        if signed is None:
+            raise ApiError(UNAUTHENTICATED, "the request is not signed")
+        signed.caller.require_role(Role.REPORT)
+        return signed
 
     def admit(self, project_id: str, body_bytes: int) -> None:
         """Admit one report of a project, whose inflated body has so many bytes.

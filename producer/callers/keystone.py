@@ -84,6 +84,11 @@ class KeystoneTokens:
             raise ApiError(outcome.kind, outcome.detail)
         return outcome
 
+    def known(self, token: bytes) -> Caller | None:
+        """The caller of a token given as on the wire, while it is cached; after None, `authenticate` decides."""
+        cached = self._callers.get(hashlib.sha256(token.decode("latin-1").encode()).digest())
+        return cached[0] if cached is not None and cached[1] > self._clock_s() else None
+
     async def _validate_once(self, key: TokenHash, token: str, address: str) -> Outcome:
         pending = self._pending.get(key)
         if pending is None:

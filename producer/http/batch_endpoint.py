@@ -22,7 +22,7 @@ from taskstream.producer.admission.admission import TASKS_RETRY_AFTER_S, Admissi
 from taskstream.producer.admission.body_encoding import JSON, JSON_LINES, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.admission.quota import quota_cost
-from taskstream.producer.callers.signature import request_signature
+from taskstream.producer.callers.signed_head import request_signature
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
     EventBuilder,

@@ -10,8 +10,9 @@ import re
 from typing import Final, Protocol
 
 from taskstream.producer.acks.acked_producer import AckedProducer
-from taskstream.producer.admission.admission import Admission
+from taskstream.producer.admission.admission import UNAUTHENTICATED_BYTES, Admission
 from taskstream.producer.admission.quota import quota_cost
+from taskstream.producer.callers.signed_head import OF_EACH_REQUEST, RequestSignature, SignedHead
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.http.progress_endpoint import RECEIPT_LINES, ProgressEndpoint, ReportHead, report_head
 from taskstream.producer.http.refusals import Refusals
@@ -21,7 +22,7 @@ from taskstream.schemas.http.response import header_lines
 
 _PLAIN_URL: Final = re.compile(rb"/v3/tasks/([!\"$-.0->@-~]*)/progress")  # no slash, query or fragment within
 _LENGTH_DIGITS: Final = 9
-_NOT_PLAIN: Final = frozenset({b"authorization", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
+_NOT_PLAIN: Final = frozenset({b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
 
 
 class ExpressResponder(Protocol):
@@ -33,7 +34,10 @@ class ExpressResponder(Protocol):
 
 
 class ExpressLane:
-    """Accepts reports whose token is in a token file and whose body is small and has no content encoding."""
+    """Accepts reports whose caller is known without waiting, and whose body is small and has no content encoding.
+
+    That is a caller whose token is in a token file or was validated shortly before, or who signs its requests.
+    """
 
     def __init__(
         self, admission: Admission, progress: ProgressEndpoint, acks: AckedProducer, refusals: Refusals, body_bytes: int
@@ -53,7 +57,11 @@ class ExpressLane:
         length = raw.get(b"content-length")
         if length is None or len(length) > _LENGTH_DIGITS or int(length) > self.body_bytes:
             return None
-        if not _NOT_PLAIN.isdisjoint(raw) or (project_id := self.admission.known_project(request)) is None:
+        if not _NOT_PLAIN.isdisjoint(raw):
+            return None
+        if b"authorization" in raw:
+            return SignedReport(self, request, match[1]) if self.admission.is_signed(request, int(length)) else None
+        if (project_id := self.admission.known_project(request)) is None:
             return None
         return ExpressReport(self, request, match[1], project_id)
 
@@ -90,17 +98,20 @@ class ExpressReport:
         request = self._request.again(changed)
         if body_bytes > lane.body_bytes or (project_id := lane.admission.known_project(request)) is None:
             return None
-        return ExpressReport(lane, request, self._segment, project_id, None if changed else self._head)
+        return ExpressReport(lane, request, self._segment, project_id, _head_of_repetition(self._head, changed))
 
     def complete(self, body: bytes, responder: ExpressResponder) -> None:
         """Produce the report of this body; the response is sent now or later."""
-        lane = self._lane
         self._responder = responder
+        self._produce(body, None)
+
+    def _produce(self, body: bytes, signature: RequestSignature | None) -> None:
+        lane = self._lane
         try:
             head = self._head
             if head is None:
                 head = self._head = report_head(self._request, self._segment)
-            _, receipt, event = lane.progress.event(self._request, head, self._project_id, body)
+            _, receipt, event = lane.progress.event(self._request, head, self._project_id, body, signature)
         except ApiError as error:
             self._refuse(lane.admission.charged_refusal(self._project_id, error, quota_cost(1, len(body))))
             return
@@ -130,3 +141,52 @@ class ExpressReport:
     def _refuse(self, error: ApiError) -> None:
         response = self._lane.refusals.response(error, self._request)
         self._responder.send(response.status, header_lines(response.headers), response.body)
+
+
+class SignedReport(ExpressReport):
+    """A report that is signed with an access key: its caller is known once its body is complete."""
+
+    __slots__ = ("_signed_head",)
+
+    def __init__(
+        self,
+        lane: ExpressLane,
+        request: HttpRequest,
+        segment: bytes,
+        head: ReportHead | None = None,
+        signed_head: SignedHead | None = None,
+    ) -> None:
+        """head, signed_head: of the request, if they are known already."""
+        super().__init__(lane, request, segment, "", head)
+        self._signed_head = signed_head
+
+    def again(self, changed: list[tuple[bytes, bytes]], body_bytes: int) -> SignedReport | None:
+        """See `ExpressReport.again`. The signature is checked when the body is complete.
+
+        None also after a signature that was not valid, and where it covers Content-Length.
+        """
+        lane, signed = self._lane, self._signed_head
+        if signed is None or "content-length" in signed.signature.names:
+            return None
+        if body_bytes > min(lane.body_bytes, UNAUTHENTICATED_BYTES):
+            return None
+        request = self._request.again(changed)
+        same = all(name in OF_EACH_REQUEST for name, _ in changed)
+        head = _head_of_repetition(self._head, changed)
+        return SignedReport(lane, request, self._segment, head, signed if same else None)
+
+    def complete(self, body: bytes, responder: ExpressResponder) -> None:
+        """Check the signature, and produce the report; the response is sent now or later."""
+        self._responder = responder
+        try:
+            signed = self._lane.admission.signed_caller(self._request, body, self._signed_head)
+        except ApiError as error:
+            self._refuse(error)
+            return
+        self._project_id, self._signed_head = signed.caller.project_id, signed.head
+        self._produce(body, signed.signature)
+
+
+def _head_of_repetition(head: ReportHead | None, changed: list[tuple[bytes, bytes]]) -> ReportHead | None:
+    """What a repeated head says: traceparent is the only header of it that may have changed."""
+    return None if any(name == b"traceparent" for name, _ in changed) else head

@@ -15,7 +15,7 @@ from taskstream.producer.admission.admission import Admission
 from taskstream.producer.admission.body_encoding import JSON, require_media_type
 from taskstream.producer.admission.limits import TASK_ID_CHARS, Limits
 from taskstream.producer.admission.quota import quota_cost
-from taskstream.producer.callers.signature import request_signature
+from taskstream.producer.callers.signed_head import RequestSignature, request_signature
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import (
     Event,
@@ -115,9 +115,14 @@ class ProgressEndpoint:
         return HttpResponse(200, [_EMPTY, *receipt_headers])
 
     def event(
-        self, request: HttpRequest, head: ReportHead, project_id: str, body: bytes
+        self,
+        request: HttpRequest,
+        head: ReportHead,
+        project_id: str,
+        body: bytes,
+        signature: RequestSignature | None = None,
     ) -> tuple[PlainReport | ProgressReport, Receipt, Event]:
-        """The event of an authenticated request; nothing is produced.
+        """The event of an authenticated request; nothing is produced. signature: of the request, if it was read.
 
         Raises:
             ApiError: the idempotency key or the report is invalid.
@@ -127,7 +132,9 @@ class ProgressEndpoint:
             self._admission.counts.unknown_fields += len(report.unknown_names)
         received_at_us = self._clock_us()
         if head.is_named:
-            event_id, has_key = _event_id(request, project_id, head.task_id, body, received_at_us)
+            if signature is None and b"authorization" in request.headers.raw:
+                signature = request_signature(request.headers)
+            event_id, has_key = _event_id(request, project_id, head.task_id, body, received_at_us, signature)
         else:
             event_id, has_key = new_event_id(received_at_us), False
         receipt = Receipt(project_id, head.task_id, event_id, received_at_us, head.traceparent, has_key)
@@ -180,7 +187,12 @@ def validation_response(
 
 
 def _event_id(
-    request: HttpRequest, project_id: str, task_id: str, body: bytes, received_at_us: int
+    request: HttpRequest,
+    project_id: str,
+    task_id: str,
+    body: bytes,
+    received_at_us: int,
+    signed: RequestSignature | None,
 ) -> tuple[str, bool]:
     """The event id of a report, and whether an Idempotency-Key made it.
 
@@ -192,7 +204,6 @@ def _event_id(
         ApiError: MALFORMED, when Idempotency-Key is not valid.
     """
     raw = request.headers.raw
-    signed = request_signature(request.headers) if b"authorization" in raw else None
     key = raw.get(b"idempotency-key")
     if key is not None and (signed is None or "idempotency-key" in signed.names):
         if not _KEY.fullmatch(key):

@@ -18,6 +18,13 @@ LINES = (
     b"traceparent:00-1",
     b"Content-Length: 2",
 )
+DIGEST = b"0a" * 32
+SIGNED = (
+    *LINES[:2],
+    b"X-Sdk-Date: 20261123T090000Z",
+    b"Authorization: SDK-HMAC-SHA256 Access=AK, SignedHeaders=host;x-sdk-date, Signature=" + DIGEST,
+    b"Content-Length: 2",
+)
 
 
 class Parsed:
@@ -75,10 +82,10 @@ def test_other_values_of_its_headers(changes, lower):
 
 
 @settings(max_examples=500)
-@given(EDITS)
-def test_other_bytes_anywhere(edit):
+@given(EDITS, st.sampled_from([LINES, SIGNED]))
+def test_other_bytes_anywhere(edit, lines):
     at, put, without = edit
-    whole = request(LINES)
+    whole = request(lines)
     assert_as_parsed(whole, whole[:at] + put + whole[at + without :])
 
 
@@ -112,17 +119,43 @@ def test_only_ids_and_the_length_may_differ():
     assert head.repetition(request(lines, b"x" * 12)) is None
 
 
+def test_time_and_digest_of_a_signature_may_differ():
+    head, lines = RepeatedHead.of(request(SIGNED, b"")), list(SIGNED)
+    lines[2], lines[3] = b"X-Sdk-Date: 20261123T090001Z", SIGNED[3].replace(b"0a", b"1f")
+    changed = [(b"x-sdk-date", b"20261123T090001Z"), (b"authorization", lines[3].removeprefix(b"Authorization: "))]
+    assert sorted(head.repetition(request(lines)).changed) == sorted(changed)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        SIGNED[3].replace(b"=AK,", b"=AL,"),
+        SIGNED[3].replace(b"host;", b""),
+        SIGNED[3][:-1],
+        SIGNED[3] + b"0",
+        SIGNED[3][:-1] + b"A",
+        SIGNED[3].replace(b"Authorization", b"authorization"),
+        b"X-Auth-Token: secret",
+    ],
+)
+def test_nothing_else_of_a_signature_may_differ(line):
+    head, lines = RepeatedHead.of(request(SIGNED, b"")), list(SIGNED)
+    lines[3] = line
+    assert head.repetition(request(lines)) is None
+
+
 @pytest.mark.parametrize(
     "lines",
     [
         LINES[:-1],
+        [*SIGNED, SIGNED[3]],
         [*LINES, b"Idempotency-Key: again"],
         [*LINES, b" folded"],
         [*LINES, b"X: a\nb"],
         [*LINES, b"X: " + b"x" * MAX_BYTES],
         [*LINES[:-1], b"Content-Length: 1234567890"],
     ],
-    ids=["no length", "twice", "folded", "line feed", "long", "long number"],
+    ids=["no length", "signed twice", "twice", "folded", "line feed", "long", "long number"],
 )
 def test_a_head_that_is_not_simple_is_not_repeated(lines):
     assert RepeatedHead.of(request(lines, b"")) is None
