@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from taskstream.producer.events.event_builder import (
     EventBuilder,
@@ -36,6 +40,14 @@ def test_an_idempotency_key_gives_the_same_id_only_within_its_task_and_project()
         idempotent_event_id("p", "t", "l"),
     }
     assert len(others) == 4
+
+
+@given(st.text(st.characters(codec="utf-8")), st.binary())
+def test_an_id_made_of_a_name_is_a_uuid_of_version_5(text, body):
+    namespace = uuid.UUID("4f6c3f2e-6a0b-5d1c-9c57-2a1f6c1f0d57")
+    assert idempotent_event_id("p", "t", text) == str(uuid.uuid5(namespace, f"p\0t\0{text}"))
+    name = namespace.bytes + f"p\0t\0{text}\0".encode() + body
+    assert resent_event_id("p", "t", text, body) == str(uuid.UUID(bytes=hashlib.sha1(name).digest()[:16], version=5))
 
 
 def test_task_id_and_key_are_separated_unambiguously():
