@@ -249,6 +249,18 @@ def test_a_repeated_head_keeps_the_signature_of_no_other_request(folder):
     on_the_fast_side(folder, story)
 
 
+def test_a_signed_header_that_may_differ_in_a_repeated_head_may_not_be_changed_by_others(folder):
+    async def story(side):
+        assert await side.status(signed_wire(Idempotency_Key="first")) == 200
+        later = signed_wire(at_s=1, Idempotency_Key="first")
+        assert b"idempotency-key;" in later
+        assert await side.status(later.replace(b": first\r\n", b": other\r\n")) == 401
+        assert await side.status(later) == 200
+        assert await side.status(signed_wire(at_s=2, Idempotency_Key="second")) == 200
+
+    on_the_fast_side(folder, story)
+
+
 def test_a_key_that_is_removed_or_replaced_is_refused_on_the_same_connection(folder):
     async def story(side):
         assert await side.status(signed_wire()) == 200
