@@ -15,15 +15,21 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def manual_gc() -> Iterator[None]:
-    """While this is open, only `gc.collect()` collects, and it skips the objects that existed before."""
+    """While this is open, only `gc.collect()` collects, and it skips the objects that existed before.
+
+    In a process that has frozen objects already, those stay frozen and no others are.
+    """
     _collect()
-    gc.freeze()
+    freezes = gc.get_freeze_count() == 0
+    if freezes:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        gc.unfreeze()
+        if freezes:
+            gc.unfreeze()
 
 
 def _collect() -> None:

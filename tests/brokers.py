@@ -20,6 +20,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_kafka import LocalKafka
+from tests.sharing import shared_by_processes
 from tests.waiting import LIMIT_S
 
 BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
@@ -34,20 +35,16 @@ def kafka_cache_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
-    """A Kafka shared by all tests; each uses only topics and groups with its own `topic_prefix`."""
+    """A Kafka shared by all tests and test processes; each test uses only topics and groups with its own prefix."""
     bootstrap_servers = os.environ.get(BOOTSTRAP_VARIABLE)
     if bootstrap_servers:
         client = KafkaClient(bootstrap_servers)
         accept_later_timestamps(client)
         yield client
-    elif docker_answers():
-        with _container() as client:
-            accept_later_timestamps(client)
-            yield client
     else:
-        with LocalKafka(tmp_path_factory.mktemp("kafka"), cache_dir=default_cache_dir(os.environ)) as kafka:
-            accept_later_timestamps(kafka.client)
-            yield kafka.client
+        kafka = _container() if docker_answers() else _local(tmp_path_factory.mktemp("kafka"), brokers=1)
+        with shared_by_processes("kafka", tmp_path_factory, kafka) as bootstrap_servers:
+            yield KafkaClient(bootstrap_servers)
 
 
 @pytest.fixture
@@ -67,10 +64,9 @@ def private_kafka(tmp_path: Path) -> Iterator[LocalKafka]:
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaClient]:
     """Three brokers shared by all tests that only need them to be there: no test stops one of them."""
-    folder = tmp_path_factory.mktemp("cluster")
-    with LocalCluster(folder, brokers=3, cache_dir=default_cache_dir(os.environ)) as cluster:
-        accept_later_timestamps(cluster.client)
-        yield cluster.client
+    brokers = _local(tmp_path_factory.mktemp("cluster"), brokers=3)
+    with shared_by_processes("cluster", tmp_path_factory, brokers) as bootstrap_servers:
+        yield KafkaClient(bootstrap_servers)
 
 
 @pytest.fixture
@@ -110,7 +106,16 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def _container() -> Iterator[KafkaClient]:
+def _local(folder: Path, brokers: int) -> Iterator[str]:
+    cache_dir = default_cache_dir(os.environ)
+    one = LocalKafka(folder, cache_dir=cache_dir)
+    with one if brokers == 1 else LocalCluster(folder, brokers=brokers, cache_dir=cache_dir) as kafka:
+        accept_later_timestamps(kafka.client)
+        yield kafka.client.bootstrap_servers
+
+
+@contextmanager
+def _container() -> Iterator[str]:
     from testcontainers.community.kafka import KafkaContainer
 
     kafka = KafkaContainer(IMAGE).with_kraft()
@@ -120,6 +125,8 @@ def _container() -> Iterator[KafkaClient]:
     kafka.with_env("KAFKA_TRANSACTION_STATE_LOG_NUM_PARTITIONS", "4")
     kafka.start(timeout=120)
     try:
-        yield KafkaClient(kafka.get_bootstrap_server())
+        bootstrap_servers = kafka.get_bootstrap_server()
+        accept_later_timestamps(KafkaClient(bootstrap_servers))
+        yield bootstrap_servers
     finally:
         kafka.stop()

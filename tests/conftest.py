@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -22,6 +23,7 @@ pytest_plugins = [
     "tests.run.last_words",
     "tests.run.selection",
     "tests.brokers",
+    "tests.programs",
     "tests.chromium",
     "tests.foreign.programs",
 ]
@@ -32,3 +34,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the numba loops before the parallel processes start, so that they do not all compile them."""
     if not hasattr(session.config, "workerinput"):  # present only in pytest-xdist's worker processes
         warm_up_jit(TableIds())
+
+
+def pytest_collection_finish() -> None:
+    """Freeze the thousands of tests: no garbage collection while they run looks into them."""
+    gc.collect()
+    gc.freeze()

@@ -13,18 +13,22 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 
 POLL_S: Final = 0.1
 RESTART_S: Final = 1.0
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+_STOPPED: Final = (0, -signal.SIGTERM)
+"""The exit codes of a process that was asked to stop and did: at its own time, or before it handled the signal."""
 _log = structlog.get_logger("taskstream.workers")
 
 
 def run_workers(count: int, work: Callable[[int], int], stop_timeout_s: float) -> int:
     """Run `work(number)` in `count` processes until SIGTERM or SIGINT; return 0 if all of them then exit with 0.
 
+    A process that is stopped before `work` handles SIGTERM had nothing to finish: it counts as one that exits with 0.
     Call it before anything starts a thread or a Kafka client: those do not survive a fork.
     """
     return _Workers(work, stop_timeout_s).run(count)
@@ -39,7 +43,7 @@ class _Workers:
 
     def run(self, count: int) -> int:
         self._orphaned, self._parent_lives = os.pipe()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPS:
             signal.signal(number, self._stop)
         for worker in range(count):
             self._fork(worker)
@@ -59,20 +63,26 @@ class _Workers:
     def _ended(self, pid: int, code: int) -> int:
         worker = self._numbers.pop(pid)
         if self._stopping:
-            return int(code != 0)
+            return int(code not in _STOPPED)
         _log.error("worker_died", worker=worker, exit_code=code)
         time.sleep(RESTART_S)
-        if not self._stopping:
-            self._fork(worker)
+        self._fork(worker)
         return 0
 
     def _fork(self, worker: int) -> None:
-        pid = os.fork()
-        if pid:
+        """Unless it is stopping. A signal meanwhile is passed on when the new process is known."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        if not self._stopping and (pid := os.fork()):
             self._numbers[pid] = worker
-            return
-        for number in (signal.SIGTERM, signal.SIGINT):
+        elif not self._stopping:
+            self._be(worker, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _be(self, worker: int, mask: set[int]) -> NoReturn:
+        """In the new process."""
+        for number in _STOPS:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = 1
         try:
             os.close(self._parent_lives)

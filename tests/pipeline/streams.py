@@ -8,7 +8,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +29,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics, task_key
+from tests.programs import Program
 from tests.waiting import LIMIT_S, wait_until
 
 IDS = TableIds()
@@ -158,13 +158,10 @@ def table_of(state: dict[str, bytes], bucket_s: float = 60.0) -> SeriesTable:
 @contextmanager
 def worker(
     bootstrap: str, topics: Topics, folder: Path, instance: str = "w", *more: str, named: bool = True
-) -> Iterator[subprocess.Popen]:
+) -> Iterator[Program]:
     """A worker process; what is left of it is ended. Its words are in folder/instance.log; `named`: Kafka knows it."""
-    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0"]
-    command += ["--prefix", topics.prefix, *(("--instance", instance) if named else ()), *more]
-    log = folder / f"{instance}.log"
-    with log.open("ab") as words:
-        process = subprocess.Popen(command, stdout=words, stderr=words)
+    arguments = ["worker", "--bootstrap-servers", bootstrap, "--metrics-port", "0", "--prefix", topics.prefix]
+    process = Program([*arguments, *(("--instance", instance) if named else ()), *more], folder / f"{instance}.log")
     try:
         yield process
     except BaseException:
@@ -180,7 +177,7 @@ def worker(
                 process.wait()
 
 
-def ask_where_it_is(process: subprocess.Popen, folder: Path, instance: str) -> None:
+def ask_where_it_is(process: Program, folder: Path, instance: str) -> None:
     """Let a worker write its state and which line each thread is at into its log, for the report of a failed test."""
     if process.poll() is not None:
         return
@@ -284,7 +281,7 @@ def committed(bootstrap: str, topics: Topics) -> int:
         consumer.close()
 
 
-def kill(process: subprocess.Popen) -> None:
+def kill(process: Program) -> None:
     """SIGKILL, and wait until it is gone."""
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -6,10 +6,10 @@ import contextlib
 import json
 import secrets
 import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +20,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
 from tests.private_files import write_private
+from tests.programs import Program
 from tests.waiting import wait_until
 
 REPORT: dict[str, Any] = {
@@ -38,7 +39,7 @@ class RunningEdge:
     url: str
     token: str
     tokens: Path
-    process: subprocess.Popen[bytes]
+    process: Program
     http: urllib3.PoolManager
     log: Path
 
@@ -67,17 +68,8 @@ class RunningEdge:
         return self.process.wait(timeout_s)
 
 
-SHIFTED_CLOCK = """
-import sys
-import time
-from pathlib import Path
-
-from taskstream.compose.cli import cli
-from taskstream.compose.cli.command_clock import CommandClock
-
-hours = Path(sys.argv.pop(1))
-cli(obj=CommandClock(lambda: time.time_ns() // 1000 + int(float(hours.read_text()) * 3_600_000_000)))
-"""
+def _hours_ahead(hours: Path) -> int:
+    return time.time_ns() // 1000 + int(float(hours.read_text()) * 3_600_000_000)
 
 
 @contextlib.contextmanager
@@ -100,25 +92,8 @@ def running_edge(
     log = tokens.with_suffix(".log")
     settings = [item for pair in {**kafka.properties, **(properties or {})}.items() for item in ("-X", "=".join(pair))]
     arguments = ["edge", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", "0"]
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                *(
-                    ["from taskstream.compose.cli import main; main()"]
-                    if clock_ahead is None
-                    else [SHIFTED_CLOCK, clock_ahead]
-                ),
-                *arguments,
-                "--tokens",
-                tokens,
-                *settings,
-                *options,
-            ],
-            stderr=out,
-            stdout=out,
-        )
+    clock = None if clock_ahead is None else partial(_hours_ahead, clock_ahead)
+    process = Program([*arguments, "--tokens", tokens, *settings, *options], log, clock=clock)
     try:
         url = _address(process, log)
         with urllib3.PoolManager(maxsize=8, timeout=120, **tls) as http:
@@ -131,7 +106,7 @@ def running_edge(
         process.wait()
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _address(process: Program, log: Path) -> str:
     found: list[str] = []
 
     def listens() -> bool:

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from taskstream.compose.server.server_processes import RESTART_S
 from tests.processes import is_alive
 from tests.waiting import wait_until
 
@@ -21,6 +23,9 @@ from taskstream.compose.server.server_processes import run_workers
 
 def work(number):
     asked = []
+    if sys.argv[2] == "early":
+        (Path(sys.argv[1]) / f"{os.getpid()}").touch()
+        time.sleep(3600)
     signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
     (Path(sys.argv[1]) / f"{os.getpid()}").touch()
     while sys.argv[2] == "deaf" or not asked:
@@ -78,6 +83,22 @@ def test_a_worker_that_dies_is_replaced(family):
     os.kill(first[0], signal.SIGKILL)
     wait_until(lambda: len(set(family.workers()) - set(first)) == 1)
     assert len(family.workers()) == 2
+
+
+@pytest.mark.parametrize("family", [("early", 3600)], indirect=True)
+def test_workers_that_are_stopped_before_they_handle_it_had_nothing_to_finish(family):
+    family.parent.terminate()
+    assert family.parent.wait(300) == 0
+
+
+@pytest.mark.parametrize("family", [("early", 3600)], indirect=True)
+def test_a_signal_at_any_moment_of_a_replacement_stops_all(family):
+    """The replacement is forked a second after the death: this comes before, within or after it."""
+    os.kill(family.workers()[0], signal.SIGKILL)
+    time.sleep(RESTART_S)
+    family.parent.terminate()
+    assert family.parent.wait(300) == 0
+    assert not family.workers()
 
 
 def test_a_parent_that_is_stopped_takes_its_workers_along_and_tells_the_worst_code(family):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -31,6 +30,7 @@ from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
+from tests.programs import Program
 from tests.waiting import LIMIT_S, NotYet, wait_until
 
 MB = 1_000_000
@@ -216,7 +216,7 @@ class RunningView:
     url: str
     tokens: Mapping[str, str]
     """Tokens by whose they are: `reader`, `other` (another project's), `operator`, `agent`."""
-    process: subprocess.Popen[bytes]
+    process: Program
     http: urllib3.PoolManager
     log: Path
 
@@ -252,14 +252,6 @@ ROLES = {
 }
 
 
-STOPPED_CLOCK = """
-from taskstream.compose.cli import cli
-from taskstream.compose.cli.command_clock import CommandClock
-
-cli(obj=CommandClock(lambda: {now_us}))
-"""
-
-
 @contextlib.contextmanager
 def running_view(
     kafka: KafkaClient,
@@ -276,17 +268,9 @@ def running_view(
     write_private(file, "".join(token_line(tokens[name], *ROLES[name]) + "\n" for name in ROLES))
     log = file.with_suffix(".log")
     arguments = ["view", "--bootstrap-servers", kafka.bootstrap_servers, "--prefix", prefix, "--port", str(port)]
-    command = [
-        sys.executable,
-        "-c",
-        STOPPED_CLOCK.format(now_us=now_us()) if stopped_clock else "from taskstream.compose.cli import main; main()",
-        *arguments,
-        "--tokens",
-        str(file),
-        *options,
-    ]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stderr=out, stdout=out)
+    process = Program(
+        [*arguments, "--tokens", file, *options], log, clock=partial(int, now_us()) if stopped_clock else None
+    )
     try:
         url = _address(process, log)
         with urllib3.PoolManager(maxsize=8, timeout=120, **(tls or {})) as http:
@@ -299,7 +283,7 @@ def running_view(
         process.wait()
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+def _address(process: Program, log: Path) -> str:
     found: list[str] = []
 
     def told() -> bool:

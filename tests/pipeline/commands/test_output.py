@@ -8,7 +8,6 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from taskstream.schemas.http.caller import Role
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series, signal
 from tests.pipeline.streams import SENT_AT_MS, Fleet, producer
 from tests.private_files import write_private
+from tests.programs import Program
 from tests.waiting import LIMIT_S
 
 TASK = "ümlaut-→-1"
@@ -124,20 +124,24 @@ def tokens(tmp_path: Path) -> None:
     write_private(tmp_path / "tokens", token_line("secret", "p", [Role.READ]) + "\n")
 
 
-def command(words: str, folder: Path) -> list[str]:
-    return [sys.executable, "-m", "taskstream", *(each.format(folder=folder) for each in words.split())]
+def arguments(words: str, folder: Path) -> list[str]:
+    return [each.format(folder=folder) for each in words.split()]
 
 
-def run(words: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command(words, folder), env=env, capture_output=True, check=False)
+SEVEN_BITS = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 
-@pytest.mark.parametrize("words", PRINTING)
 @pytest.mark.parametrize(
-    "encoding", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+    ("words", "encoding"),
+    [(words, SEVEN_BITS) for words in PRINTING] + [(f"tasks show {TASK}", {"PYTHONIOENCODING": "ascii"})],
 )
 def test_an_encoding_of_seven_bits_gets_ascii_with_the_same_meaning(words, encoding, environment, tmp_path):
-    done = run(words, tmp_path, environment | encoding)
+    done = subprocess.run(
+        [sys.executable, "-m", "taskstream", *arguments(words, tmp_path)],
+        env=environment | encoding,
+        capture_output=True,
+        check=False,
+    )
     assert b"Traceback" not in done.stderr, done.stderr
     assert done.stdout, done.stderr
     assert done.stdout.isascii()
@@ -153,35 +157,31 @@ def test_an_encoding_of_seven_bits_gets_ascii_with_the_same_meaning(words, encod
 
 @pytest.mark.parametrize("words", PRINTING)
 def test_a_full_disk_is_one_sentence(words, environment, tmp_path):
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            command(words, tmp_path), env=environment, stdout=full, stderr=subprocess.PIPE, check=False
-        )
-    told = done.stderr.decode().splitlines()
+    errors = tmp_path / "errors"
+    code = Program(arguments(words, tmp_path), Path("/dev/full"), errors, environment=environment).wait(LIMIT_S)
+    told = errors.read_text().splitlines()
     assert told[-1:] == ["Error: standard output cannot be written: No space left on device"], told
-    assert "Traceback" not in done.stderr.decode()
-    assert "Exception ignored" not in done.stderr.decode()
-    assert done.returncode == 1
+    assert not re.search("Traceback|Exception ignored", errors.read_text())
+    assert code == 1
 
 
 @pytest.mark.parametrize("words", PRINTING)
 def test_a_reader_that_has_left_is_a_quiet_end(words, environment, tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
-        command(words, tmp_path), env=environment, stdout=writing, stderr=subprocess.PIPE, check=False
-    )
+    errors = tmp_path / "errors"
+    program = Program(arguments(words, tmp_path), writing, errors, environment=environment)
     os.close(writing)
-    told = done.stderr.decode()
+    code, told = program.wait(LIMIT_S), errors.read_text()
     assert not re.search("Traceback|Exception|Error|Broken", told), told
-    assert done.returncode == 1
+    assert code == 1
 
 
 @pytest.mark.parametrize("words", ["tasks list", f"tasks show {TASK}", "schemas list", "--help"])
 def test_a_terminal_of_80_columns_without_colours_has_whole_lines(words, environment, tmp_path):
     ours, theirs = pty.openpty()
     env = environment | {"NO_COLOR": "1", "COLUMNS": "80", "TERM": "xterm-256color"}
-    process = subprocess.Popen(command(words, tmp_path), env=env, stdout=theirs, stderr=subprocess.STDOUT)
+    program = Program(arguments(words, tmp_path), theirs, environment=env)
     os.close(theirs)
     text = b""
     try:
@@ -190,7 +190,7 @@ def test_a_terminal_of_80_columns_without_colours_has_whole_lines(words, environ
     except OSError:  # Linux says so when the other side has closed
         pass
     os.close(ours)
-    assert process.wait(LIMIT_S) == 0
+    assert program.wait(LIMIT_S) == 0
     assert not re.search(rb"\x1b\[[0-9;]*(3[0-7]|9[0-7])[0-9;]*m", text), "a colour"
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.decode())
     assert "Traceback" not in plain
