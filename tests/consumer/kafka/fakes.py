@@ -59,6 +59,8 @@ class FakeConsumer:
         self.unassigned: list[int] = []
         self.closed = False
         self.watermarks: dict[int, tuple[int, int]] = {}
+        self.fetched_to: dict[int, int] = {}
+        """The end of a partition as of the last fetch, where it is not the true one."""
 
     def __call__(self, config: dict[str, Any]) -> FakeConsumer:
         """Stands for the class: the client is created with `config`."""
@@ -82,10 +84,11 @@ class FakeConsumer:
         partition: TopicPartition,
         timeout: float = 0,  # noqa: ARG002 (as the client's)
         *,
-        cached: bool = False,  # noqa: ARG002
+        cached: bool = False,
     ) -> tuple[int, int]:
         """Of each partition: `watermarks`, or an empty one."""
-        return self.watermarks.get(partition.partition, (0, 0))
+        low, high = self.watermarks.get(partition.partition, (0, 0))
+        return low, self.fetched_to.get(partition.partition, high) if cached else high
 
     def close(self) -> None:
         self.closed = True

@@ -90,9 +90,11 @@ class StuckConsumer(FakeConsumer):
         return super().consume(most, timeout)
 
 
-def test_a_partition_of_which_nothing_arrives_is_sought_again_and_then_left_to_another_worker():
+@pytest.mark.parametrize("fetched_to", [9, 5, -1001], ids=["a fetch told the end", "of before", "never fetched"])
+def test_a_partition_of_which_nothing_arrives_is_sought_again_and_then_left_to_another_worker(fetched_to):
     clock = Clock()
     consumer = StuckConsumer(clock, arrives_after_seeks=math.inf)
+    consumer.fetched_to = {0: fetched_to}
     with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
         source.subscribe(Listener())
         with pytest.raises(KafkaFailed, match=r"^t-0 has records from offset 5 to 9, and none arrives: another worker"):
@@ -110,6 +112,18 @@ def test_a_stuck_partition_goes_on_after_the_seek_and_one_at_its_end_is_left_alo
         assert source.positions == {0: 9, 1: 5}
     assert [offset for batch in read for offset in batch.offsets.tolist()] == [5, 6, 7, 8]
     assert consumer.sought[2:] == [(0, 5, QUIET_S)]
+
+
+def test_of_many_quiet_partitions_one_is_looked_at_after_each_empty_read():
+    """A question is a request that the loop waits for."""
+    clock = Clock()
+    consumer = StuckConsumer(clock, arrives_after_seeks=math.inf)
+    consumer.watermarks = {0: (0, 9), 1: (0, 9)}
+    with BatchSource({"group.id": "g"}, "t", NoWatch(), consumer, clock) as source:
+        source.subscribe(Listener())
+        with pytest.raises(KafkaFailed, match="t-0 has records"):
+            list(itertools.starmap(source.read, [(10, 1.0)] * 100))
+    assert consumer.sought[2:] == [(0, 5, QUIET_S), (1, 5, QUIET_S + 1), (0, 5, 2 * QUIET_S), (1, 5, 2 * QUIET_S + 1)]
 
 
 class BeginsLate(StuckConsumer):
