@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, chdir
 from multiprocessing import forkserver, process, reduction, resource_tracker, util
@@ -93,6 +94,10 @@ def pytest_unconfigure() -> None:
 
 def _server_runs() -> None:
     multiprocessing.set_forkserver_preload([PRELOADED])
+    if forkserver._forkserver._forkserver_pid is None:
+        # The address of a socket has a hundred characters: it begins with an open folder's number, not with its path.
+        folder = os.open(tempfile.mkdtemp(prefix="forks-"), os.O_DIRECTORY)
+        process.current_process()._config["tempdir"] = f"/proc/self/fd/{folder}"  # type: ignore[attr-defined]
     with chdir(ROOT):  # the folder that it imports from
         forkserver.ensure_running()
 
