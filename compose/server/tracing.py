@@ -45,12 +45,20 @@ class TracedApplication:
         """Serve one request, or the lifespan of the application."""
         if scope["type"] == "http" and scope["method"] in _ROUTES:
             await self._report(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-        if scope["type"] == "lifespan":
-            await asyncio.to_thread(
-                self._provider.shutdown
-            )  # exports the remaining spans within the exporter's timeout
+        elif scope["type"] == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The server cancels what runs on after "complete": before, the remaining spans are exported."""
+
+        async def exported_first(message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.complete":
+                await asyncio.to_thread(self._provider.shutdown)  # within the exporter's timeout
+            await send(message)
+
+        await self._app(scope, receive, exported_first)
 
     async def _report(self, scope: Scope, receive: Receive, send: Send) -> None:
         sent = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
