@@ -87,7 +87,12 @@ class Delivery:
         """To send it again: the message of a delivery report has no headers."""
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
-        """Called by `confluent_kafka`."""
+        """Called by `confluent_kafka`, which may do so while an exception of its own waits to be raised.
+
+        Python finds that exception at the next call of a class: here, where nothing has changed, and not between two
+        steps. The event then still waits, and fails with its producer.
+        """
+        object()
         self._delivered(self, error, message)
 
 
