@@ -40,3 +40,8 @@ def pytest_collection_finish() -> None:
     """Freeze the thousands of tests: no garbage collection while they run looks into them."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """What libraries look for at the exit must be found gone."""
+    gc.unfreeze()
