@@ -15,7 +15,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 ONCE ?=
 ARGS ?=
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 5
+
+# Tests start hundreds of processes: what they import is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-quick test-soak chaos containers coverage mutants check check-lowest audit bench bench-peers fmt clean
 
