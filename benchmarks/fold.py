@@ -32,7 +32,7 @@ from taskstream.schemas.codec.read_plan import columns_of
 
 SECTION = "fold"
 EVENTS = 10_000
-SERIES = (10, 2_000, 100_000, 1_000_000)
+SERIES = (2_000, 20_000, 200_000, 1_000_000)
 ROUNDS = 30
 START_US = 1_795_421_400_000_000
 BATCH_US = 2_000_000
@@ -46,12 +46,15 @@ Ints = npt.NDArray[np.int64]
 
 def run() -> None:
     print(f"{EVENTS:,} events per batch; by number of series: µs of CPU per event (events per second)")
+    first = 0.0
     for series in SERIES:
         reports = Reports(series)
         table = filled(reports)
         total = cost(lambda load, table=table: fold(table, load.batch), reports)
         loop = cost(lambda load, rows=table.rows: compiled_loop(rows, load), reports)
-        print(f"  {series:>9,}  the fold: total {formatted(total)}, its compiled loop {formatted(loop)}")
+        first = first or total
+        print(f"  {series:>9,}  the fold: total {formatted(total)}, its compiled loop {formatted(loop)}", end="")
+        print(f"; {first / total:.2f} of the speed at {SERIES[0]:,}")
         del table
         peers = (NumpyRounds(series), PlainDict())
         rounds, plain = (cost(filled_peer(each, reports).fold, reports) for each in peers)

@@ -5,7 +5,6 @@ It owns memory and decides nothing: the rules are in `fold`. No clock, no I/O.
 
 from __future__ import annotations
 
-import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from taskstream.consumer.state.fold import fold_events
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 from taskstream.consumer.state.signals import MAX_SIGNALS
+from taskstream.consumer.state.table.key_index import KeyIndex, PackedKeys
+from taskstream.consumer.state.table.row_steps import copy_latest, copy_rows, touch_slots, words_of
 from taskstream.consumer.state.tasks.task_limit import TaskLimit, tasks_per_partition
 
 Ints = npt.NDArray[np.int64]
@@ -32,6 +33,8 @@ _SERIES = ("project_id", "task_id", "subtask_name")
 EVENT_COLUMNS = frozenset({"event_id", *_SERIES, "received_at", "progress", "replicatesize", "totalsize", *_LATEST})
 """The fields of ProgressReported that the fold reads. A reader need not decode the others."""
 _SPARE = 64
+_CHUNK = 256
+"""How many events are saved, folded and given their gauges in one go: their rows stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,15 @@ class SeriesTable:
         """Counts the writes of rows; each wrote any number of them."""
         self._written_at: Ints = np.zeros(0, np.int64)
         """[slot] the count of the last write of its row."""
-        self._slots: dict[str, int] = {}
+        self._index = KeyIndex()
         self._used = 0
         """How many slots were ever in use; those of them whose series was dropped are in `_free`."""
         self._free: list[int] = []
         self._expected = 0
         """How many series `expect` was told of."""
         self._changed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._code_of: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        """[slot] scratch of `touch_slots`."""
         self._saved: list[_Saved] = []
         self._task_limit: TaskLimit | None = None
         """None: no limit."""
@@ -142,7 +147,7 @@ class SeriesTable:
             self._task_limit = TaskLimit(limit, self._keys_of)
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._index)
 
     def fold(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Folded:
         """Fold events into their rows.
@@ -152,18 +157,13 @@ class SeriesTable:
         """
         if batch.num_rows == 0:
             return Folded(np.zeros(0, WINDOW), np.zeros(0, SIGNAL), np.zeros(0, np.int64))
-        codes, slots = self._locate(batch, partitions)
+        slots = self._locate(batch, partitions)
         refused = np.zeros(0, np.int64)
         if self._task_limit is not None and slots.min() == NONE:
-            located = slots != NONE
-            kept = located[codes]
-            refused = np.flatnonzero(~kept)
-            batch = batch.take(pa.array(np.flatnonzero(kept)))
-            codes, slots = (np.cumsum(located) - 1)[codes[kept]], slots[located]
-        self.save(slots)
-        accepted = np.zeros(batch.num_rows, np.bool_)
-        windows, signals, duplicates = self._fold_slots(slots[codes], batch, accepted)
-        self._copy_latest(codes, slots, batch, accepted)
+            refused = np.flatnonzero(slots == NONE)
+            kept = np.flatnonzero(slots != NONE)
+            batch, slots = batch.take(pa.array(kept)), slots[kept]
+        windows, signals, duplicates = self._fold_slots(slots, batch)
         return Folded(windows, signals, refused, duplicates)
 
     def refuses(self, key: str, partition: int) -> bool:
@@ -177,7 +177,7 @@ class SeriesTable:
 
     def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> Ints:
         """Write rows as they were published, and return their slots; not part of a transaction."""
-        slots = self._find_slots(keys)
+        slots = self._index.find(PackedKeys.of(keys))
         self._add_slots(keys, slots, np.flatnonzero(slots == NONE))
         if self._task_limit is not None:
             self._count_put(self._task_limit, keys, slots, rows["partition"])
@@ -196,12 +196,12 @@ class SeriesTable:
     def drop(self, slots: Ints) -> None:
         """Drop these series; not part of a transaction."""
         for slot in slots.tolist():
-            del self._slots[self.keys[slot]]
             self._note_change(slot)
             if self._task_limit is not None:
                 self._task_limit.remove(self.keys[slot], int(self.rows["partition"][slot]))
+        self._index.remove(slots)
         self._note_write(slots)
-        self.rows[slots] = np.zeros(1, self.rows.dtype)
+        _bytes_of(self.rows)[slots] = 0
         self.keys[slots] = None
         self.traces[slots] = None
         self.agent_times[slots] = None
@@ -209,7 +209,9 @@ class SeriesTable:
 
     def find(self, keys: Sequence[str]) -> Ints:
         """The slots of those keys that the table holds."""
-        return np.array([self._slots[key] for key in keys if key in self._slots], np.int64)
+        slots = self._index.find(PackedKeys.of([key for key in keys if key is not None]))  # None: of a dropped slot
+        found: Ints = slots[slots != NONE]
+        return found
 
     def changed_since(self, changes: int) -> Ints:
         """The slots whose series was added or dropped after the count `changes`, each once."""
@@ -243,7 +245,8 @@ class SeriesTable:
 
     def commit(self) -> None:
         """Keep the changes."""
-        self._changed[:] = False
+        for saved in self._saved:
+            self._changed[saved.slots] = False
         self._saved.clear()
 
     def rollback(self) -> None:
@@ -251,35 +254,37 @@ class SeriesTable:
         for saved in reversed(self._saved):
             self.drop(saved.slots[~saved.rows["live"]])
             self._note_write(saved.slots)
-            self.rows[saved.slots] = saved.rows
+            _bytes_of(self.rows)[saved.slots] = _bytes_of(saved.rows)
             self.traces[saved.slots] = saved.traces
             self.agent_times[saved.slots] = saved.agent_times
         self._changed[:] = False
         self._saved.clear()
 
-    def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
-        """For each event the code of its series within the batch, and for each code its slot; NONE if it is refused."""
-        parts = (batch.column(name) for name in _SERIES)
-        encoded = pc.dictionary_encode(pc.binary_join_element_wise(*parts, "/"))
-        codes = np.asarray(encoded.indices).astype(np.int64)
-        keys = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
-        slots = self._find_slots(keys)
-        new = np.flatnonzero(slots == NONE)
-        if not new.size:
-            return codes, slots
-        partition_of = np.empty(slots.shape[0], np.int32)
-        partition_of[codes] = partitions
-        if self._task_limit is not None:
-            new = new[self._task_limit.admit([keys[index] for index in new.tolist()], partition_of[new].tolist())]
-        self._add_slots(keys, slots, new)
-        self.save(slots[new])
-        self.rows["live"][slots[new]] = True
-        self.rows["partition"][slots[new]] = partition_of[new]
-        return codes, slots
+    def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Ints:
+        """[events] The slot of each event's series, which is added if it is new; NONE if it is refused."""
+        joined = pc.binary_join_element_wise(*(batch.column(name) for name in _SERIES), "/")
+        slots = self._index.find(PackedKeys(joined))
+        events = np.flatnonzero(slots == NONE)
+        if events.size:
+            self._add_series(joined.take(pa.array(events)), partitions[events], slots, events)
+        return slots
 
-    def _find_slots(self, keys: Sequence[str]) -> Ints:
-        """The slot of each key, NONE where it has none."""
-        return np.fromiter(map(self._slots.get, keys, itertools.repeat(NONE)), np.int64, len(keys))
+    def _add_series(self, names: pa.Array, partitions: npt.NDArray[np.int32], slots: Ints, events: Ints) -> None:
+        """Add the series of these events, of which each has the key in `names`, and set their `slots`."""
+        encoded = pc.dictionary_encode(names)
+        codes = np.asarray(encoded.indices)
+        keys = encoded.dictionary.to_pylist()
+        partition_of = np.empty(len(keys), np.int32)
+        partition_of[codes] = partitions
+        new = np.arange(len(keys))
+        if self._task_limit is not None:
+            new = new[self._task_limit.admit(keys, partition_of.tolist())]
+        added = np.full(len(keys), NONE, np.int64)
+        self._add_slots(keys, added, new)
+        self.save(added[new])
+        self.rows["live"][added[new]] = True
+        self.rows["partition"][added[new]] = partition_of[new]
+        slots[events] = added[codes]
 
     def _add_slots(self, keys: Sequence[str], slots: Ints, new: Ints) -> None:
         """Give each key with an index in `new` a slot, and set its place in `slots`; a key may be there twice."""
@@ -294,11 +299,11 @@ class SeriesTable:
         del self._free[len(self._free) - freed :]
         places += range(self._used, self._used + count - freed)
         self._used += count - freed
-        self._slots.update(zip(added, places, strict=True))
+        self._index.add(PackedKeys.of(added), np.array(places, np.int64))
         self.keys[places] = added
         self._changed_at[places] = np.arange(self.changes + 1, self.changes + 1 + count)
         self.changes += count
-        slots[new] = places if len(names) == count else [self._slots[name] for name in names]
+        slots[new] = places if len(names) == count else self._index.find(PackedKeys.of(names))
 
     def _count_put(self, limit: TaskLimit, keys: Sequence[str], slots: Ints, partitions: Ints) -> None:
         """Count the series that are new, or that come from another partition."""
@@ -330,53 +335,70 @@ class SeriesTable:
         self.traces = longer(self.traces, more)
         self.agent_times = longer(self.agent_times, more)
         self._changed = longer(self._changed, more)
+        self._code_of = longer(self._code_of, more)
         self._changed_at = longer(self._changed_at, more)
         self._written_at = longer(self._written_at, more)
 
-    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> tuple[Any, Any, int]:
-        """The closed windows [WINDOW], the signals [SIGNAL], and how many events were duplicates."""
-        room = batch.num_rows + MAX_WINDOWS
-        windows, signals = np.zeros(room, WINDOW), np.zeros(room + MAX_SIGNALS, SIGNAL)
-        all_windows, all_signals = [np.zeros(0, WINDOW)], [np.zeros(0, SIGNAL)]
+    def _fold_slots(self, slots: Ints, batch: pa.RecordBatch) -> tuple[Any, Any, int]:
+        """Fold events into the rows of these slots [events], chunk by chunk.
+
+        Returns the closed windows [WINDOW], the signals [SIGNAL], and how many events were duplicates.
+        """
+        events = batch.num_rows
         columns = (_integers(batch.column(name)) for name in ("received_at", "progress", "replicatesize", "totalsize"))
         received_at, progress, replicatesize, totalsize = columns
         event_ids = _hashes_of(batch.column("event_id"))
-        begin = duplicates = 0
-        while begin < batch.num_rows:
-            begin, window_count, signal_count, repeated = fold_events(
-                self.rows,
-                slots,
-                event_ids,
-                received_at,
-                progress,
-                replicatesize,
-                totalsize,
-                self.settings.bucket_us,
-                self.settings.eta_part,
-                begin,
-                accepted,
-                windows,
-                signals,
-            )
-            all_windows.append(windows[:window_count].copy())
-            all_signals.append(signals[:signal_count].copy())
-            duplicates += repeated
+        latest_numbers = _latest_numbers(batch)
+        windows, signals = np.zeros(4 * _CHUNK + MAX_WINDOWS, WINDOW), np.zeros(_CHUNK + MAX_SIGNALS, SIGNAL)
+        all_windows, all_signals = [np.zeros(0, WINDOW)], [np.zeros(0, SIGNAL)]
+        accepted = np.zeros(events, np.bool_)
+        touched, unsaved, unsaved_at = np.empty((3, events), np.int64)
+        codes = np.empty(events, np.int32)
+        self.writes += 1
+        touched_count, unsaved_count = touch_slots(
+            slots, self._written_at, self.writes, self._changed, self._code_of, codes, touched, unsaved, unsaved_at
+        )
+        touched, unsaved = touched[:touched_count], unsaved[:unsaved_count]
+        saved = _Saved(unsaved, np.empty(unsaved_count, ROW), self.traces[unsaved], self.agent_times[unsaved])
+        self._saved.append(saved)
+        words, saved_words = words_of(self.rows), words_of(saved.rows)
+        last = np.full(touched_count, NONE, np.int64)
+        ends = [*range(_CHUNK, events, _CHUNK), events]
+        saved_ends = np.searchsorted(unsaved_at[:unsaved_count], ends).tolist()
+        begin = saved_count = duplicates = 0
+        try:
+            for end, saved_end in zip(ends, saved_ends, strict=True):
+                first = begin
+                copy_rows(words, unsaved[saved_count:saved_end], saved_words[saved_count:saved_end])
+                saved_count = saved_end
+                while begin < end:
+                    begin, window_count, signal_count, repeated = fold_events(
+                        self.rows,
+                        slots[:end],
+                        event_ids,
+                        received_at,
+                        progress,
+                        replicatesize,
+                        totalsize,
+                        self.settings.bucket_us,
+                        self.settings.eta_part,
+                        begin,
+                        accepted,
+                        windows,
+                        signals,
+                    )
+                    if window_count:
+                        all_windows.append(windows[:window_count].copy())
+                    if signal_count:
+                        all_signals.append(signals[:signal_count].copy())
+                    duplicates += repeated
+                copy_latest(self.rows, words, slots, codes, accepted, *latest_numbers, last, first, end)
+        finally:  # a rollback after an exception restores these rows too, which nothing has changed yet
+            copy_rows(words, unsaved[saved_count:], saved_words[saved_count:])
+        latest = pa.array(last[last != NONE])
+        for texts, name in ((self.traces, "process_trace"), (self.agent_times, "agent_time")):
+            texts[touched[last != NONE]] = batch.column(name).take(latest).to_numpy(zero_copy_only=False)
         return np.concatenate(all_windows), np.concatenate(all_signals), duplicates
-
-    def _copy_latest(self, codes: Ints, slots: Ints, batch: pa.RecordBatch, accepted: npt.NDArray[np.bool_]) -> None:
-        """Copy the other fields of each series' last accepted report into its row, unchanged."""
-        last = np.full(slots.shape[0], NONE, np.int64)
-        events = np.flatnonzero(accepted)
-        last[codes[events]] = events
-        slots, last = slots[last != NONE], last[last != NONE]
-        latest = batch.select(_LATEST).take(pa.array(last))
-        for name in GAUGES:
-            self.rows[name][slots] = latest.column(name).to_numpy(zero_copy_only=False)
-        self.rows["remain_time"][slots] = _integers(pc.fill_null(latest.column("remain_time"), NONE))
-        tests = latest.column("need_migration_test").cast(pa.int8())
-        self.rows["need_migration_test"][slots] = _integers(pc.fill_null(tests, NONE))
-        self.traces[slots] = latest.column("process_trace").to_numpy(zero_copy_only=False)
-        self.agent_times[slots] = latest.column("agent_time").to_numpy(zero_copy_only=False)
 
 
 def identity(key: str) -> tuple[str, str, str]:
@@ -389,6 +411,16 @@ def identity(key: str) -> tuple[str, str, str]:
 def subtask_of(key: str) -> str:
     """The subtask of a series' key."""
     return sys.intern(key[key.rindex("/") + 1 :])
+
+
+def _latest_numbers(batch: pa.RecordBatch) -> tuple[Ints, Ints, npt.NDArray[np.int8]]:
+    """The bits of the gauges [GAUGES, events], remain_time [events] and need_migration_test [events], as in a row."""
+    gauges = np.empty((len(GAUGES), batch.num_rows))
+    for index, name in enumerate(GAUGES):
+        gauges[index] = batch.column(name).to_numpy(zero_copy_only=False)
+    remain_time = _integers(pc.fill_null(batch.column("remain_time"), NONE))
+    tests = np.asarray(pc.fill_null(batch.column("need_migration_test").cast(pa.int8()), NONE))
+    return gauges.view(np.int64), remain_time, tests
 
 
 def _hashes_of(event_ids: pa.Array) -> Ints:

@@ -39,6 +39,7 @@ def warm_up_jit(ids: SchemaIds) -> None:
     rows_of(ColumnReader(ids, "SeriesState").read(states).batch, np.zeros(1, np.int32))
     ColumnWriter(ids, newest("RateWindow")).write(window_batch(table, _one(WINDOW)))
     ColumnWriter(ids, newest("SignalRaised")).write(signal_batch(table, _one(SIGNAL)))
+    table.rollback()
 
 
 def _one(kind: np.dtype[np.void]) -> np.ndarray[tuple[int], np.dtype[np.void]]:
