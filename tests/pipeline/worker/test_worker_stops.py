@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -233,11 +234,16 @@ def test_of_two_workers_of_the_same_name_one_ends_and_the_other_goes_on(broker, 
         assert both[1 - ended].poll() is None
 
 
-def test_a_stop_while_the_loops_are_compiled_ends_it_at_once(broker, topics, tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cold"))
-    with worker(broker.bootstrap_servers, topics, tmp_path, "w") as process:
-        wait_until(lambda: "loading_loops" in words(tmp_path))
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(LIMIT_S) == 0
-    last = words(tmp_path).strip().splitlines()[-1]
-    assert "stopped_while_loading" in last
+def test_a_stop_while_the_loops_are_compiled_ends_it_at_once(broker, topics, tmp_path):
+    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", broker.bootstrap_servers]
+    command += ["--prefix", topics.prefix, "--metrics-port", "0"]
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cold")}
+    log = tmp_path / "w.log"
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as process:
+        try:
+            wait_until(lambda: "loading_loops" in log.read_text())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(LIMIT_S) == 0
+        finally:
+            process.kill()
+    assert "stopped_while_loading" in log.read_text().strip().splitlines()[-1]
