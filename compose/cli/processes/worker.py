@@ -143,11 +143,15 @@ def worker(
 
 
 class _StopRequest:
-    """Whether the worker is to stop. While loops are compiled, a request ends the process: that takes a minute."""
+    """Whether the worker is to stop. A request at its start ends the process.
+
+    Until the compiled loops are loaded, nothing is open that must be closed: it waits for Kafka's answers to its
+    checks, a minute and more where no broker answers, and compiles, which takes as long.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        self._is_loading = False
+        self._is_starting = True
 
     def is_requested(self) -> bool:
         """Whether there was a request."""
@@ -156,24 +160,17 @@ class _StopRequest:
     def request(self) -> None:
         """From a signal handler."""
         self._event.set()
-        self._end_if_loading()
-
-    def load(self, ids: SchemaIds) -> None:
-        """Load the compiled loops, or compile them; a request before the end ends the process."""
-        self._is_loading = True
-        try:
-            self._end_if_loading()
-            warm_up_jit(ids)
-        finally:
-            self._is_loading = False
-
-    def _end_if_loading(self) -> None:
-        if self._is_loading and self._event.is_set():
-            _log.info("stopped_while_loading", why="asked to stop; what is compiled is kept for the next start")
+        if self._is_starting:
+            _log.info("stopped_at_start", why="asked to stop before anything was open; what is compiled is kept")
             sys.stdout.flush()
             sys.stderr.flush()
-            # LLVM runs signal handlers in callbacks that lose an exception. Nothing is open that must be closed.
+            # LLVM runs signal handlers in callbacks that lose an exception.
             os._exit(0)
+
+    def load(self, ids: SchemaIds) -> None:
+        """Load the compiled loops, or compile them; that ends the start."""
+        warm_up_jit(ids)
+        self._is_starting = False
 
 
 @contextlib.contextmanager

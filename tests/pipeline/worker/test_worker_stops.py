@@ -234,16 +234,21 @@ def test_of_two_workers_of_the_same_name_one_ends_and_the_other_goes_on(broker, 
         assert both[1 - ended].poll() is None
 
 
-def test_a_stop_while_the_loops_are_compiled_ends_it_at_once(broker, topics, tmp_path):
-    command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", broker.bootstrap_servers]
-    command += ["--prefix", topics.prefix, "--metrics-port", "0"]
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cold")}
-    log = tmp_path / "w.log"
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as process:
-        try:
-            wait_until(lambda: "loading_loops" in log.read_text())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(LIMIT_S) == 0
-        finally:
-            process.kill()
-    assert "stopped_while_loading" in log.read_text().strip().splitlines()[-1]
+@pytest.mark.parametrize("waits_for", ["Kafka", "loops"])
+def test_a_stop_at_the_start_ends_it_at_once(broker, topics, tmp_path, waits_for):
+    with socket.socket() as silent:  # it accepts, and answers nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        kafka = broker.bootstrap_servers if waits_for == "loops" else f"127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "taskstream", "worker", "--bootstrap-servers", kafka]
+        command += ["--prefix", topics.prefix, "--metrics-port", "0"]
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cold")}
+        log = tmp_path / "w.log"
+        with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as process:
+            try:
+                wait_until(lambda: ("loading_loops" if waits_for == "loops" else "metrics at") in log.read_text())
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(LIMIT_S) == 0
+            finally:
+                process.kill()
+    assert "stopped_at_start" in log.read_text().strip().splitlines()[-1]
