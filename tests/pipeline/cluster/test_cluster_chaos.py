@@ -20,6 +20,8 @@ from tests.pipeline.streams import read_all, records
 from tests.run import chaos
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SEED = chaos.seed()
 USUAL = (
     Fault("kill", "controller", 3),

@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from taskstream.compose.cli import cli
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def aborted(tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import committed, measured, producer, worker
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 AGO_MS = 90_000
 
 

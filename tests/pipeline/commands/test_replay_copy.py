@@ -24,6 +24,8 @@ from tests.pipeline.commands.test_replay import delete_before
 from tests.pipeline.streams import read_all
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 EVENTS = 3_000
 HOUR_AGO_MS = (round(time.time()) - 3600) * 1000
 ODD_HEADERS = [("ce_id", b"1"), ("ce_id", b"2"), ("empty", b""), ("none", None)]

@@ -20,6 +20,8 @@ from tests.pipeline.streams import Fleet, newest_by_key, producer, read_all, sen
 from tests.run import chaos
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 SERIES = 20_000
 LATER = 500
 KILLS = chaos.kills(usual=4)

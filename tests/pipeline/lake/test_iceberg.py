@@ -20,6 +20,8 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.lake.test_lake import NOUNS, arguments, fill, on_topic, once, send_both_versions
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def catalog(folder: Path, **properties: str) -> Catalog:
     """As a reader opens it who knows nothing of us."""

@@ -27,6 +27,8 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 NOUNS = ("progress", "rates", "signals")
 EXAMPLES = Path("schemas/examples")
 

@@ -23,6 +23,8 @@ from tests.consumer.lake.test_lake_writer import PIECES, ROWS, write_on
 from tests.pipeline.lake.test_lake import arguments, fill, on_topic
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_EC2_METADATA_DISABLED": "true"}
 
 

@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import urllib3
 
 from taskstream.compose.local.ports import free_port
 from tests.pipeline.notify.notifiers import config, notifier, raise_signals, signal, undelivered, webhook
 from tests.waiting import LIMIT_S, wait_until
+
+pytestmark = pytest.mark.slow
 
 ROUTE = """
 route: {{receiver: hook, group_by: [kind], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}

@@ -23,6 +23,8 @@ from tests.pipeline.streams import kill, producer
 from tests.private_files import write_private
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 ONE = """
 group_for = "1s"
 view = "https://view.example/migrations"

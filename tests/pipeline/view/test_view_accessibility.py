@@ -13,6 +13,8 @@ from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, series
 
+pytestmark = pytest.mark.slow
+
 GRAVE = ("serious", "critical")
 expect.set_options(timeout=120_000)
 

@@ -17,6 +17,8 @@ from tests.pipeline.view.test_view_page import opened, rows
 from tests.pipeline.view.test_view_pages import hide
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TASKS = 240
 expect.set_options(timeout=120_000)
 

@@ -16,6 +16,8 @@ from tests.consumer.view.fleets import HOSTILE, fleet
 from tests.consumer.view.views import MB, RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TASKS = 240
 expect.set_options(timeout=120_000)
 

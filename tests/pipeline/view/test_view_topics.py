@@ -10,6 +10,8 @@ from tests.consumer.view.views import StateTopic, new_state_topic, now_us, runni
 from tests.pipeline.worker.test_worker_topics import add_partitions, recreate
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def admin(broker: KafkaClient) -> AdminClient:

@@ -24,6 +24,8 @@ from tests.consumer.worker.behaviour import SourceBehaviour, TransactionBehaviou
 from tests.pipeline.streams import producer, read_all
 from tests.waiting import LIMIT_S
 
+pytestmark = pytest.mark.slow
+
 SESSION_S = 6.0
 """The shortest that Kafka allows."""
 

@@ -28,6 +28,8 @@ from tests.private_files import write_private
 from tests.producer.edges import REPORT, running_edge
 from tests.waiting import LIMIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 T = 4_000_000_000_000_000
 S = 1_000_000
 ACCESS, SECRET = "AK12345", "a secret of some length"
