@@ -37,7 +37,7 @@ IO_MODULES = {
 }
 HOSTS = re.compile(
     r"pypi\.org|pythonhosted|(?<!no-emit-)index-url|trusted-host|(?<!no-emit-)find-links|docker\.io[/:]|\.docker\.io|(ghcr|quay)\.io|mcr\.microsoft"
-    r"|repo\d*\.maven|maven\.apache\.org/maven|registry\.npmjs|proxy\.golang|<repositor|<mirror"
+    r"|repo\d*\.maven|maven\.apache\.org/maven|registry\.npmjs|proxy\.golang|crates\.io|<repositor|<mirror"
 )
 PLACES = re.compile(r"(?<![\w.~}-])/(work|home/\w+|root)/")
 
