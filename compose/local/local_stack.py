@@ -26,6 +26,7 @@ from taskstream.compose.local.registry.local_registry import (
     COMPATIBILITY,
     create_registry_topics,
     install_registry,
+    ready_url,
     registry_command,
     registry_url,
 )
@@ -206,7 +207,7 @@ class LocalStack:
         create_registry_topics(self.kafka.config())
         command = registry_command(jar, folder, port, self.kafka.bootstrap_servers)
         url = registry_url(port)
-        is_ready = partial(http_answers, f"{url}/subjects", PROBE_TIMEOUT_S)
+        is_ready = partial(http_answers, ready_url(port), PROBE_TIMEOUT_S)
         self._supervisor.start(
             Service("registry", tuple(command), is_ready, ready_timeout_s=REGISTRY_READY_S, stop_timeout_s=15.0)
         )

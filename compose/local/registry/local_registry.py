@@ -37,6 +37,11 @@ def registry_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/apis/ccompat/v7"
 
 
+def ready_url(port: int) -> str:
+    """What answers 200 when the registry has read its schemas back; before, it answers other requests without them."""
+    return f"http://127.0.0.1:{port}/health/ready"
+
+
 def install_registry(cache_dir: Path, notify: Callable[[str], None], path: str | None = None) -> Path:
     """The jar of the registry; downloads it with Maven if the cache has none. Concurrent calls download once.
 

@@ -214,7 +214,7 @@ def test_the_schemas_of_a_local_registry_survive_it_and_confluent_s_client_reads
             dead = running.pid("registry")
             os.kill(dead, signal.SIGKILL)
             wait_until(lambda: running.pid("registry") != dead)
-            assert registration_statuses(registry, Topics()) == before
+            wait_until(lambda: registration_statuses(registry, Topics()) == before)
             assert registry.find_id("taskstream.progress-value", newest("ProgressReported")) == before[1].id
         assert {each.level for each in before} == {"FULL_TRANSITIVE"}
         assert all(each.id and each.contradicts is None for each in before)
