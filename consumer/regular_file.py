@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from taskstream.schemas.errors import cause_of
+
 
 def open_regular(path: Path, mode: str, encoding: str | None = None) -> Any:
     """`path.open(mode)`, but a symbolic link is not followed.
@@ -28,6 +30,11 @@ def lock_alone(file: BinaryIO, taken: Exception) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise taken from error
+
+
+def unwritable(path: Path, error: OSError) -> str:
+    """Why this file cannot be written, and what to do."""
+    return f"{path} cannot be written ({cause_of(error)}): name a file in a folder that can be, on a disk with space"
 
 
 def _open(path: str, flags: int) -> int:

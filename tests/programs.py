@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import wait_until
+
 ROOT = Path(__file__).parent.parent
 PRELOADED = "tests.preloaded"
 
@@ -82,6 +84,17 @@ class Program:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def listening_address(program: Program, log: Path) -> str:
+    """The address that a server says it listens on, when it says so; it fails with the log of one that has ended."""
+
+    def addresses() -> list[str]:
+        text = log.read_text()
+        assert program.poll() is None, text
+        return [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
+
+    return wait_until(addresses)[0]
 
 
 @pytest.hookimpl(tryfirst=True)  # before what looks for processes that are left

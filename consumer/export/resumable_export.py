@@ -19,8 +19,7 @@ from taskstream.consumer.errors import ExportExists, ExportFormatUnknown, Export
 from taskstream.consumer.export.file_formats import FORMATS, Format, format_of
 from taskstream.consumer.export.topic_batches import TopicBatches
 from taskstream.consumer.kafka.cluster import OffsetRange
-from taskstream.consumer.regular_file import lock_alone, open_regular
-from taskstream.schemas.errors import cause_of
+from taskstream.consumer.regular_file import lock_alone, open_regular, unwritable
 
 PIECE_ROWS = 200_000
 PIECE_BYTES = 64 << 20
@@ -103,10 +102,7 @@ class Export:
                 self._partial.replace(self._path)
                 self._progress_path.unlink()
         except OSError as error:
-            raise ExportUnusable(
-                f"{self._path} cannot be written ({cause_of(error)}): name a file in a folder that can "
-                "be, on a disk with space"
-            ) from error
+            raise ExportUnusable(unwritable(self._path, error)) from error
         return progress
 
     def _begin(self, file: BinaryIO, spans_of: Callable[[], Mapping[int, OffsetRange]]) -> ExportProgress:

@@ -19,7 +19,7 @@ from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.direct.best_fetch import best_fetch
 from taskstream.consumer.kafka.direct.message_fetch import timestamps_of
-from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch, offsets_after
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused, is_offset_gone
 
 Ints = npt.NDArray[np.int64]
@@ -196,9 +196,8 @@ class BoundedReader:
 
     def _advance(self, events: Sequence[FetchEvent], records: _Block, left: set[int]) -> None:
         """Advance the positions by the records and the ends of partitions that were fetched."""
-        for partition in np.unique(records.partitions).tolist():
-            last = int(records.offsets[records.partitions == partition].max())
-            self.positions[partition] = max(self.positions[partition], last + 1)
+        for partition, after in offsets_after(records.partitions, records.offsets).items():
+            self.positions[partition] = max(self.positions[partition], after)
         for event in events:
             number: Any = event.partition
             if not is_end_of_partition(event.error):

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from taskstream.consumer.errors import ArchiveExists, ArchiveUnusable
 from taskstream.consumer.kafka.cluster import OffsetRange
 from taskstream.consumer.kafka.raw_record import RawRecord
-from taskstream.consumer.regular_file import lock_alone, open_regular
+from taskstream.consumer.regular_file import lock_alone, open_regular, unwritable
 from taskstream.consumer.replay.memory_limit import memory_limit
 from taskstream.schemas.errors import cause_of
 
@@ -89,7 +89,7 @@ class ArchiveWriter:
                 write_page_checksum=True,
             )
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise ArchiveUnusable(unwritable(self._path, error)) from error
         return self
 
     def __exit__(
@@ -105,7 +105,7 @@ class ArchiveWriter:
                 os.fsync(self._file.fileno())
                 self._partial.replace(self._path)
         except OSError as failure:
-            raise self._unwritable(failure) from failure
+            raise ArchiveUnusable(unwritable(self._path, failure)) from failure
         finally:
             self._partial.unlink(missing_ok=True)
             self._file.close()
@@ -132,14 +132,8 @@ class ArchiveWriter:
         try:
             self._writer.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA))
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise ArchiveUnusable(unwritable(self._path, error)) from error
         self._held, self._held_bytes = [], 0
-
-    def _unwritable(self, error: OSError) -> ArchiveUnusable:
-        return ArchiveUnusable(
-            f"{self._path} cannot be written ({cause_of(error)}): name a file in a folder that can be, on a disk with "
-            "space"
-        )
 
     def _opened(self) -> BinaryIO:
         """The partial file: empty, and locked against other writers."""

@@ -12,7 +12,6 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-import numpy as np
 import structlog
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, TopicPartition
 
@@ -21,7 +20,7 @@ from taskstream.consumer.kafka.admin.partition_ends import PartitionEnds
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.cluster import Cluster, OffsetRange
 from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
-from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, offsets_after
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_final, is_group_refused
 from taskstream.consumer.kafka.retry import Waiting, with_retry
 from taskstream.consumer.kafka.state_decoder import StateDecoder, require_readable
@@ -132,7 +131,7 @@ class StateRestore:
                 changes = self._decoder.decode(batch)
                 require_readable(changes, _REMEDY)
                 changes.apply_to(table)
-                _advance(positions, batch)
+                positions.update(offsets_after(batch.partitions, batch.offsets))
                 table.expect(before + _scaled(len(table) - before, positions, extents))
             for event in events:
                 if is_end_of_partition(event.error):
@@ -169,13 +168,6 @@ def _note_end(event: FetchEvent, extents: Mapping[int, OffsetRange], left: set[i
     partition, offset = event.partition, event.offset
     if partition is not None and offset is not None and offset >= extents[partition].end:
         left.discard(partition)
-
-
-def _advance(positions: dict[int, int], batch: SourceBatch) -> None:
-    """Move the position of each partition in the batch after its last record there."""
-    numbers, last = np.unique(batch.partitions[::-1], return_index=True)
-    offsets = batch.offsets[::-1][last] + 1
-    positions.update(zip(numbers.tolist(), offsets.tolist(), strict=True))
 
 
 def _scaled(found: int, positions: Mapping[int, int], extents: Mapping[int, OffsetRange]) -> int:

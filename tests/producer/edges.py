@@ -20,7 +20,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.producer.callers.token_file import token_line
 from taskstream.schemas.http.caller import Role
 from tests.private_files import write_private
-from tests.programs import Program
+from tests.programs import Program, listening_address
 from tests.waiting import wait_until
 
 REPORT: dict[str, Any] = {
@@ -95,7 +95,7 @@ def running_edge(
     clock = None if clock_ahead is None else partial(_hours_ahead, clock_ahead)
     process = Program([*arguments, "--tokens", tokens, *settings, *options], log, clock=clock)
     try:
-        url = _address(process, log)
+        url = listening_address(process, log)
         with urllib3.PoolManager(maxsize=8, timeout=120, **tls) as http:
             edge = RunningEdge(url, token, tokens, process, http, log)
             if clock_ahead is None:
@@ -104,16 +104,3 @@ def running_edge(
     finally:
         process.kill()
         process.wait()
-
-
-def _address(process: Program, log: Path) -> str:
-    found: list[str] = []
-
-    def listens() -> bool:
-        text = log.read_text()
-        assert process.poll() is None, text
-        found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
-        return bool(found)
-
-    wait_until(listens)
-    return found[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from taskstream.compose.cli.extra_modules import server_module
 from taskstream.compose.cli.options.sizes_and_durations import Seconds
 from taskstream.consumer.view.http.browser_sign_in import CALLBACK_ROUTE
 from taskstream.consumer.view.oidc.role_claims import OPERATORS, RoleClaims, RoleGrant
@@ -152,10 +152,7 @@ def oidc_options(command: Command) -> Command:
 
 
 def _settings_type() -> type[OidcSettings]:
-    try:
-        found: type[OidcSettings] = importlib.import_module("taskstream.compose.server.oidc").OidcSettings
-    except ImportError as error:
-        raise click.UsageError(f"--oidc-issuer requires an extra: pip install 'taskstream[oidc]' ({error})") from error
+    found: type[OidcSettings] = server_module("oidc", "--oidc-issuer", "oidc").OidcSettings
     return found
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
 import click
+
+from taskstream.compose.cli.extra_modules import server_module
 
 otel_option = click.option(
     "--otel-endpoint",
@@ -20,9 +21,4 @@ def tracing_module(name: str) -> ModuleType:
     Raises:
         click.UsageError: the extra is not installed.
     """
-    try:
-        return importlib.import_module(f"taskstream.compose.server.{name}")
-    except ImportError as error:
-        raise click.UsageError(
-            f"--otel-endpoint requires an extra: pip install 'taskstream[otel]' ({error})"
-        ) from error
+    return server_module(name, "--otel-endpoint", "otel")

@@ -52,6 +52,12 @@ class SourceBatch:
         return SourceBatch(chosen, *rows, lambda: keys().take(indices), lambda index: record(places[index]))
 
 
+def offsets_after(partitions: npt.NDArray[np.int32], offsets: Ints) -> dict[int, int]:
+    """[partition] The offset after its last one; the offsets of a partition rise. Both: [records]."""
+    numbers, last = np.unique(partitions[::-1], return_index=True)
+    return dict(zip(numbers.tolist(), (offsets[::-1][last] + 1).tolist(), strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class FetchEvent:
     """What a consumer reports beside records: an error, or the end of a partition."""

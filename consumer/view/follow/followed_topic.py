@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
@@ -16,7 +15,7 @@ from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
 from taskstream.consumer.kafka.cluster import Cluster
 from taskstream.consumer.kafka.direct.message_fetch import MessageFetch, batch_of
-from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch
+from taskstream.consumer.kafka.direct.source_batch import Fetch, FetchEvent, NewFetch, SourceBatch, offsets_after
 from taskstream.consumer.kafka.kafka_errors import is_end_of_partition, is_group_refused
 from taskstream.consumer.kafka.ranges import Bound, Earliest, Latest, Since
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
@@ -167,9 +166,9 @@ class FollowedTopic:
 
     def _advance(self, records: SourceBatch) -> None:
         """Set the positions after these records."""
-        for partition in np.unique(records.partitions).tolist():
-            last = int(records.offsets[records.partitions == partition].max())
-            self.progress.positions[partition] = max(last + 1, self.progress.positions.get(partition, 0))
+        positions = self.progress.positions
+        for partition, after in offsets_after(records.partitions, records.offsets).items():
+            positions[partition] = max(after, positions.get(partition, 0))
 
     def _note(self, event: FetchEvent) -> None:
         """The end of a partition sets its position: control records can lie between the last record and the end."""

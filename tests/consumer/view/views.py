@@ -30,7 +30,7 @@ from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
-from tests.programs import Program
+from tests.programs import Program, listening_address
 from tests.waiting import LIMIT_S, NotYet, wait_until
 
 MB = 1_000_000
@@ -272,7 +272,7 @@ def running_view(
         [*arguments, "--tokens", file, *options], log, clock=partial(int, now_us()) if stopped_clock else None
     )
     try:
-        url = _address(process, log)
+        url = listening_address(process, log)
         with urllib3.PoolManager(maxsize=8, timeout=120, **(tls or {})) as http:
             view = RunningView(url, tokens, process, http, log)
             if wait:
@@ -281,16 +281,3 @@ def running_view(
     finally:
         process.kill()
         process.wait()
-
-
-def _address(process: Program, log: Path) -> str:
-    found: list[str] = []
-
-    def told() -> bool:
-        text = log.read_text()
-        assert process.poll() is None, text
-        found[:] = [line.rpartition(" ")[2] for line in text.splitlines() if "listens on" in line]
-        return bool(found)
-
-    wait_until(told)
-    return found[0]
