@@ -31,11 +31,11 @@ run: $(RUN_READY) ## a real migration through the whole pipeline, on a local Kaf
 test: $(DEV_READY) ## all tests, on a real broker
 	@$(PYTEST) --pure-first --no-loadscope-reorder $(ARGS)
 
-test-quick: $(DEV_READY) ## the tests that need no service and no minutes
-	@$(PYTEST) -q -m "not services and not slow" $(ARGS)
+test-quick: $(DEV_READY) ## the tests that need no service and no minutes, properties on a tenth of their examples
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not services and not slow" --hypothesis-profile=quick $(ARGS)
 
 test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARGS="--times 10 --busy 2": every second run on a busy machine)
-	@$(BIN)/python -m tests.run.soak $(ARGS)
+	@$(BIN)/python -m tests.run.soak --processes $(TEST_PROCESSES) $(ARGS)
 
 chaos: $(DEV_READY) ## the tests that kill at random moments, for minutes (ARGS="--kills 30 --seed 7")
 	@$(BIN)/python -m tests.run.chaos $(ARGS)

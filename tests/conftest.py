@@ -6,14 +6,9 @@ import gc
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from taskstream.consumer.worker.jit_warmup import warm_up_jit
 from taskstream.schemas.ids import TableIds
-
-# On a busy machine every example may take long: no test fails for that.
-settings.register_profile("taskstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("taskstream")
 
 # A broker of a few minutes' life repays no optimising compiler: it starts with half the CPU time without.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
@@ -22,6 +17,7 @@ pytest_plugins = [
     "tests.run.guard",
     "tests.run.last_words",
     "tests.run.selection",
+    "tests.examples",
     "tests.brokers",
     "tests.programs",
     "tests.chromium",

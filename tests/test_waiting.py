@@ -19,6 +19,12 @@ def test_a_failed_wait_names_the_condition_and_the_last_value_of_its_left_side()
         wait_until(lambda: len(counted) == 4, "too few", limit_s=0)
 
 
+def test_a_failed_wait_for_a_part_of_something_shows_what_there_is():
+    said = ["ready"]
+    with pytest.raises(AssertionError, match=r"said is \['ready'\]"):
+        wait_until(lambda: "stopped" in said, limit_s=0)
+
+
 def test_a_failed_wait_without_a_comparison_shows_the_last_value():
     def never() -> list[int]:
         return []

@@ -33,7 +33,7 @@ def wait_until(
 
     Raises:
         AssertionError: it did not within `limit_s`. The message has `why` (or its result), the source of the condition,
-            and its last value, or the value of the left side of a comparison.
+            and its last value, or that of a comparison's left side, of `in` the right.
     """
     called = time.monotonic()
     deadline = called + limit_s
@@ -58,7 +58,7 @@ def _value_of(condition: Callable[[], T]) -> T | NotYet:
 
 
 def _last_value(condition: Callable[[], object], value: object) -> str:
-    """The condition's source and its value; for a lambda with a comparison, the current value of the left side."""
+    """The condition's source and its value; for a lambda with a comparison, one side's current value."""
     if isinstance(value, NotYet):
         return f"not yet: {value}"
     try:
@@ -68,10 +68,11 @@ def _last_value(condition: Callable[[], object], value: object) -> str:
         return f"{value!r}"
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and isinstance(node.body, ast.Compare):
-            left = ast.unparse(node.body.left)
+            contains = isinstance(node.body.ops[0], (ast.In, ast.NotIn))
+            side = ast.unparse(node.body.comparators[0] if contains else node.body.left)
             names = {**inspect.getclosurevars(condition).nonlocals, **_defaults(condition)}
-            now = eval(left, condition.__globals__, names)
-            return f"{ast.unparse(node.body)}; {left} is {now!r}"
+            now = eval(side, condition.__globals__, names)
+            return f"{ast.unparse(node.body)}; {side} is {now!r}"
     return f"{source}; it is {value!r}"
 
 

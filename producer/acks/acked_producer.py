@@ -170,7 +170,7 @@ class AckedProducer:
             self._count_failure("QUEUE_FULL")
             raise QueueFull("the queue of events to send to Kafka is full") from error
         except KafkaException as error:
-            raise self._failure(error.args[0]) from error
+            raise self._failure(error.args[0], topic) from error
         self._waiting[delivery] = None
         if self._signal is None and not self._polling:
             self._begin_polls(self._first_poll_s)
@@ -184,10 +184,7 @@ class AckedProducer:
         if acknowledges and not must_write:
             return ProbeOutcome()
         refusal, self._refusal = self._refusal, None
-        try:
-            ack = self._send_probe()
-        except NotAcked as error:
-            return ProbeOutcome(error.reason or str(error))
+        ack = self._send_probe()
         ack.add_done_callback(asyncio.Future.exception)  # retrieved even when it fails after the timeout
         if acked == before[0] and failed > before[1]:  # reports have failed already
             if refusal is not None:
@@ -208,7 +205,13 @@ class AckedProducer:
 
     def _send_probe(self) -> asyncio.Future[Ack]:
         future: asyncio.Future[Ack] = self._loop.create_future()
-        self.produce(_PROBE, FutureWaiter(future), self._probe_topic, self._probe_delivered)
+        before, refusal = self.counts.failed, self._refusal
+        try:
+            self.produce(_PROBE, FutureWaiter(future), self._probe_topic, self._probe_delivered)
+        except NotAcked as error:  # librdkafka's queue is full, or it knows already that the topic cannot be written
+            self.counts.probes_failed += self.counts.failed - before
+            self._refusal = refusal
+            future.set_exception(error)
         return future
 
     def _probe_delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
@@ -253,7 +256,7 @@ class AckedProducer:
             self._count_failure("QUEUE_FULL")
             delivery.waiter.failed(NotAcked("Kafka did not acknowledge: QUEUE_FULL", "QUEUE_FULL"))
         except KafkaException as error:
-            delivery.waiter.failed(self._failure(error.args[0]))
+            delivery.waiter.failed(self._failure(error.args[0], topic))
         else:
             self._alone[delivery] = None
             if not self._polling:

@@ -76,7 +76,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--times", type=int, default=10, help="how many runs")
     parser.add_argument("--busy", type=int, default=2, help="processes that compute beside every second run")
     parser.add_argument("--seed", type=int, help="makes the runs' seeds the same again")
-    parser.add_argument("--processes", type=int, default=3, help="that run tests")
+    parser.add_argument("--processes", type=int, default=5, help="that run tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     return parser.parse_args(given)
 
@@ -87,7 +87,8 @@ def run(number: int, seed: int, options: argparse.Namespace) -> RunResult:
     report = FOLDER / f"run-{number}.xml"
     command = (
         *(sys.executable, "-m", "pytest", f"--randomly-seed={seed}"),
-        *("--numprocesses", str(options.processes), "--dist", "loadfile", f"--junit-xml={report}", *options.pytest),
+        *("--numprocesses", str(options.processes), "--dist", "loadfile", "--pure-first", "--no-loadscope-reorder"),
+        *(f"--junit-xml={report}", *options.pytest),
     )
     begun = time.monotonic()
     with ExitStack() as running:

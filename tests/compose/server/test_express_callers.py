@@ -197,7 +197,7 @@ EDITED = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.one_of(SOUND, SOUND, EDITED), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 900))
 def test_mutated_requests_are_answered_alike_on_both_paths(folder, requests, times, cut):
     async def story():

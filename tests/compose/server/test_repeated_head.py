@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import httptools
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.compose.server.repeated_head import MAX_BODY_BYTES, MAX_BYTES, RepeatedHead
+from tests.examples import examples
 
 LINES = (
     b"PUT /v3/tasks/t/progress HTTP/1.1",
@@ -71,7 +72,7 @@ VALUES = st.binary(max_size=8) | st.sampled_from(
 EDITS = st.tuples(st.integers(0, 300), st.binary(max_size=3), st.integers(0, 3))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(st.lists(st.tuples(st.integers(1, len(LINES) - 1), VALUES), max_size=3), st.booleans())
 def test_other_values_of_its_headers(changes, lower):
     lines = list(LINES)
@@ -81,7 +82,7 @@ def test_other_values_of_its_headers(changes, lower):
     assert_as_parsed(request(LINES), request(lines))
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(EDITS, st.sampled_from([LINES, SIGNED]))
 def test_other_bytes_anywhere(edit, lines):
     at, put, without = edit
@@ -89,7 +90,7 @@ def test_other_bytes_anywhere(edit, lines):
     assert_as_parsed(whole, whole[:at] + put + whole[at + without :])
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.lists(st.sampled_from([*LINES[1:], b"content-length: 3", b"Idempotency-Key: two", b"X: 1 "]), max_size=8),
     st.data(),

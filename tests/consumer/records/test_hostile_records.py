@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from confluent_kafka import Message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.kafka.direct.message_fetch import batch_of, timestamps_of
@@ -226,7 +226,6 @@ REPORTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(
     reports=st.lists(REPORTS, min_size=1, max_size=40),
     timestamp_ms=st.sampled_from((-1, 0, NOW_US // 1000, LARGEST)),
@@ -257,7 +256,6 @@ def test_whatever_can_be_decoded_can_be_folded_written_and_read_back(reports, ti
     )
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_whatever_row_is_readable_can_be_folded_on_and_written(data):
     numbers = st.one_of(st.sampled_from((-1, 0, 1, 30, 31, NOW_US, LARGEST)), st.integers(-LARGEST - 1, LARGEST))

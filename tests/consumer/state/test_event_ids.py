@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.event_ids import NO_ID, hash_event_ids
@@ -20,11 +20,12 @@ from tests.consumer.oracle.oracle import Oracle
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, Chapter, lives, series_name, stream_of
 from tests.consumer.state.test_records_restore import restored
+from tests.examples import examples
 
 KEY = series_name(0)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(lives(), st.integers(0, 9), st.lists(st.integers(0, 900), max_size=12), st.integers(0, 999))
 def test_any_split_with_repetitions_ends_as_the_oracle_says_of_the_stream_without_them(
     lives_: list[list[Chapter]], seed: int, splits: list[int], repeats: int
@@ -40,7 +41,7 @@ def test_any_split_with_repetitions_ends_as_the_oracle_says_of_the_stream_withou
     assert table.duplicates == len(repeated) - len(once)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.lists(st.text(max_size=60), max_size=8))
 def test_ids_are_hashed_as_published(ids: list[str]) -> None:
     array = pa.array(["before", *ids], pa.string())[1:]

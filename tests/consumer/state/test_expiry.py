@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series_table import SeriesTable
@@ -11,9 +11,10 @@ from taskstream.consumer.state.silence import expired
 from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, series_name, streams
+from tests.examples import examples
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams(), st.integers(0, 60 * 86_400), st.sampled_from((0.5, 3600.0, 7 * 86_400.0)))
 def test_expired_are_those_whose_last_report_is_too_long_ago(events: list[Event], later_s: int, keep_s: float) -> None:
     table = SeriesTable()
@@ -32,7 +33,7 @@ def test_a_series_is_kept_until_the_time_has_passed() -> None:
     assert expired(table.rows, START + 3600 * US + 1, 3600.0).tolist() == [0]
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(streams())
 def test_what_was_dropped_is_not_named_again(events: list[Event]) -> None:
     table = SeriesTable()

@@ -7,18 +7,19 @@ import math
 from collections import defaultdict, deque
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 from taskstream.consumer.state.series import Health
 from taskstream.consumer.state.series_table import SeriesTable
 from tests.consumer.oracle.comparison import RecordedTable
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import LARGEST, streams
+from tests.examples import examples
 
 WIDTH = 60_000_000
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams())
 def test_every_byte_gained_is_in_one_window_or_in_the_open_minute(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -30,7 +31,7 @@ def test_every_byte_gained_is_in_one_window_or_in_the_open_minute(events: list[E
             assert closed + int(row["open_minute_bytes"]) + not_yet_timed == gained
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams())
 def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -42,7 +43,7 @@ def test_each_window_starts_where_the_last_one_ended(events: list[Event]) -> Non
         assert [later - start for start, later in itertools.pairwise(starts)] == lengths
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams())
 def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Event]) -> None:
     table = SeriesTable()
@@ -61,7 +62,7 @@ def test_no_rate_is_negative_and_every_interval_holds_its_middle(events: list[Ev
     assert all(window["bytes"] >= 0 for windows in recorded.windows.values() for window in windows)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams())
 def test_each_signal_begins_where_the_last_one_left_off(events: list[Event]) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)
@@ -70,7 +71,7 @@ def test_each_signal_begins_where_the_last_one_left_off(events: list[Event]) -> 
         assert [signal["before"] for signal in signals] == healths[:-1]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams())
 def test_counts_and_times_only_grow(events: list[Event]) -> None:
     table = SeriesTable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Trend
@@ -16,24 +16,25 @@ from tests.consumer.oracle.oracle_rates import judge
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, Chapter, jumbles, lives, series_name, stream_of
 from tests.consumer.oracle.trend_row import trend_row
+from tests.examples import examples
 
 FIGURES = ("trend_change_pct", "trend_slope_pct", "log_rate_sd")
 BUCKETS_S = (60.0, 60.0, 60.0, 1.0, 7.5)
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(lives(), st.integers(0, 9), st.sampled_from(BUCKETS_S))
 def test_lives_end_as_the_oracle_says(lives_: list[list[Chapter]], seed: int, bucket_s: float) -> None:
     assert_like_the_oracle(stream_of(lives_, seed), bucket_s)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(jumbles(), st.sampled_from(BUCKETS_S))
 def test_senseless_reports_end_as_the_oracle_says(events: list[Event], bucket_s: float) -> None:
     assert_like_the_oracle(events, bucket_s)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(lives(), st.lists(st.tuples(st.integers(0, 400), st.integers(0, 7200)), max_size=4))
 def test_what_a_clock_marks_as_silent_goes_on_as_the_oracle_says(
     lives_: list[list[Chapter]], looks: list[tuple[int, int]]
@@ -55,7 +56,7 @@ def test_what_a_clock_marks_as_silent_goes_on_as_the_oracle_says(
     assert_same(table, oracle)
 
 
-@settings(max_examples=250)
+@examples(250)
 @given(st.integers(0, 10**6), st.integers(0, 30), st.floats(-0.05, 0.05), st.sampled_from((0.0, 0.02, 0.1, 0.4)))
 def test_minutes_that_drift_and_break_are_judged_as_by_the_oracle(
     seed: int, count: int, drift: float, noise: float

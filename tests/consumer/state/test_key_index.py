@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import NONE
 from taskstream.consumer.state.table.key_index import LEAST_CELLS, KeyIndex, PackedKeys
+from tests.examples import examples
 
 keys = st.text(st.characters(exclude_categories=()), max_size=20) | st.integers(0, 40).map(str)
 
@@ -21,7 +22,7 @@ def add(index: KeyIndex, slots: dict[str, int]) -> None:
     index.add(PackedKeys.of(list(slots)), np.array(list(slots.values()), np.int64))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.lists(st.tuples(st.sets(keys, max_size=60), st.sets(keys, max_size=60)), max_size=6))
 def test_keys_are_found_as_in_a_dict(steps: list[tuple[set[str], set[str]]]) -> None:
     index, expected = KeyIndex(), dict[str, int]()

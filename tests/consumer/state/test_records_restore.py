@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import ROW, EtaReason, Health, Trend
@@ -20,12 +20,13 @@ from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.silent_series import silent
 from tests.consumer.oracle.streams import START, US, stream_of, streams
+from tests.examples import examples
 
 IDS = TableIds()
 STATE = newest("SeriesState")
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(streams(), st.integers(0, 300), st.integers(0, 7200), st.sampled_from((60.0, 60.0, 1.0)))
 def test_a_restored_table_goes_on_as_if_it_had_never_been_away(
     events: list[Event], moved: int, later_s: int, bucket_s: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Health
@@ -15,6 +15,7 @@ from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.silent_series import silent
 from tests.consumer.oracle.streams import START, US, series_name, stream_of, streams
+from tests.examples import examples
 
 BUCKET_US = 60 * US
 KEY = series_name(0)
@@ -27,7 +28,7 @@ def copying(gaps_s: list[int]) -> list[Event]:
     return [Event(KEY, START + time * US, 1, 10 * time, 10**9, {"process_trace": ""}) for time in times]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams(), moments)
 def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event], now: int) -> None:
     table = SeriesTable()
@@ -40,7 +41,7 @@ def test_silent_are_those_unheard_for_longer_than_their_limit(events: list[Event
         assert (slot in found) == (expected and unheard_s > limit_or_first(row["quiet_limit_s"], 60.0))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams(), moments, st.integers(0, 86_400))
 def test_judged_twice_it_is_told_once(events: list[Event], now: int, later_s: int) -> None:
     recorded = RecordedTable(SeriesTable()).fold(events)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series_table import SeriesTable
 from tests.consumer.oracle.comparison import RecordedTable, exactly
 from tests.consumer.oracle.oracle_series import Event
 from tests.consumer.oracle.streams import START, US, stream_of, streams
+from tests.examples import examples
 
 splits = st.lists(st.integers(0, 400), max_size=4)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams(), st.integers(0, 300), splits, st.integers(0, 7200))
 def test_a_rollback_puts_everything_back(events: list[Event], committed: int, cuts: list[int], later_s: int) -> None:
     table = SeriesTable()
@@ -31,7 +32,7 @@ def test_a_rollback_puts_everything_back(events: list[Event], committed: int, cu
     assert table.changed.tolist() == []
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(streams(), st.integers(0, 300), st.integers(0, 300), splits)
 def test_after_a_rollback_the_fold_goes_on_as_if_nothing_had_been(
     events: list[Event], committed: int, doomed: int, cuts: list[int]

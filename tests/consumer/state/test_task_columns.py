@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import ROW, Health
@@ -14,6 +14,7 @@ from taskstream.consumer.state.silence import mark_silent
 from taskstream.consumer.state.tasks.subtask_habits import SubtaskHabits
 from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.consumer.state.tasks.task_index import TaskIndex
+from tests.examples import examples
 
 S = 1_000_000
 NOW = 1_795_435_200 * S
@@ -98,7 +99,7 @@ def plain_continuing(table: SeriesTable) -> set[str]:
     return {task.partition("/")[0] for task, first, last in pairs if None not in (first, last) and last > first}
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(steps)
 def test_after_any_changes_the_habits_are_those_of_all_series(several):
     table = SeriesTable()
@@ -119,7 +120,7 @@ def test_after_any_changes_the_habits_are_those_of_all_series(several):
         assert found == plain_continuing(table)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(steps, st.integers(0, 900))
 def test_after_any_changes_a_judge_says_what_one_that_begins_now_says(several, later_s):
     table = SeriesTable()

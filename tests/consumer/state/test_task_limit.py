@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series_table import SeriesTable, Settings
 from taskstream.consumer.state.tasks.task_limit import tasks_per_partition
 from tests.consumer.oracle.comparison import batch_of, exactly
 from tests.consumer.oracle.oracle_series import Event
+from tests.examples import examples
 
 LIMIT = 3
 START_US = 1_700_000_000_000_000
@@ -65,7 +66,7 @@ def refused_by_rule(events: Sequence[Event], live: set[str] | None = None) -> li
     return refused
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(names, min_size=1, max_size=60), st.lists(st.integers(0, 60), max_size=6))
 def test_any_split_refuses_and_folds_the_same(series: list[tuple[str, int, str]], splits: list[int]) -> None:
     events = events_of(series)
@@ -79,7 +80,7 @@ def test_any_split_refuses_and_folds_the_same(series: list[tuple[str, int, str]]
     assert exactly(whole) == exactly(without)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(names, min_size=1, max_size=40), st.lists(names, max_size=40), st.lists(names, min_size=1, max_size=40))
 def test_a_rollback_puts_the_counts_back(first: list, doomed: list, then: list) -> None:
     table, untroubled = limited(), limited()
@@ -92,7 +93,7 @@ def test_a_rollback_puts_the_counts_back(first: list, doomed: list, then: list) 
     assert fold(table, events_of(then)) == fold(untroubled, events_of(then))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.lists(names, min_size=1, max_size=40), st.sets(st.integers(0, 9)), st.lists(names, min_size=1, max_size=40))
 def test_restored_series_count_and_dropped_ones_do_not(first: list, dropped: set[int], then: list) -> None:
     folded, restored = limited(), limited()

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import Health, Trend
@@ -17,6 +17,7 @@ from taskstream.consumer.view.json.task_json import task_detail
 from taskstream.consumer.view.read_model.read_model import ReadModel
 from tests.consumer.view.read_models import NOW, changes, row
 from tests.consumer.view.views import MB, S
+from tests.examples import examples
 
 SUBTASKS = ("CREATE_CLOUD_SERVER", "MIGRATE_LINUX_FILE", "SYNC_LINUX_FILE", "CONFIGURE_LINUX")
 PERIOD_S = 60
@@ -126,7 +127,7 @@ def key(plain: Plain) -> str:
     return "/".join((*plain.task, plain.subtask))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(batches)
 def test_the_read_model_is_the_plain_roll_up_of_all_rows(steps):
     made, model = ReadModel(Settings(float(PERIOD_S))), Model()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.view.read_model.ordered_slice import ordered_slice
@@ -13,6 +13,7 @@ from taskstream.consumer.view.read_model.task_names import TaskNames
 from taskstream.consumer.view.read_model.text_order import TextOrder
 from tests.consumer.view.read_models import NOW, changes, model, names, row
 from tests.consumer.view.views import S
+from tests.examples import examples
 
 IDS = ("a", "A", "ab", "b", "task-10", "task-9", "ä", "\u212a", "😀", "\uffff", "a/b", " ")
 PROJECTS = ("p", "q", "é")
@@ -59,7 +60,7 @@ def plainly_ranked(made, field: str) -> list[str]:
     return names(made, sorted(key, key=lambda task: (key[task], int(made.tasks.tie[task]))))
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(steps)
 def test_names_kept_up_to_date_give_what_all_names_give(several):
     made = model({})
@@ -104,7 +105,7 @@ def test_a_slice_of_an_order_is_that_of_the_sorted_whole(data):
     assert ordered_slice(values, ties, begin, end).tolist() == np.lexsort((ties, values))[begin:end].tolist()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(steps)
 def test_a_model_that_changed_lists_what_a_model_made_of_its_rows_lists(several):
     made, held = model({}), {}

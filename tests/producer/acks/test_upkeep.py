@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from taskstream.producer.acks.acked_producer import AckedProducer
-from taskstream.producer.acks.delivery import Delivery
+from taskstream.producer.acks.delivery import Delivery, ProbeOutcome
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import Event
 from tests.waiting import LIMIT_S
@@ -41,6 +42,15 @@ class ScriptedClient:
 
     def close(self) -> None:
         self.closed.set()
+
+
+class Refusing(ScriptedClient):
+    """It has been told already that the user may not write to the probes' topic."""
+
+    def produce(self, topic: str, *more: object, **options: Any) -> None:
+        if topic == "probe":
+            raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+        super().produce(topic, *more, **options)
 
 
 class Acknowledged:
@@ -107,3 +117,17 @@ def test_a_waiter_that_fails_leaves_no_other_waiting():
         return reported
 
     assert asyncio.run(run()) == ["not to be told"]
+
+
+def test_a_probe_that_the_client_refuses_at_once_names_the_right_and_says_nothing_of_the_reports():
+    async def run() -> None:
+        async with Scripted(Refusing()) as acks:
+            for _ in range(2):
+                outcome = await acks.probe(must_write=True)
+                assert "may not write to the topic probe:" in (outcome.problem or "")
+                assert outcome.reports_fail is None
+            assert acks.counts.failed == acks.counts.probes_failed == 2
+            await acks.send(EVENT)
+            assert await acks.probe(must_write=False) == ProbeOutcome()
+
+    asyncio.run(run())

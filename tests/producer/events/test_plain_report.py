@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from taskstream.producer.events.plain_report import PlainReport, plain_report
 from taskstream.producer.events.report_validation import ProgressReport, parse_report, validated_report
 from taskstream.schemas.subtasks import SUBTASKS
+from tests.examples import examples
 
 FIELDS = tuple(ProgressReport.model_fields)
 GOOD = {
@@ -116,7 +117,7 @@ def test_one_field_at_its_bounds(field):
         assert_both_agree(one_changed(field, value))
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(st.sampled_from(FIELDS), VALUES)
 @example("total_cpu_usage", b"1" + b"0" * 400)
 @example("migrate_speed", b"10000.0000000000000001")
@@ -126,7 +127,7 @@ def test_one_field_with_any_value(field, value):
     assert_both_agree(one_changed(field, value))
 
 
-@settings(max_examples=600)
+@examples(600)
 @given(BODIES)
 @example(b"")
 @example(b"null")
@@ -135,7 +136,7 @@ def test_any_members_in_any_order_some_of_them_twice(body):
     assert_both_agree(body)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(BODIES, st.data())
 def test_a_body_with_one_byte_changed(body, data):
     at = data.draw(st.integers(0, len(body) - 1))

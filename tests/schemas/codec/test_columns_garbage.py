@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.schemas.catalog import named, newest, released
@@ -11,6 +11,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.codec.wire_format import HEADER_SIZE, Reason, header
 from taskstream.schemas.errors import Undecodable
+from tests.examples import examples
 from tests.schemas.codec.records import IDS, NAMES, Ids, altered, comparable, encode, minimal, records, rows_of, varint
 
 WRITERS = {schema: RecordWriter(IDS, schema) for schema in released()}
@@ -68,7 +69,7 @@ def damaged(draw: st.DrawFn, wire: bytes) -> bytes | None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_both_codecs_give_the_same_verdict_on_damaged_records(name, data):
     schemas = [schema for schema in released() if schema.name == name]
     wires = []
@@ -80,7 +81,7 @@ def test_both_codecs_give_the_same_verdict_on_damaged_records(name, data):
 
 
 @given(noise=st.binary(max_size=120), schema=st.sampled_from(released()))
-@settings(max_examples=200)
+@examples(200)
 def test_both_codecs_give_the_same_verdict_on_noise(noise, schema):
     both_verdicts(schema.name, [noise, header(IDS.id_of(schema)) + noise])
 

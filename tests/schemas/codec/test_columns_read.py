@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.schemas.catalog import named, newest, released
@@ -15,6 +15,7 @@ from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.packed_values import LARGEST_BATCH
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.errors import BatchTooLarge, Unresolvable
+from tests.examples import examples
 from tests.schemas.codec.records import (
     IDS,
     NAMES,
@@ -34,7 +35,7 @@ V2 = newest("ProgressReported")
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(max_examples=40)
+@examples(40)
 def test_every_schema_is_read_as_fastavro_reads_it(schema, data):
     given_records = data.draw(st.lists(records(schema), max_size=6))
     writer = RecordWriter(IDS, schema)
@@ -50,7 +51,7 @@ def test_every_schema_is_read_as_fastavro_reads_it(schema, data):
 
 
 @given(data=st.data())
-@settings(max_examples=40)
+@examples(40)
 def test_versions_mixed_in_one_list_keep_their_order(data):
     writers = {title: RecordWriter(IDS, named(title)) for title in ("ProgressReported.v1", "ProgressReported.v2")}
     titles = data.draw(st.lists(st.sampled_from(sorted(writers)), max_size=8))
@@ -65,7 +66,7 @@ def test_versions_mixed_in_one_list_keep_their_order(data):
 
 
 @given(data=st.data(), block=st.integers(-9, 9))
-@settings(max_examples=40)
+@examples(40)
 def test_arrays_are_read_in_whatever_blocks_they_were_written(data, block):
     schema = newest("SeriesState")
     given_records = data.draw(st.lists(records(schema), min_size=1, max_size=3))
@@ -79,7 +80,7 @@ def test_arrays_are_read_in_whatever_blocks_they_were_written(data, block):
 
 
 @given(data=st.data(), name=st.sampled_from(NAMES))
-@settings(max_examples=40)
+@examples(40)
 def test_only_the_wanted_columns_are_made_and_they_hold_the_same(data, name):
     schema = newest(name)
     wanted = data.draw(st.frozensets(st.sampled_from([each["name"] for each in schema.definition["fields"]])))
@@ -135,7 +136,7 @@ FUTURE_FIELDS = [
 
 @pytest.mark.parametrize("field", FUTURE_FIELDS, ids=lambda field: field["name"])
 @given(data=st.data())
-@settings(max_examples=30)
+@examples(30)
 def test_a_version_newer_than_this_program_is_decoded_without_its_new_field(field, data):
     v3 = altered(V2, 3, field)
     ids = Ids({77: v3})
@@ -163,7 +164,7 @@ def test_a_version_newer_than_this_program_is_decoded_without_its_new_field(fiel
     ],
 )
 @given(data=st.data())
-@settings(max_examples=30)
+@examples(30)
 def test_a_narrower_type_is_read_as_the_wider_one(field, written_as, data):
     written = altered(V2, 3, **{field: written_as})
     ids = Ids({77: written})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.schemas.catalog import newest, released
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.errors import Unencodable
+from tests.examples import examples
 from tests.schemas.codec.records import (
     IDS,
     NAMES,
@@ -31,7 +32,7 @@ STATE = newest("SeriesState")
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(max_examples=40)
+@examples(40)
 def test_every_schema_is_written_as_fastavro_writes_it(schema, data):
     given_records = data.draw(st.lists(records(schema), max_size=6))
 
@@ -43,7 +44,7 @@ def test_every_schema_is_written_as_fastavro_writes_it(schema, data):
 
 @pytest.mark.parametrize("schema", released(), ids=lambda schema: schema.title)
 @given(data=st.data())
-@settings(max_examples=40)
+@examples(40)
 def test_a_slice_of_a_batch_is_written_as_its_rows(schema, data):
     given_records = data.draw(st.lists(records(schema), min_size=1, max_size=6))
     start = data.draw(st.integers(0, len(given_records)))
@@ -57,7 +58,7 @@ def test_a_slice_of_a_batch_is_written_as_its_rows(schema, data):
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-@settings(max_examples=40)
+@examples(40)
 def test_what_is_written_is_read_back_bit_for_bit(name, data):
     given_records = data.draw(st.lists(records(newest(name)), max_size=5))
     writer = COLUMNS[newest(name)]
@@ -68,7 +69,7 @@ def test_what_is_written_is_read_back_bit_for_bit(name, data):
 
 
 @given(data=st.data())
-@settings(max_examples=20)
+@examples(20)
 def test_a_batch_that_was_read_can_be_sliced_filtered_and_written(data):
     given_records = data.draw(st.lists(records(STATE), min_size=2, max_size=6))
     wires = [ONE[STATE].write(record) for record in given_records]
