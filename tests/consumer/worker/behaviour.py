@@ -5,6 +5,7 @@ A test class that inherits a suite has a fixture `kafka` that gives a `KafkaUnde
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from taskstream.consumer.errors import InstanceFenced, ProducerLost, StreamGap, TransactionAborted
+from taskstream.schemas.codec.header_columns import headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
 
 PATIENCE_S = 60.0
@@ -329,6 +331,27 @@ class TransactionBehaviour:
             (1, b"", b"22", [("same", b"for all"), ("own", b""), ("empty", b"")]),
             (1, b"m", b"", [("same", b"for all"), ("own", b"three"), ("empty", b"")]),
         ]
+
+    def test_many_packed_records_have_all_their_parts(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        chance = random.Random(5)
+        texts = [[chance.randbytes(chance.randrange(40)) for _ in range(2_000)] for _ in range(4)]
+        keys, values, first, second = (PackedValues.of(each) for each in texts)
+        headers = [("first", first), ("same", b"\0\xff"), ("first", second)]
+        for begin, end in ((0, 700), (700, 700), (700, 2_000)):
+            part = keys.part(begin, end), values.part(begin, end), headers_part(headers, begin, end)
+            transaction.send_packed(kafka.output, *part)
+        transaction.commit(kafka.events, {0: 0}, source.membership())
+        expected = [
+            (key, value, [("first", one), ("same", b"\0\xff"), ("first", other)])
+            for key, value, one, other in zip(*texts, strict=True)
+        ]
+        found = kafka.records(kafka.output)
+        assert sorted(each[1:] for each in found) == sorted(expected)
+        for partition in (0, 1):
+            places = [expected.index(each[1:]) for each in found if each[0] == partition]
+            assert places == sorted(places)
 
     def test_a_packed_key_has_the_partition_that_it_has_alone(self, kafka, at_end):
         source = joined(kafka, at_end)
