@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -16,7 +17,10 @@ def cpu_of(pid: int) -> float:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children") for each in path.read_text().split()]
+    children = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError):  # the thread has ended
+            children += [int(each) for each in path.read_text().split()]
     return children + [each for child in children for each in descendants(child)]
 
 

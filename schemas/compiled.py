@@ -28,14 +28,28 @@ def compiled(loop: F) -> F:
 
     The machine code is cached in `cache_folder`. If that folder is not writable, every process compiles again.
     """
+    return _compile(loop)
+
+
+def compiled_in_place(loop: F) -> F:
+    """Decorator: as `compiled`, without numba's atomic counts of references to arrays, which slow short loops down.
+
+    `loop` reads and writes the arrays that its caller holds, makes none, and returns numbers. It calls only loops of
+    this kind. A loop that makes an array is refused when it is compiled.
+    """
+    return _compile(loop, _nrt=False)
+
+
+def _compile(loop: F, **options: Any) -> F:
+    options |= {"fastmath": False, "error_model": "numpy"}
     folder = cache_folder(Path(inspect.getfile(loop)))
     if folder is None:
-        return cast("F", numba.njit(fastmath=False, error_model="numpy")(loop))
+        return cast("F", numba.njit(**options)(loop))
     # numba fixes a function's cache folder when it is decorated, and reads it from a process-wide setting.
     previous = numba.config.CACHE_DIR  # type: ignore[attr-defined] # made at run time
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined] # as above
     try:
-        return cast("F", numba.njit(cache=True, fastmath=False, error_model="numpy")(loop))
+        return cast("F", numba.njit(cache=True, **options)(loop))
     finally:
         numba.config.CACHE_DIR = previous  # type: ignore[attr-defined] # as above
 

@@ -12,7 +12,6 @@ producer.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -37,6 +36,7 @@ from taskstream.consumer.kafka.committed_offsets import marked
 from taskstream.consumer.kafka.kafka_errors import is_fatal, is_producer_forgotten, is_repeatable
 from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 from taskstream.schemas.cloud_events import Headers
+from taskstream.schemas.codec.header_columns import HeaderColumns, header_lists, headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
 
 _CALL_S = 10.0
@@ -67,8 +67,8 @@ class CallWatch(Protocol):
         ...
 
 
-ProducePacked = Callable[[Producer, str, PackedValues, PackedValues, int], int]
-"""Queues records of a topic, with their keys and values, for a partition: see `direct.batch_produce`."""
+ProducePacked = Callable[[Producer, str, PackedValues, PackedValues, HeaderColumns, int], int]
+"""Queues records of a topic, with their keys, values and headers, for a partition: see `direct.batch_produce`."""
 
 
 class Transaction:
@@ -187,23 +187,24 @@ class Transaction:
         except KafkaException as error:
             raise _meaning("produce", error.args[0]) from error
 
-    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
-        """Send records without headers to one partition.
+    def send_packed(
+        self, topic: str, keys: PackedValues, values: PackedValues, headers: HeaderColumns, partition: int = -1
+    ) -> None:
+        """Send records, to one partition or (-1) to the partitions of their keys.
 
         Raises:
             TransactionAborted: the transaction has failed.
             ProducerLost: the producer cannot continue.
         """
         if self._produce_packed is None:
-            no_headers: Headers = []
-            self.send_many(topic, list(keys), list(values), itertools.repeat(no_headers, len(values)), partition)
+            self.send_many(topic, list(keys), list(values), header_lists(headers, len(values)), partition)
             return
         self.begin()
         self._poll(0)
         count, begin = len(values), 0
         try:
             while begin < count:
-                rest = keys.part(begin, count), values.part(begin, count)
+                rest = keys.part(begin, count), values.part(begin, count), headers_part(headers, begin, count)
                 begin += self._produce_packed(self._producer, topic, *rest, partition)
                 if begin < count:  # the queue is full
                     self._poll(0.1)

@@ -20,8 +20,9 @@ from taskstream.consumer.replay.comparison import Compared
 from taskstream.consumer.replay.difference import DifferenceExcuse
 from taskstream.consumer.state.state_records import state_batch
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.cloud_events import REBUILD, Headers, NumberedEvents
+from taskstream.schemas.cloud_events import REBUILD, Headers
 from taskstream.schemas.codec.column_codec import ColumnWriter
+from taskstream.schemas.codec.header_columns import NumberedEvents, header_lists
 from taskstream.schemas.ids import SchemaIds
 from taskstream.schemas.topics import Topics
 
@@ -136,7 +137,8 @@ class Rebuild:
         keys = itertools.chain(verdict.differing, verdict.missing)
         while block := list(itertools.islice(keys, _BLOCK)):
             values = self._writer.write(state_batch(compared.fold, compared.fold.find(block)))
-            for key, value, headers in zip(block, values, self._events.headers(len(values)), strict=True):
+            every = header_lists(self._events.columns(len(values)), len(values))
+            for key, value, headers in zip(block, values, every, strict=True):
                 _produce(producer, topic, key, value, compared.partition, headers)
         for key in verdict.surplus:
             _produce(producer, topic, key, None, compared.partition, [])

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from taskstream.consumer.state.rates import US_PER_S
 from taskstream.consumer.state.series import EVENT_IDS, MINUTES, NONE, ROW, EtaReason, Health, Rows, Signal, Trend
-from taskstream.consumer.state.series_table import SeriesTable, identity
+from taskstream.consumer.state.series_table import SeriesTable
 from taskstream.schemas.catalog import newest
+from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.codec.read_plan import Column, columns_of
 
 Ints = npt.NDArray[np.int64]
@@ -58,7 +59,7 @@ _COUNTS = frozenset({"report_gaps", "advance_gaps", "eta_late_minutes", "eta_ear
 
 def state_batch(table: SeriesTable, slots: Ints) -> pa.RecordBatch:
     """SeriesState records of these rows, one per slot."""
-    rows = table.rows[slots]
+    rows = np.take(table.rows, slots)  # five times as fast as rows[slots]
     computed = _identity_columns(table, slots)
     computed["process_trace"] = pa.array(table.traces[slots], pa.string())
     computed["agent_time"] = pa.array(table.agent_times[slots], pa.string())
@@ -148,9 +149,17 @@ def held_minutes(rows: Rows, bucket_us: int) -> Ints:
 
 
 def _identity_columns(table: SeriesTable, slots: Ints) -> dict[str, pa.Array]:
-    parts = [identity(key) for key in table.keys[slots]]
-    names = ("project_id", "task_id", "subtask_name")
-    return {name: pa.array([part[index] for part in parts], pa.string()) for index, name in enumerate(names)}
+    """The parts of the series' keys, of which the second may hold slashes, as `identity` gives them."""
+    keys = PackedValues.of_texts(pa.array(table.keys[slots], pa.string()))
+    slashes = np.flatnonzero(keys.data == ord("/"))
+    first = slashes[np.searchsorted(slashes, keys.starts)]
+    last = slashes[np.searchsorted(slashes, keys.ends) - 1]
+    bounds = {
+        "project_id": (keys.starts, first),
+        "task_id": (first + 1, last),
+        "subtask_name": (last + 1, keys.ends),
+    }
+    return {name: PackedValues(keys.data, *each).to_arrow().view(pa.string()) for name, each in bounds.items()}
 
 
 def _batch(columns: tuple[Column, ...], rows: Rows, computed: dict[str, pa.Array]) -> pa.RecordBatch:

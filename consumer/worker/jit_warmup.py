@@ -12,7 +12,9 @@ from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.consumer.state.state_records import rows_of, signal_batch, state_batch, window_batch
 from taskstream.schemas.catalog import newest
+from taskstream.schemas.cloud_events import WORKER
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
+from taskstream.schemas.codec.header_columns import NumberedEvents
 from taskstream.schemas.ids import SchemaIds
 
 _EVENT = {
@@ -39,6 +41,7 @@ def warm_up_jit(ids: SchemaIds) -> None:
     rows_of(ColumnReader(ids, "SeriesState").read(states).batch, np.zeros(1, np.int32))
     ColumnWriter(ids, newest("RateWindow")).write(window_batch(table, _one(WINDOW)))
     ColumnWriter(ids, newest("SignalRaised")).write(signal_batch(table, _one(SIGNAL)))
+    NumberedEvents("RateWindow", WORKER).columns(1)
     table.rollback()
 
 

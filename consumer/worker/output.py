@@ -7,7 +7,7 @@ it makes no other decision.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,8 +19,9 @@ from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import Folded, SeriesTable
 from taskstream.consumer.state.state_records import signal_batch, state_batch, window_batch
 from taskstream.schemas.catalog import newest
-from taskstream.schemas.cloud_events import WORKER, Headers, NumberedEvents
+from taskstream.schemas.cloud_events import WORKER
 from taskstream.schemas.codec.column_codec import ColumnWriter, Rejected
+from taskstream.schemas.codec.header_columns import HeaderColumns, NumberedEvents, headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.codec.wire_format import Reason
 from taskstream.schemas.ids import SchemaIds
@@ -48,19 +49,10 @@ class RecordSender(Protocol):
         """Send one record; value None is a tombstone, partition -1 is the partition of its key."""
         ...
 
-    def send_many(
-        self,
-        topic: str,
-        keys: Sequence[str],
-        values: Sequence[bytes],
-        headers: Iterable[Headers],
-        partition: int = -1,
+    def send_packed(
+        self, topic: str, keys: PackedValues, values: PackedValues, headers: HeaderColumns, partition: int = -1
     ) -> None:
-        """Send records with a list of headers each, which is read before the next one is asked for."""
-        ...
-
-    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
-        """Send records without headers to one partition."""
+        """Send records; partition -1 is the partition of each one's key."""
         ...
 
 
@@ -101,15 +93,15 @@ class Output:
             sender.send(self._topics.rejected.name, record.key, record.value, headers=_headers(record, why))
         windows = np.concatenate([np.empty(0, WINDOW), *self._windows])
         if windows.size:
-            values = self._window.write(window_batch(table, windows))
-            keys, headers = table.keys[windows["slot"]].tolist(), self._window_events.headers(len(values))
-            sender.send_many(self._topics.rates.name, keys, values, headers)
+            values = self._window.write_packed(window_batch(table, windows))
+            headers = self._window_events.columns(len(values))
+            sender.send_packed(self._topics.rates.name, _keys(table, windows["slot"]), values, headers)
         signals = np.concatenate([np.empty(0, SIGNAL), *self._signals])
         if signals.size:
-            values = self._signal.write(signal_batch(table, signals))
-            keys = [key.rsplit("/", 1)[0] for key in table.keys[signals["slot"]]]
-            headers = self._signal_events.timed_headers(signals["raised_at"].tolist())
-            sender.send_many(self._topics.signals.name, keys, values, headers)
+            values = self._signal.write_packed(signal_batch(table, signals))
+            tasks = PackedValues.of([key.rsplit("/", 1)[0].encode() for key in table.keys[signals["slot"]]])
+            headers = self._signal_events.timed_columns(signals["raised_at"].tolist())
+            sender.send_packed(self._topics.signals.name, tasks, values, headers)
         for slot in self.tombstones.tolist():
             home = int(table.rows["partition"][slot])
             sender.send(self._topics.state.name, table.keys[slot], None, home)
@@ -133,16 +125,15 @@ class Output:
         slots, homes = slots[order], homes[order]
         values = self._state.write_packed(state_batch(table, slots))
         bounds = [0, *(np.flatnonzero(np.diff(homes)) + 1).tolist(), len(values)]
-        topic, events = self._topics.state.name, self._state_events
-        if events is None:
-            packed = PackedValues.of_texts(pa.array(table.keys[slots], pa.string()))
-            for start, end in itertools.pairwise(bounds):
-                sender.send_packed(topic, packed.part(start, end), values.part(start, end), int(homes[start]))
-            return
-        keys, wires = table.keys[slots].tolist(), list(values)
+        headers = [] if self._state_events is None else self._state_events.columns(len(values))
+        keys = _keys(table, slots)
         for start, end in itertools.pairwise(bounds):
-            headers = events.headers(end - start)
-            sender.send_many(topic, keys[start:end], wires[start:end], headers, int(homes[start]))
+            part = keys.part(start, end), values.part(start, end), headers_part(headers, start, end)
+            sender.send_packed(self._topics.state.name, *part, int(homes[start]))
+
+
+def _keys(table: SeriesTable, slots: Ints) -> PackedValues:
+    return PackedValues.of_texts(pa.array(table.keys[slots], pa.string()))
 
 
 def _headers(record: RawRecord, why: Rejected) -> list[tuple[str, str | bytes | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from taskstream.schemas.compiled import compiled
+from taskstream.schemas.compiled import compiled_in_place
 
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
@@ -27,7 +27,7 @@ INT, LONG, DOUBLE, BOOLEAN, STRING, LONGS, FLOAT = 0, 1, 2, 3, 4, 5, 6
 """The same numbers as in `read_plan`; repeated here as literals, which the compiler folds."""
 
 
-@compiled
+@compiled_in_place
 def read_headers(data: Bytes, starts: Ints, ends: Ints, schema_ids: Ints) -> None:
     """Write the schema id of each value `data[starts[row]:ends[row]]` to schema_ids[row]; -1 without a valid header."""
     for row in range(starts.shape[0]):
@@ -40,7 +40,7 @@ def read_headers(data: Bytes, starts: Ints, ends: Ints, schema_ids: Ints) -> Non
             schema_ids[row] = number
 
 
-@compiled
+@compiled_in_place
 def read_records(
     data: Bytes,
     starts: Ints,
@@ -63,7 +63,6 @@ def read_records(
     valid: [columns, records]; False for null.
     status: [records]; GOOD, or the code of the first error.
     """
-    halves = np.empty(1, np.uint32)
     for row in rows:
         at = starts[row]
         end = ends[row]
@@ -93,7 +92,7 @@ def read_records(
                     state = INVALID
                     break
                 if to_double[field]:
-                    value = _double_bits(float(value))
+                    value = np.float64(value).view(np.int64)
             elif kind == DOUBLE:
                 if at + 8 > end:
                     state = TRUNCATED
@@ -135,8 +134,7 @@ def read_records(
                 if at + 4 > end:
                     state = TRUNCATED
                     break
-                halves[0] = np.uint32(_fixed(data, at, 4))
-                value = _double_bits(float(halves.view(np.float32)[0]))
+                value = np.float64(np.uint32(_fixed(data, at, 4)).view(np.float32)).view(np.int64)
                 at += 4
             if column >= 0:
                 values[column, row] = value
@@ -147,7 +145,7 @@ def read_records(
         status[row] = state
 
 
-@compiled
+@compiled_in_place
 def _varint(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
     """A zigzag varint and the index after it; on an error the second value is the negative status code."""
     bits = np.uint64(0)
@@ -166,7 +164,7 @@ def _varint(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
     return np.int64(bits >> np.uint64(1)) ^ -np.int64(bits & np.uint64(1)), at
 
 
-@compiled
+@compiled_in_place
 def _fixed(data: Bytes, at: int, size: int) -> Any:
     bits = np.uint64(0)
     for place in range(size):
@@ -174,14 +172,7 @@ def _fixed(data: Bytes, at: int, size: int) -> Any:
     return np.int64(bits)
 
 
-@compiled
-def _double_bits(number: float) -> Any:
-    box = np.empty(1, np.float64)
-    box[0] = number
-    return box.view(np.int64)[0]
-
-
-@compiled
+@compiled_in_place
 def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
     """The item count of an array of longs and the index after it; on an error the second is the negative status."""
     items = np.int64(0)
@@ -209,7 +200,7 @@ def _skip_longs(data: Bytes, at: int, end: int) -> tuple[Any, Any]:
         items += count
 
 
-@compiled
+@compiled_in_place
 def _is_utf8(data: Bytes, at: int, end: int) -> bool:
     """Whether data[at:end] is UTF-8 as RFC 3629 defines it: shortest form, no surrogates, nothing above U+10FFFF."""
     high = np.uint8(0)
@@ -246,7 +237,7 @@ def _is_utf8(data: Bytes, at: int, end: int) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def gather_strings(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[np.int32], out: Bytes) -> None:
     """Copy the strings one after another: out[offsets[i]:offsets[i + 1]] is string i."""
     for row in range(starts.shape[0]):
@@ -256,7 +247,7 @@ def gather_strings(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArra
             out[base + place] = data[start + place]
 
 
-@compiled
+@compiled_in_place
 def gather_longs(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[np.int32], out: Ints) -> None:
     """Decode arrays of longs that `read_records` has validated: out[offsets[i]:offsets[i + 1]] is array i."""
     end = data.shape[0]
@@ -275,7 +266,7 @@ def gather_longs(data: Bytes, starts: Ints, lengths: Ints, offsets: npt.NDArray[
             left -= count
 
 
-@compiled
+@compiled_in_place
 def measure_records(
     kinds: Ints, nullable: Bools, values: Ints, lengths: Ints, valid: Bools, longs: Ints, head: int, sizes: Ints
 ) -> None:
@@ -309,7 +300,7 @@ def measure_records(
         sizes[row] = size
 
 
-@compiled
+@compiled_in_place
 def write_records(
     kinds: Ints,
     nullable: Bools,
@@ -374,7 +365,7 @@ def write_records(
                 at += 1
 
 
-@compiled
+@compiled_in_place
 def _varint_size(value: int) -> int:
     bits = np.uint64((value << 1) ^ (value >> 63))
     size = 1
@@ -384,7 +375,7 @@ def _varint_size(value: int) -> int:
     return size
 
 
-@compiled
+@compiled_in_place
 def _put_varint(out: Bytes, at: int, value: int) -> int:
     bits = np.uint64((value << 1) ^ (value >> 63))
     while bits >= np.uint64(0x80):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from taskstream.schemas.codec.column_loops import gather_strings
 from taskstream.schemas.errors import BatchTooLarge
 
 LARGEST_BATCH = (1 << 31) - 1
@@ -70,10 +71,14 @@ class PackedValues:
         """The same values as an Arrow array, in the same buffer where they lie in it one after another."""
         if not len(self):
             return pa.array([], pa.binary())
+        data, bounds = self.data, np.append(self.starts, self.ends[-1:]).astype(np.int32)
         if not np.array_equal(self.starts[1:], self.ends[:-1]):
-            return pa.array(list(self), pa.binary())
-        bounds = np.append(self.starts, self.ends[-1:]).astype(np.int32)
-        return pa.Array.from_buffers(pa.binary(), len(self), [None, pa.py_buffer(bounds), pa.py_buffer(self.data)])
+            lengths = self.ends - self.starts
+            bounds = np.zeros(len(self) + 1, np.int32)
+            np.cumsum(lengths, out=bounds[1:])
+            data = np.empty(int(bounds[-1]), np.uint8)
+            gather_strings(self.data, self.starts, lengths, bounds, data)
+        return pa.Array.from_buffers(pa.binary(), len(self), [None, pa.py_buffer(bounds), pa.py_buffer(data)])
 
     def part(self, start: int, end: int) -> PackedValues:
         """The values from index `start` up to `end`, in the same buffer."""

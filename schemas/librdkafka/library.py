@@ -18,8 +18,8 @@ POINTER, SIZE, INT, INT32, TEXT = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
 
 PRODUCER, CONSUMER = 0, 1
 """rd_kafka_type_t."""
-COPY, PARTITION_OF_EACH = 0x2, 0x8
-"""RD_KAFKA_MSG_F_COPY and RD_KAFKA_MSG_F_PARTITION."""
+COPY = 0x2
+"""RD_KAFKA_MSG_F_COPY."""
 ANY_PARTITION = -1
 DELIVERY_REPORTS = 0x1
 """RD_KAFKA_EVENT_DR."""
@@ -40,7 +40,10 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rd_kafka_purge": (INT, [POINTER, INT]),
     "rd_kafka_topic_new": (POINTER, [POINTER, TEXT, POINTER]),
     "rd_kafka_topic_destroy": (None, [POINTER]),
-    "rd_kafka_produce_batch": (INT, [POINTER, INT32, INT, POINTER, INT]),
+    "rd_kafka_produceva": (POINTER, [POINTER, POINTER, SIZE]),
+    "rd_kafka_error_code": (INT, [POINTER]),
+    "rd_kafka_error_string": (TEXT, [POINTER]),
+    "rd_kafka_error_destroy": (None, [POINTER]),
     "rd_kafka_queue_new": (POINTER, [POINTER]),
     "rd_kafka_queue_destroy": (None, [POINTER]),
     "rd_kafka_queue_get_main": (POINTER, [POINTER]),

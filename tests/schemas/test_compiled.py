@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 
 import taskstream
-from taskstream.schemas.compiled import cache_folder, cache_problem, compiled
+from taskstream.schemas.compiled import cache_folder, cache_problem, compiled, compiled_in_place
 
 FOLD = "consumer/state/fold.py"
 ROOT = Path(taskstream.__file__).parent
@@ -80,3 +83,65 @@ def test_decorating_a_loop_leaves_the_setting_of_the_process_as_it_was():
     compiled(digest)
 
     assert before == numba.config.CACHE_DIR
+
+
+def test_a_loop_in_place_cannot_make_an_array():
+    @compiled_in_place
+    def first_of_new(count: int) -> float:
+        return np.empty(count)[0]
+
+    with pytest.raises(numba.TypingError):
+        first_of_new(3)
+
+
+def test_a_loop_in_place_leaves_the_reference_count_of_its_arrays_as_it_was():
+    @compiled_in_place
+    def total(numbers: np.ndarray) -> int:
+        found = 0
+        for index in range(numbers.shape[0]):
+            found += second_of(numbers, index)
+        return found
+
+    @compiled_in_place
+    def second_of(numbers: np.ndarray, index: int) -> int:
+        part = numbers[index:]
+        return part[0] if part.shape[0] else 0
+
+    numbers = np.arange(5)
+    before = sys.getrefcount(numbers)
+
+    assert total(numbers) == 10
+    assert sys.getrefcount(numbers) == before
+
+
+def test_loops_in_place_return_numbers_and_call_no_loop_of_their_file_that_makes_arrays():
+    """An array that such a loop returned or was given would be freed too early, or never."""
+    checked = 0
+    for path in sources():
+        functions = functions_of(path)
+        counted = {each.name for each in functions if kind_of(each) == "compiled"}
+        for function in functions:
+            if kind_of(function) == "compiled_in_place":
+                checked += 1
+                assert set(re.findall(r"[\w.]+", ast.unparse(function.returns))) <= NUMBERS, function.name
+                calls = [each.func for each in ast.walk(function) if isinstance(each, ast.Call)]
+                assert not {each.id for each in calls if isinstance(each, ast.Name)} & counted, function.name
+
+    assert checked > 0
+
+
+NUMBERS = {"None", "bool", "int", "float", "tuple", "Any", "np.uint32", "np.uint64"}
+"""What the return type of a loop in place is made of; Any stands for a number."""
+
+
+def sources() -> list[Path]:
+    return [path for room in ROOT.iterdir() if room.is_dir() for path in room.rglob("*.py")]
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef]:
+    return [each for each in ast.parse(path.read_text("utf-8")).body if isinstance(each, ast.FunctionDef)]
+
+
+def kind_of(function: ast.FunctionDef) -> str | None:
+    names = [each.id for each in function.decorator_list if isinstance(each, ast.Name)]
+    return next((name for name in names if name in {"compiled", "compiled_in_place"}), None)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from taskstream.consumer.kafka.direct.message_struct import MESSAGE
 from taskstream.consumer.kafka.direct.native_client import handle_of
+from taskstream.consumer.kafka.direct.record_fields import produce_to
+from taskstream.schemas.codec.header_columns import HeaderColumns
 from taskstream.schemas.codec.packed_values import PackedValues
-from taskstream.schemas.librdkafka.library import COPY, librdkafka
+from taskstream.schemas.librdkafka.library import librdkafka
 
 
-def produce_packed(producer: Producer, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> int:
-    """Queue records without headers for one partition, as `Producer.produce` does for each; returns how many.
+def produce_packed(
+    producer: Producer, topic: str, keys: PackedValues, values: PackedValues, headers: HeaderColumns, partition: int
+) -> int:
+    """Queue records for one partition, or (-1) for those of their keys, as `Producer.produce` does; returns how many.
 
     Fewer than there are: the producer's queue is full, and the others have to be given again; their order is kept.
     `native_client.why_not` must have returned None. librdkafka copies the bytes before this returns.
@@ -21,23 +23,18 @@ def produce_packed(producer: Producer, topic: str, keys: PackedValues, values: P
         KafkaException: librdkafka refuses the records.
         NotProven: the producer is closed.
     """
-    count = len(values)
-    messages = np.zeros(count, MESSAGE)
-    messages["payload"] = np.uint64(values.data.ctypes.data) + values.starts.astype(np.uint64)
-    messages["len"] = values.ends - values.starts
-    messages["key"] = np.uint64(keys.data.ctypes.data) + keys.starts.astype(np.uint64)
-    messages["key_len"] = keys.ends - keys.starts
     call = librdkafka().call
-    handle = call["rd_kafka_topic_new"](handle_of(producer), topic.encode(), None)
+    client = handle_of(producer)
+    handle = call["rd_kafka_topic_new"](client, topic.encode(), None)
     if not handle:
         raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC, f"librdkafka has no topic {topic}"))  # noqa: SLF001
     try:
-        taken: int = call["rd_kafka_produce_batch"](handle, partition, COPY, messages.ctypes.data, count)
+        taken, error = produce_to(client, handle, keys, values, headers, partition)
     finally:
         call["rd_kafka_topic_destroy"](handle)
-    if taken < count:
-        errors = messages["err"]
-        refused = errors[(errors != 0) & (errors != KafkaError._QUEUE_FULL)]  # noqa: SLF001 (librdkafka's public name)
-        if refused.size:
-            raise KafkaException(KafkaError(int(refused[0])))
+    if error:
+        code, text = call["rd_kafka_error_code"](error), call["rd_kafka_error_string"](error)
+        call["rd_kafka_error_destroy"](error)
+        if code != KafkaError._QUEUE_FULL:  # noqa: SLF001 (librdkafka's public name)
+            raise KafkaException(KafkaError(code, text.decode("utf-8", "replace")))
     return taken

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +23,9 @@ from taskstream.consumer.kafka.direct.message_struct import (
     destroy_messages,
     read_fields,
 )
-from taskstream.consumer.kafka.direct.native_client import handle_of
+from taskstream.consumer.kafka.direct.native_client import handle_of, headers_of
 from taskstream.consumer.kafka.direct.source_batch import FetchEvent, SourceBatch
-from taskstream.consumer.kafka.raw_record import Headers, RawRecord
+from taskstream.consumer.kafka.raw_record import RawRecord
 from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.librdkafka.library import NO_TIMESTAMP, librdkafka
 
@@ -151,20 +150,8 @@ class DirectFetch:
             None if kind.value == NO_TIMESTAMP else timestamp_ms,
             _copied(message.key, message.key_len),
             _copied(message.payload, message.len),
-            self._headers(address),
+            headers_of(self._library, address),
         )
-
-    def _headers(self, address: int) -> Headers:
-        """The headers of a message; they belong to it."""
-        call, headers = self._library.call, ctypes.c_void_p()
-        if call["rd_kafka_message_headers"](address, ctypes.byref(headers)) != 0:
-            return []
-        name, value, size = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
-        found: Headers = []
-        parts: Any = ctypes.byref(name), ctypes.byref(value), ctypes.byref(size)
-        while call["rd_kafka_header_get_all"](headers, len(found), *parts) == 0:
-            found.append(((name.value or b"").decode("utf-8", "replace"), _copied(value.value, size.value)))
-        return found
 
     def _release(self) -> None:
         """Give the messages of the last read back."""

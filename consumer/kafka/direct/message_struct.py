@@ -40,8 +40,6 @@ class MessageStruct(ctypes.Structure):
     )
 
 
-MESSAGE = np.dtype(MessageStruct)
-"""The same as a dtype, for arrays of messages to produce."""
 _ERROR, _PARTITION, VALUE_FIELD, VALUE_SIZE, KEY_FIELD, KEY_SIZE, _OFFSET = 0, 16, 24, 32, 40, 48, 56
 """Offsets of the fields in bytes; literals, which the compiler folds. `is_known_layout` compares them."""
 
@@ -51,7 +49,8 @@ def is_known_layout() -> bool:
     names = ("err", "partition", "payload", "len", "key", "key_len", "offset")
     found = [getattr(MessageStruct, name).offset for name in names]
     return (
-        found == [_ERROR, _PARTITION, VALUE_FIELD, VALUE_SIZE, KEY_FIELD, KEY_SIZE, _OFFSET] and MESSAGE.itemsize == 72
+        found == [_ERROR, _PARTITION, VALUE_FIELD, VALUE_SIZE, KEY_FIELD, KEY_SIZE, _OFFSET]
+        and ctypes.sizeof(MessageStruct) == 72
     )
 
 

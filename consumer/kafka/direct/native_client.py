@@ -6,6 +6,7 @@ so that a library whose messages look different is found before anything is read
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from typing import Any
 
@@ -17,7 +18,6 @@ from taskstream.consumer.errors import NotProven
 from taskstream.consumer.kafka.direct.message_struct import (
     KEY_FIELD,
     KEY_SIZE,
-    MESSAGE,
     VALUE_FIELD,
     VALUE_SIZE,
     copy_bytes,
@@ -26,6 +26,9 @@ from taskstream.consumer.kafka.direct.message_struct import (
     read_fields,
     read_words,
 )
+from taskstream.consumer.kafka.direct.record_fields import produce_to
+from taskstream.schemas.cloud_events import Headers
+from taskstream.schemas.codec.header_columns import HeaderColumns, header_lists
 from taskstream.schemas.codec.packed_values import PackedValues
 from taskstream.schemas.librdkafka import library
 from taskstream.schemas.librdkafka.client_handle import KNOWN, handle_in, native_version
@@ -113,7 +116,7 @@ def _require_messages(opened: LibRdKafka) -> None:
     topic = call["rd_kafka_topic_new"](client, b"proof", None)
     queue = call["rd_kafka_queue_get_main"](client)
     try:
-        _produce_two(opened, topic)
+        _produce_two(opened, client, topic)
         call["rd_kafka_purge"](client, library.PURGE_QUEUED)
         found = 0
         while found < len(_SENT):
@@ -131,18 +134,16 @@ def _require_messages(opened: LibRdKafka) -> None:
 
 
 _SENT = ((b"key of the first", b"the first value"), (b"", b"2"))
+_HEADERS: HeaderColumns = [("same", b"for both"), ("own", PackedValues.of([b"one", b""]))]
 
 
-def _produce_two(opened: LibRdKafka, topic: int) -> None:
-    messages = np.zeros(len(_SENT), MESSAGE)
-    kept = [(np.frombuffer(key or b"\0", np.uint8), np.frombuffer(value, np.uint8)) for key, value in _SENT]
-    for index, (key, value) in enumerate(_SENT):
-        messages["key"][index], messages["key_len"][index] = kept[index][0].ctypes.data, len(key)
-        messages["payload"][index], messages["len"][index] = kept[index][1].ctypes.data, len(value)
-    produce = opened.call["rd_kafka_produce_batch"]
-    taken = produce(topic, library.ANY_PARTITION, library.COPY, messages.ctypes.data, len(_SENT))
-    if taken != len(_SENT) or messages["err"].any():
-        raise NotProven(f"librdkafka accepts {taken} of {len(_SENT)} messages, with errors {messages['err'].tolist()}")
+def _produce_two(opened: LibRdKafka, client: int, topic: int) -> None:
+    keys, values = (PackedValues.of(column) for column in zip(*_SENT, strict=True))
+    taken, error = produce_to(client, topic, keys, values, _HEADERS, library.ANY_PARTITION)
+    if error:
+        text = opened.call["rd_kafka_error_string"](error)
+        opened.call["rd_kafka_error_destroy"](error)
+        raise NotProven(f"librdkafka accepts {taken} of {len(_SENT)} messages: {text}")
 
 
 def _compare_report(opened: LibRdKafka, event: int, before: int) -> int:
@@ -173,4 +174,21 @@ def _compare_report(opened: LibRdKafka, event: int, before: int) -> int:
         copy_bytes(pointers, field, bounds, out.ctypes.data)
         if (read := list(PackedValues.from_bounds(out, bounds))) != wanted:
             raise NotProven(f"messages with {wanted} are read as {read}")
+    wanted_headers = list(header_lists(_HEADERS, len(_SENT)))[before : before + count]
+    if (found := [headers_of(opened, int(each)) for each in pointers]) != wanted_headers:
+        raise NotProven(f"messages with the headers {wanted_headers} have the headers {found}")
     return int(count)
+
+
+def headers_of(opened: LibRdKafka, message: int) -> Headers:
+    """The headers of an rd_kafka_message_t*; they belong to it."""
+    call, headers = opened.call, ctypes.c_void_p()
+    if call["rd_kafka_message_headers"](message, ctypes.byref(headers)) != 0:
+        return []
+    name, value, size = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
+    found: Headers = []
+    parts: Any = ctypes.byref(name), ctypes.byref(value), ctypes.byref(size)
+    while call["rd_kafka_header_get_all"](headers, len(found), *parts) == 0:
+        copied = None if not value.value else ctypes.string_at(value.value, size.value)
+        found.append(((name.value or b"").decode("utf-8", "replace"), copied))
+    return found

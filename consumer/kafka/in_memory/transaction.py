@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from taskstream.consumer.errors import ConsumerError, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.in_memory.broker import Headers, InMemoryBroker, InMemoryRecord
+from taskstream.schemas.codec.header_columns import HeaderColumns, header_lists
 from taskstream.schemas.codec.packed_values import PackedValues
 
 
@@ -39,7 +40,7 @@ class InMemoryTransaction:
     def send_many(
         self,
         topic: str,
-        keys: Sequence[str],
+        keys: Sequence[str | bytes],
         values: Sequence[bytes],
         headers: Iterable[Headers],
         partition: int = -1,
@@ -48,10 +49,11 @@ class InMemoryTransaction:
         for key, value, each in zip(keys, values, headers, strict=True):
             self.send(topic, key, value, partition, tuple(each))
 
-    def send_packed(self, topic: str, keys: PackedValues, values: PackedValues, partition: int) -> None:
+    def send_packed(
+        self, topic: str, keys: PackedValues, values: PackedValues, headers: HeaderColumns, partition: int = -1
+    ) -> None:
         """See `Transaction.send_packed`."""
-        for key, value in zip(keys, values, strict=True):
-            self.send(topic, key, value, partition)
+        self.send_many(topic, list(keys), list(values), header_lists(headers, len(values)), partition)
 
     def send(
         self,

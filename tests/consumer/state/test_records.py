@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.series_table import SeriesTable, Settings
+from taskstream.consumer.state.series import ROW, WINDOW
+from taskstream.consumer.state.series_table import SeriesTable, Settings, identity
 from taskstream.consumer.state.state_records import signal_batch, window_batch
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter
@@ -36,6 +37,21 @@ def test_windows_are_told_by_name_with_their_rate() -> None:
         assert micros(record["closed_at"]) == window["closed_at"]
         assert_same(record, window, ("minutes", "bytes", "complete", "progress", "replicatesize", "totalsize"))
     assert sum(map(len, emitted.values())) == len(records)
+
+
+def test_the_parts_of_a_key_are_those_of_its_identity() -> None:
+    keys = ["p/t/S", "p/a/b//c/S", "//", "p//S", "/t/", "\u00fc/\U0001f600/t/\u00df", "p/t/S"]
+    table = SeriesTable()
+    rows, texts = np.zeros(len(keys), ROW), np.full(len(keys), None)
+    slots = table.put(keys, rows, np.full(len(keys), "trace"), texts)
+    windows = np.zeros(len(keys), WINDOW)
+    windows["slot"], windows["minutes"] = slots, 1
+
+    batch = window_batch(table, windows)
+
+    names = ("project_id", "task_id", "subtask_name")
+    found = list(zip(*(batch.column(name).to_pylist() for name in names), strict=True))
+    assert found == [identity(key) for key in keys]
 
 
 def test_signals_are_told_in_words_with_the_numbers_that_decided_them() -> None:

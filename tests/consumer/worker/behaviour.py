@@ -5,6 +5,7 @@ A test class that inherits a suite has a fixture `kafka` that gives a `KafkaUnde
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 
 from taskstream.consumer.errors import InstanceFenced, ProducerLost, StreamGap, TransactionAborted
+from taskstream.schemas.codec.header_columns import headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
 
 PATIENCE_S = 60.0
@@ -309,17 +311,63 @@ class TransactionBehaviour:
         transaction = at_end.enter_context(kafka.transaction("t"))
         keys, values = [f"{each}".encode() for each in range(500)], [b"v" * each for each in range(500)]
         packed = PackedValues.of(keys), PackedValues.of(values)
-        transaction.send_packed(kafka.output, packed[0].part(0, 300), packed[1].part(0, 300), 1)
-        transaction.send_packed(kafka.output, packed[0].part(300, 500), packed[1].part(300, 500), 0)
+        transaction.send_packed(kafka.output, packed[0].part(0, 300), packed[1].part(0, 300), [], 1)
+        transaction.send_packed(kafka.output, packed[0].part(300, 500), packed[1].part(300, 500), [], 0)
         transaction.send(kafka.output, "last", b"one", 1)
         transaction.commit(kafka.events, {0: 0}, source.membership())
         sent = list(zip(keys, values, strict=True))
         expected = [(0, *each, []) for each in sent[300:]] + [(1, *each, []) for each in sent[:300]]
         assert sorted(kafka.records(kafka.output), key=lambda each: each[0]) == [*expected, (1, b"last", b"one", [])]
 
+    def test_packed_records_have_their_headers(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        keys, values = PackedValues.of([b"k", b"", b"m"]), PackedValues.of([b"1", b"22", b""])
+        headers = [("same", b"for all"), ("own", PackedValues.of([b"one", b"", b"three"])), ("empty", b"")]
+        transaction.send_packed(kafka.output, keys, values, headers, 1)
+        transaction.commit(kafka.events, {0: 0}, source.membership())
+        assert kafka.records(kafka.output) == [
+            (1, b"k", b"1", [("same", b"for all"), ("own", b"one"), ("empty", b"")]),
+            (1, b"", b"22", [("same", b"for all"), ("own", b""), ("empty", b"")]),
+            (1, b"m", b"", [("same", b"for all"), ("own", b"three"), ("empty", b"")]),
+        ]
+
+    def test_many_packed_records_have_all_their_parts(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        chance = random.Random(5)
+        texts = [[chance.randbytes(chance.randrange(40)) for _ in range(2_000)] for _ in range(4)]
+        keys, values, first, second = (PackedValues.of(each) for each in texts)
+        headers = [("first", first), ("same", b"\0\xff"), ("first", second)]
+        for begin, end in ((0, 700), (700, 700), (700, 2_000)):
+            part = keys.part(begin, end), values.part(begin, end), headers_part(headers, begin, end)
+            transaction.send_packed(kafka.output, *part)
+        transaction.commit(kafka.events, {0: 0}, source.membership())
+        expected = [
+            (key, value, [("first", one), ("same", b"\0\xff"), ("first", other)])
+            for key, value, one, other in zip(*texts, strict=True)
+        ]
+        found = kafka.records(kafka.output)
+        assert sorted(each[1:] for each in found) == sorted(expected)
+        for partition in (0, 1):
+            places = [expected.index(each[1:]) for each in found if each[0] == partition]
+            assert places == sorted(places)
+
+    def test_a_packed_key_has_the_partition_that_it_has_alone(self, kafka, at_end):
+        source = joined(kafka, at_end)
+        transaction = at_end.enter_context(kafka.transaction("t"))
+        keys = [b"%d" % number for number in range(20)]
+        transaction.send_packed(kafka.output, PackedValues.of(keys), PackedValues.of([b"1"] * 20), [])
+        for key in keys:
+            transaction.send(kafka.output, key, b"2")
+        transaction.commit(kafka.events, {0: 0}, source.membership())
+        places = {(key, partition) for partition, key, _, _ in kafka.records(kafka.output)}
+        assert len(places) == 20
+        assert {partition for _, partition in places} == {0, 1}
+
     def test_packed_records_of_an_aborted_transaction_are_not_visible(self, kafka, at_end):
         transaction = at_end.enter_context(kafka.transaction("t"))
-        transaction.send_packed(kafka.output, PackedValues.of([b"k"]), PackedValues.of([b"aborted"]), 0)
+        transaction.send_packed(kafka.output, PackedValues.of([b"k"]), PackedValues.of([b"aborted"]), [], 0)
         transaction.abort()
         assert kafka.records(kafka.output) == []
 

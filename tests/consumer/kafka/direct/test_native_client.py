@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Consumer, Producer
 
 from taskstream.consumer.errors import NotProven
-from taskstream.consumer.kafka.direct import native_client
+from taskstream.consumer.kafka.direct import native_client, record_fields
 from taskstream.schemas.librdkafka.library import CONSUMER, PRODUCER, librdkafka
 
 
@@ -33,6 +33,27 @@ def proven() -> None:
 def test_messages_that_go_through_the_library_are_compared(monkeypatch):
     monkeypatch.setattr(native_client, "KEY_SIZE", native_client.VALUE_SIZE)
     with pytest.raises(NotProven, match="are read with the lengths"):
+        native_client._require_messages(librdkafka())
+
+
+@pytest.mark.usefixtures("proven")
+@pytest.mark.parametrize(
+    ("kind", "other", "message"),
+    [
+        ("_KEY", record_fields._VALUE, "are read with the lengths"),
+        ("_FLAGS", 99, "librdkafka accepts 0 of 2 messages"),
+    ],
+)
+def test_a_library_with_other_kinds_of_fields_is_refused(monkeypatch, kind, other, message):
+    monkeypatch.setattr(record_fields, kind, other)
+    with pytest.raises(NotProven, match=message):
+        native_client._require_messages(librdkafka())
+
+
+@pytest.mark.usefixtures("proven")
+def test_headers_that_go_through_the_library_are_compared(monkeypatch):
+    monkeypatch.setattr(native_client, "headers_of", lambda *_: [])
+    with pytest.raises(NotProven, match=r"with the headers \[\[\('same', b'for both'\).* have the headers \[\[\]"):
         native_client._require_messages(librdkafka())
 
 
