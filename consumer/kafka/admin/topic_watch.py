@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -54,8 +53,10 @@ class TopicWatch:
     def _run(self) -> None:
         admin = QuietAdmin(self._config)
         while not self._stopping.is_set():
-            with contextlib.suppress(KafkaException):  # who reads the topics reports that Kafka is away
+            try:
                 self.found = topic_identities(admin, self._names, _CALL_S)
+            except KafkaException:  # who reads the topics reports that Kafka is away
+                admin = QuietAdmin(self._config)  # the old one may have lost all brokers, see `broker_watch`
             self._stopping.wait(self._interval_s)
 
 
