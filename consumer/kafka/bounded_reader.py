@@ -99,6 +99,9 @@ class BoundedReader:
             "queued.min.messages": 100_000,
             "queued.max.messages.kbytes": 65_536,
             "fetch.queue.backoff.ms": 10,
+            # A connection whose other end has gone without a word is noticed only when a fetch times out.
+            "socket.timeout.ms": 10_000,
+            "fetch.max.bytes": 16 << 20,  # so that a response comes within the timeout also at 2 MB/s
             "log_level": 0,
             **config,
             "group.id": f"{topic}-reader",  # required by the client, and never joined

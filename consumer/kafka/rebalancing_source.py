@@ -20,6 +20,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from taskstream.consumer.errors import ConsumerError, InstanceFenced, KafkaFailed, PartitionsAdded, RightMissing
+from taskstream.consumer.kafka.admin.broker_watch import BrokerWatch
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.committed_offsets import CommittedOffsets
@@ -107,6 +108,7 @@ class BatchSource:
         self._state_topic = state
         self._new_fetch = new_fetch
         self._fetch_or_none: Fetch | None = None
+        self._brokers: BrokerWatch | None = None
         self.topic = topic
         self._config = dict(config)
         self._watchdog = watchdog
@@ -154,6 +156,8 @@ class BatchSource:
             }
         )
         self._fetch_or_none = self._new_fetch(self._consumer, self.topic)
+        self._brokers = BrokerWatch(self._consumer, self.topic, self._config)
+        self._brokers.start()
         return self
 
     def __exit__(
@@ -161,6 +165,8 @@ class BatchSource:
     ) -> None:
         self._state = _Membership.LEAVING if kind is None else _Membership.LEAVING_AFTER_ERROR
         with self._watchdog.watch("leaving the group", _CALL_LIMIT_S):
+            if self._brokers is not None:
+                self._brokers.stop()
             self._fetch.close()
             self._consumer.close()
 

@@ -37,6 +37,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "rd_kafka_conf_set_events": (None, [POINTER, INT]),
     "rd_kafka_new": (POINTER, [INT, POINTER, POINTER, SIZE]),
     "rd_kafka_destroy": (None, [POINTER]),
+    "rd_kafka_brokers_add": (INT, [POINTER, TEXT]),
     "rd_kafka_purge": (INT, [POINTER, INT]),
     "rd_kafka_topic_new": (POINTER, [POINTER, TEXT, POINTER]),
     "rd_kafka_topic_destroy": (None, [POINTER]),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from confluent_kafka import KafkaException, TopicCollection
@@ -24,10 +23,17 @@ class TopicWatch:
     `config` is librdkafka's. The thread is a daemon: a question without an answer does not delay the process's end.
     """
 
-    def __init__(self, config: Mapping[str, Any], names: Sequence[str], interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        names: Sequence[str],
+        interval_s: float = INTERVAL_S,
+        new_admin: Callable[[Mapping[str, Any]], QuietAdmin] = QuietAdmin,
+    ) -> None:
         self._config = {name: value for name, value in config.items() if name != "logger"}
         self._names = list(names)
         self._interval_s = interval_s
+        self._new_admin = new_admin
         self.found: Mapping[str, TopicIdentity] = {}
         """[name] The topics that exist. The thread replaces it as a whole, when Kafka answers for all names."""
         self._stopping = threading.Event()
@@ -52,10 +58,12 @@ class TopicWatch:
             self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
-        admin = QuietAdmin(self._config)
+        admin = self._new_admin(self._config)
         while not self._stopping.is_set():
-            with contextlib.suppress(KafkaException):  # who reads the topics reports that Kafka is away
+            try:
                 self.found = topic_identities(admin, self._names, _CALL_S)
+            except KafkaException:  # who reads the topics reports that Kafka is away
+                admin = self._new_admin(self._config)  # the old one may have lost all brokers, see `broker_watch`
             self._stopping.wait(self._interval_s)
 
 

@@ -56,3 +56,12 @@ def test_what_is_forbidden_fails_at_once():
 def test_records_that_retention_deleted_are_a_gap():
     with pytest.raises(StreamGap, match=r"^t-0: retention deleted records before they were read"):
         read({0: OffsetRange(3, 4)}, [failed(KafkaError._AUTO_OFFSET_RESET)])
+
+
+def test_a_connection_to_nobody_is_noticed_long_before_the_reader_gives_up():
+    """librdkafka notices it after its socket timeout, 60 s by default, which is when the reader fails: measured through
+    a proxy, a reader failed after 67 s or lost 58 s, and with this timeout 11 s."""
+    for given, expected in ({}, 10_000), ({"socket.timeout.ms": 5_000}, 5_000):
+        consumer = FakeConsumer((), Clock())
+        with BoundedReader(given, "t", {}, consumer):
+            assert consumer.config["socket.timeout.ms"] == expected

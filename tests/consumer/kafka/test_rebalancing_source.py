@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -170,3 +171,13 @@ def test_a_connection_to_nobody_is_noticed_within_20_s_or_as_the_user_says():
         consumer = FakeConsumer((), Clock())
         with BatchSource(given, "t", NoWatch(), consumer):
             assert consumer.config["socket.timeout.ms"] == expected
+
+
+def test_the_brokers_of_its_client_are_watched_while_it_is_open():
+    def watches() -> int:
+        return [thread.name for thread in threading.enumerate()].count("brokers")
+
+    before = watches()
+    with BatchSource({}, "t", NoWatch(), FakeConsumer((), Clock())):
+        assert watches() == before + 1
+    assert watches() == before
