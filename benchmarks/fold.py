@@ -22,13 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from taskstream.consumer.state.fold import fold_events
+from taskstream.consumer.state.fold import fold_event
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.consumer.state.signals import MAX_SIGNALS
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.read_plan import columns_of
+from taskstream.schemas.compiled import compiled
 
 SECTION = "fold"
 EVENTS = 10_000
@@ -65,10 +66,9 @@ def run() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One batch for the fold, and [events] the number of each event's series and the hash of its id."""
+    """One batch for the fold, and [events] the number of each event's series."""
 
     series: Ints
-    event_ids: Ints
     batch: pa.RecordBatch
 
 
@@ -109,7 +109,6 @@ class Reports:
         self._sent += count
         return Load(
             series,
-            self._rng.integers(1, 1 << 62, count),
             pa.RecordBatch.from_arrays(arrays, names=[each.name for each in _COLUMNS]),
         )
 
@@ -134,13 +133,25 @@ def fold(table: SeriesTable, batch: pa.RecordBatch) -> None:
 
 
 def compiled_loop(rows: npt.NDArray[np.void], load: Load) -> None:
-    windows, signals = np.zeros(EVENTS + MAX_WINDOWS, WINDOW), np.zeros(EVENTS + MAX_SIGNALS, SIGNAL)
-    accepted = np.zeros(EVENTS, np.bool_)
-    begin = 0
-    while begin < EVENTS:
-        begin, *_ = fold_events(
-            rows, load.series, load.event_ids, *numbers(load), 60_000_000, 0.25, begin, accepted, windows, signals
-        )
+    windows, signals = np.zeros(2 * MAX_WINDOWS, WINDOW), np.zeros(2 * MAX_SIGNALS, SIGNAL)
+    fold_all(rows, load.series, *numbers(load), windows, signals)
+
+
+@compiled
+def fold_all(
+    rows: npt.NDArray[np.void],
+    slots: Ints,
+    received_at: Ints,
+    progress: Ints,
+    replicatesize: Ints,
+    totalsize: Ints,
+    windows: npt.NDArray[np.void],
+    signals: npt.NDArray[np.void],
+) -> None:
+    """Apply the rules to all reports, and drop the windows and signals."""
+    for event in range(slots.shape[0]):
+        numbers_of = (received_at[event], progress[event], replicatesize[event], totalsize[event])
+        fold_event(rows, slots[event], *numbers_of, 60_000_000, 0.25, windows, 0, signals, 0)
 
 
 class NumpyRounds:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.migrations import REGIMES, Migration, migration
-from taskstream.consumer.state.fold import fold_events
+from taskstream.consumer.state.fold import fold_event
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import ROW, SIGNAL, WINDOW, Health, Signal, Trend
 from taskstream.consumer.state.series_table import Settings
@@ -144,25 +144,10 @@ def fold_each(
 ) -> int:
     """Fold all reports of one series, and write its state after each; returns the number of signals."""
     windows, raised = np.zeros(2 * MAX_WINDOWS, WINDOW), np.zeros(2 * MAX_SIGNALS, SIGNAL)
-    accepted, slots, no_ids = np.zeros(1, np.bool_), np.zeros(1, np.int64), np.zeros(1, np.int64)
     written = 0
     for at in range(times_us.shape[0]):
-        one = slice(at, at + 1)
-        _, _, count, _ = fold_events(
-            rows,
-            slots,
-            no_ids,
-            times_us[one],
-            progress[one],
-            replicatesize[one],
-            totalsize[one],
-            BUCKET_US,
-            eta_part,
-            0,
-            accepted,
-            windows,
-            raised,
-        )
+        report = (times_us[at], progress[at], replicatesize[at], totalsize[at])
+        _, _, count = fold_event(rows, 0, *report, BUCKET_US, eta_part, windows, 0, raised, 0)
         for index in range(count):
             signals[written] = raised[index]
             written += 1

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.fold import resident_bytes
 from taskstream.consumer.kafka.state_decoder import StateChanges
@@ -41,8 +42,8 @@ def changes(first: int, character: str) -> StateChanges:
     """A chunk of rows from the state topic, of tasks with the ids of UUIDs."""
     keys = [f"project-{number % 20}/{number:032x}-0000/MIGRATE_LINUX_FILE" for number in range(first, first + CHUNK)]
     body = character * (TRACE_CHARS - 8)
-    traces = np.array([f"{number:08}{body}" if body else None for number in range(first, first + CHUNK)], object)
-    return StateChanges(keys, np.repeat(row(), CHUNK), traces, np.full(CHUNK, None, object))
+    traces = pa.array([f"{number:08}{body}" if body else None for number in range(first, first + CHUNK)], pa.string())
+    return StateChanges(keys, np.repeat(row(), CHUNK), traces, pa.nulls(CHUNK, pa.string()))
 
 
 def worker(character: str) -> Callable[[int], None]:

@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.fold import fold_events  # noqa: F401 (compiled before anything is measured)
@@ -126,7 +127,8 @@ class Fleet:
 
 
 def changes_of(keys: list[str], rows: np.ndarray, dropped: list[str] | tuple[()] = ()) -> StateChanges:
-    return StateChanges(keys, rows, np.full(len(keys), "copying", object), np.full(len(keys), None, object), dropped)
+    traces, agent_times = pa.array(["copying"] * len(keys), pa.string()), pa.nulls(len(keys), pa.string())
+    return StateChanges(keys, rows, traces, agent_times, dropped)
 
 
 class Times:

@@ -27,7 +27,6 @@ from taskstream.schemas.codec.packed_values import PackedValues, Values
 from taskstream.schemas.ids import SchemaIds
 
 Ints = npt.NDArray[np.int64]
-Objects = npt.NDArray[np.object_]
 
 
 class UnreadableReason(enum.StrEnum):
@@ -59,9 +58,9 @@ class StateChanges:
     keys: Sequence[str] = ()
     rows: Rows = field(default_factory=lambda: np.zeros(0, ROW))
     """[keys]"""
-    traces: Objects = field(default_factory=lambda: np.empty(0, object))
+    traces: pa.Array = field(default_factory=lambda: pa.nulls(0, pa.string()))
     """[keys] process_trace."""
-    agent_times: Objects = field(default_factory=lambda: np.empty(0, object))
+    agent_times: pa.Array = field(default_factory=lambda: pa.nulls(0, pa.string()))
     """[keys] agent_time."""
     dropped: Sequence[str] = ()
     """The keys whose last record is a tombstone."""

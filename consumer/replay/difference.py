@@ -149,8 +149,9 @@ def _judge_common(
         fold_slots, found_slots = fold.find(block), found.find(block)
         _copy_silence(fold.rows, fold_slots, found.rows, found_slots)
         unlike = _unlike(fold.rows[fold_slots], found.rows[found_slots])
-        unlike |= fold.traces[fold_slots] != found.traces[found_slots]
-        unlike |= fold.agent_times[fold_slots] != found.agent_times[found_slots]
+        for ours, theirs in ((fold.traces, found.traces), (fold.agent_times, found.agent_times)):
+            should, has = ours.take(fold_slots), theirs.take(found_slots)
+            unlike |= should.to_numpy(zero_copy_only=False) != has.to_numpy(zero_copy_only=False)
         later_us = found.rows["first_seen"][found_slots] - fold.rows["first_seen"][fold_slots]
         verdict.same += len(block) - int(np.count_nonzero(unlike))
         for index in np.flatnonzero(unlike).tolist():

@@ -20,8 +20,9 @@ from taskstream.consumer.state.fold import fold_events
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 from taskstream.consumer.state.signals import MAX_SIGNALS
-from taskstream.consumer.state.table.key_index import KeyIndex, PackedKeys
-from taskstream.consumer.state.table.row_steps import copy_latest, copy_rows, touch_slots, words_of
+from taskstream.consumer.state.table.key_index import KeyIndex, packed_keys
+from taskstream.consumer.state.table.row_steps import touch_slots, words_of
+from taskstream.consumer.state.table.slot_texts import PackedTexts, SlotTexts
 from taskstream.consumer.state.tasks.task_limit import TaskLimit, tasks_per_partition
 
 Ints = npt.NDArray[np.int64]
@@ -33,8 +34,6 @@ _SERIES = ("project_id", "task_id", "subtask_name")
 EVENT_COLUMNS = frozenset({"event_id", *_SERIES, "received_at", "progress", "replicatesize", "totalsize", *_LATEST})
 """The fields of ProgressReported that the fold reads. A reader need not decode the others."""
 _SPARE = 64
-_CHUNK = 256
-"""How many events are saved, folded and given their gauges in one go: their rows stay in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +72,9 @@ class _Saved:
 
     slots: Ints
     rows: Rows
-    traces: Objects
-    agent_times: Objects
+    traces: Ints
+    agent_times: Ints
+    """[slots, 2] The bounds of the texts."""
 
 
 def longer(column: npt.NDArray[Any], more: int, value: object = None) -> npt.NDArray[Any]:
@@ -119,9 +119,8 @@ class SeriesTable:
         self._runs = _runs(ROW, row)
         self.keys: Objects = np.empty(0, object)
         """[slot] project_id/task_id/subtask_name."""
-        self.traces: Objects = np.empty(0, object)
-        self.agent_times: Objects = np.empty(0, object)
-        """[slot] str or None."""
+        self.traces = SlotTexts()
+        self.agent_times = SlotTexts()
         self.changes = 0
         """Counts the series that were added or dropped."""
         self._changed_at: Ints = np.zeros(0, np.int64)
@@ -175,9 +174,12 @@ class SeriesTable:
         """The limit of a project's live tasks in one partition; 0: no limit."""
         return 0 if self._task_limit is None else self._task_limit.limit
 
-    def put(self, keys: Sequence[str], rows: Rows, traces: Objects, agent_times: Objects) -> Ints:
-        """Write rows as they were published, and return their slots; not part of a transaction."""
-        slots = self._index.find(PackedKeys.of(keys))
+    def put(self, keys: Sequence[str], rows: Rows, traces: pa.Array, agent_times: pa.Array) -> Ints:
+        """Write rows as they were published, and return their slots; not part of a transaction.
+
+        traces, agent_times: [keys] strings or null.
+        """
+        slots = self._index.find(packed_keys(keys))
         self._add_slots(keys, slots, np.flatnonzero(slots == NONE))
         if self._task_limit is not None:
             self._count_put(self._task_limit, keys, slots, rows["partition"])
@@ -185,8 +187,9 @@ class SeriesTable:
         held, given = _bytes_of(self.rows), _bytes_of(np.ascontiguousarray(rows))
         for here, there, size in self._runs:
             held[slots, here : here + size] = given[:, there : there + size]
-        self.traces[slots] = traces
-        self.agent_times[slots] = agent_times
+        self.traces.put(slots, traces)
+        self.agent_times.put(slots, agent_times)
+        self._compact()
         return slots
 
     def expect(self, series: int) -> None:
@@ -203,13 +206,13 @@ class SeriesTable:
         self._note_write(slots)
         _bytes_of(self.rows)[slots] = 0
         self.keys[slots] = None
-        self.traces[slots] = None
-        self.agent_times[slots] = None
+        self.traces.bounds[slots] = 0
+        self.agent_times.bounds[slots] = 0
         self._free.extend(slots.tolist())
 
     def find(self, keys: Sequence[str]) -> Ints:
         """The slots of those keys that the table holds."""
-        slots = self._index.find(PackedKeys.of([key for key in keys if key is not None]))  # None: of a dropped slot
+        slots = self._index.find(packed_keys([key for key in keys if key is not None]))  # None: of a dropped slot
         found: Ints = slots[slots != NONE]
         return found
 
@@ -231,7 +234,7 @@ class SeriesTable:
         unchanged = slots[~self._changed[slots]]
         self._changed[unchanged] = True
         rows = np.take(self.rows, unchanged)  # five times as fast as rows[unchanged]
-        self._saved.append(_Saved(unchanged, rows, self.traces[unchanged], self.agent_times[unchanged]))
+        self._saved.append(_Saved(unchanged, rows, *self._bounds_of(unchanged)))
 
     @property
     def changed(self) -> Ints:
@@ -248,6 +251,7 @@ class SeriesTable:
         for saved in self._saved:
             self._changed[saved.slots] = False
         self._saved.clear()
+        self._compact()
 
     def rollback(self) -> None:
         """Restore every row as it was at the last commit, and drop the series that are new since then."""
@@ -255,15 +259,15 @@ class SeriesTable:
             self.drop(saved.slots[~saved.rows["live"]])
             self._note_write(saved.slots)
             _bytes_of(self.rows)[saved.slots] = _bytes_of(saved.rows)
-            self.traces[saved.slots] = saved.traces
-            self.agent_times[saved.slots] = saved.agent_times
+            self.traces.bounds[saved.slots] = saved.traces
+            self.agent_times.bounds[saved.slots] = saved.agent_times
         self._changed[:] = False
         self._saved.clear()
 
     def _locate(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Ints:
         """[events] The slot of each event's series, which is added if it is new; NONE if it is refused."""
         joined = pc.binary_join_element_wise(*(batch.column(name) for name in _SERIES), "/")
-        slots = self._index.find(PackedKeys(joined))
+        slots = self._index.find(joined)
         events = np.flatnonzero(slots == NONE)
         if events.size:
             self._add_series(joined.take(pa.array(events)), partitions[events], slots, events)
@@ -299,11 +303,11 @@ class SeriesTable:
         del self._free[len(self._free) - freed :]
         places += range(self._used, self._used + count - freed)
         self._used += count - freed
-        self._index.add(PackedKeys.of(added), np.array(places, np.int64))
+        self._index.add(packed_keys(added), np.array(places, np.int64))
         self.keys[places] = added
         self._changed_at[places] = np.arange(self.changes + 1, self.changes + 1 + count)
         self.changes += count
-        slots[new] = places if len(names) == count else self._index.find(PackedKeys.of(names))
+        slots[new] = places if len(names) == count else self._index.find(packed_keys(names))
 
     def _count_put(self, limit: TaskLimit, keys: Sequence[str], slots: Ints, partitions: Ints) -> None:
         """Count the series that are new, or that come from another partition."""
@@ -326,21 +330,31 @@ class SeriesTable:
         self.writes += 1
         self._written_at[slots] = self.writes
 
+    def _bounds_of(self, slots: Ints) -> tuple[Ints, Ints]:
+        """[slots, 2] The bounds of the traces and of the agent times."""
+        return np.take(self.traces.bounds, slots, axis=0), np.take(self.agent_times.bounds, slots, axis=0)
+
+    def _compact(self) -> None:
+        """Free the memory of former texts, unless a rollback could need them."""
+        if not self._saved:
+            self.traces.compact()
+            self.agent_times.compact()
+
     def _grow(self, wanted: int) -> None:
         """Add room for half as many rows again, for `wanted` at least, and for those that are expected."""
         held = self.rows.shape[0]
         more = max(held // 2, wanted, _SPARE, min(self._expected - held, 7 * held))
         self.rows = longer(self.rows, more)
         self.keys = longer(self.keys, more)
-        self.traces = longer(self.traces, more)
-        self.agent_times = longer(self.agent_times, more)
+        self.traces.reserve(held + more)
+        self.agent_times.reserve(held + more)
         self._changed = longer(self._changed, more)
         self._code_of = longer(self._code_of, more)
         self._changed_at = longer(self._changed_at, more)
         self._written_at = longer(self._written_at, more)
 
     def _fold_slots(self, slots: Ints, batch: pa.RecordBatch) -> tuple[Any, Any, int]:
-        """Fold events into the rows of these slots [events], chunk by chunk.
+        """Fold events into the rows of these slots [events].
 
         Returns the closed windows [WINDOW], the signals [SIGNAL], and how many events were duplicates.
         """
@@ -349,7 +363,7 @@ class SeriesTable:
         received_at, progress, replicatesize, totalsize = columns
         event_ids = _hashes_of(batch.column("event_id"))
         latest_numbers = _latest_numbers(batch)
-        windows, signals = np.zeros(4 * _CHUNK + MAX_WINDOWS, WINDOW), np.zeros(_CHUNK + MAX_SIGNALS, SIGNAL)
+        windows, signals = np.zeros(events + MAX_WINDOWS, WINDOW), np.zeros(events + MAX_SIGNALS, SIGNAL)
         all_windows, all_signals = [np.zeros(0, WINDOW)], [np.zeros(0, SIGNAL)]
         accepted = np.zeros(events, np.bool_)
         touched, unsaved, unsaved_at = np.empty((3, events), np.int64)
@@ -358,46 +372,46 @@ class SeriesTable:
         touched_count, unsaved_count = touch_slots(
             slots, self._written_at, self.writes, self._changed, self._code_of, codes, touched, unsaved, unsaved_at
         )
-        touched, unsaved = touched[:touched_count], unsaved[:unsaved_count]
-        saved = _Saved(unsaved, np.empty(unsaved_count, ROW), self.traces[unsaved], self.agent_times[unsaved])
+        touched, unsaved, unsaved_at = touched[:touched_count], unsaved[:unsaved_count], unsaved_at[:unsaved_count]
+        saved = _Saved(unsaved, np.empty(unsaved_count, ROW), *self._bounds_of(unsaved))
         self._saved.append(saved)
         words, saved_words = words_of(self.rows), words_of(saved.rows)
-        last = np.full(touched_count, NONE, np.int64)
-        ends = [*range(_CHUNK, events, _CHUNK), events]
-        saved_ends = np.searchsorted(unsaved_at[:unsaved_count], ends).tolist()
-        begin = saved_count = duplicates = 0
+        saved_count = np.zeros(1, np.int64)
+        begin = duplicates = 0
         try:
-            for end, saved_end in zip(ends, saved_ends, strict=True):
-                first = begin
-                copy_rows(words, unsaved[saved_count:saved_end], saved_words[saved_count:saved_end])
-                saved_count = saved_end
-                while begin < end:
-                    begin, window_count, signal_count, repeated = fold_events(
-                        self.rows,
-                        slots[:end],
-                        event_ids,
-                        received_at,
-                        progress,
-                        replicatesize,
-                        totalsize,
-                        self.settings.bucket_us,
-                        self.settings.eta_part,
-                        begin,
-                        accepted,
-                        windows,
-                        signals,
-                    )
-                    if window_count:
-                        all_windows.append(windows[:window_count].copy())
-                    if signal_count:
-                        all_signals.append(signals[:signal_count].copy())
-                    duplicates += repeated
-                copy_latest(self.rows, words, slots, codes, accepted, *latest_numbers, last, first, end)
+            while begin < events:
+                begin, window_count, signal_count, repeated = fold_events(
+                    self.rows,
+                    words,
+                    slots,
+                    event_ids,
+                    received_at,
+                    progress,
+                    replicatesize,
+                    totalsize,
+                    latest_numbers,
+                    self.settings.bucket_us,
+                    self.settings.eta_part,
+                    begin,
+                    unsaved_at,
+                    saved_words,
+                    saved_count,
+                    accepted,
+                    windows,
+                    signals,
+                )
+                all_windows.append(windows[:window_count].copy())
+                all_signals.append(signals[:signal_count].copy())
+                duplicates += repeated
         finally:  # a rollback after an exception restores these rows too, which nothing has changed yet
-            copy_rows(words, unsaved[saved_count:], saved_words[saved_count:])
+            first = int(saved_count[0])
+            _bytes_of(saved.rows)[first:] = _bytes_of(self.rows)[unsaved[first:]]
+        last = np.full(touched_count, NONE, np.int64)
+        events_accepted = np.flatnonzero(accepted)
+        last[codes[events_accepted]] = events_accepted
         latest = pa.array(last[last != NONE])
         for texts, name in ((self.traces, "process_trace"), (self.agent_times, "agent_time")):
-            texts[touched[last != NONE]] = batch.column(name).take(latest).to_numpy(zero_copy_only=False)
+            texts.put(touched[last != NONE], batch.column(name).take(latest))
         return np.concatenate(all_windows), np.concatenate(all_signals), duplicates
 
 
@@ -426,10 +440,8 @@ def _latest_numbers(batch: pa.RecordBatch) -> tuple[Ints, Ints, npt.NDArray[np.i
 def _hashes_of(event_ids: pa.Array) -> Ints:
     """[events] The hash of each event id; NO_ID for an empty one and for null."""
     hashes: Ints = np.full(len(event_ids), NO_ID, np.int64)
-    _, offsets, data = event_ids.buffers()
-    if data is not None:
-        bounds = np.frombuffer(offsets, np.int32)[event_ids.offset : event_ids.offset + len(event_ids) + 1]
-        hash_event_ids(np.frombuffer(data, np.uint8), bounds, hashes)
+    packed = PackedTexts(event_ids)
+    hash_event_ids(packed.data, packed.offsets, hashes)
     return hashes
 
 

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from taskstream.consumer.state.series import NONE
+from taskstream.consumer.state.table.prefetch import prefetch
+from taskstream.consumer.state.table.slot_texts import PackedTexts, SlotTexts
 from taskstream.schemas.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
@@ -32,24 +34,9 @@ TAG_MASK = 0x7FFFFFFF
 WORD = np.uint64(8)
 
 
-class PackedKeys:
-    """Keys as UTF-8, one after another: key i is data[offsets[i]:offsets[i + 1]]."""
-
-    def __init__(self, array: pa.Array) -> None:
-        """array: strings or binary without nulls."""
-        _, offsets, data = array.buffers()
-        self.offsets: Offsets = np.zeros(1, np.int32)
-        if len(array):
-            self.offsets = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-        self.data: Bytes = np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-
-    @classmethod
-    def of(cls, keys: Sequence[str]) -> PackedKeys:
-        """Any strings, also those that are not valid Unicode."""
-        return cls(pa.array([key.encode("utf-8", "surrogatepass") for key in keys], pa.binary()))
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
+def packed_keys(keys: Sequence[str]) -> pa.Array:
+    """Keys as UTF-8. Any strings, also those that are not valid Unicode."""
+    return pa.array([key.encode("utf-8", "surrogatepass") for key in keys], pa.binary())
 
 
 class KeyIndex:
@@ -61,59 +48,35 @@ class KeyIndex:
         self._filled = 0
         """How many cells are not EMPTY."""
         self._held = 0
-        self._bounds: Ints = np.zeros((0, 2), np.int64)
-        """[slot, 2] begin and end of the slot's key in `_bytes`; 0, 0 for a slot without a key."""
-        self._bytes: Bytes = np.zeros(0, np.uint8)
-        self._used = 0
-        """How many of `_bytes` were ever written."""
-        self._live = 0
-        """How many of them belong to keys that are held."""
+        self._keys = SlotTexts()
 
     def __len__(self) -> int:
         return self._held
 
-    def find(self, keys: PackedKeys) -> Ints:
-        """[keys] The slot of each key, NONE where it has none."""
+    def find(self, keys: pa.Array) -> Ints:
+        """[keys] The slot of each key, NONE where it has none. keys: strings or binary without nulls."""
+        packed = PackedTexts(keys)
         slots: Ints = np.empty(len(keys), np.int64)
-        find_keys(keys.data, keys.offsets, self._secret, self._cells, self._bounds, self._bytes, slots)
+        find_keys(packed.data, packed.offsets, self._secret, self._cells, self._keys.bounds, self._keys.data, slots)
         return slots
 
-    def add(self, keys: PackedKeys, slots: Ints) -> None:
-        """Add keys that are not held, each once, under slots without a key."""
-        size = int(keys.offsets[-1] - keys.offsets[0])
-        self._reserve(len(keys), int(slots.max(initial=-1)) + 1, size)
-        begin = self._used
-        self._bytes[begin : begin + size] = keys.data[keys.offsets[0] : keys.offsets[-1]]
-        ends = keys.offsets.astype(np.int64) - int(keys.offsets[0]) + begin
-        self._bounds[slots, 0] = ends[:-1]
-        self._bounds[slots, 1] = ends[1:]
-        self._used += size
-        self._live += size
+    def add(self, keys: pa.Array, slots: Ints) -> None:
+        """Add keys that are not held, each once, under slots without a key. keys: as for `find`, none of them empty."""
+        self._keys.compact()
+        self._keys.reserve(int(slots.max(initial=-1)) + 1)
+        self._keys.put(slots, keys)
         self._held += len(keys)
-        self._filled += insert_slots(slots, self._secret, self._cells, self._bounds, self._bytes)
+        if (self._filled + len(keys)) * 2 > self._cells.shape[0]:
+            self._cells = np.zeros(max(LEAST_CELLS, 1 << (self._held * 3 - 1).bit_length()), np.int64)
+            self._filled = 0
+            slots = np.flatnonzero(self._keys.bounds[:, 1])
+        self._filled += insert_slots(slots, self._secret, self._cells, self._keys.bounds, self._keys.data)
 
     def remove(self, slots: Ints) -> None:
         """Remove the keys of these slots; each has one."""
-        remove_slots(slots, self._secret, self._cells, self._bounds, self._bytes)
-        self._live -= int((self._bounds[slots, 1] - self._bounds[slots, 0]).sum())
-        self._bounds[slots] = 0
+        remove_slots(slots, self._secret, self._cells, self._keys.bounds, self._keys.data)
+        self._keys.bounds[slots] = 0
         self._held -= slots.shape[0]
-
-    def _reserve(self, keys: int, slots: int, size: int) -> None:
-        """Make room for more keys, for all slots below `slots`, and for `size` more bytes of keys."""
-        if slots > self._bounds.shape[0]:
-            bounds: Ints = np.zeros((max(slots, self._bounds.shape[0] * 3 // 2), 2), np.int64)
-            bounds[: self._bounds.shape[0]] = self._bounds
-            self._bounds = bounds
-        if self._used + size > self._bytes.shape[0]:
-            packed: Bytes = np.zeros((self._live + size) * 3 // 2, np.uint8)
-            self._used = pack_bytes(self._bounds, self._bytes, packed)
-            self._bytes = packed
-        if (self._filled + keys) * 2 > self._cells.shape[0]:
-            cells = max(LEAST_CELLS, 1 << ((self._held + keys) * 3 - 1).bit_length())
-            self._cells = np.zeros(cells, np.int64)
-            held = np.flatnonzero(self._bounds[:, 1])
-            self._filled = insert_slots(held, self._secret, self._cells, self._bounds, self._bytes)
 
 
 @compiled
@@ -127,26 +90,23 @@ def find_keys(
     mask = cells.shape[0] - 1
     hashes = np.empty(BLOCK, np.uint64)
     found = np.empty(BLOCK, np.int64)
-    touched = 0
     for first in range(0, slots.shape[0], BLOCK):
         count = min(BLOCK, slots.shape[0] - first)
         for index in range(count):
             hashes[index] = hash_key(data, offsets[first + index], offsets[first + index + 1], secret)
+            prefetch(cells, np.int64(hashes[index]) & mask, 0)
         for index in range(count):
-            found[index] = cells[np.int64(hashes[index]) & mask]
+            found[index] = (cells[np.int64(hashes[index]) & mask] & SLOT_MASK) - 1
+            prefetch(bounds, found[index], 0)
         for index in range(count):
-            slot = (found[index] & SLOT_MASK) - 1
-            slots[first + index] = bounds[slot, 0] if found[index] > 0 else NONE
-        for index in range(count):  # reads the key's first and last byte, so that the comparison finds it in the cache
-            begin = slots[first + index]
-            if begin != NONE:
-                size = offsets[first + index + 1] - offsets[first + index]
-                touched += held[begin] + held[min(begin + size, held.shape[0]) - 1]
+            if 0 <= found[index] < bounds.shape[0]:
+                begin = bounds[found[index], 0]
+                prefetch(held, begin, 0)
+                prefetch(held, begin + offsets[first + index + 1] - offsets[first + index] - 1, 0)
         for index in range(count):
             slots[first + index] = _probe(
                 hashes[index], data, offsets[first + index], offsets[first + index + 1], cells, bounds, held
             )
-    cells[0] ^= touched & 0  # keeps the reads above
 
 
 @compiled
@@ -191,20 +151,6 @@ def remove_slots(slots: Ints, secret: npt.NDArray[np.uint64], cells: Ints, bound
         while cells[at] < 0 or (cells[at] & SLOT_MASK) != slot + 1:
             at = (at + 1) & mask
         cells[at] = REMOVED
-
-
-@compiled
-def pack_bytes(bounds: Ints, held: Bytes, packed: Bytes) -> int:
-    """Copy all keys to `packed` without gaps, and set their bounds; returns how many bytes they take."""
-    used = 0
-    for slot in range(bounds.shape[0]):
-        size = bounds[slot, 1] - bounds[slot, 0]
-        if size > 0:
-            packed[used : used + size] = held[bounds[slot, 0] : bounds[slot, 1]]
-            bounds[slot, 0] = used
-            bounds[slot, 1] = used + size
-            used += size
-    return used
 
 
 @compiled

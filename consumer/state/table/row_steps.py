@@ -9,16 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from taskstream.consumer.state.series import GAUGES, ROW, Rows
+from taskstream.consumer.state.table.prefetch import prefetch
 from taskstream.schemas.compiled import compiled
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.int64]
 """[rows, ROW_WORDS] The memory of rows."""
+Latest = tuple[Words, Ints, npt.NDArray[np.int8]]
+"""The last three arguments of `copy_latest`."""
 
 WORD = 8
 ROW_WORDS = ROW.itemsize // WORD
 GAUGE_COUNT = len(GAUGES)
 FIRST_GAUGE = ROW.fields[GAUGES[0]][1] // WORD  # type: ignore[index] # a structured dtype has fields
+EVENTS_AHEAD = 16
+ROWS_AHEAD = 4
+"""How many events ahead the numbers of slots are loaded, and rows."""
+FIRST_BYTES = 256
+"""How much of a row is loaded ahead: the processor loads what follows it by itself while the row is copied."""
+LINE = 64
+"""Bytes of a cache line."""
 
 
 def words_of(rows: Rows) -> Words:
@@ -47,6 +57,11 @@ def touch_slots(
     touched_count = 0
     unsaved_count = 0
     for event in range(slots.shape[0]):
+        if event + EVENTS_AHEAD < slots.shape[0]:
+            coming = slots[event + EVENTS_AHEAD]
+            prefetch(written_at, coming, 0)
+            prefetch(code_of, coming, 0)
+            prefetch(changed, coming, 0)
         slot = slots[event]
         if written_at[slot] != write:
             written_at[slot] = write
@@ -63,38 +78,35 @@ def touch_slots(
 
 
 @compiled
-def copy_rows(rows: Words, slots: Ints, saved: Words) -> None:
-    """Copy rows[slots] to `saved`."""
-    for index in range(slots.shape[0]):
-        slot = slots[index]
-        for word in range(ROW_WORDS):
-            saved[index, word] = rows[slot, word]
+def prefetch_row(words: Words, slot: int) -> None:
+    """Load the begin of the row of this slot; do not wait for it."""
+    for offset in range(0, FIRST_BYTES, LINE):
+        prefetch(words, slot, offset)
+
+
+@compiled
+def copy_row(words: Words, slot: int, saved: Words, index: int) -> None:
+    """Copy the row of this slot to saved[index]."""
+    for word in range(ROW_WORDS):
+        saved[index, word] = words[slot, word]
 
 
 @compiled
 def copy_latest(
     rows: Rows,
     words: Words,
-    slots: Ints,
-    codes: npt.NDArray[np.int32],
-    accepted: npt.NDArray[np.bool_],
+    slot: int,
+    event: int,
     gauges: Words,
     remain_time: Ints,
     need_migration_test: npt.NDArray[np.int8],
-    last: Ints,
-    begin: int,
-    end: int,
 ) -> None:
-    """Copy the numbers of the accepted events from `begin` to `end` into their rows, and note them in last[code].
+    """Copy the numbers of an event, which are not folded, into its row.
 
     words: the memory of `rows`. gauges: [GAUGE_COUNT, events], the bits of the floats. remain_time,
-    need_migration_test: [events]. codes: see `touch_slots`.
+    need_migration_test: [events].
     """
-    for event in range(begin, end):
-        if accepted[event]:
-            slot = slots[event]
-            last[codes[event]] = event
-            rows[slot]["remain_time"] = remain_time[event]
-            rows[slot]["need_migration_test"] = need_migration_test[event]
-            for gauge in range(GAUGE_COUNT):
-                words[slot, FIRST_GAUGE + gauge] = gauges[gauge, event]
+    rows[slot]["remain_time"] = remain_time[event]
+    rows[slot]["need_migration_test"] = need_migration_test[event]
+    for gauge in range(GAUGE_COUNT):
+        words[slot, FIRST_GAUGE + gauge] = gauges[gauge, event]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from taskstream.consumer.kafka.direct.message_fetch import batch_of
@@ -70,7 +71,7 @@ def test_a_changed_number_is_listed_with_its_column_and_both_values():
 
 def test_a_changed_word_is_a_difference():
     fold, found = twice(Event("a", START))
-    found.traces[found.find(["p/a/S"])] = "something else"
+    found.traces.put(found.find(["p/a/S"]), pa.array(["something else"]))
 
     assert judge(fold, found, ALL).differing == ["p/a/S"]
 
@@ -175,7 +176,7 @@ def test_a_task_that_was_refused_for_tasks_whose_events_are_gone_is_excused():
 
 def columns(made: SeriesTable):
     slots = np.flatnonzero(made.rows["live"])
-    return made.rows[slots], made.traces[slots], made.agent_times[slots]
+    return made.rows[slots], made.traces.take(slots), made.agent_times.take(slots)
 
 
 def test_what_moves_is_looked_at_again_and_only_that():
@@ -192,7 +193,7 @@ def test_what_moves_is_looked_at_again_and_only_that():
 def test_a_tombstone_ends_a_row():
     published = PublishedRows(IDS, Settings())
     source = table(Event("a", START))
-    published.table.put(["p/a/S"], source.rows[:1], source.traces[:1], source.agent_times[:1])
+    published.table.put(["p/a/S"], *columns(source))
 
     published.add(batch_of([message(key=b"p/a/S")]))
 

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskstream.consumer.state.series import NONE
-from taskstream.consumer.state.table.key_index import LEAST_CELLS, KeyIndex, PackedKeys
+from taskstream.consumer.state.table.key_index import LEAST_CELLS, KeyIndex, packed_keys
 from tests.examples import examples
 
 keys = st.text(st.characters(exclude_categories=()), max_size=20) | st.integers(0, 40).map(str)
 
 
 def find(index: KeyIndex, names: list[str]) -> list[int]:
-    return index.find(PackedKeys.of(names)).tolist()
+    return index.find(packed_keys(names)).tolist()
 
 
 def add(index: KeyIndex, slots: dict[str, int]) -> None:
-    index.add(PackedKeys.of(list(slots)), np.array(list(slots.values()), np.int64))
+    index.add(packed_keys(list(slots)), np.array(list(slots.values()), np.int64))
 
 
 @examples(100)
@@ -59,7 +59,7 @@ def test_keys_that_differ_in_one_byte_or_in_length_are_different() -> None:
 def test_a_slice_of_an_array_has_the_keys_of_the_slice() -> None:
     index = KeyIndex()
     array = pa.array(["zero", "one", "two", "three"]).slice(1, 2)
-    index.add(PackedKeys(array), np.array([7, 8]))
+    index.add(array, np.array([7, 8]))
     assert find(index, ["zero", "one", "two", "three"]) == [NONE, 7, 8, NONE]
-    assert index.find(PackedKeys(array)).tolist() == [7, 8]
-    assert index.find(PackedKeys(array.slice(0, 0))).tolist() == []
+    assert index.find(array).tolist() == [7, 8]
+    assert index.find(array.slice(0, 0)).tolist() == []

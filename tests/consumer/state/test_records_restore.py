@@ -117,7 +117,7 @@ def test_a_table_that_expects_many_series_grows_for_them_up_to_eightfold_and_kee
         keys = [f"p/{number}/S" for number in range(count)]
         rows = np.zeros(count, ROW)
         rows["live"], rows["reports"] = True, np.arange(count)
-        strings = np.array(keys, object)
+        strings = pa.array(keys)
         table.put(keys, rows, strings, strings)
         room.append(table.rows.shape[0])
     assert room == [64, 512, 1_000]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskstream.consumer.state.series_table import SeriesTable
-from tests.consumer.oracle.comparison import RecordedTable, exactly
+from taskstream.consumer.state.series_table import SeriesTable, Settings
+from tests.consumer.oracle.comparison import RecordedTable, batch_of, exactly, partitions_of
 from tests.consumer.oracle.oracle_series import Event
-from tests.consumer.oracle.streams import START, US, stream_of, streams
+from tests.consumer.oracle.streams import START, US, series_name, stream_of, streams
 from tests.examples import examples
 
 splits = st.lists(st.integers(0, 400), max_size=4)
@@ -47,6 +48,39 @@ def test_after_a_rollback_the_fold_goes_on_as_if_nothing_had_been(
     assert exactly(table) == exactly(untroubled)
     assert again.windows == expected.windows
     assert again.signals == expected.signals
+
+
+def test_a_fold_that_raises_in_the_middle_is_rolled_back_to_the_state_before_it() -> None:
+    """A report after a month closes as many windows as one report can: they fill the fold's memory after few events."""
+    table = SeriesTable(Failing())
+    series = [series_name(number) for number in range(100)]
+    RecordedTable(table).fold([Event(each, START, 10, 100, 1_000) for each in series])
+    table.commit()
+    before, words = everything(table), {"process_trace": "later"}
+    later = [Event(each, START + 30 * 86_400 * US, 20, 200, 1_000, words) for each in series]
+    with pytest.raises(KeyboardInterrupt):
+        RecordedTable(table).fold([Event("project/new/SYNC", START, 1, 1, 2), *later])
+    reports = table.rows["reports"][table.find(series)]
+    assert 0 < np.count_nonzero(reports == 2) < len(series)
+    assert table.changed_count == len(series) + 1
+    table.rollback()
+    assert everything(table) == before
+    untroubled = SeriesTable()
+    RecordedTable(untroubled).fold([Event(each, START, 10, 100, 1_000) for each in series])
+    assert exactly(RecordedTable(table).fold(later).table) == exactly(RecordedTable(untroubled).fold(later).table)
+
+
+def test_a_fold_whose_texts_cannot_be_read_is_rolled_back_too() -> None:
+    table = SeriesTable()
+    events = stream_of([[("copy", 20, number)] for number in range(5)])
+    RecordedTable(table).fold(events[:50])
+    table.commit()
+    before = everything(table)
+    with pytest.raises(KeyError):
+        table.fold(batch_of(events[50:]).drop_columns("process_trace"), partitions_of(events[50:]))
+    assert any(table.rows["reports"] > 0)
+    table.rollback()
+    assert everything(table) == before
 
 
 def test_a_rollback_forgets_new_series_even_when_the_table_grew_for_them() -> None:
@@ -100,6 +134,20 @@ def test_a_dropped_series_begins_anew() -> None:
     RecordedTable(table).fold(events[20:])
     RecordedTable(fresh).fold(events[20:])
     assert exactly(table) == exactly(fresh)
+
+
+class Failing(Settings):
+    """Raises when the third part of a batch is to be folded; the first batch is one part."""
+
+    __slots__ = ()
+    asked = 0
+
+    @property
+    def bucket_us(self) -> int:
+        Failing.asked += 1
+        if Failing.asked == 4:
+            raise KeyboardInterrupt
+        return 60_000_000
 
 
 def everything(table: SeriesTable) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def change(table: SeriesTable, kind: str, what) -> None:
     """One change of the table; `save` is what a fold does, without its rules."""
     if kind == "put":
         rows = {"/".join(each): row(*when, health) for each, when, health in what}
-        texts = np.full(len(rows), None, object)
+        texts = pa.nulls(len(rows), pa.string())
         table.put(list(rows), np.concatenate(list(rows.values())), texts, texts)
         return
     slots = table.find(sorted({"/".join(each) for each in what}))

@@ -104,7 +104,9 @@ def test_restored_series_count_and_dropped_ones_do_not(first: list, dropped: set
     ]
     folded.drop(np.array(gone, np.int64))
     slots = np.flatnonzero(folded.rows["live"])
-    restored.put(folded.keys[slots].tolist(), folded.rows[slots], folded.traces[slots], folded.agent_times[slots])
+    restored.put(
+        folded.keys[slots].tolist(), folded.rows[slots], folded.traces.take(slots), folded.agent_times.take(slots)
+    )
     live = {str(key).rpartition("/")[0] for key in folded.keys[slots]}
     events = events_of(then)
     assert [restored.refuses(each.series, partition_of(each)) for each in events[:1]] == [
@@ -117,7 +119,7 @@ def test_a_table_above_its_limit_keeps_its_tasks_and_refuses_new_ones() -> None:
     many, table = SeriesTable(), limited()
     fold(many, events_of([("p", 2 * number, "SYNC_LINUX_FILE") for number in range(5)]))
     slots = np.flatnonzero(many.rows["live"])
-    table.put(many.keys[slots].tolist(), many.rows[slots], many.traces[slots], many.agent_times[slots])
+    table.put(many.keys[slots].tolist(), many.rows[slots], many.traces.take(slots), many.agent_times.take(slots))
     assert fold(table, events_of([("p", 8, "MIGRATE_LINUX_FILE"), ("p", 10, "SYNC_LINUX_FILE")])) == [1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pyarrow as pa
 
 from taskstream.consumer.kafka.state_decoder import StateChanges
 from taskstream.consumer.state.series_table import Settings
@@ -22,7 +23,7 @@ def changes(rows: Mapping[str, np.ndarray], dropped: Iterable[str] = ()) -> Stat
     keys = list(rows)
     held = np.concatenate(list(rows.values())) if keys else row()[:0]
     return StateChanges(
-        keys, held, np.full(len(keys), "copying", object), np.full(len(keys), None, object), tuple(dropped)
+        keys, held, pa.array(["copying"] * len(keys), pa.string()), pa.nulls(len(keys), pa.string()), tuple(dropped)
     )
 
 

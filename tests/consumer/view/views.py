@@ -154,15 +154,15 @@ class StateTopic:
         """Commit these rows, by series key."""
         keys = list(states)
         table = SeriesTable()
-        said = np.array([traces.get(key, "copying /srv") for key in keys], object)
-        table.put(keys, np.concatenate(list(states.values())), said, np.full(len(keys), None, object))
+        said = pa.array([traces.get(key, "copying /srv") for key in keys])
+        table.put(keys, np.concatenate(list(states.values())), said, pa.nulls(len(keys), pa.string()))
         values = self._writer.write(state_batch(table, table.find(keys)))
         self._commit(list(zip(keys, values, strict=True)))
 
     def put_in(self, partition: int, key: str, state: np.ndarray) -> None:
         """Commit this row to this partition."""
         table = SeriesTable()
-        table.put([key], state, np.array([""], object), np.array([None], object))
+        table.put([key], state, pa.array([""]), pa.nulls(1, pa.string()))
         (value,) = self._writer.write(state_batch(table, table.find([key])))
         self._producer.begin_transaction()
         self._producer.produce(self.topics.state.name, value, key, partition)

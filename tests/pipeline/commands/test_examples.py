@@ -26,7 +26,7 @@ from taskstream.schemas.registry.registry_ids import RegistryIds
 from taskstream.schemas.topics import Topics, task_key
 from tests.pipeline.streams import IDS, producer
 from tests.schemas.registry.registry_server import RegistryServer, serving
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, PROGRAM_LIMIT_S
 
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 BEGAN = datetime(2026, 11, 20, 22, 50, tzinfo=UTC)
@@ -84,7 +84,7 @@ def send(broker: KafkaClient, topics: Topics, told: list[dict[str, Any]], ids: S
 def run(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As a person does: from somewhere else, by the script's path."""
     command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PROGRAM_LIMIT_S, check=False)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -171,7 +171,7 @@ def test_the_confluent_example_without_a_registry_ends_in_one_sentence(registry,
     url = registry.url if answer else f"http://127.0.0.1:{free_port()}"
     command = [sys.executable, str(EXAMPLES / "reports_with_confluent.py"), "127.0.0.1:1", url, "--once"]
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PROGRAM_LIMIT_S, check=False)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{url} gives no schema for taskstream.progress (")

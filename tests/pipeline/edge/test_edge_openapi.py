@@ -15,9 +15,9 @@ from taskstream.consumer.view.http.openapi import document as view_document
 from taskstream.producer.http.openapi import openapi_document
 from taskstream.producer.http.openapi_schemas import components
 from tests.producer.edges import REPORT, RunningEdge
+from tests.waiting import PROGRAM_LIMIT_S
 
 HERE = Path(__file__).parent
-RUN_AT_MOST_S = 240
 
 
 @pytest.mark.parametrize("described", [openapi_document(1000), view_document()], ids=["edge", "view"])
@@ -66,6 +66,6 @@ def schemathesis(edge: RunningEdge, folder: Path) -> subprocess.CompletedProcess
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=RUN_AT_MOST_S,
+        timeout=PROGRAM_LIMIT_S,
         check=False,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import numpy as np
+import pyarrow as pa
 import pytest
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
@@ -183,7 +183,7 @@ def test_a_view_of_a_topic_that_does_not_exist_is_unready_and_says_why(broker, t
 def test_a_row_that_no_worker_writes_is_counted_and_stops_no_view(broker, tmp_path, minutes):
     states, now = new_state_topic(broker), now_us()
     good = SeriesTable()
-    good.put(["p/t/S"], series(now), np.array([""], object), np.array([None], object))
+    good.put(["p/t/S"], series(now), pa.array([""]), pa.nulls(1, pa.string()))
     (row,) = state_batch(good, good.find(["p/t/S"])).to_pylist()
     forged = RecordWriter(TableIds(), newest("SeriesState")).write(
         {name: in_us(value) for name, value in row.items()} | {"minute_bytes": [1] * minutes}

@@ -82,7 +82,11 @@ def _handler(edge: ScriptedEdge) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            size = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(size)
+            if len(body) < size:  # its client was killed while it sent
+                self.close_connection = True
+                return
             document = json.loads(body) if body else {}
             response = edge._respond(
                 ReceivedRequest(self.command, self.path, dict(self.headers), document, self.client_address[1])
