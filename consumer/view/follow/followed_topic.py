@@ -10,6 +10,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from taskstream.consumer.errors import KafkaFailed
+from taskstream.consumer.kafka.admin.broker_watch import BrokerWatch
 from taskstream.consumer.kafka.admin.rights import denial
 from taskstream.consumer.kafka.admin.topic_identity import TopicIdentity
 from taskstream.consumer.kafka.admin.topic_watch import TopicWatch
@@ -61,18 +62,18 @@ class FollowedTopic:
         equals: a topic that must have as many partitions. new_fetch: how records are read.
         """
         self._equals = equals
-        self._watch = TopicWatch({**_QUIET, **config}, [name, *([equals] if equals else [])])
         self._identity: TopicIdentity | None = None
         self.name = name
         self.progress = FollowProgress()
         self._back_s = back_s
         self._clock = clock
-        self._cluster = Cluster({**_QUIET, **config}, CALL_S, CALL_S)
+        self._given = {**_QUIET, **config}
+        self._watch = TopicWatch(self._given, [name, *([equals] if equals else [])])
+        self._cluster = Cluster(self._given, CALL_S, CALL_S)
         self._config = {
             "fetch.queue.backoff.ms": 10,
             "queued.max.messages.kbytes": QUEUE_KB,
-            **_QUIET,
-            **config,
+            **self._given,
             "group.id": f"{name}-view",  # required by the client, and never joined
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
@@ -86,6 +87,8 @@ class FollowedTopic:
         self._new_fetch = new_fetch
         self._consumer: Consumer | None = None
         self._fetch: Fetch | None = None
+        """Of the consumer."""
+        self._brokers: BrokerWatch | None = None
         """Of the consumer."""
         self._assigned = False
         self._last_error = ""
@@ -114,6 +117,9 @@ class FollowedTopic:
         self._close_consumer()
 
     def _close_consumer(self) -> None:
+        if self._brokers is not None:
+            self._brokers.stop()
+            self._brokers = None
         if self._fetch is not None:
             self._fetch.close()
             self._fetch = None
@@ -149,6 +155,8 @@ class FollowedTopic:
         if self._consumer is None or self._fetch is None:
             self._consumer = Consumer(self._config)
             self._fetch = self._new_fetch(self._consumer, self.name)
+            self._brokers = BrokerWatch(self._consumer, self.name, self._given)
+            self._brokers.start()
         begin: Bound = Earliest()
         if self._back_s is not None:
             begin = Since(int((self._clock() - self._back_s) * 1000))

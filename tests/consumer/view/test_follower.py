@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import dataclass
 
+from taskstream.compose.local.ports import free_port
 from taskstream.consumer.view.follow.follow_progress import FollowProgress
+from taskstream.consumer.view.follow.followed_topic import FollowedTopic
 from taskstream.consumer.view.follow.follower import Follower
 from taskstream.schemas.errors import RegistryFailed
 
@@ -88,3 +91,15 @@ def test_lag_counts_from_the_last_moment_at_which_all_was_held():
     progress.problem = "not heard from broker:9092"
     progress.update()
     assert progress.lag_s == 1.0
+
+
+def test_the_brokers_of_a_followed_topic_s_client_are_watched_until_it_is_closed():
+    def watches() -> int:
+        return [thread.name for thread in threading.enumerate()].count("brokers")
+
+    before = watches()
+    followed = FollowedTopic({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, "nobody-s")
+    assert not len(followed.batch())
+    assert watches() == before + 1
+    followed.close()
+    assert watches() == before
