@@ -20,6 +20,7 @@ from taskstream.consumer.state.fold import fold_events
 from taskstream.consumer.state.minutes import MAX_WINDOWS
 from taskstream.consumer.state.series import GAUGES, NONE, ROW, SIGNAL, WINDOW, Rows
 from taskstream.consumer.state.signals import MAX_SIGNALS
+from taskstream.consumer.state.table.change_log import ChangeLog
 from taskstream.consumer.state.table.key_index import KeyIndex, packed_keys
 from taskstream.consumer.state.table.row_steps import touch_slots, words_of
 from taskstream.consumer.state.table.slot_texts import PackedTexts, SlotTexts
@@ -121,14 +122,10 @@ class SeriesTable:
         """[slot] project_id/task_id/subtask_name."""
         self.traces = SlotTexts()
         self.agent_times = SlotTexts()
-        self.changes = 0
-        """Counts the series that were added or dropped."""
-        self._changed_at: Ints = np.zeros(0, np.int64)
-        """[slot] the count at which its series was added or dropped."""
-        self.writes = 0
-        """Counts the writes of rows; each wrote any number of them."""
-        self._written_at: Ints = np.zeros(0, np.int64)
-        """[slot] the count of the last write of its row."""
+        self._changes = ChangeLog()
+        """Of slots whose series was added or dropped."""
+        self._writes = ChangeLog()
+        """Of slots whose row was written."""
         self._index = KeyIndex()
         self._used = 0
         """How many slots were ever in use; those of them whose series was dropped are in `_free`."""
@@ -147,6 +144,16 @@ class SeriesTable:
 
     def __len__(self) -> int:
         return len(self._index)
+
+    @property
+    def changes(self) -> int:
+        """Counts the changes that added or dropped series, any number of them."""
+        return self._changes.count
+
+    @property
+    def writes(self) -> int:
+        """Counts the writes of rows; each wrote any number of them."""
+        return self._writes.count
 
     def fold(self, batch: pa.RecordBatch, partitions: npt.NDArray[np.int32]) -> Folded:
         """Fold events into their rows.
@@ -183,7 +190,7 @@ class SeriesTable:
         self._add_slots(keys, slots, np.flatnonzero(slots == NONE))
         if self._task_limit is not None:
             self._count_put(self._task_limit, keys, slots, rows["partition"])
-        self._note_write(slots)
+        self._writes.note(slots)
         held, given = _bytes_of(self.rows), _bytes_of(np.ascontiguousarray(rows))
         for here, there, size in self._runs:
             held[slots, here : here + size] = given[:, there : there + size]
@@ -198,12 +205,12 @@ class SeriesTable:
 
     def drop(self, slots: Ints) -> None:
         """Drop these series; not part of a transaction."""
-        for slot in slots.tolist():
-            self._note_change(slot)
-            if self._task_limit is not None:
+        if self._task_limit is not None:
+            for slot in slots.tolist():
                 self._task_limit.remove(self.keys[slot], int(self.rows["partition"][slot]))
         self._index.remove(slots)
-        self._note_write(slots)
+        self._changes.note(slots)
+        self._writes.note(slots)
         _bytes_of(self.rows)[slots] = 0
         self.keys[slots] = None
         self.traces.bounds[slots] = 0
@@ -218,11 +225,11 @@ class SeriesTable:
 
     def changed_since(self, changes: int) -> Ints:
         """The slots whose series was added or dropped after the count `changes`, each once."""
-        return np.flatnonzero(self._changed_at > changes)
+        return self._changes.since(changes)
 
     def written_since(self, writes: int) -> Ints:
         """The slots whose row was added, changed or dropped after the count `writes`, each once."""
-        return np.flatnonzero(self._written_at > writes)
+        return self._writes.since(writes)
 
     def of_partitions(self, partitions: Sequence[int]) -> Ints:
         """The slots of all series of these partitions."""
@@ -230,7 +237,7 @@ class SeriesTable:
 
     def save(self, slots: Ints) -> None:
         """Save these rows before a change, so that `rollback` restores them. Call it before writing to `rows`."""
-        self._note_write(slots)
+        self._writes.note(slots)
         unchanged = slots[~self._changed[slots]]
         self._changed[unchanged] = True
         rows = np.take(self.rows, unchanged)  # five times as fast as rows[unchanged]
@@ -257,7 +264,7 @@ class SeriesTable:
         """Restore every row as it was at the last commit, and drop the series that are new since then."""
         for saved in reversed(self._saved):
             self.drop(saved.slots[~saved.rows["live"]])
-            self._note_write(saved.slots)
+            self._writes.note(saved.slots)
             _bytes_of(self.rows)[saved.slots] = _bytes_of(saved.rows)
             self.traces.bounds[saved.slots] = saved.traces
             self.agent_times.bounds[saved.slots] = saved.agent_times
@@ -305,8 +312,7 @@ class SeriesTable:
         self._used += count - freed
         self._index.add(packed_keys(added), np.array(places, np.int64))
         self.keys[places] = added
-        self._changed_at[places] = np.arange(self.changes + 1, self.changes + 1 + count)
-        self.changes += count
+        self._changes.note(places)
         slots[new] = places if len(names) == count else self._index.find(packed_keys(names))
 
     def _count_put(self, limit: TaskLimit, keys: Sequence[str], slots: Ints, partitions: Ints) -> None:
@@ -321,14 +327,6 @@ class SeriesTable:
         """The keys of the series of a project in a partition."""
         beginning = f"{project_id}/"
         return [key for key in self.keys[self.of_partitions([partition])].tolist() if key.startswith(beginning)]
-
-    def _note_change(self, slot: int) -> None:
-        self.changes += 1
-        self._changed_at[slot] = self.changes
-
-    def _note_write(self, slots: Ints) -> None:
-        self.writes += 1
-        self._written_at[slots] = self.writes
 
     def _bounds_of(self, slots: Ints) -> tuple[Ints, Ints]:
         """[slots, 2] The bounds of the traces and of the agent times."""
@@ -350,8 +348,8 @@ class SeriesTable:
         self.agent_times.reserve(held + more)
         self._changed = longer(self._changed, more)
         self._code_of = longer(self._code_of, more)
-        self._changed_at = longer(self._changed_at, more)
-        self._written_at = longer(self._written_at, more)
+        self._changes.grow(more)
+        self._writes.grow(more)
 
     def _fold_slots(self, slots: Ints, batch: pa.RecordBatch) -> tuple[Any, Any, int]:
         """Fold events into the rows of these slots [events].
@@ -368,11 +366,12 @@ class SeriesTable:
         accepted = np.zeros(events, np.bool_)
         touched, unsaved, unsaved_at = np.empty((3, events), np.int64)
         codes = np.empty(events, np.int32)
-        self.writes += 1
+        self._writes.count += 1
         touched_count, unsaved_count = touch_slots(
-            slots, self._written_at, self.writes, self._changed, self._code_of, codes, touched, unsaved, unsaved_at
+            slots, self._writes.at, self.writes, self._changed, self._code_of, codes, touched, unsaved, unsaved_at
         )
         touched, unsaved, unsaved_at = touched[:touched_count], unsaved[:unsaved_count], unsaved_at[:unsaved_count]
+        self._writes.log(touched)
         saved = _Saved(unsaved, np.empty(unsaved_count, ROW), *self._bounds_of(unsaved))
         self._saved.append(saved)
         words, saved_words = words_of(self.rows), words_of(saved.rows)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from taskstream.consumer.state.series import NONE, Health, Rows
 from taskstream.consumer.state.series_table import SeriesTable, identity, longer, subtask_of
 from taskstream.consumer.state.silence import is_overdue
+from taskstream.consumer.state.table.change_log import ChangeLog
 from taskstream.schemas.topics import task_key
 
 Ints = npt.NDArray[np.int64]
@@ -44,22 +45,29 @@ class Tasks:
         """[task] its project and id."""
         self.projects: dict[str, int] = {}
         self.subtasks: dict[str, int] = {}
-        self.name_changes = 0
-        """Counts the tasks that were added or dropped."""
-        self._named_at: Ints = np.zeros(0, np.int64)
-        """[task] the count of `name_changes` at which it was added or dropped."""
+        self._name_changes = ChangeLog()
+        """Of tasks that were added or dropped."""
+        self._renamed: list[int] = []
+        """Those of them that `_name_changes` does not have yet."""
         self._numbers: dict[str, int] = {}
         self._members: dict[int, tuple[int, ...]] = {}
         """[task] the slots of its series, if it has several; the slot of a single one is in `current`.
 
         Tuples of numbers: the garbage collector does not look into them, as it would into lists.
         """
+        self._has_several: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+        """[task] whether it is in `_members`."""
         self._task_of: Ints = np.full(0, NONE, np.int64)
         """[slot] the number of its task, NONE in a slot without a series."""
         self._free: list[int] = []
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    @property
+    def name_changes(self) -> int:
+        """Counts the tasks that were added or dropped."""
+        return self._name_changes.count
 
     @property
     def live(self) -> Ints:
@@ -72,7 +80,7 @@ class Tasks:
 
     def names_changed_since(self, name_changes: int) -> Ints:
         """The numbers whose task was added or dropped after the count `name_changes`, each once."""
-        return np.flatnonzero(self._named_at > name_changes)
+        return self._name_changes.since(name_changes)
 
     def of_slot(self, slot: int) -> int:
         """The number of the task of the series in this slot."""
@@ -90,9 +98,11 @@ class Tasks:
         rows = self._table.rows
         return slots[np.lexsort((rows["last_seen"][slots], rows["first_seen"][slots]))] if slots.size > 1 else slots
 
-    def members_of(self, tasks: Iterable[int]) -> tuple[Ints, Ints]:
+    def members_of(self, tasks: Ints) -> tuple[Ints, Ints]:
         """The slots of all series of these tasks, task by task, and the index at which each task's slots begin."""
-        members = [self._slots_of(task) for task in tasks]
+        if not self._has_several[tasks].any():
+            return self.current[tasks], np.arange(tasks.shape[0])
+        members = [self._slots_of(task) for task in tasks.tolist()]
         begins = np.cumsum([0, *map(len, members)])[:-1]
         return np.fromiter(itertools.chain.from_iterable(members), np.int64), begins
 
@@ -103,11 +113,13 @@ class Tasks:
             self._task_of = longer(self._task_of, more, NONE)
         for slot in slots[self._task_of[slots] == NONE].tolist():
             self._add_series(slot)
-        changed = list(dict.fromkeys(self._task_of[slots].tolist()))
-        for task in changed:
+        self._note_names()
+        tasks = self._task_of[slots]
+        changed = list(dict.fromkeys(tasks.tolist()))
+        for task in dict.fromkeys(tasks[self._has_several[tasks] | (self.subtask[tasks] == NONE)].tolist()):
             if task in self._members:
                 self._update_current(task)
-            elif self.subtask[task] == NONE:
+            else:
                 self._set_current(task, int(self.current[task]))
         return changed
 
@@ -122,12 +134,14 @@ class Tasks:
                 self._members[task] = left
             elif left:
                 del self._members[task]
+                self._has_several[task] = False
                 self._set_current(task, left[0])
             else:
                 remaining.pop(task, None)
                 self._remove_task(task)
                 continue
             remaining[task] = None
+        self._note_names()
         for task in remaining:
             if task in self._members:
                 self._update_current(task)
@@ -146,6 +160,7 @@ class Tasks:
             self.current[task] = slot
         elif self._task_of[slot] == NONE:
             self._members[task] = (*self._slots_of(task), slot)
+            self._has_several[task] = True
         self._task_of[slot] = task
 
     def _add_task(self, key: str, project_id: str, task_id: str) -> int:
@@ -157,7 +172,7 @@ class Tasks:
         self.subtask[task] = NONE
         self.project[task] = self.projects.setdefault(project_id, len(self.projects))
         self.tie[task] = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
-        self._note_name(task)
+        self._renamed.append(task)
         return task
 
     def _remove_task(self, task: int) -> None:
@@ -165,11 +180,12 @@ class Tasks:
         self.names[task] = None
         self.current[task] = NONE
         self._free.append(task)
-        self._note_name(task)
+        self._renamed.append(task)
 
-    def _note_name(self, task: int) -> None:
-        self.name_changes += 1
-        self._named_at[task] = self.name_changes
+    def _note_names(self) -> None:
+        if self._renamed:
+            self._name_changes.note(self._renamed)
+            self._renamed.clear()
 
     def _update_current(self, task: int) -> None:
         seen = self._table.rows["last_seen"]
@@ -191,7 +207,8 @@ class Tasks:
         self.project = longer(self.project, more, NONE)
         self.subtask = longer(self.subtask, more, NONE)
         self.tie = longer(self.tie, more)
-        self._named_at = longer(self._named_at, more)
+        self._has_several = longer(self._has_several, more)
+        self._name_changes.grow(more)
         self.names.extend([None] * more)
         self._free.extend(range(size + more - 1, size - 1, -1))
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from taskstream.consumer.state.series import SIGNAL, WINDOW
 from taskstream.consumer.state.series_table import EVENT_COLUMNS, SeriesTable
 from taskstream.consumer.state.state_records import rows_of, signal_batch, state_batch, window_batch
+from taskstream.consumer.state.tasks.task_health import TaskHealth
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.cloud_events import WORKER
 from taskstream.schemas.codec.column_codec import ColumnReader, ColumnWriter
@@ -31,12 +32,13 @@ _EVENT = {
 
 
 def warm_up_jit(ids: SchemaIds) -> None:
-    """Decode, fold and encode one event of a series that is then discarded."""
+    """Decode, fold, judge and encode one event of a series that is then discarded."""
     events = ColumnWriter(ids, newest("ProgressReported"))
     columns = [pa.array([_EVENT.get(field.name)], field.type) for field in events.schema]
     wires = events.write(pa.RecordBatch.from_arrays(columns, schema=events.schema))
     table = SeriesTable()
     table.fold(ColumnReader(ids, "ProgressReported", EVENT_COLUMNS).read(wires).batch, np.zeros(1, np.int32))
+    TaskHealth(table).refresh()
     states = ColumnWriter(ids, newest("SeriesState")).write(state_batch(table, table.changed))
     rows_of(ColumnReader(ids, "SeriesState").read(states).batch, np.zeros(1, np.int32))
     ColumnWriter(ids, newest("RateWindow")).write(window_batch(table, _one(WINDOW)))

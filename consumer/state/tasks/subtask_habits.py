@@ -73,11 +73,11 @@ class SubtaskHabits:
         self._continuing = _at_least(self._continuing, index.projects, 0)
         dropped = index.written[index.task[index.written] == NONE]
         self._set_pauses(dropped, np.full(dropped.shape[0], NONE))
-        regrouped = np.zeros(index.tasks + 1, np.bool_)
-        regrouped[index.regrouped] = True
-        self._set_continuing(index.affected[regrouped[index.task[index.affected]]])
-        regrouped[index.task[index.written[self._has_next[index.written]]]] = True
-        self._set_pauses_of_tasks(index.affected[regrouped[index.task[index.affected]]])
+        tasks = index.task[index.affected]
+        regrouped = _among(tasks, index.regrouped)
+        self._set_continuing(index.affected[regrouped])
+        paused = index.task[index.written[self._has_next[index.written]]]
+        self._set_pauses_of_tasks(index.affected[regrouped | _among(tasks, np.sort(paused))])
 
     def _set_pauses(self, slots: Ints, pauses_us: Ints) -> None:
         before = self._pause_us[slots]
@@ -118,18 +118,29 @@ class SubtaskHabits:
         index = self._index
         before = index.regrouped[self._went_on[index.regrouped]]
         kind = index.kind[slots]
-        synced, configured = (slots[kind == each] for each in (SubtaskKind.SYNC, SubtaskKind.CONFIGURE))
-        if not before.size and not configured.size:
+        is_synced, is_configured = kind == SubtaskKind.SYNC, kind == SubtaskKind.CONFIGURE
+        if not before.size and not is_configured.any():
             return
-        began = np.full(index.tasks, _NEVER)
-        np.minimum.at(began, index.task[synced], index.first_seen[synced])
-        after = configured[index.first_seen[configured] > began[index.task[configured]]]
+        tasks, numbers = np.unique(index.task[slots], return_inverse=True)
+        began = np.full(tasks.shape[0], _NEVER)
+        np.minimum.at(began, numbers[is_synced], index.first_seen[slots[is_synced]])
+        configured = slots[is_configured]
+        after = configured[index.first_seen[configured] > began[numbers[is_configured]]]
         np.subtract.at(self._continuing, self._project[before], 1)
         self._went_on[before] = False
         tasks, first = np.unique(index.task[after], return_index=True)
         self._went_on[tasks] = True
         self._project[tasks] = index.project[after[first]]
         np.add.at(self._continuing, self._project[tasks], 1)
+
+
+def _among(numbers: Ints, ordered: Ints) -> Flags:
+    """[numbers] whether each is one of `ordered`, which ascends."""
+    if not ordered.size:
+        return np.zeros(numbers.shape[0], np.bool_)
+    found = np.minimum(np.searchsorted(ordered, numbers), ordered.shape[0] - 1)
+    same: Flags = ordered[found] == numbers
+    return same
 
 
 def _at_least(column: npt.NDArray[Any], size: int, value: object) -> npt.NDArray[Any]:

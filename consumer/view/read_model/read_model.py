@@ -204,7 +204,7 @@ class ReadModel:
         self._moved_on[moved] = states[differ]
         if not moved.size:
             return
-        slots, begins = self.tasks.members_of(moved.tolist())
+        slots, begins = self.tasks.members_of(moved)
         rows = np.take(self.table.rows, slots)
         names = [subtask_of(key) for key in self.table.keys[slots].tolist()]
         ends_us = np.where(rows["progress"] == 100, rows["last_advance"], NONE).tolist()
@@ -253,7 +253,7 @@ class ReadModel:
         rows = np.take(self.table.rows, self.tasks.current[tasks])
         for name, column in self._columns.items():
             column[tasks] = rows[name]
-        slots, begins = self.tasks.members_of(tasks.tolist())
+        slots, begins = self.tasks.members_of(tasks)
         done, total = self.table.rows["replicatesize"][slots], self.table.rows["totalsize"][slots]
         self.began[tasks] = np.minimum.reduceat(self.table.rows["first_seen"][slots], begins)
         self.done_bytes[tasks], self.total_bytes[tasks] = np.add.reduceat(done, begins), np.add.reduceat(total, begins)
