@@ -53,7 +53,11 @@ def build_callers(settings: CallerSettings, *further: Authenticator) -> Authenti
         service = read_keystone_settings(settings.keystone)
         per_source = 0 if settings.behind_proxy else PER_SOURCE
         identity = IdentityService(service)
-        authenticators.append(KeystoneTokens(identity, service.roles, service.cache_s, per_source=per_source))
+        authenticators.append(
+            KeystoneTokens(
+                identity, service.roles, service.cache_s, response_s=service.response_s, per_source=per_source
+            )
+        )
     if settings.insecure_open:
         _log.warning("insecure_open", meaning="ANY token is accepted, for the project 'default', with every role")
         authenticators.append(AllowAny())

@@ -12,7 +12,8 @@ import urllib3
 from taskstream.producer.callers.keystone_settings import KeystoneSettings
 from taskstream.producer.errors import IdentityUnavailable
 
-TIMEOUT_S: Final = 3.0
+_TIMEOUT_PART: Final = 0.6
+"""Of the time that a caller waits, for one request to the service: a token of our own may be asked for before."""
 _NO_TOKEN: Final = frozenset({400, 404, 413, 414, 431})
 """Statuses that concern the validated token: it is unknown, revoked, expired, or too long."""
 
@@ -30,11 +31,15 @@ class TokenFacts:
 class IdentityService:
     """Requests to the service, blocking. Several threads may share an instance."""
 
-    def __init__(self, settings: KeystoneSettings, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, settings: KeystoneSettings) -> None:
         self._settings = settings
         self._url = settings.url.rstrip("/").removesuffix("/v3")
         self._http = urllib3.PoolManager(
-            maxsize=12, timeout=timeout_s, retries=False, ca_certs=settings.ca_file, cert_reqs="CERT_REQUIRED"
+            maxsize=12,
+            timeout=_TIMEOUT_PART * settings.response_s,
+            retries=False,
+            ca_certs=settings.ca_file,
+            cert_reqs="CERT_REQUIRED",
         )
         self._own_token = ""
         self._renewing = threading.Lock()

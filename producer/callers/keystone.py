@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeVar
 
 from taskstream.producer.callers.identity_service import TokenFacts
-from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES
+from taskstream.producer.callers.keystone_settings import CACHE_S, DEFAULT_ROLES, RESPONSE_S
 from taskstream.producer.callers.validation_rooms import PER_SOURCE, ValidationPlace, ValidationRoom, ValidationRooms
 from taskstream.producer.errors import IdentityUnavailable
 from taskstream.schemas.http.api_error import FORBIDDEN, UNAUTHENTICATED, UNAVAILABLE, ApiError, ProblemDetails
@@ -23,8 +23,6 @@ CACHE_TOKENS: Final = 10_000
 """Valid tokens, and as many refused ones beside them: refused tokens never evict valid ones."""
 THREADS: Final = 6
 """Of each `ValidationRoom`."""
-RESPONSE_S: Final = 5.0
-"""The longest that a request waits for the service, whatever the number of waiting requests."""
 RETRY_AFTER_S: Final = 2
 _UNKNOWN: Final = ProblemDetails(UNAUTHENTICATED, "the identity service does not know this token")
 _UNSCOPED: Final = ProblemDetails(FORBIDDEN, "the token has no project; use a token that is scoped to a project")

@@ -17,6 +17,8 @@ from taskstream.schemas.http.caller import Role
 
 CACHE_S: Final = 300.0
 """A revoked token stays valid here for this long, as with keystonemiddleware."""
+RESPONSE_S: Final = 5.0
+"""The longest that a request waits for the service, whatever the number of waiting requests."""
 DEFAULT_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
     {
         "reader": frozenset({Role.READ}),
@@ -25,7 +27,7 @@ DEFAULT_ROLES: Final[Mapping[str, frozenset[Role]]] = MappingProxyType(
     }
 )
 _REQUIRED: Final = ("url", "username", "password", "project")
-_OPTIONAL: Final = ("domain", "ca_file", "roles", "cache_s")
+_OPTIONAL: Final = ("domain", "ca_file", "roles", "cache_s", "response_s")
 _FORM: Final = f"needs the strings {', '.join(_REQUIRED)}, and may have {', '.join(_OPTIONAL)}"
 
 
@@ -46,6 +48,8 @@ class KeystoneSettings:
     """Our roles by the service's role; a role that is not listed grants nothing."""
     cache_s: float = CACHE_S
     """How long a valid token is cached, and so how long a revoked one stays valid."""
+    response_s: float = RESPONSE_S
+    """The longest that a caller waits for the service."""
 
 
 def read_keystone_settings(path: Path) -> KeystoneSettings:
@@ -76,7 +80,8 @@ def read_keystone_settings(path: Path) -> KeystoneSettings:
     return KeystoneSettings(
         **strings,
         roles=_mapping(document["roles"], path) if "roles" in document else DEFAULT_ROLES,
-        cache_s=_seconds(document.get("cache_s", CACHE_S), path),
+        cache_s=_seconds(document, "cache_s", CACHE_S, 0, path),
+        response_s=_seconds(document, "response_s", RESPONSE_S, 1, path),
     )
 
 
@@ -86,7 +91,8 @@ def _mapping(value: Any, path: Path) -> Mapping[str, frozenset[Role]]:
     return {name: roles(ours, f"{path}, role {name!r}") for name, ours in value.items()}
 
 
-def _seconds(value: Any, path: Path) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86_400:
-        raise CredentialsUnusable(f"{path}: cache_s must be a number of seconds from 0 to 86400")
+def _seconds(document: Mapping[str, Any], name: str, default: float, least: int, path: Path) -> float:
+    value = document.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= 86_400:
+        raise CredentialsUnusable(f"{path}: {name} must be a number of seconds from {least} to 86400")
     return float(value)

@@ -29,7 +29,7 @@ _keystone = click.option(
     "--keystone",
     type=_FILE,
     help='A JSON file that describes a Keystone v3 identity service: {"url", "username", "password", "project"}, '
-    'and optionally "domain", "ca_file", "roles", "cache_s".',
+    'and optionally "domain", "ca_file", "roles", "cache_s", "response_s".',
 )
 _open = click.option(
     "--insecure-open",

@@ -42,8 +42,8 @@ def test_windows_are_told_by_name_with_their_rate() -> None:
 def test_the_parts_of_a_key_are_those_of_its_identity() -> None:
     keys = ["p/t/S", "p/a/b//c/S", "//", "p//S", "/t/", "\u00fc/\U0001f600/t/\u00df", "p/t/S"]
     table = SeriesTable()
-    rows, texts = np.zeros(len(keys), ROW), np.full(len(keys), None)
-    slots = table.put(keys, rows, np.full(len(keys), "trace"), texts)
+    traces, no_times = pa.array(["trace"] * len(keys)), pa.nulls(len(keys), pa.string())
+    slots = table.put(keys, np.zeros(len(keys), ROW), traces, no_times)
     windows = np.zeros(len(keys), WINDOW)
     windows["slot"], windows["minutes"] = slots, 1
 

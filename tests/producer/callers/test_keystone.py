@@ -298,9 +298,9 @@ def settings_of(tmp_path, document):
 
 
 def test_the_file_says_what_the_services_roles_mean_here(tmp_path):
-    settings = settings_of(tmp_path, {**FILE, "roles": {"migrator": ["report"]}, "cache_s": 5})
+    settings = settings_of(tmp_path, {**FILE, "roles": {"migrator": ["report"]}, "cache_s": 5, "response_s": 30})
     assert settings.roles == {"migrator": {Role.REPORT}}
-    assert settings.cache_s == 5
+    assert (settings.cache_s, settings.response_s) == (5, 30)
     assert settings_of(tmp_path, FILE).roles is DEFAULT_ROLES
     assert "sesame" not in repr(settings)
 
@@ -318,6 +318,7 @@ def test_the_file_says_what_the_services_roles_mean_here(tmp_path):
         ({**FILE, "roles": {"member": ["all"]}}, "member"),
         ({**FILE, "cache_s": -1}, "cache_s"),
         ({**FILE, "cache_s": "5"}, "cache_s"),
+        ({**FILE, "response_s": 0}, "response_s must be a number of seconds from 1 to 86400"),
     ],
 )
 def test_a_wrong_file_is_told_and_shows_no_secret(tmp_path, document, told):
