@@ -25,7 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all processes and folders go
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {' '.join(f'{each:.1f}' for each in os.getloadavg())}")
     with tempfile.TemporaryDirectory() as folder:
-        programs = build_peers(Path(folder))
+        programs = build_peers(Path(folder), lambda program: any_chosen(program, options.peers))
         workers = {name: each for name, each in worker_peers(programs.workers).items() if chosen(name, options.peers)}
         if "edge" in options.sections:
             print("\n== edge", flush=True)
@@ -62,6 +62,11 @@ def parse_options() -> argparse.Namespace:
 def chosen(name: str, beginnings: Sequence[str]) -> bool:
     """Whether a name begins with one of these, or there are none."""
     return not beginnings or name.startswith(tuple(beginnings))
+
+
+def any_chosen(program: str, beginnings: Sequence[str]) -> bool:
+    """Whether one of these chooses a peer that this program is, in any of its modes."""
+    return chosen(program, beginnings) or any(each.startswith(program) for each in beginnings)
 
 
 if __name__ == "__main__":

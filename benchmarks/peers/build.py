@@ -35,16 +35,22 @@ class Programs:
     workers: Mapping[str, Command] = field(default_factory=dict)
 
 
-def build_peers(folder: Path) -> Programs:
-    """Build all peers below `folder`, and print a line for each toolchain whose peers are left out."""
+def build_peers(folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> Programs:
+    """Build the wanted peers, by name, below `folder`; print a line for each toolchain whose peers are left out."""
     edges: dict[str, Command] = {}
     workers: dict[str, Command] = {}
-    builders: dict[str, Callable[[Path], Programs]] = {"Go": build_go, "Rust": build_rust, "Java": build_java}
-    for language, build in builders.items():
+    builders: dict[tuple[str, ...], Callable[[Path], Programs]] = {
+        ("Go",): build_go,
+        ("Rust",): build_rust,
+        ("Netty", "Streams"): build_java,
+    }
+    for names, build in builders.items():
+        if not any(map(wanted, names)):
+            continue
         try:
             built = build(folder)
         except BuildError as error:
-            print(f"the {language} peers are left out: {error}", flush=True)
+            print(f"left out: {' and '.join(names)}: {error}", flush=True)
         else:
             edges |= built.edges
             workers |= built.workers

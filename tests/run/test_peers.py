@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.peers.__main__ import any_chosen
 from benchmarks.peers.answers import ROW_FIELDS, WINDOW_FIELDS, Answers, answers_of
 from benchmarks.peers.build import BuildError, Programs, build_peers, find, run, with_source, without_logical_types
 from benchmarks.peers.edge_answers import answer_differences
@@ -95,10 +96,19 @@ def test_peers_without_their_toolchain_are_left_out(monkeypatch, tmp_path, capsy
     assert build_peers(tmp_path) == Programs({}, {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(";")[0] for line in lines] == [
-        "the Go peers are left out: go is missing",
-        "the Rust peers are left out: cargo is missing",
-        "the Java peers are left out: javac is missing",
+        "left out: Go: go is missing",
+        "left out: Rust: cargo is missing",
+        "left out: Netty and Streams: javac is missing",
     ]
+
+
+def test_only_chosen_peers_are_built(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("PATH", "")
+    build_peers(tmp_path, lambda program: any_chosen(program, ["Streams, memory"]))
+    assert capsys.readouterr().out.startswith("left out: Netty and Streams: ")
+    assert any_chosen("Go", ["G"])
+    assert any_chosen("Go", [])
+    assert not any_chosen("Go", ["Rust", "Streams"])
 
 
 def test_streams_runs_with_each_store_and_number_of_threads():
