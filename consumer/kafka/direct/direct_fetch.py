@@ -45,7 +45,7 @@ class DirectFetch:
         self._handle = handle_of(consumer)
         self._queue: int | None = self._library.call["rd_kafka_queue_new"](self._handle)
         self._owned: Pointers = np.empty(0, np.uint64)
-        """The messages of the last read."""
+        """The messages of the last read, or 0."""
         self._reads = 0
 
     def hold(self, partitions: Sequence[int]) -> None:
@@ -67,7 +67,8 @@ class DirectFetch:
         """
         self._release()
         events = self._serve(most)
-        pointers = np.empty(most, np.uint64)
+        # Owned before the call: an interrupt as it returns must lose no message, or the consumer never closes.
+        self._owned = pointers = np.zeros(most, np.uint64)
         fetch = self._library.call["rd_kafka_consume_batch_queue"]
         count = fetch(self._open_queue, round(timeout_s * 1_000), pointers.ctypes.data, most)
         if count < 0:
@@ -155,9 +156,8 @@ class DirectFetch:
 
     def _release(self) -> None:
         """Give the messages of the last read back."""
-        owned, self._owned = self._owned, np.empty(0, np.uint64)
         self._reads += 1
-        destroy_messages(owned, self._destroy_code)
+        destroy_messages(self._owned, self._destroy_code)
 
 
 def _bytes(pointers: Pointers, field: int, bounds: Ints) -> npt.NDArray[np.uint8]:

@@ -165,6 +165,11 @@ def read_words(pointers: Pointers, field: int, out: Ints) -> None:
 
 @compiled
 def destroy_messages(pointers: Pointers, destroy_code: int) -> None:
-    """Give every message back to librdkafka. destroy_code: the address of rd_kafka_message_destroy."""
+    """Give every message back to librdkafka, and set its pointer to 0; those that are 0 already are passed over.
+
+    destroy_code: the address of rd_kafka_message_destroy.
+    """
     for index in range(pointers.shape[0]):
-        _destroy(np.uint64(destroy_code), pointers[index])
+        if pointers[index] != 0:
+            _destroy(np.uint64(destroy_code), pointers[index])
+            pointers[index] = 0

@@ -22,7 +22,7 @@ from taskstream.schemas.topics import Topics
 from tests.pipeline.commands.replays import answer, command, fill, more, put, replay
 from tests.pipeline.commands.test_replay import delete_before
 from tests.pipeline.streams import read_all
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -345,7 +345,10 @@ def test_a_rate_is_kept_to_and_a_stopped_copy_tells_the_rest(broker, topics, oth
     ) as process:
         wait_until(lambda: on(broker, other) or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=300)[1]
+        try:
+            told = process.communicate(timeout=LIMIT_S)[1]
+        finally:
+            process.kill()
     copied = sum(map(len, on(broker, other).values()))
 
     assert process.returncode == 130, told

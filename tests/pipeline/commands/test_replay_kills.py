@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,10 +82,15 @@ def expected_keys(broker: KafkaClient, topics: Topics) -> list[set[str]]:
     return keys
 
 
-def rebuilding(broker: KafkaClient, topics: Topics) -> subprocess.Popen:
+@contextmanager
+def rebuilding(broker: KafkaClient, topics: Topics) -> Iterator[subprocess.Popen]:
     words = command(broker, topics, "rebuild", "--execute", "--until", "latest")
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-m", "taskstream", *words], **silent, text=True)
+    with subprocess.Popen([sys.executable, "-m", "taskstream", *words], **silent, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def when_written(broker: KafkaClient, topics: Topics, process: subprocess.Popen, more: int) -> None:

@@ -5,6 +5,7 @@ The number of messages that were given back is counted at the one place that doe
 
 from __future__ import annotations
 
+import ctypes
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.consumer.errors import StateUnreadable
-from taskstream.consumer.kafka.direct import direct_fetch
+from taskstream.consumer.kafka.direct import direct_fetch, message_struct
 from taskstream.consumer.kafka.direct.direct_fetch import DirectFetch
 from taskstream.consumer.kafka.direct.message_fetch import MessageFetch
 from taskstream.consumer.kafka.direct.native_client import why_not
@@ -34,7 +35,7 @@ from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.topics import Topics
 from tests.consumer.replay.test_difference import START, Event, table
 from tests.pipeline.streams import IDS, producer
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 READ = {"group.id": "none", "enable.partition.eof": True, "enable.auto.commit": False, "auto.offset.reset": "error"}
 
@@ -58,7 +59,7 @@ class Ledger:
             self.owned += 1
 
     def destroy(self, pointers: np.ndarray) -> None:
-        for address in pointers.tolist():
+        for address in pointers[pointers != 0].tolist():
             assert address in self.live, "a message was given back twice, or was never owned"
             self.live.remove(address)
             self.destroyed += 1
@@ -153,6 +154,30 @@ def test_a_record_of_a_past_read_is_refused(broker, topics, consumer):
     fetch.close()
     with pytest.raises(RuntimeError, match="closed"):
         fetch.read(5, 0.2)
+
+
+def test_an_interrupt_as_a_read_returns_loses_no_message(broker, topics, consumer, ledger, monkeypatch):
+    publish(broker, topics.progress.name, random.Random(3), 20)
+    fetch = DirectFetch(consumer, topics.progress.name)
+    fetch.hold([0])
+    consumer.assign([TopicPartition(topics.progress.name, 0, 0)])
+    read_batch = fetch._library.call["rd_kafka_consume_batch_queue"]
+
+    def interrupted(queue: int, wait_ms: int, address: int, most: int) -> int:
+        count = read_batch(queue, wait_ms, address, most)
+        if count:
+            ledger.own(np.array((ctypes.c_uint64 * count).from_address(address)))
+            raise KeyboardInterrupt
+        return count
+
+    monkeypatch.setitem(fetch._library.call, "rd_kafka_consume_batch_queue", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        wait_until(lambda: len(fetch.read(5, 0.2)[0]))
+    fetch.close()
+    lost = sorted(ledger.live)
+    message_struct.destroy_messages(np.array(lost, np.uint64), fetch._destroy_code)  # else the consumer never closes
+    assert ledger.owned
+    assert not lost
 
 
 def test_an_offset_that_is_not_there_is_reported_with_its_partition_and_words(broker, topics, consumer):
