@@ -86,10 +86,13 @@ class SlotTexts:
     def compact(self) -> None:
         """Free the bytes of former texts, if there can be many. Bounds that were copied before are void then."""
         if self._used > 2 * self._kept + LEAST_BYTES:
-            sizes = int((self.bounds[:, 1] - self.bounds[:, 0]).sum())
-            packed: Bytes = np.empty(2 * sizes + 2 * LEAST_BYTES, np.uint8)
-            self._used = self._kept = pack_texts(self.bounds, self.data, packed)
-            self.data = packed
+            held, sizes = self.bounds[:, 1] > 0, self.bounds[:, 1] - self.bounds[:, 0]
+            ends = 1 + np.cumsum(sizes)
+            self._kept = 1 + int(sizes.sum())
+            packed: Bytes = np.empty(2 * self._kept + 2 * LEAST_BYTES, np.uint8)
+            copy_texts(self.data, self.bounds, packed[1:])
+            self.bounds[:, 0], self.bounds[:, 1] = np.where(held, ends - sizes, 0), np.where(held, ends, 0)
+            self._used, self.data = self._kept, packed
 
 
 @compiled
@@ -112,20 +115,3 @@ def copy_texts(data: Bytes, bounds: Ints, copies: Bytes) -> None:
         for at in range(bounds[text, 0], bounds[text, 1]):
             copies[used] = data[at]
             used += 1
-
-
-@compiled
-def pack_texts(bounds: Ints, data: Bytes, packed: Bytes) -> int:
-    """Copy all texts to `packed`, from byte 1 on, and set their bounds, [slots, 2]; returns the end of the last."""
-    used = 1
-    for slot in range(bounds.shape[0]):
-        if slot + AHEAD < bounds.shape[0]:
-            prefetch(data, bounds[slot + AHEAD, 0], 0)
-        begin, end = bounds[slot]
-        if end > 0:
-            bounds[slot, 0] = used
-            for at in range(begin, end):
-                packed[used] = data[at]
-                used += 1
-            bounds[slot, 1] = used
-    return used
