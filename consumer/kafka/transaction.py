@@ -38,6 +38,7 @@ from taskstream.consumer.kafka.retry import RetryLimit, Waiting, retry
 from taskstream.schemas.cloud_events import Headers
 from taskstream.schemas.codec.header_columns import HeaderColumns, header_lists, headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 
 _CALL_S = 10.0
 _REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
@@ -112,6 +113,7 @@ class Transaction:
                 "socket.timeout.ms": _REQUEST_MS,
             }
             | dict(config)
+            | ONE_IN_FLIGHT
             | {
                 "retry.backoff.ms": _RESEND_MS,
                 "retry.backoff.max.ms": 2 * _RESEND_MS,

@@ -16,6 +16,7 @@ from taskstream.consumer.notes.task_note import TaskNote
 from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.record_codec import RecordWriter
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import task_key
 
 ACK_S: Final = 5.0
@@ -31,6 +32,7 @@ class NoteWriter:
             **config,
             "acks": "all",
             "enable.idempotence": True,
+            **ONE_IN_FLIGHT,
             "delivery.timeout.ms": int(ACK_S * 1000),
             "linger.ms": 0,
             "allow.auto.create.topics": False,

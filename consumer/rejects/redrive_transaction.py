@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException, Producer
 from taskstream.consumer.errors import KafkaFailed
 from taskstream.consumer.kafka.retry import TRANSACTION_CALL_S, call_transaction
 from taskstream.consumer.rejects.rejected_record import REDRIVES, RejectedRecord, note_of
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics
 
 MAX_RECORDS = 1_000
@@ -34,6 +35,7 @@ class RedriveTransaction:
         self._config = (
             {"linger.ms": 20, "compression.type": "lz4"}
             | dict(config)
+            | ONE_IN_FLIGHT
             | {"transactional.id": f"{topics.prefix}.redrive", "transaction.timeout.ms": 15_000}
         )
         self._open = False

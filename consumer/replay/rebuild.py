@@ -24,6 +24,7 @@ from taskstream.schemas.cloud_events import REBUILD, Headers
 from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.codec.header_columns import NumberedEvents, header_lists
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics
 
 _BLOCK = 20_000
@@ -125,6 +126,7 @@ class Rebuild:
         return Producer(
             {"linger.ms": 20, "compression.type": "lz4", "transaction.timeout.ms": timeout_ms}
             | self._config
+            | ONE_IN_FLIGHT
             | {
                 "transactional.id": f"{self._group.name}.rebuild",
                 "queue.buffering.max.messages": 500_000,

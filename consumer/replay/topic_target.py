@@ -13,6 +13,7 @@ from confluent_kafka.admin import ConfigResource
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer, RecordsExpired
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import DAY_MS
 
 _CALL_S = 15.0
@@ -92,6 +93,7 @@ class TopicTarget:
             {"linger.ms": 20, "compression.type": "lz4"}
             | dict(config)
             | {
+                **ONE_IN_FLIGHT,
                 "enable.idempotence": True,
                 "acks": "all",
                 "partitioner": "murmur2_random",

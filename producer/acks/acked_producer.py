@@ -19,6 +19,7 @@ from taskstream.producer.acks.report_signal import ReportSignal, report_signal
 from taskstream.producer.errors import NotAcked, QueueFull, RecordTooLarge
 from taskstream.producer.events.event_builder import Event
 from taskstream.schemas.kafka_rights import denied
+from taskstream.schemas.librdkafka.unproven_delivery import UNPROVEN
 from taskstream.schemas.recurring import Recurring
 
 POLL_INTERVAL_S: Final = 0.001
@@ -217,7 +218,7 @@ class AckedProducer:
     def _probe_delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
         counts = self.counts
         before = counts.failed
-        if error is None:
+        if error is None and message.offset() is not None:
             kind, at_ms = message.timestamp()
             self._probe_appended_ms = at_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None
             counts.probes_acked += 1
@@ -324,14 +325,15 @@ class AckedProducer:
         elif delivery in self._alone:
             awaited = True
             del self._alone[delivery]
-        if error is None:
+        if error is None and (offset := message.offset()) is not None:
             self.counts.acked += 1
             if awaited:
                 self.counts.add_latency(self._loop.time() - delivery.due_s + self._ack_timeout_s)
-                delivery.waiter.acked(message.partition(), message.offset())  # type: ignore[arg-type] # set when acked
+                delivery.waiter.acked(message.partition(), offset)  # type: ignore[arg-type] # the partition is set
             return
         if awaited:  # else it was overdue, or of a replaced producer: counted already
-            delivery.waiter.failed(self._failure(error, message.topic()))
+            failure = self._unproven() if error is None else self._failure(error, message.topic())
+            delivery.waiter.failed(failure)
 
     def _failure(self, error: KafkaError, topic: str | None = None) -> NotAcked:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 # its public name for this code
@@ -344,6 +346,15 @@ class AckedProducer:
         if error.code() in _OF_THE_TOPIC:
             self._refusal = why
         return NotAcked(f"Kafka did not acknowledge: {why}", error.name())
+
+    def _unproven(self) -> NotAcked:
+        """The failure of an event that librdkafka calls delivered without an offset.
+
+        No response of Kafka acknowledged it: a later event of its partition was acknowledged, or it was sent twice and
+        Kafka has forgotten the first. See `taskstream.schemas.librdkafka.unproven_delivery`.
+        """
+        self._count_failure(UNPROVEN)
+        return NotAcked(f"Kafka did not acknowledge: {UNPROVEN}: it acknowledged a later event only", UNPROVEN)
 
     def _explanation(self, error: KafkaError, topic: str) -> str:
         match error.code():

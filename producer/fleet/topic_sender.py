@@ -17,6 +17,7 @@ from taskstream.producer.events.report_validation import parse_report
 from taskstream.producer.fleet.delivery_counts import DeliveryCounts
 from taskstream.producer.fleet.fleet import FleetReport
 from taskstream.schemas.ids import SchemaIds
+from taskstream.schemas.librdkafka.unproven_delivery import UNPROVEN
 
 ACK_TIMEOUT_S = 30.0
 QUEUE_LIMIT = 50_000
@@ -85,8 +86,9 @@ class TopicSender:
         """See `Sender`."""
         self._producer.poll(0.1)
 
-    def _on_delivery(self, sent: FleetReport, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
+    def _on_delivery(self, sent: FleetReport, error: KafkaError | None, message: Message) -> None:
+        if error is None and message.offset() is not None:
             self._counts.add_acknowledged(sent, attempts=1)
         else:
-            self._counts.add_unanswered(sent, 1, f"Kafka did not acknowledge: {error.str()}")
+            why = UNPROVEN if error is None else error.str()
+            self._counts.add_unanswered(sent, 1, f"Kafka did not acknowledge: {why}")

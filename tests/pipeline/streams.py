@@ -28,6 +28,7 @@ from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnReader
 from taskstream.schemas.codec.record_codec import RecordReader, RecordWriter
 from taskstream.schemas.ids import TableIds
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics, task_key
 from tests.programs import Program
 from tests.waiting import LIMIT_S, wait_until
@@ -88,6 +89,7 @@ def producer(bootstrap: str, **config: Any) -> Producer:
     """A producer that puts keys where the edge puts them, and loses nothing."""
     return Producer(
         {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "enable.idempotence": True, "linger.ms": 5}
+        | ONE_IN_FLIGHT
         | config
     )
 
