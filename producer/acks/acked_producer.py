@@ -325,15 +325,17 @@ class AckedProducer:
         elif delivery in self._alone:
             awaited = True
             del self._alone[delivery]
-        if error is None and (offset := message.offset()) is not None:
-            self.counts.acked += 1
-            if awaited:
-                self.counts.add_latency(self._loop.time() - delivery.due_s + self._ack_timeout_s)
-                delivery.waiter.acked(message.partition(), offset)  # type: ignore[arg-type] # the partition is set
-            return
-        if awaited:  # else it was overdue, or of a replaced producer: counted already
-            failure = self._unproven() if error is None else self._failure(error, message.topic())
-            delivery.waiter.failed(failure)
+        try:
+            if error is None and (offset := message.offset()) is not None:
+                self.counts.acked += 1
+                if awaited:
+                    self.counts.add_latency(self._loop.time() - delivery.due_s + self._ack_timeout_s)
+                    delivery.waiter.acked(message.partition(), offset)  # type: ignore[arg-type] # the partition is set
+            elif awaited:  # else it was overdue, or of a replaced producer: counted already
+                failure = self._unproven() if error is None else self._failure(error, message.topic())
+                delivery.waiter.failed(failure)
+        except Exception as failed:  # noqa: BLE001 # of a waiter: confluent-kafka can make a fatal error of it
+            self._loop.call_exception_handler({"message": "an acknowledgement was not told", "exception": failed})
 
     def _failure(self, error: KafkaError, topic: str | None = None) -> NotAcked:
         if error.fatal() or error.code() == KafkaError._FATAL:  # noqa: SLF001 # its public name for this code

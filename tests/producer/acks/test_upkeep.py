@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from taskstream.producer.acks.acked_producer import AckedProducer
+from taskstream.producer.acks.acked_producer import AckedProducer, producer_config
 from taskstream.producer.acks.delivery import Delivery, ProbeOutcome
 from taskstream.producer.errors import NotAcked
 from taskstream.producer.events.event_builder import Event
+from tests.mock_kafka import MockKafka
 from tests.waiting import LIMIT_S
 
 EVENT = Event("key", b"value", [], 0)
@@ -117,6 +118,32 @@ def test_a_waiter_that_fails_leaves_no_other_waiting():
         return reported
 
     assert asyncio.run(run()) == ["not to be told"]
+
+
+def test_a_waiter_that_fails_is_reported_and_the_client_goes_on():
+    """Of an exception that C code raises in a callback, confluent-kafka makes what looks like a fatal error."""
+
+    class FailingInC(Failing):
+        def acked(self, *_: object) -> None:
+            int("not to be told")
+
+    async def run() -> list[str]:
+        reported: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: reported.append(str(context.get("exception"))))
+        with MockKafka() as kafka:
+            kafka.create("events")
+            config = producer_config(
+                {"bootstrap.servers": kafka.bootstrap_servers, "log_level": 0}, ack_timeout_s=LIMIT_S, queue_limit=100
+            )
+            async with AckedProducer("events", "probe", config, ack_timeout_s=LIMIT_S) as acks:
+                acks.produce(EVENT, FailingInC())
+                assert (await asyncio.wait_for(acks.send(EVENT), LIMIT_S)).offset == 1
+                assert (acks.counts.acked, acks.counts.rebuilds) == (2, 0)
+        return reported
+
+    (told,) = asyncio.run(run())
+    assert "not to be told" in told
 
 
 def test_a_probe_that_the_client_refuses_at_once_names_the_right_and_says_nothing_of_the_reports():
