@@ -32,7 +32,8 @@ test: $(DEV_READY) ## all tests, on a real broker
 	@$(PYTEST) --pure-first --no-loadscope-reorder $(ARGS)
 
 test-quick: $(DEV_READY) ## the tests that need no service and no minutes, properties on a tenth of their examples
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not services and not slow" --hypothesis-profile=quick $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not services and not slow" --hypothesis-profile=quick \
+		--ignore tests/pipeline $(ARGS)
 
 test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARGS="--times 10 --busy 2": every second run on a busy machine)
 	@$(BIN)/python -m tests.run.soak --processes $(TEST_PROCESSES) $(ARGS)

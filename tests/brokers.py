@@ -85,7 +85,7 @@ def accept_later_timestamps(client: KafkaClient) -> None:
         incremental_operation=AlterConfigOpType.SET,
     )
     admin = AdminClient(client.config())  # named: a client that is garbage collected does not answer
-    for number in admin.list_topics(timeout=30).brokers:
+    for number in admin.list_topics(timeout=60).brokers:
         resource = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
         for answer in admin.incremental_alter_configs([resource]).values():
             answer.result(LIMIT_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 from collections import Counter
@@ -50,9 +51,16 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """All nodes of a file that can be an import, a class, or a read of the environment."""
+    every = ast.walk(ast.parse(path.read_text("utf-8")))
+    return [each for each in every if isinstance(each, ast.Import | ast.ImportFrom | ast.ClassDef | ast.Attribute)]
+
+
 def imported(path: Path) -> Iterator[str]:
     """Every module that a file imports, anywhere in it, including imports only for types."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -113,7 +121,7 @@ def test_the_environment_is_read_only_at_the_command_line(path):
         return
     reads = [
         node.lineno
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if (isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"))
         or (isinstance(node, ast.ImportFrom) and {alias.name for alias in node.names} & {"environ", "getenv"})
     ]
@@ -131,7 +139,7 @@ def test_no_class_name_occurs_twice():
     """A search for a class name then has one result."""
     files: dict[str, list[str]] = {}
     for path in sources(*ROOMS):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 files.setdefault(node.name, []).append(name_of(path))
 

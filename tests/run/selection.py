@@ -74,7 +74,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     left_out = config.stash[LEFT_OUT]
     if left_out:
         needs = ", ".join(f"{count} need {what}" for what, count in left_out.most_common() if what != ALL)
-        terminalreporter.write_line(f"left out: {left_out[ALL]} tests{f' ({needs})' if needs else ''}")
+        folders = "".join(f"{each}, and " for each in config.getoption("ignore") or [])
+        terminalreporter.write_line(f"left out: {folders}{left_out[ALL]} tests{f' ({needs})' if needs else ''}")
 
 
 def services(item: pytest.Item) -> set[str]:

@@ -56,10 +56,10 @@ def test_a_record_can_be_read_by_a_consumer_group(broker, topic_prefix):
 def test_a_transaction_can_be_committed(broker, topic_prefix):
     create_topic(broker, f"{topic_prefix}.t")
     producer = Producer(broker.config(**{"transactional.id": topic_prefix}))
-    producer.init_transactions(30)
+    producer.init_transactions(LIMIT_S)
     producer.begin_transaction()
     producer.produce(f"{topic_prefix}.t", b"once", partition=0)
-    producer.commit_transaction(30)
+    producer.commit_transaction(LIMIT_S)
     assert read_one(broker, f"{topic_prefix}.t", topic_prefix) == b"once"
 
 

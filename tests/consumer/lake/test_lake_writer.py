@@ -40,6 +40,7 @@ def changes_of_a_whole_run(folder) -> int:
     return filesystem.changes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 def test_a_crash_at_any_change_of_a_file_loses_and_doubles_nothing(tmp_path, after):
     count = changes_of_a_whole_run(tmp_path / "whole")

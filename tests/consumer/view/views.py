@@ -28,6 +28,7 @@ from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.http.caller import Role
 from taskstream.schemas.ids import SchemaIds, TableIds
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
 from tests.programs import Program, listening_address
@@ -144,9 +145,9 @@ class StateTopic:
     def __init__(self, kafka: KafkaClient, topics: Topics, ids: SchemaIds | None = None) -> None:
         self.topics = topics
         ids = ids or TableIds()
-        told = {"transactional.id": f"{topics.prefix}-states", "linger.ms": 5, "log_level": 0}
+        told = {"transactional.id": f"{topics.prefix}-states", "linger.ms": 5, "log_level": 0, **ONE_IN_FLIGHT}
         self._producer = Producer(kafka.config(**told))
-        self._producer.init_transactions(20)
+        self._producer.init_transactions(LIMIT_S)
         self._writer = ColumnWriter(ids, newest("SeriesState"))
         self._signals = ColumnWriter(ids, newest("SignalRaised"))
 
@@ -166,7 +167,7 @@ class StateTopic:
         (value,) = self._writer.write(state_batch(table, table.find([key])))
         self._producer.begin_transaction()
         self._producer.produce(self.topics.state.name, value, key, partition)
-        self._producer.commit_transaction(20)
+        self._producer.commit_transaction(LIMIT_S)
 
     def tell(self, *signals: dict[str, Any], timestamp_ms: int = 0) -> None:
         """Commit these signals; `timestamp_ms` is the records' time, if it is not now."""
@@ -176,7 +177,7 @@ class StateTopic:
             key = f"{each['project_id']}/{each['task_id']}"
             partition = hash_of(key) % self.topics.partitions
             self._producer.produce(self.topics.signals.name, value, key, partition, timestamp=timestamp_ms)
-        self._producer.commit_transaction(20)
+        self._producer.commit_transaction(LIMIT_S)
 
     def forget(self, keys: Sequence[str]) -> None:
         """Commit tombstones."""
@@ -195,7 +196,7 @@ class StateTopic:
         self._producer.begin_transaction()
         for key, value in records:
             self._produce(key, value)
-        self._producer.commit_transaction(20)
+        self._producer.commit_transaction(LIMIT_S)
 
     def _produce(self, key: str, value: bytes | None) -> None:
         partition = hash_of(key.rpartition("/")[0]) % self.topics.partitions

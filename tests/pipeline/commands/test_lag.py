@@ -98,10 +98,10 @@ def test_offsets_that_retention_took_unread_are_told(broker, filled):
 
 def test_markers_of_transactions_are_no_records_to_wait_for(broker, topics):
     sender = Producer(broker.config(**{"transactional.id": topics.prefix}))
-    sender.init_transactions(30)
+    sender.init_transactions(LIMIT_S)
     sender.begin_transaction()
     sender.produce(topics.progress.name, b"", b"p/t", 0)
-    sender.commit_transaction(30)
+    sender.commit_transaction(LIMIT_S)
     commit(broker, topics, 1)
     result = lag(broker, topics)
     assert rows(result)[0][:3] == (0, 1, 2)

@@ -102,7 +102,7 @@ def when_written(broker: KafkaClient, topics: Topics, process: subprocess.Popen,
 def abort_left_open(broker: KafkaClient, topics: Topics) -> None:
     """What Kafka does by itself after a while: abort what a process that was killed has left open."""
     sending = producer(broker.bootstrap_servers, **{"transactional.id": f"{topics.prefix}.worker.rebuild"})
-    sending.init_transactions(30)
+    sending.init_transactions(LIMIT_S)
 
 
 def check_whole(

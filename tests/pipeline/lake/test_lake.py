@@ -23,6 +23,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.catalog import named
 from taskstream.schemas.codec.record_codec import RecordWriter
+from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics
 from tests.pipeline.streams import IDS, Fleet, producer, read_all
 from tests.waiting import LIMIT_S, wait_until
@@ -56,8 +57,9 @@ def fill(broker: KafkaClient, topics: Topics, count: int, seed: int = 1) -> None
         key, value = fleet.event()
         sending.produce(topics.progress.name, value, key)
     assert sending.flush(LIMIT_S) == 0
-    writer = Producer({"bootstrap.servers": broker.bootstrap_servers, "transactional.id": f"{topics.prefix}-{seed}"})
-    writer.init_transactions(60)
+    own = {"bootstrap.servers": broker.bootstrap_servers, "transactional.id": f"{topics.prefix}-{seed}"}
+    writer = Producer(own | ONE_IN_FLIGHT)
+    writer.init_transactions(LIMIT_S)
     for number in range(6):
         writer.begin_transaction()
         for noun, name in (("rates", "RateWindow.v1"), ("signals", "SignalRaised.v1")):
@@ -66,7 +68,7 @@ def fill(broker: KafkaClient, topics: Topics, count: int, seed: int = 1) -> None
                 value = encode(example(name) | {"project_id": f"p{each % 2}"})
                 writer.produce(f"{topics.prefix}.{noun}", value, f"k{number}", partition=number % topics.partitions)
         writer.flush()
-        writer.abort_transaction(60) if number % 3 == 2 else writer.commit_transaction(60)
+        writer.abort_transaction(LIMIT_S) if number % 3 == 2 else writer.commit_transaction(LIMIT_S)
 
 
 def arguments(broker: KafkaClient, topics: Topics, folder: Path, *more: str) -> list[str]:

@@ -23,7 +23,7 @@ from taskstream.producer.client.auth_token import AuthToken
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series, signal
 from tests.private_files import write_private
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 TASKS = 36
 
@@ -200,7 +200,7 @@ def test_a_watch_tells_what_changes_and_survives_a_view_that_is_killed(broker, s
                 wait_until(lambda: lines.about("watched")[-1] == ("left", None))
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(LIMIT_S)
             process.stdout.close()
 
 
@@ -221,7 +221,7 @@ def test_on_a_terminal_a_watch_is_a_live_table_in_colour_and_ends_with_ctrl_c(vi
     try:
         wait_until(lambda: b"no progress" in seen and b"live; Ctrl-C stops" in seen and b"\x1b[31m" in seen)
         process.send_signal(SIGINT)
-        assert process.wait(15) == 0
+        assert process.wait(LIMIT_S) == 0
         assert b"Traceback" not in seen
     finally:
         process.kill()

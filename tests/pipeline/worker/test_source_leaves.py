@@ -31,7 +31,7 @@ class Calls:
 
 def has_joined(broker: KafkaClient, group: str) -> bool:
     admin = AdminClient(broker.config())  # named: a client that is garbage collected does not answer
-    found = admin.list_consumer_groups(states={ConsumerGroupState.STABLE}, request_timeout=30).result()
+    found = admin.list_consumer_groups(states={ConsumerGroupState.STABLE}, request_timeout=60).result()
     return group in {each.group_id for each in found.valid}
 
 
