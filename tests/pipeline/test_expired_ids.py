@@ -16,8 +16,10 @@ from tests.producer.edges import running_edge
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
+EXPIRES_S = 10
+"""Far longer than a busy machine takes from one request of a transaction to the next."""
 FORGETFUL = {
-    "transactional.id.expiration.ms": "1000",
+    "transactional.id.expiration.ms": str(EXPIRES_S * 1000),
     "transaction.remove.expired.transaction.cleanup.interval.ms": "500",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "producer.id.expiration.ms": "1000",
@@ -70,7 +72,7 @@ def test_a_worker_goes_on_when_its_transactional_id_has_expired(forgetful, topic
 
     with worker(servers, topics, tmp_path) as process:
         wait_until(lambda: "assigned" in words(tmp_path))
-        wait_until(expires, lambda: words(tmp_path), pause_s=3.0)
+        wait_until(expires, lambda: words(tmp_path), pause_s=EXPIRES_S + 2.0)
         assert expires()
         assert process.poll() is None
     folded = records(list(_last_rows(servers, topics)), "SeriesState")

@@ -67,8 +67,10 @@ def test_tail_and_simulate_survive_a_broker_restart(private_kafka, topic_prefix)
                 process.wait()
     account = json.loads(out)
     there = records(read_all(private_kafka.client.bootstrap_servers, topics.progress.name), "ProgressReported")
-    assert account["acknowledged"] <= len(there) <= account["acknowledged"] + account["unanswered"], err
-    assert len({record["event_id"] for record in there}) == len(there)
+    ids = {record["event_id"] for record in there}
+    assert account["acknowledged"] <= len(ids) <= account["acknowledged"] + account["unanswered"], err
+    # When an event has timed out, librdkafka sends the following ones with a new epoch, also those that Kafka has.
+    assert len(ids) == len(there) or account["unanswered"] > 0
     assert account["sent"] == account["acknowledged"] + account["unanswered"]
 
 
