@@ -217,14 +217,13 @@ class AckedProducer:
 
     def _probe_delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
         counts = self.counts
-        before = counts.failed
-        if error is None and message.offset() is not None:
+        acked, failed, refusal = counts.acked, counts.failed, self._refusal
+        self._delivered(delivery, error, message)
+        if counts.acked > acked:
             kind, at_ms = message.timestamp()
             self._probe_appended_ms = at_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None
             counts.probes_acked += 1
-        refusal = self._refusal
-        self._delivered(delivery, error, message)
-        counts.probes_failed += counts.failed - before
+        counts.probes_failed += counts.failed - failed
         self._refusal = refusal
 
     async def flush(self, timeout_s: float) -> int:
@@ -287,7 +286,7 @@ class AckedProducer:
     def _poll(self) -> None:
         try:
             self._serve()
-        finally:  # an exception of one waiter must not stop the polls for the others
+        finally:  # an exception of a callback must not stop the polls for the others
             self._polling = bool(self._alone) or (self._signal is None and bool(self._waiting))
             if self._polling:
                 self._loop.call_later(POLL_INTERVAL_S, self._poll)
@@ -311,21 +310,21 @@ class AckedProducer:
     def _serve_reports(self) -> None:
         try:
             self._serve()
-        except BaseException:  # of one waiter: the reports behind it have no signal of their own
+        except BaseException:  # of a callback: the reports behind it have no signal of their own
             self._loop.call_later(POLL_INTERVAL_S, self._serve_reports)
             raise
 
     def _delivered(self, delivery: Delivery, error: KafkaError | None, message: Message) -> None:
-        awaited = delivery in self._waiting
-        if awaited:
-            del self._waiting[delivery]
-            if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                self._send_alone(delivery, message.topic())
-                return
-        elif delivery in self._alone:
-            awaited = True
-            del self._alone[delivery]
         try:
+            awaited = delivery in self._waiting
+            if awaited:
+                del self._waiting[delivery]
+                if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    self._send_alone(delivery, message.topic())
+                    return
+            elif delivery in self._alone:
+                awaited = True
+                del self._alone[delivery]
             if error is None and (offset := message.offset()) is not None:
                 self.counts.acked += 1
                 if awaited:

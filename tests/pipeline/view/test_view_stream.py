@@ -94,7 +94,7 @@ def test_a_reader_that_pauses_skips_what_lay_between_and_has_the_latest_of_every
         wait_until(lambda: view.shown("/tasks/crowd-399")["progress"] == ROUNDS - 1)
         seen = stream.events
         try:
-            stream.read(lambda _: latest(seen) >= CROWD)
+            stream.read(lambda events: latest(events) >= CROWD)
         except StreamEnded:  # it paused for longer than the view waits: it goes on where it was, as a browser does
             with Stream(view, "?q=crowd", last_id=stream.last_id) as again:
                 again.read(lambda events: latest(seen + events) >= CROWD)
