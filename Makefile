@@ -16,6 +16,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfil
 ONCE ?=
 ARGS ?=
 TEST_PROCESSES ?= 5
+QUICK_PROCESSES ?= 3
 
 # Tests start hundreds of processes: what they import is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,8 +32,8 @@ run: $(RUN_READY) ## a real migration through the whole pipeline, on a local Kaf
 test: $(DEV_READY) ## all tests, on a real broker
 	@$(PYTEST) --pure-first --no-loadscope-reorder $(ARGS)
 
-test-quick: $(DEV_READY) ## the tests that need no service and no minutes, properties on a tenth of their examples
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile -q -m "not services and not slow" --hypothesis-profile=quick \
+test-quick: $(DEV_READY) ## the tests that need no service and take no time, properties on a tenth of their examples
+	@$(BIN)/python -m pytest --numprocesses $(QUICK_PROCESSES) --dist loadfile -q -m "not services and not slow" --hypothesis-profile=quick \
 		--ignore tests/pipeline $(ARGS)
 
 test-soak: $(DEV_READY) ## the whole suite again and again, in random order (ARGS="--times 10 --busy 2": every second run on a busy machine)

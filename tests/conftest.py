@@ -12,6 +12,7 @@ from taskstream.schemas.ids import TableIds
 
 # A broker of a few minutes' life repays no optimising compiler: it starts with half the CPU time without.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+gc.disable()  # until the tests are collected: that makes no garbage worth a look
 
 pytest_plugins = [
     "tests.run.guard",
@@ -34,8 +35,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_finish() -> None:
     """Freeze the thousands of tests: no garbage collection while they run looks into them."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure() -> None:

@@ -45,7 +45,7 @@ class KafkaJava:
         """The command line of a broker; `heap` is java's -Xmx, such as 1g."""
         logging = f"-Dlog4j2.configurationFile={node.logging_file}"
         main = ("kafka.Kafka", str(node.properties_file))
-        return [*self._java(flags), f"-Xmx{heap}", logging, "-cp", self._class_path(), *main]
+        return [*self._java(node, flags), f"-Xmx{heap}", logging, "-cp", self._class_path(), *main]
 
     def format(self, node: KafkaNode, cluster_id: str) -> None:
         """Format the node's storage for a cluster; see `new_cluster_id`.
@@ -54,7 +54,7 @@ class KafkaJava:
             BrokerStartError: the storage tool failed or timed out.
         """
         main = ("kafka.tools.StorageTool", *node.begin_format(), "-t", cluster_id)
-        command = [*self._java(("-XX:TieredStopAtLevel=1",)), "-cp", self._class_path(), *main]
+        command = [*self._java(node, ("-XX:TieredStopAtLevel=1",)), "-cp", self._class_path(), *main]
         try:
             done = subprocess.run(
                 command,
@@ -66,11 +66,12 @@ class KafkaJava:
             raise BrokerStartError(explain("formatting Kafka's storage", done.returncode, done.stdout + done.stderr))
         node.end_format()
 
-    def _java(self, flags: Sequence[str]) -> list[str]:
+    def _java(self, node: KafkaNode, flags: Sequence[str]) -> list[str]:
         archive = self.class_archive
         mapped = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() and archive.stat().st_size else []
         # Java ignores an archive that does not match; the -Xlog options keep its warnings out of the broker's log.
-        return [self.java, *TUNING, *flags, *mapped, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        temporary_files = f"-Djava.io.tmpdir={node.temporary_files}"
+        return [self.java, *TUNING, temporary_files, *flags, *mapped, "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
 
     def _class_path(self) -> str:
         return f"{self.jars}/*"  # java expands the wildcard, so process listings stay short

@@ -82,6 +82,11 @@ class KafkaNode:
         return self.data_dir / "storage"
 
     @property
+    def temporary_files(self) -> Path:
+        """Java's folder for temporary files, such as the native libraries of compression."""
+        return self.data_dir.absolute() / "tmp"
+
+    @property
     def is_formatted(self) -> bool:
         """Whether the storage is formatted."""
         return self.storage.is_dir()
@@ -95,8 +100,13 @@ class KafkaNode:
         return next(line.partition("=")[2] for line in lines if line.startswith("cluster.id="))
 
     def write(self) -> None:
-        """Write the configuration files, replacing old ones."""
+        """Write the configuration files, replacing old ones; remove the temporary files that a killed broker left.
+
+        No broker may run in the folder.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.temporary_files, ignore_errors=True)
+        self.temporary_files.mkdir(exist_ok=True)
         self.properties_file.write_text(self._properties(self.storage), encoding="ascii")
         self.logging_file.write_text(LOGGING, encoding="ascii")
 

@@ -7,6 +7,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outcome", "shown"), [("False", True), ("True", False)], ids=["fails", "passes"])
 def test_only_a_failed_test_shows_the_end_of_each_log(pytester, outcome, shown):
     pytester.makepyfile(

@@ -61,6 +61,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing_and_is_named_with_the_rem
     assert "NUMBA_CACHE_DIR" in cache_problem()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", ["consumer/state/series.py", "schemas/compiled.py"])
 def test_a_change_of_a_file_that_a_loop_imports_changes_the_digest(copied, nested):
     before = digest(copied)
@@ -70,6 +71,7 @@ def test_a_change_of_a_file_that_a_loop_imports_changes_the_digest(copied, neste
     assert digest(copied) != before
 
 
+@pytest.mark.slow
 def test_a_change_of_a_file_that_no_loop_imports_keeps_the_digest(copied):
     before = digest(copied)
     with (copied / "compose/cli/topics/topics.py").open("a") as source:

@@ -19,6 +19,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -48,6 +49,7 @@ def test_bash_completes_commands_options_and_values(tmp_path, words, offered):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_script_calls_the_program(shell):
     done = subprocess.run(

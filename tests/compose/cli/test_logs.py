@@ -111,6 +111,7 @@ def test_in_json_an_exception_is_a_key_without_any_value(capsys: pytest.CaptureF
     assert TOKEN not in ours["exception"] + library["exception"]
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_says_so_in_json():
     command = ["edge", "--bootstrap-servers", "127.0.0.1:1", "--log-format", "json"]
     done = subprocess.run([sys.executable, "-m", "taskstream", *command], capture_output=True, text=True, check=False)

@@ -90,6 +90,7 @@ def test_options_that_do_not_fit_are_refused_with_a_reason(options, why):
     assert why in refusal(*options)
 
 
+@pytest.mark.slow
 def test_without_the_extra_the_option_says_what_to_install():
     code = (
         "import sys; sys.modules['authlib'] = None; import click; "

@@ -35,6 +35,7 @@ def copied(proxy: ScriptedEdge, folder, endpoint: str, *more: str) -> subprocess
     return run(proxy, *words, "--endpoint", endpoint, *more)
 
 
+@pytest.mark.slow
 def test_the_registry_is_asked_directly(proxy):
     with serving() as registry:
         done = run(proxy, "schemas", "register", "--schema-registry", registry.url)
@@ -51,6 +52,7 @@ def test_the_agent_reports_directly(proxy, tmp_path):
     assert proxy.requests == []
 
 
+@pytest.mark.slow
 def test_the_view_is_asked_directly(proxy):
     with ScriptedEdge() as view:
         run(proxy, "tasks", "list", "--endpoint", view.url, "--token", "a-token")
@@ -64,6 +66,7 @@ def test_the_agent_reports_through_the_proxy_that_it_is_told(proxy, tmp_path):
     assert {each.path for each in proxy.acknowledged} == {"http://edge.invalid/v3/tasks/t/progress"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "words"),
     [("socks5://127.0.0.1:1", "is not http(s)://host[:port]"), ("http://user:secret@127.0.0.1:1", "has a user name")],

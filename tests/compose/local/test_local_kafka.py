@@ -31,8 +31,8 @@ def create_topic(client: KafkaClient, name: str) -> None:
         created.result(timeout=120)
 
 
-def write(client: KafkaClient, topic: str, value: bytes) -> None:
-    producer = Producer(client.config(acks="all"))
+def write(client: KafkaClient, topic: str, value: bytes, compression: str = "none") -> None:
+    producer = Producer(client.config(acks="all", **{"compression.type": compression}))
     producer.produce(topic, value, partition=0)
     assert producer.flush(LIMIT_S) == 0
 
@@ -78,6 +78,16 @@ def test_a_killed_broker_restarts_with_its_port_and_data(private_kafka):
     private_kafka.start()
     assert private_kafka.bootstrap_servers == address
     assert read_one(private_kafka.client, "t", "g") == b"kept"
+
+
+def test_a_killed_brokers_temporary_files_are_in_its_folder_until_it_starts_again(private_kafka):
+    create_topic(private_kafka.client, "t")
+    write(private_kafka.client, "t", b"value" * 1000, "lz4")
+    left = list((private_kafka.data_dir / "tmp").glob("liblz4-*"))
+    assert left
+    private_kafka.kill()
+    private_kafka.start()
+    assert not any(each.exists() for each in left)
 
 
 def test_a_stopped_broker_restarts_with_its_data(private_kafka):

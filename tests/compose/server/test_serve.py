@@ -132,6 +132,7 @@ def test_headers_beyond_the_bound_are_refused_and_the_connection_is_closed(serve
     assert b"2000 bytes" in body
 
 
+@pytest.mark.slow
 def test_a_request_that_does_not_end_is_refused_in_time(server):
     with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
         wire.sendall(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nabc")
@@ -152,6 +153,7 @@ def test_an_error_of_ours_shows_its_place_in_the_log_and_nothing_else_anywhere(s
     assert response(connection)[:2] == (200, b"goes on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_answers_what_is_in_flight_and_ends_the_application(server, number):
     connection, idle = server.connect(), server.connect()

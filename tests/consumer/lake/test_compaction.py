@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from taskstream.consumer.lake.compaction import FAN_IN, LARGEST, SMALLEST, files_to_merge
 
 
@@ -27,6 +29,7 @@ def test_files_that_are_large_enough_stay():
     assert files_to_merge({f"f{each}": LARGEST for each in range(100)}) == []
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_few_files_and_writes_each_row_a_few_times():
     """A day of a file each second, of 4 KiB."""
     sizes: dict[str, int] = {}

@@ -216,6 +216,7 @@ def test_a_table_that_was_rolled_back_goes_on_from_there(tmp_path):
     assert offsets(tmp_path) == list(range(8))
 
 
+@pytest.mark.slow
 def test_old_snapshots_expire_and_their_records_stay(tmp_path):
     with opened(tmp_path, keep_ms=-1, expire_at_once=3) as lake:
         lake.begin(TOPIC, "id", {0: 0})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from taskstream.consumer.state.series import Rows, Trend
 from taskstream.consumer.state.series_table import SeriesTable
@@ -72,11 +73,13 @@ def test_a_doubled_rate_is_called_accelerating_within_some_minutes() -> None:
     assert (waited <= 10).mean() > 0.8  # measured: 0.99
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_steady_copys_eta_holds_about_its_share() -> None:
     share = share_held(np.ones_like)
     assert 0.65 < share < 0.95  # measured: 0.84
 
 
+@pytest.mark.slow
 def test_the_interval_holds_less_after_a_sudden_change_and_with_a_drift_but_not_nothing() -> None:
     assert share_held(lambda minutes: np.where(minutes < 20, 1.0, 0.6)) > 0.45  # measured: 0.65
     assert share_held(lambda minutes: np.exp(-0.01 * minutes)) > 0.40  # measured: 0.65

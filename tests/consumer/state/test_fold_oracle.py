@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +81,7 @@ def test_a_hot_series_in_one_batch_of_thousands_ends_as_the_oracle_says() -> Non
     assert_like_the_oracle(events)
 
 
+@pytest.mark.slow
 def test_a_batch_of_thousands_of_new_series_ends_as_the_oracle_says() -> None:
     assert_like_the_oracle(stream_of([[("copy", 2, number)] for number in range(4_000)]))
 

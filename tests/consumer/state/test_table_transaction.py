@@ -83,6 +83,7 @@ def test_a_fold_whose_texts_cannot_be_read_is_rolled_back_too() -> None:
     assert everything(table) == before
 
 
+@pytest.mark.slow
 def test_a_rollback_forgets_new_series_even_when_the_table_grew_for_them() -> None:
     few = stream_of([[("copy", 20, number)] for number in range(5)])
     many = stream_of([[("copy", 30, number)] for number in range(1_000)])

@@ -214,6 +214,7 @@ def test_a_project_hears_of_no_other():
     asyncio.run(story())
 
 
+@pytest.mark.slow
 def test_who_missed_more_departures_than_are_remembered_begins_anew():
     async def story() -> None:
         one = listening("p/a")
@@ -302,6 +303,7 @@ def asking(project: str, *, anonymous: bool = False) -> Caller:
     return Caller(project, frozenset({Role.READ}), anonymous)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second", "third"),
     [

@@ -80,6 +80,7 @@ def test_names_kept_up_to_date_give_what_all_names_give(several):
             assert held.with_id(task_id).tolist() == [task for task in with_id if task is not None]
 
 
+@pytest.mark.slow
 def test_more_tasks_than_one_page_of_names_are_searched_alike():
     made = model({f"p/task-{number:04d}/SSL_CONFIG": row() for number in range(3_000)})
     held = TaskNames(made)

@@ -206,6 +206,7 @@ def test_a_copy_killed_at_any_moment_resumes_without_copying_everything_again(tm
     assert edge.last("MIGRATE_LINUX_FILE")["replicatesize"] == size_of(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_copy_cleanly_and_the_output_tells_how_to_resume(tmp_path, edge, source, token_file, number):
     process = start(source, tmp_path / "dst", edge.url, token_file, "--bwlimit", "2M")

@@ -75,6 +75,7 @@ def test_some_end_and_some_do_not(kinds):
     assert not all(ended)
 
 
+@pytest.mark.slow
 def test_a_stuck_migration_keeps_reporting_the_same_bytes(kinds):
     reports = only(kinds, Behaviour.STUCK)
     late = [each.report.replicatesize for each in reports if each.at_s > reports[0].at_s + 0.7 * HORIZON_S]
@@ -120,6 +121,7 @@ def test_a_stuttering_migration_repeats_old_reports(kinds):
     assert sum(after == before for before, after in pairs) > len(pairs) / 50
 
 
+@pytest.mark.slow
 def test_the_fleet_keeps_its_rate_although_some_tasks_are_silent():
     assert len(simulated()) == HORIZON_S * RATE
 

@@ -67,6 +67,7 @@ def damaged(draw: st.DrawFn, wire: bytes) -> bytes | None:
     return wire
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 @examples(150)

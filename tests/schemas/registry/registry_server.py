@@ -139,6 +139,7 @@ def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[RegistryServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # the body follows the headers in a second write
 
         def do_GET(self) -> None:
             self._answer(None)
