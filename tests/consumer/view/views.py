@@ -190,7 +190,7 @@ class StateTopic:
         self._producer.begin_transaction()
         self._produce(key, value)
         self._producer.flush(LIMIT_S)
-        self._producer.abort_transaction(10)
+        self._producer.abort_transaction(LIMIT_S)
 
     def _commit(self, records: Sequence[tuple[str, bytes | None]]) -> None:
         self._producer.begin_transaction()

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from taskstream.compose.local.ports import free_port
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.kafka_errors import is_away
+from tests.waiting import LIMIT_S
 
 
 def told(config: dict) -> str:
@@ -34,7 +35,7 @@ def test_tls_towards_a_listener_that_speaks_none_leads_to_the_protocol(broker):
 
 def test_a_refusal_of_the_broker_is_told_as_it_is(broker):
     admin = QuietAdmin(broker.config())
-    answer = admin.describe_topics(TopicCollection(["nobody-s"]), request_timeout=10)["nobody-s"]
+    answer = admin.describe_topics(TopicCollection(["nobody-s"]), request_timeout=LIMIT_S)["nobody-s"]
     with pytest.raises(KafkaException) as failed:
         answer.result()
     assert admin.why(failed.value) == failed.value.args[0].str()

@@ -9,13 +9,14 @@ from taskstream.schemas.codec.record_codec import RecordReader
 from taskstream.schemas.ids import TableIds
 from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, running_edge
+from tests.waiting import LIMIT_S
 
 
 def record_at(broker: KafkaClient, topics: Topics, partition: int, offset: int):
     consumer = Consumer(broker.config(**{"group.id": "none", "enable.auto.commit": False}))
     try:
         consumer.assign([TopicPartition(topics.progress.name, partition, offset)])
-        message = consumer.poll(20)
+        message = consumer.poll(LIMIT_S)
         assert message is not None
         assert message.error() is None
         return message

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
 from tests.producer.edges import REPORT, RunningEdge, running_edge
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 RECORD_BYTES = 1_500
 NO_GAPS = {"enable.idempotence": "true", "enable.gapless.guarantee": "true", "batch.num.messages": "1"}
@@ -99,4 +99,4 @@ def rebuilds(edge: RunningEdge) -> int:
 def let_records_have(admin: AdminClient, topic: str, size_bytes: int) -> None:
     entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(20)
+    admin.incremental_alter_configs([resource])[resource].result(LIMIT_S)

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from taskstream.consumer.worker.metrics import WorkerMetrics
 from taskstream.schemas.topics import Topics
 from tests.consumer.view.views import running_view
-from tests.producer.edges import RunningEdge
+from tests.producer.edges import RunningEdge, running_edge
 
 COMPOSE = Path(__file__).parents[3] / "compose"
 DASHBOARD = COMPOSE / "grafana" / "dashboards" / "taskstream.json"
@@ -46,8 +46,9 @@ def exported(broker, edge: RunningEdge, edge_topics: Topics, tmp_path_factory) -
     return found
 
 
-def test_counters_of_the_edge_exist_before_what_they_count(edge):
-    lines = edge.get("/metrics").data.decode().splitlines()
+def test_counters_of_the_edge_exist_before_what_they_count(broker, edge_topics, tmp_path):
+    with running_edge(broker, edge_topics.prefix, tmp_path) as fresh:
+        lines = fresh.get("/metrics").data.decode().splitlines()
     assert 'taskstream_edge_unacknowledged_total{reason="NOT_ENOUGH_REPLICAS",worker="0"} 0.0' in lines
     assert 'taskstream_edge_refused_total{code="TASKSTREAM.0431",status="431",worker="0"} 0.0' in lines
 

@@ -7,6 +7,7 @@ import gzip
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -167,8 +168,8 @@ def test_page_api_and_stream_work_below_a_prefix_behind_a_buffering_proxy(contex
     states.put({KEY: series(now_us(), progress=11)})
     with running_nginx(nginx, tmp_path, view.url) as address:
         token = {"X-Auth-Token": view.tokens["operator"]}
-        listed = urllib3.request("GET", f"{address}tasks?q=shared", headers=token)
-        assert [each["task_id"] for each in listed.json()["tasks"]] == ["shared"]
+        listed = partial(urllib3.request, "GET", f"{address}tasks?q=shared", headers=token)
+        wait_until(lambda: [each["task_id"] for each in listed().json()["tasks"]] == ["shared"])
         page = context.new_page()
         page.goto(f"{address}?q=shared#token={view.tokens['operator']}")
         expect(page.locator("#live-text")).to_have_text("live")

@@ -76,7 +76,7 @@ class RealKafka:
     def committed(self) -> dict[int, int]:
         consumer = Consumer(self._broker.config(**{"group.id": self._group}))
         try:
-            places = consumer.committed([TopicPartition(self.events, each) for each in (0, 1)], timeout=10)
+            places = consumer.committed([TopicPartition(self.events, each) for each in (0, 1)], timeout=LIMIT_S)
         finally:
             consumer.close()
         return {place.partition: place.offset for place in places if place.offset >= 0}

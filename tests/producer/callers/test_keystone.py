@@ -32,7 +32,7 @@ class FakeIdentity:
 
     def validate(self, token: str) -> TokenFacts | None:
         self.asked += 1
-        self.answering.wait(5)
+        self.answering.wait(LIMIT_S)
         if self.down:
             raise IdentityUnavailable("down")
         return self.known.get(token)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from tests.waiting import LIMIT_S
+
 
 @dataclass(frozen=True)
 class ScriptedResponse:
@@ -71,7 +73,7 @@ class ScriptedEdge:
             self.requests.append(request)
             response = self._script.popleft() if self._script else self.always
         if response.wait is not None:
-            response.wait.wait(20)
+            response.wait.wait(LIMIT_S)
         if response.status == 200 and not response.hang_up:
             self.acknowledged.append(request)
         return response

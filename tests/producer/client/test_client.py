@@ -31,7 +31,7 @@ BUSY = error(503, "SMS.0503", "Kafka is away")
 
 
 def client_of(edge: ScriptedEdge, clock: SteppedClock | None = None, **options) -> ProgressClient:
-    options.setdefault("policy", RetryPolicy(read_timeout_s=5))
+    options.setdefault("policy", RetryPolicy(read_timeout_s=60))
     return ProgressClient(edge.url, AuthToken.of(SECRET), clock=clock or SteppedClock(), random=lambda: 0.5, **options)
 
 
@@ -109,7 +109,7 @@ def test_a_read_timeout_is_retried():
     with ScriptedEdge(ScriptedResponse(wait=never)) as edge, client_of(edge, policy=policy) as client:
         acknowledged = client.report("t", REPORT)
         never.set()
-    assert acknowledged.attempts == 2
+    assert acknowledged.attempts >= 2  # more, where the answer to the second took longer
     assert len({request.headers["Idempotency-Key"] for request in edge.requests}) == 1
 
 
