@@ -11,11 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.waiting import LIMIT_S
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GIVEN = "TASKSTREAM_TEST_CHROMIUM"
 MISSING = f"no Chromium: install one (Debian: apt-get install chromium) or name it in {GIVEN}"
+
+expect.set_options(timeout=LIMIT_S * 1000)
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +36,7 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
+        opened.on("context", lambda context: context.set_default_timeout(LIMIT_S * 1000))
         yield opened
         opened.close()
 

@@ -25,7 +25,6 @@ from tests.pipeline.view.test_view_page import opened
 
 COPY, CLOSE = "MIGRATE_LINUX_FILE", "CONFIGURE_LINUX"
 HOUR_S = 3_600
-expect.set_options(timeout=120_000)
 
 
 def stopped(minutes_ago: int) -> np.ndarray:
@@ -181,7 +180,7 @@ def test_hostile_names_stay_text_on_the_page(browser: Browser, view: RunningView
         shown_report(page, view, project="project-2")
         expect(page.locator("#report-body")).to_contain_text("<img src=x onerror=")
         assert page.locator("#report-body img, #report-body script").count() == 0
-        assert page.title() == "Report · taskstream"
+        expect(page).to_have_title("Report · taskstream")
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1440])

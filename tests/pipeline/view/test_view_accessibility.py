@@ -16,7 +16,6 @@ from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topi
 pytestmark = pytest.mark.slow
 
 GRAVE = ("serious", "critical")
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,6 @@ def states(broker: KafkaClient) -> StateTopic:
 def page(browser: Browser, axe_script: Path) -> Iterator[Page]:
     """A page with axe. The page's policy forbids scripts from elsewhere, so it does not apply here."""
     context = browser.new_context(bypass_csp=True, reduced_motion="reduce")
-    context.set_default_timeout(120_000)
     context.add_init_script(path=axe_script)
     yield context.new_page()
     context.close()

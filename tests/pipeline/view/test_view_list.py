@@ -20,7 +20,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 TASKS = 240
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +196,7 @@ def test_rows_are_marked_whose_health_changed_since_somebody_last_looked(browser
         expect(page.locator("#news-text")).to_contain_text("None of these tasks")
 
 
-def test_rows_stay_where_they_are_while_somebody_moves_through_them(page, states):
+def test_rows_stay_where_they_are_while_somebody_moves_through_them(page, view, states):
     page.keyboard.press("j")
     first = link(page, 0).text_content()
     long_ago = now_us() - 40_000 * S
@@ -214,6 +213,7 @@ def test_rows_stay_where_they_are_while_somebody_moves_through_them(page, states
     expect(link(page, 0)).to_have_text("oldest")
     expect(page.locator("#waiting")).to_be_hidden()
     states.forget(["project-1/oldest/MIGRATE_LINUX_FILE"])
+    wait_until(lambda: view.get("/tasks/oldest").status == 404)
 
 
 def test_a_mass_silence_is_one_row_that_opens(page, view, states):
@@ -233,7 +233,7 @@ def test_a_mass_silence_is_one_row_that_opens(page, view, states):
     expect(page.locator("tr.fold")).to_have_count(0)
 
 
-def test_rows_stay_where_they_are_under_a_pointer_that_moves(page, states):
+def test_rows_stay_where_they_are_under_a_pointer_that_moves(page, view, states):
     key = "project-1/older/MIGRATE_LINUX_FILE"
     first = link(page, 0).text_content()
     long_ago = now_us() - 50_000 * S
@@ -252,3 +252,4 @@ def test_rows_stay_where_they_are_under_a_pointer_that_moves(page, states):
     page.mouse.move(5, 5)
     expect(link(page, 0)).to_have_text("older")
     states.forget([key])
+    wait_until(lambda: view.get("/tasks/older").status == 404)

@@ -20,7 +20,6 @@ from tests.pipeline.view.test_view_page import opened, rows
 from tests.waiting import LIMIT_S, wait_until
 
 HOUR_MS = 3_600_000
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,6 @@ from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 from tests.private_files import write_private
 from tests.waiting import wait_until
 
-expect.set_options(timeout=120_000)
-
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[OpenIDProvider]:
@@ -101,7 +99,7 @@ def test_a_person_signs_in_with_the_button_returns_to_the_filter_and_signs_out(b
         page.get_by_label("Who").fill("ada")
         page.get_by_role("button", name="Sign in").click()
         expect(rows(page).first).to_be_visible()
-        assert page.url == f"{view.url}/?sort=progress"
+        expect(page).to_have_url(f"{view.url}/?sort=progress")
         expect(page.locator("#live")).to_have_attribute("data-state", "live")
         assert page.evaluate("document.cookie") == ""
         assert page.evaluate("JSON.stringify({...sessionStorage, ...localStorage})").find("token") == -1
@@ -127,7 +125,7 @@ def test_a_person_who_is_refused_sees_why_and_gets_back(browser: Browser, view):
         expect(page.get_by_role("alert")).to_contain_text("Provider did not sign you in (access_denied)")
         page.get_by_role("link", name="Back to the tasks").click()
         expect(page.get_by_role("button", name="Sign in with Provider")).to_be_visible()
-        assert page.url == f"{view.url}/?q=a"
+        expect(page).to_have_url(f"{view.url}/?q=a")
     finally:
         context.close()
 

@@ -19,7 +19,6 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 TASKS = 240
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,6 @@ def page(browser: Browser, view: RunningView) -> Iterator[Page]:
 @contextlib.contextmanager
 def opened(browser: Browser, view: RunningView, **options) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
-    context.set_default_timeout(120_000)
     fresh = context.new_page()
     complaints: list[str] = []
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
@@ -62,7 +60,7 @@ def test_the_worst_come_first_and_say_why_and_the_token_leaves_the_address(page,
     first = rows(page).first
     expect(first.locator("strong")).to_have_text(re.compile("silent|no progress"))
     expect(first.locator(".reason")).to_have_text(re.compile(r"no (report|bytes) for .* \(limit 1 min\)"))
-    assert page.url == f"{view.url}/"
+    expect(page).to_have_url(f"{view.url}/")
     expect(page.locator("#where")).to_have_text(f"1 to 100 of {TASKS}")
     moving = page.locator("button[data-health=OK] strong")
     expect(moving).not_to_have_text("0")
@@ -164,7 +162,7 @@ def test_a_hostile_task_id_is_text_everywhere(page, view, states):
     expect(page.locator(".id")).to_have_text(task_id)
     page.locator(".id").click()
     expect(page.locator("#task h1")).to_have_text(task_id)
-    assert page.title() == f"{task_id} · taskstream"
+    expect(page).to_have_title(f"{task_id} · taskstream")
     assert page.locator("main script").count() == 0
     states.forget([key])
     page.goto(f"{view.url}/?{urlencode({'q': task_id})}")

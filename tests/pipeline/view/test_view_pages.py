@@ -25,7 +25,6 @@ pytestmark = pytest.mark.slow
 PAGES = 8
 STREAMS = 3
 KEY = "project-1/shared/MIGRATE_LINUX_FILE"
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,6 @@ def states(broker: KafkaClient) -> StateTopic:
 @pytest.fixture
 def context(browser) -> Iterator[BrowserContext]:
     opened = browser.new_context()
-    opened.set_default_timeout(120_000)
     yield opened
     opened.close()
 
@@ -177,11 +175,11 @@ def test_page_api_and_stream_work_below_a_prefix_behind_a_buffering_proxy(contex
         expect(page.locator(".pair span").first).to_have_text("64 %")
         page.locator(".id").click()
         expect(page.locator("#task h1")).to_have_text("shared")
-        assert page.url == f"{address}?project=project-1&task=shared"
+        expect(page).to_have_url(f"{address}?project=project-1&task=shared")
         page.reload()
         page.locator("#back").click()
         expect(page.locator("#rows tr").first).to_be_visible()
-        assert page.url == address
+        expect(page).to_have_url(address)
         page.locator("button.state[data-health=SLOW]").click()
         expect(page).to_have_url(f"{address}?health=SLOW")
 

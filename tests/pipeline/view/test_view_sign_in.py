@@ -13,8 +13,6 @@ from taskstream.compose.sign_in_codes import SignInCodes
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, StateTopic, new_state_topic, now_us, running_view
 
-expect.set_options(timeout=120_000)
-
 
 @pytest.fixture(scope="module")
 def states(broker: KafkaClient) -> StateTopic:
@@ -42,7 +40,7 @@ def test_the_first_who_opens_the_link_is_signed_in_and_the_second_is_told_why_no
         page = first.new_page()
         page.goto(link)
         expect(page.locator("#rows tr").first).to_be_visible()
-        assert page.url == f"{view.url}/"
+        expect(page).to_have_url(f"{view.url}/")
         late = second.new_page()
         late.goto(link)
         expect(late.locator("#sign-in-problem")).to_contain_text("this link was used, or is older than ten minutes")

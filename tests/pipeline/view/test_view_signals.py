@@ -20,7 +20,6 @@ from tests.schemas.registry.registry_server import serving
 from tests.waiting import wait_until
 
 DAY_MS = 86_400_000
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")

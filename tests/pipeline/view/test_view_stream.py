@@ -20,7 +20,6 @@ pytestmark = pytest.mark.slow
 
 CROWD = 400
 ROUNDS = 60
-expect.set_options(timeout=120_000)
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,6 @@ from tests.consumer.view.views import (
 from tests.pipeline.view.test_view_page import opened
 
 COPY = "MIGRATE_LINUX_BLOCK"
-expect.set_options(timeout=120_000)
 
 
 def times_of_silence(now: int) -> Iterator[dict]:
@@ -190,9 +189,8 @@ def test_a_selection_outlives_an_update(page, view, states):
     page.goto(f"{view.url}/?{urlencode({'project': 'project-1', 'task': 'web-2'})}")
     expect(page.locator("#task h1")).to_have_text("web-2")
     page.evaluate("getSelection().selectAllChildren(document.querySelector('#task h1'))")
-    states.tell(signal(now_us(), "RESET", task="project-1/web-2", subtask_name=COPY))
     with page.expect_response(lambda answer: "/tasks/web-2" in answer.url and b"RESET" in answer.body()):
-        pass
+        states.tell(signal(now_us(), "RESET", task="project-1/web-2", subtask_name=COPY))
     assert page.evaluate("getSelection().toString()") == "web-2"
     page.evaluate("getSelection().removeAllRanges()")
     expect(page.locator(".signals ol > li").first).to_contain_text("reset")
