@@ -16,9 +16,7 @@ import pytest
 from taskstream.consumer.errors import InstanceFenced, ProducerLost, StreamGap, TransactionAborted
 from taskstream.schemas.codec.header_columns import headers_part
 from taskstream.schemas.codec.packed_values import PackedValues
-
-PATIENCE_S = 60.0
-"""For Kafka; the one in memory needs a few reads."""
+from tests.waiting import LIMIT_S
 
 
 class KafkaUnderTest(Protocol):
@@ -78,7 +76,7 @@ class Listener:
 def read_until(what: Callable[[], bool], *sources: Any) -> list[list[bytes]]:
     """The values that each source reads until `what` is so."""
     values: list[list[bytes]] = [[] for _ in sources]
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LIMIT_S
     while not what():
         assert time.monotonic() < deadline, "it never happened"
         for index, source in enumerate(sources):
