@@ -100,10 +100,10 @@ def test_a_batch_is_refused_by_its_count_before_its_lines_are_parsed(edge):
     assert answer.status == 400
     assert "more than 50 reports" in answer.json()["detail"]
     used_s, began_s = cpu_s(edge) - used_before, time.thread_time()
-    for line in lines:
+    for line in lines[:50_000]:
         with contextlib.suppress(ValueError):
             json.loads(line)
-    assert used_s < (time.thread_time() - began_s) / 3  # of the same processor, in the same minute
+    assert used_s < time.thread_time() - began_s  # less than a tenth of them costs, on the same machine
 
 
 def test_an_answer_lists_the_first_problems_and_codes_of_the_others(edge):
