@@ -20,6 +20,8 @@ LIMIT_S = 300.0
 """The limit of a wait. Only failing tests reach it; no test measures time with it."""
 PROGRAM_LIMIT_S = 1200.0
 """The same for a program that runs to its end."""
+ATTEMPTS = 50
+"""How often a test tries again where the machine decides which of two things comes first."""
 GROWTH = 1.2
 GROWN_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 1.0

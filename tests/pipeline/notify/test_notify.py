@@ -161,23 +161,30 @@ def test_a_receiver_that_hangs_delays_no_other(broker, topics, tmp_path):
 
 def test_what_is_refused_or_not_delivered_in_time_is_a_dead_letter(broker, topics, tmp_path):
     with webhook() as hook:
-        path = config(tmp_path, ONE.format(url=hook.url, more='give_up_after = "2s"'))
-        with notifier(broker, topics, path) as running:
+        with notifier(broker, topics, config(tmp_path, ONE.format(url=hook.url, more=""))) as running:
             hook.status = 422
             raise_signals(broker, topics, [signal("refused")])
             wait_until(lambda: len(undelivered(tmp_path)) == 1, running.words)
+            wait_until(lambda: running.metric('attempts_total{outcome="dead_letter",receiver="hook"}') == 1)
+            wait_until(lambda: read_offsets(broker, topics) == 1, running.words)
+        impatient = ONE.format(url=hook.url, more='give_up_after = "2s"')
+        with notifier(broker, topics, config(tmp_path, impatient)) as running:
             hook.status = 503
             raise_signals(broker, topics, [signal("late")])
             wait_until(lambda: len(undelivered(tmp_path)) == 2, running.words)
+            wait_until(lambda: read_offsets(broker, topics) == 2, running.words)
+        with notifier(broker, topics, config(tmp_path, ONE.format(url=hook.url, more=""))) as running:
             hook.status = 200
             raise_signals(broker, topics, [signal("good")])
             wait_until(lambda: hook.tasks() == {"good": 1}, running.words)
             wait_until(lambda: read_offsets(broker, topics) == 3, running.words)
-            assert running.metric('attempts_total{outcome="dead_letter",receiver="hook"}') == 2
     refused, late = undelivered(tmp_path)
     assert (refused["receiver"], refused["why"]) == ("hook", "status 422")
     assert refused["notification"]["alerts"][0]["task_id"] == "refused"
-    assert (late["why"], late["notification"]["count"]) == ("status 503", 1)
+    assert late["notification"]["count"] == 1
+    assert late["why"].startswith(
+        ("status 503", "no response")
+    )  # that of the last attempt, which may have found no time
 
 
 def test_an_unreadable_record_is_a_dead_letter_and_what_follows_is_told(broker, topics, tmp_path):
