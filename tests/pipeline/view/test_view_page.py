@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import HOSTILE, fleet
@@ -39,6 +39,10 @@ def opened(browser: Browser, view: RunningView, **options) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)
     fresh = context.new_page()
     complaints: list[str] = []
+    unanswered: dict[Request, str] = {}
+    fresh.on("request", lambda request: unanswered.setdefault(request, request.url))
+    for answered in ("requestfinished", "requestfailed"):
+        fresh.on(answered, lambda request: unanswered.pop(request, None))
     fresh.on("pageerror", lambda error: complaints.append(str(error)))
     fresh.on("console", lambda said: complaints.append(said.text) if "Content Security" in said.text else None)
     fresh.goto(f"{view.url}/#token={view.tokens['operator']}")
@@ -46,6 +50,8 @@ def opened(browser: Browser, view: RunningView, **options) -> Iterator[Page]:
         yield fresh
         assert complaints == []
     finally:
+        said = "" if fresh.is_closed() else fresh.evaluate("document.querySelector('#problem')?.textContent")
+        print(f"the page was at {fresh.url}, its problem: {said!r}, unanswered: {list(unanswered.values())}")
         context.close()
 
 
