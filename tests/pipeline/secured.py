@@ -23,7 +23,7 @@ from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.local.ports import free_ports
 from taskstream.schemas.access import Grant
 from tests.brokers import accept_later_timestamps
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 USER = "User:someone"
 _LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_someone="secret";'
@@ -52,8 +52,10 @@ class SecuredBroker:
         if not rights:
             return
         admin = AdminClient(self.everything.config())
-        for answer in admin.create_acls([_binding(each) for each in rights]).values():
+        wanted = [_binding(each) for each in rights]
+        for answer in admin.create_acls(wanted).values():
             answer.result(LIMIT_S)
+        wait_until(lambda: {*wanted} <= in_force(admin))
 
     def revoke(self, right: Grant) -> None:
         admin = AdminClient(self.everything.config())
@@ -62,6 +64,13 @@ class SecuredBroker:
         wanted = AclBindingFilter(*given, binding.operation, binding.permission_type)
         for answer in admin.delete_acls([wanted]).values():
             assert answer.result(LIMIT_S)
+        wait_until(lambda: binding not in in_force(admin))
+
+
+def in_force(admin: AdminClient) -> set[AclBinding]:
+    """Those of `someone` that the broker has: it learns of a change after the controller has answered."""
+    of_user = (ResourceType.ANY, None, ResourcePatternType.ANY, USER, None, AclOperation.ANY, AclPermissionType.ANY)
+    return {*admin.describe_acls(AclBindingFilter(*of_user)).result(LIMIT_S)}
 
 
 def _binding(right: Grant) -> AclBinding:
