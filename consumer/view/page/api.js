@@ -4,7 +4,9 @@
 const TOKEN_KEY = "taskstream-token";
 const IDLE_TIMEOUT_MS = 7000; // the view sends a beat every two seconds
 const MAX_WAIT_MS = 10000;
+const ANSWER_LIMIT_MS = 30000; // a request that is never answered would hold all later ones back
 
+// The status is that of the view's answer; 0: there was none in time.
 export class HttpError extends Error {
   constructor(status, message) {
     super(message);
@@ -27,8 +29,7 @@ export async function takeCode() {
   const code = new URLSearchParams(location.hash.slice(1)).get("code");
   if (!code) return null;
   history.replaceState(null, "", location.pathname + location.search);
-  const response = await request("sign-in", {}, { method: "POST", body: code });
-  return (await response.json()).token;
+  return (await answerOf("sign-in", {}, { method: "POST", body: code })).token;
 }
 
 export function storeToken(token) {
@@ -55,15 +56,26 @@ export function signOutTabs() {
 }
 
 export async function fetchJson(path, parameters = {}) {
-  const response = await request(path, parameters, {});
-  return response.json();
+  return answerOf(path, parameters, {});
 }
 
 // Sends a JSON body, or none, with this method.
 export async function sendJson(method, path, parameters, body) {
   const options = { method, headers: { "Content-Type": "application/json" }, body: body === null ? undefined : JSON.stringify(body) };
-  const response = await request(path, parameters, options);
-  return response.json();
+  return answerOf(path, parameters, options);
+}
+
+// The JSON answer, within the limit of time.
+async function answerOf(path, parameters, options) {
+  const limit = new AbortController();
+  const late = new HttpError(0, `the view has not answered for ${ANSWER_LIMIT_MS / 1000} s; what is shown is older`);
+  const timer = setTimeout(() => limit.abort(late), ANSWER_LIMIT_MS);
+  try {
+    const response = await request(path, parameters, { ...options, signal: limit.signal });
+    return await response.json();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function request(path, parameters, options) {

@@ -88,6 +88,7 @@ export class List {
     this.showSort();
     this.follow(this.filters);
     this.reader.leave();
+    this.waiting = null; // it was arranged for another address
     return this.refresh();
   }
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from taskstream.compose.kafka_client import KafkaClient
 from tests.consumer.view.fleets import HOSTILE, fleet
@@ -51,7 +51,8 @@ def opened(browser: Browser, view: RunningView, **options) -> Iterator[Page]:
         assert complaints == []
     finally:
         said = "" if fresh.is_closed() else fresh.evaluate("document.querySelector('#problem')?.textContent")
-        print(f"the page was at {fresh.url}, its problem: {said!r}, unanswered: {list(unanswered.values())}")
+        print(f"the page was at {fresh.url}, its problem: {said!r}, its complaints: {complaints}")
+        print(f"unanswered: {list(unanswered.values())}")
         context.close()
 
 
@@ -143,6 +144,25 @@ def test_pages_follow_each_other_and_lose_nobody(page):
         seen |= set(page.locator(".id").all_text_contents())
     expect(page.get_by_role("button", name="Next")).to_be_disabled()
     assert len(seen) == TASKS
+
+
+def test_a_request_that_is_never_answered_is_said_and_the_page_goes_on(page):
+    expect(rows(page)).to_have_count(100)
+    page.clock.install()
+    held = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/tasks?*", hold)
+    page.reload()
+    wait_until(lambda: held or page.wait_for_timeout(20))
+    page.clock.fast_forward(31_000)
+    expect(page.locator("#problem")).to_have_text("the view has not answered for 30 s; what is shown is older")
+    expect(rows(page)).to_have_count(0)
+    page.unroute("**/tasks?*")
+    expect(rows(page)).to_have_count(100)
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 def test_a_tasks_own_page_shows_its_subtasks_in_time_order_and_hostile_words_as_text(page, view):

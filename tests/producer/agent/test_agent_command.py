@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from taskstream.compose.cli.options.sizes_and_durations import bytes_of, seconds
 from tests.private_files import write_private
 from tests.producer.agent.trees import contents, plant, size_of
 from tests.producer.client.scripted_edge import ScriptedEdge, error
+from tests.waiting import wait_until
 
 COMMAND = [sys.executable, "-c", "from taskstream.compose.cli import main; main()", "agent", "copy"]
 
@@ -172,25 +172,25 @@ def start(source: Path, destination: Path, url: str, token_file: Path, *more: st
 
 
 def wait_for_bytes(process: subprocess.Popen, folder: Path, at_least: int) -> None:
-    for _ in range(2000):
+    def is_there() -> bool:
         assert process.poll() is None, process.communicate()
         with suppress(FileNotFoundError):  # a part file was renamed meanwhile
-            if size_of(folder) >= at_least:
-                return
-        time.sleep(0.01)
-    raise AssertionError(f"there are fewer than {at_least} bytes after twenty seconds")
+            return size_of(folder) >= at_least
+        return False
+
+    wait_until(is_there)
 
 
 @pytest.mark.slow
 def test_a_copy_killed_at_any_moment_resumes_without_copying_everything_again(tmp_path, edge, token_file):
-    # One file is large, so that some kills happen in the middle of it.
+    # One file is large, so that some kills happen in the middle of it; the many small ones leave time for the last kill.
     source = plant(
-        tmp_path / "src", {"a/large": os.urandom(6_000_000)} | {f"b/{n}": os.urandom(150_000) for n in range(10)}
+        tmp_path / "src", {"a/large": os.urandom(6_000_000)} | {f"b/{n}": os.urandom(150_000) for n in range(100)}
     )
     (source / "b/link").symlink_to("1")
     destination = tmp_path / "dst"
     for at_least in (1_000_000, 3_500_000, 6_300_000):
-        process = start(source, destination, edge.url, token_file, "--bwlimit", "3M")
+        process = start(source, destination, edge.url, token_file, "--bwlimit", "1500k")
         try:
             wait_for_bytes(process, destination, at_least)
         finally:
@@ -209,8 +209,8 @@ def test_a_copy_killed_at_any_moment_resumes_without_copying_everything_again(tm
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_copy_cleanly_and_the_output_tells_how_to_resume(tmp_path, edge, source, token_file, number):
-    process = start(source, tmp_path / "dst", edge.url, token_file, "--bwlimit", "2M")
-    wait_for_bytes(process, tmp_path / "dst", 1_000_000)
+    process = start(source, tmp_path / "dst", edge.url, token_file, "--bwlimit", "200k")
+    wait_for_bytes(process, tmp_path / "dst", 300_000)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 130
