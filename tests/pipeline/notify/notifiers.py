@@ -75,6 +75,18 @@ class Webhook:
     """After so many requests in all, one is accepted no more, and gets no response while this is set."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def taken(self, headers: dict[str, str], body: bytes) -> int | None:
+        """Take this request as the webhook is set now: the status of its response; None: there is none for the moment."""
+        with self.lock:
+            if self.status != 200:
+                self.refused += 1
+            elif self.most is not None and len(self.accepted) >= self.most:
+                return None
+            else:
+                self.requests.append((headers, body))
+                self.accepted.append(json.loads(body))
+            return self.status
+
     def tasks(self) -> Counter[str]:
         """How often each task's alert was accepted."""
         with self.lock:
@@ -97,15 +109,8 @@ def webhook() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             state.answering.wait()
-            while state.most is not None and state.status == 200 and len(state.accepted) >= state.most:
+            while (status := state.taken(dict(self.headers), body)) is None:
                 time.sleep(0.01)
-            with state.lock:
-                status = state.status
-                if status == 200:
-                    state.requests.append((dict(self.headers), body))
-                    state.accepted.append(json.loads(body))
-                else:
-                    state.refused += 1
             with contextlib.suppress(OSError):  # a client that gave up
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
