@@ -21,7 +21,7 @@ from taskstream.compose.local.kafka_jars import default_cache_dir
 from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_kafka import LocalKafka
 from tests.sharing import shared_by_processes
-from tests.waiting import LIMIT_S
+from tests.waiting import LIMIT_S, wait_until
 
 BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
@@ -79,16 +79,28 @@ def private_cluster(tmp_path: Path) -> Iterator[LocalCluster]:
 
 def accept_later_timestamps(client: KafkaClient) -> None:
     """Let records have timestamps after the broker's clock: the tests' reports are received in the year 2096."""
-    entry = ConfigEntry(
-        "log.message.timestamp.after.max.ms",
-        str(2**63 - 1),
-        incremental_operation=AlterConfigOpType.SET,
-    )
     admin = AdminClient(client.config())  # named: a client that is garbage collected does not answer
     for number in admin.list_topics(timeout=60).brokers:
-        resource = ConfigResource(ConfigResource.Type.BROKER, str(number), incremental_configs=[entry])
-        for answer in admin.incremental_alter_configs([resource]).values():
-            answer.result(LIMIT_S)
+        set_config(admin, ConfigResource.Type.BROKER, str(number), "log.message.timestamp.after.max.ms", str(2**63 - 1))
+
+
+def set_topic(client: KafkaClient, topic: str, setting: str, value: str) -> None:
+    """Change one setting of a topic, and wait until the broker has it."""
+    admin = AdminClient(client.config())
+    set_config(admin, ConfigResource.Type.TOPIC, topic, setting, value)
+
+
+def set_config(admin: AdminClient, kind: ConfigResource.Type, name: str, setting: str, value: str) -> None:
+    """Change one setting: the controller answers when it has noted it, and the broker has it later."""
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    for answer in admin.incremental_alter_configs([ConfigResource(kind, name, incremental_configs=[entry])]).values():
+        answer.result(LIMIT_S)
+
+    def at_the_broker() -> str:
+        [answer] = admin.describe_configs([ConfigResource(kind, name)]).values()
+        return answer.result(LIMIT_S)[setting].value
+
+    wait_until(lambda: at_the_broker() == value)
 
 
 def docker_answers() -> bool:

@@ -1,6 +1,7 @@
 """`python -m tests.run.soak --times 10 --busy 2`: the whole suite again and again, in random order, on a busy machine too.
 
-In every second run `--busy` processes compute beside it at normal priority. It prints a line for each run and, at the
+In every second run `--busy` processes compute beside it at normal priority. With `--stalls N`, about N processes of each
+run a second, tests, programs and brokers, are stopped for up to 6 s: see tests/run/stalls.py. It prints a line for each run and, at the
 end, a table of the tests that failed. What pytest printed, and its report, are kept in build/soak. Exits with 1 if
 anything failed. Arguments after `--` go to pytest.
 """
@@ -8,13 +9,15 @@ anything failed. Arguments after `--` go to pytest.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import signal
 import sys
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,8 @@ from types import FrameType
 from xml.etree import ElementTree as ET
 
 from taskstream.compose.local.guarded_process import GuardedProcess
+from tests.run.stalls import Stalls
+from tests.run.watcher import RUN_VARIABLE
 
 FOLDER = Path("build") / "soak"
 STOP_TIMEOUT_S = 60.0
@@ -75,6 +80,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10, help="how many runs")
     parser.add_argument("--busy", type=int, default=2, help="processes that compute beside every second run")
+    parser.add_argument(
+        "--stalls", type=float, default=0.0, help="how many processes of a run stand still for a moment, a second"
+    )
     parser.add_argument("--seed", type=int, help="makes the runs' seeds the same again")
     parser.add_argument("--processes", type=int, default=5, help="that run tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
@@ -90,11 +98,15 @@ def run(number: int, seed: int, options: argparse.Namespace) -> RunResult:
         *("--numprocesses", str(options.processes), "--dist", "loadfile", "--pure-first", "--no-loadscope-reorder"),
         *(f"--junit-xml={report}", *options.pytest),
     )
+    run_id = uuid.uuid4().hex
     begun = time.monotonic()
     with ExitStack() as running:
         for _ in range(busy):
             running.enter_context(guarded(COMPUTE, FOLDER / "busy.log"))
-        suite = running.enter_context(guarded(command, FOLDER / f"run-{number}.log"))
+        environment = os.environ | {RUN_VARIABLE: run_id}
+        suite = running.enter_context(guarded(command, FOLDER / f"run-{number}.log", environment))
+        if options.stalls:
+            running.enter_context(Stalls(run_id, options.stalls, seed))
         while (code := suite.wait(WAIT_S)) is None:
             pass
     passed, failed = outcome(report, code)
@@ -102,8 +114,10 @@ def run(number: int, seed: int, options: argparse.Namespace) -> RunResult:
 
 
 @contextmanager
-def guarded(command: Sequence[str], output: Path) -> Iterator[GuardedProcess]:
-    process = GuardedProcess(command, output, orphan_grace_s=STOP_TIMEOUT_S)
+def guarded(
+    command: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[GuardedProcess]:
+    process = GuardedProcess(command, output, environment=environment, orphan_grace_s=STOP_TIMEOUT_S)
     process.start()
     try:
         yield process

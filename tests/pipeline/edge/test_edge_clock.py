@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from tests.brokers import set_topic
 from tests.producer.edges import REPORT, running_edge
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import wait_until
 
 SIX_YEARS_H = 6 * 8766
 
@@ -21,14 +21,6 @@ def records(broker, topics) -> int:
         return sum(consumer.get_watermark_offsets(each, 20)[1] for each in partitions)
     finally:
         consumer.close()
-
-
-def set_topic(broker, topic: str, name: str, value: str) -> None:
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    admin = AdminClient(broker.config())
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for answer in admin.incremental_alter_configs([resource]).values():
-        answer.result(LIMIT_S)
 
 
 def test_an_edge_acknowledges_nothing_while_its_clock_is_wrong(broker, topics, tmp_path):

@@ -9,12 +9,11 @@ import threading
 from collections import Counter
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
-
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
+from tests.brokers import set_topic
 from tests.producer.edges import REPORT, RunningEdge, running_edge
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import wait_until
 
 RECORD_BYTES = 1_500
 NO_GAPS = {"enable.idempotence": "true", "enable.gapless.guarantee": "true", "batch.num.messages": "1"}
@@ -26,8 +25,7 @@ LONG = {**REPORT, "process_trace": "x" * 2_000}
 def test_a_fatal_error_is_healed_in_place(broker, topic_prefix, tmp_path):
     topics = Topics(topic_prefix, partitions=3)
     create_topics(broker.config(), topics)
-    admin = AdminClient(broker.config())
-    let_records_have(admin, topics.progress.name, RECORD_BYTES)
+    set_topic(broker, topics.progress.name, "max.message.bytes", str(RECORD_BYTES))
     with running_edge(broker, topics.prefix, tmp_path, properties=NO_GAPS) as edge, Reports(edge, "a") as reports:
         wait_until(lambda: reports.statuses[200] > 20)
         for deaths in (1, 2):
@@ -94,9 +92,3 @@ def rebuilds(edge: RunningEdge) -> int:
     return sum(
         int(float(line.split()[-1])) for line in lines if line.startswith("taskstream_edge_producer_rebuilds_total")
     )
-
-
-def let_records_have(admin: AdminClient, topic: str, size_bytes: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(size_bytes), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(LIMIT_S)

@@ -8,9 +8,6 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
     ResourcePatternType,
     ResourceType,
 )
@@ -18,6 +15,7 @@ from confluent_kafka.admin import (
 from taskstream.compose.local.local_kafka import LocalKafka
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
+from tests.brokers import set_topic
 from tests.producer.edges import RunningEdge, running_edge
 from tests.waiting import LIMIT_S, wait_until
 
@@ -56,10 +54,10 @@ def test_an_edge_whose_topic_refuses_every_time_is_unready_after_the_first_repor
     with running_edge(broker, topic_prefix, tmp_path, clock_ahead=hours) as edge:
         wait_until(lambda: readyz(edge)[0] == 200)
         assert edge.put().status == 200
-        alter(broker, topics.progress.name, "message.timestamp.before.max.ms", "60000")
+        set_topic(broker, topics.progress.name, "message.timestamp.before.max.ms", "60000")
         wait_until(lambda: edge.put().status == 503 and readyz(edge)[0] == 503)
         assert readyz(edge)[1].startswith(f"the topic {topics.progress.name} refuses reports: INVALID_TIMESTAMP")
-        alter(broker, topics.progress.name, "message.timestamp.before.max.ms", "3600000000")
+        set_topic(broker, topics.progress.name, "message.timestamp.before.max.ms", "3600000000")
         wait_until(lambda: edge.put().status == 200)
         wait_until(lambda: readyz(edge) == (200, "ok"))
 
@@ -117,11 +115,3 @@ def test_an_edge_that_may_not_write_to_its_topic_is_unready_and_names_the_right(
                 answer.result(LIMIT_S)
             wait_until(lambda: readyz(edge) == (200, "ok"))
             wait_until(lambda: edge.put().status == 200)
-
-
-def alter(broker, topic: str, name: str, value: str) -> None:
-    entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-    admin = AdminClient(broker.config())
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for answer in admin.incremental_alter_configs([resource]).values():
-        answer.result(LIMIT_S)

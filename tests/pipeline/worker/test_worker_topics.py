@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
+from tests.brokers import set_topic
 from tests.pipeline.streams import Fleet, committed, newest_by_key, read_all, send, words, worker
 from tests.waiting import LIMIT_S, wait_until
 
@@ -42,12 +43,6 @@ def recreate(broker: KafkaClient, admin: AdminClient, topics: Topics, name: str)
     """Delete a topic and create it again, as it is declared."""
     delete(admin, name)
     wait_until(lambda: create_topics(broker.config(), topics) == [name])
-
-
-def set_topic(admin: AdminClient, name: str, setting: str, value: str) -> None:
-    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=[entry])
-    admin.incremental_alter_configs([resource])[resource].result(LIMIT_S)
 
 
 def fold_some(broker: KafkaClient, topics: Topics, folder: Path, seed: int = 1) -> None:
@@ -178,7 +173,7 @@ def test_offsets_cannot_be_deleted_under_a_worker_and_end_one_that_was_away(brok
 )
 def test_a_wrong_cleanup_policy_ends_a_worker_at_its_start(broker, topics, admin, tmp_path, of, wrong, right):
     name = getattr(topics, of).name
-    set_topic(admin, name, "cleanup.policy", wrong)
+    set_topic(broker, name, "cleanup.policy", wrong)
     said = ends_with(broker, topics, tmp_path)
     assert f"Error: {name} cleanup.policy is '{wrong}', declared '{right}'" in said
     assert f"--alter --topic {name} --add-config cleanup.policy={right}`" in said
@@ -190,7 +185,7 @@ def test_a_wrong_cleanup_policy_ends_a_worker_at_its_start(broker, topics, admin
 
 
 def test_the_brokers_time_on_the_reports_is_noted_and_changes_no_row(broker, topics, admin, tmp_path):
-    set_topic(admin, topics.progress.name, "message.timestamp.type", "LogAppendTime")
+    set_topic(broker, topics.progress.name, "message.timestamp.type", "LogAppendTime")
     fleet = Fleet(tasks=20, seed=1, now_us=1_700_000_000_000_000)
     send(broker.bootstrap_servers, topics, (fleet.event() for _ in range(EVENTS)))
     with worker(broker.bootstrap_servers, topics, tmp_path):
