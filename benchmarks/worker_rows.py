@@ -55,7 +55,7 @@ def seconds_until_held(workers: Mapping[int, subprocess.Popen[bytes]], series: i
 def metrics_of(port: int) -> str:
     """The text of /metrics; empty while nobody answers."""
     try:
-        return urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False).data.decode()
+        return urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False, timeout=60).data.decode()
     except urllib3.exceptions.HTTPError:
         return ""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
 from tests.waiting import NotYet, wait_until
@@ -54,3 +57,15 @@ def test_not_yet_is_waited_for_and_any_other_error_is_raised_at_once():
         wait_until(never_there, limit_s=0)
     with pytest.raises(ValueError, match="broken"):
         wait_until(broken)
+
+
+def test_every_request_of_a_test_has_a_limit_of_its_own():
+    """Without one, `urllib3.request` gives a server three seconds."""
+    hasty = [
+        f"{path}:{call.lineno}"
+        for path in sorted(Path("tests").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "urllib3.request"
+        if "timeout" not in {each.arg for each in call.keywords}
+    ]
+    assert hasty == []

@@ -20,7 +20,7 @@ from taskstream.schemas.http.caller import Role
 from taskstream.schemas.topics import Topics
 from tests.private_files import write_private
 from tests.producer.edges import REPORT
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 ROOMS = ("schemas", "producer", "consumer", "compose")
@@ -161,6 +161,8 @@ def put(url: str) -> int:
     headers = {"X-Auth-Token": "secret", "Content-Type": "application/json"}
     path = f"{url}/v3/tasks/t/progress"
     try:
-        return urllib3.request("PUT", path, body=json.dumps(REPORT), headers=headers, retries=False).status
+        return urllib3.request(
+            "PUT", path, body=json.dumps(REPORT), headers=headers, retries=False, timeout=LIMIT_S
+        ).status
     except urllib3.exceptions.HTTPError:
         return 0

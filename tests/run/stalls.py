@@ -26,7 +26,10 @@ LIST_AGAIN_S = 0.5
 
 
 class Stalls:
-    """While it is open, stops about `per_s` processes of a run a second, each for up to LONGEST_S; on the way out all run."""
+    """While it is open, stops about `per_s` processes of a run a second, each for up to LONGEST_S.
+
+    A process runs for at least half of the time, and all run on the way out.
+    """
 
     def __init__(self, run_id: str, per_s: float, seed: int) -> None:
         """`run_id` is in RUN_VARIABLE of the run's processes."""
@@ -35,6 +38,7 @@ class Stalls:
         self._per_s = per_s
         self._random = random.Random(seed)
         self._until_s: dict[int, float] = {}
+        self._rests_until_s: dict[int, float] = {}
         self._known: list[Process] = []
         self._listed_s = 0.0
         self._end = threading.Event()
@@ -65,14 +69,20 @@ class Stalls:
         if now_s - self._listed_s > LIST_AGAIN_S:
             self._listed_s = now_s
             self._known = [each for each in processes(self._run_id) if not any(name in each.command for name in SPARED)]
-        free = [each for each in self._known if each.pid not in self._until_s and state_of(each.pid) in ("R", "S")]
+        free = [
+            each
+            for each in self._known
+            if self._rests_until_s.get(each.pid, now_s) <= now_s and state_of(each.pid) in ("R", "S")
+        ]
         if not free:
             return
         chosen = self._random.choice(free)
         longest_s = LONGEST_JAVA_S if "java" in chosen.command.split(" ", 1)[0] else LONGEST_S
         with suppress(ProcessLookupError):
             os.kill(chosen.pid, signal.SIGSTOP)
-            self._until_s[chosen.pid] = now_s + self._random.uniform(0.2, longest_s)
+            stall_s = self._random.uniform(0.2, longest_s)
+            self._until_s[chosen.pid] = now_s + stall_s
+            self._rests_until_s[chosen.pid] = now_s + 2 * stall_s
             self.stopped += 1
 
     def _resume(self, pid: int) -> None:

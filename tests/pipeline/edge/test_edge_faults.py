@@ -186,7 +186,9 @@ def test_of_a_process_that_hangs_the_counters_stay_and_the_gauges_go(broker, edg
     with running_edge(broker, edge_topics.prefix, tmp_path, "--workers", "2") as edge:
         wait_until(lambda: scraped(edge, "worker_up") == {"0": 1, "1": 1})
         for _ in range(20):
-            urllib3.request("PUT", edge.url + PATH, json=REPORT, headers={"X-Auth-Token": edge.token, **CLOSE})
+            urllib3.request(
+                "PUT", edge.url + PATH, json=REPORT, headers={"X-Auth-Token": edge.token, **CLOSE}, timeout=LIMIT_S
+            )
         hanging = children(edge.process.pid)[1]
 
         def hangs_with_its_counters_written() -> bool:

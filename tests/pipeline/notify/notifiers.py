@@ -156,7 +156,7 @@ class RunningNotifier:
     def page(self, path: str) -> tuple[int, str]:
         """A page of its metrics port."""
         address = wait_until(self._address, self.words)
-        response = urllib3.request("GET", address + path, retries=False)
+        response = urllib3.request("GET", address + path, retries=False, timeout=LIMIT_S)
         return response.status, response.data.decode()
 
     def metric(self, name: str) -> float:

@@ -69,14 +69,14 @@ def running(program: Path, folder: Path, port: int, url: str) -> Iterator[None]:
 
 def is_ready(port: int) -> bool:
     try:
-        return urllib3.request("GET", f"http://127.0.0.1:{port}/-/ready", retries=False).status == 200
+        return urllib3.request("GET", f"http://127.0.0.1:{port}/-/ready", retries=False, timeout=LIMIT_S).status == 200
     except urllib3.exceptions.HTTPError:
         return False
 
 
 def alerts(port: int) -> dict[str, dict[str, Any]]:
     """[task] The alerts that are active."""
-    found = json.loads(urllib3.request("GET", f"http://127.0.0.1:{port}/api/v2/alerts").data)
+    found = json.loads(urllib3.request("GET", f"http://127.0.0.1:{port}/api/v2/alerts", timeout=LIMIT_S).data)
     return {each["labels"]["task_id"]: each for each in found}
 
 

@@ -18,7 +18,7 @@ from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from tests.consumer.view.fleets import fleet
 from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +157,7 @@ def running_nginx(nginx: Path, folder: Path, upstream: str) -> Iterator[str]:
 
 def answers(address: str) -> bool:
     try:
-        return urllib3.request("GET", address, retries=False).status == 200
+        return urllib3.request("GET", address, retries=False, timeout=LIMIT_S).status == 200
     except urllib3.exceptions.HTTPError:
         return False
 

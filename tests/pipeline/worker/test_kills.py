@@ -82,7 +82,7 @@ def test_every_acknowledged_report_is_on_the_topic_whatever_is_killed(tmp_path: 
 
         def shown() -> list[int]:
             url, headers = f"{stack.address('view')}/tasks/{TASK}", {"X-Auth-Token": stack.token()}
-            task = urllib3.request("GET", url, headers=headers, retries=False).json()
+            task = urllib3.request("GET", url, headers=headers, retries=False, timeout=LIMIT_S).json()
             return [each["replicatesize"] for each in task["subtasks"]]
 
         # The view follows the topic and may be behind it for a moment.

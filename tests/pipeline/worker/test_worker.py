@@ -99,12 +99,12 @@ def test_the_metrics_server_answers_probes_of_any_make(host):
     metrics = WorkerMetrics()
     with WorkerMetricsServer(metrics, host, 0) as server:
         assert server.url == (f"http://[::1]:{server.port}" if ":" in host else f"http://{host}:{server.port}")
-        whole = urllib3.request("GET", f"{server.url}/metrics?name[]=x")
+        whole = urllib3.request("GET", f"{server.url}/metrics?name[]=x", timeout=LIMIT_S)
         assert (whole.status, b"taskstream_worker_rejected_total 0.0" in whole.data) == (200, True)
-        head = urllib3.request("HEAD", f"{server.url}/metrics")
+        head = urllib3.request("HEAD", f"{server.url}/metrics", timeout=LIMIT_S)
         assert (head.status, head.data, int(head.headers["Content-Length"]) > 0) == (200, b"", True)
-        assert urllib3.request("HEAD", f"{server.url}/readyz?x=1").status == 503
-        assert urllib3.request("GET", f"{server.url}/nothing?x=1").status == 404
+        assert urllib3.request("HEAD", f"{server.url}/readyz?x=1", timeout=LIMIT_S).status == 503
+        assert urllib3.request("GET", f"{server.url}/nothing?x=1", timeout=LIMIT_S).status == 404
 
 
 class _Waiting(WorkerMetrics):
