@@ -26,6 +26,8 @@ MOST_AT_ONCE: Final = 500
 BEAT_S: Final = 2.0
 CURRENT_POLL_S: Final = 0.5
 """How often a stream that waits for the view to be current looks."""
+NO_VERSION: Final = "none"
+"""The id of an event of no version. Without one, a client would come back as one that has nothing to catch up with."""
 SETTLE_S: Final = 0.05
 """The least time between two writes to a client: several changes of a task within it become one event."""
 
@@ -81,14 +83,15 @@ async def events(
 
     Streams that share `rendered` share the work of making events.
     Events: `task` (an entry as in GET /tasks), `left` (a task is gone or no longer selected), `reset` (fetch /tasks
-    again), and every BEAT_S seconds `beat` with `state()`. Until `is_current()`, there are beats only, without an id;
-    the client begins anew then. Each block is an event: some clients take a block without data for an empty message.
+    again), and every BEAT_S seconds `beat` with `state()`. Until `is_current()`, there are beats only, and the client
+    begins anew then; their id is NO_VERSION, so a client that loses the connection before begins anew in the next one.
+    Each block is an event: some clients take a block without data for an empty message.
     """
     begun = b"retry: 1000\n"
     while not is_current():
         if feed.closed:
             return
-        yield begun + _event("beat", state())
+        yield begun + _event("beat", state(), NO_VERSION)
         begun, since = b"", None
         await _until_current(is_current, feed, asyncio.get_running_loop().time() + BEAT_S)
     listener = _Listener(model.version if since is None else since, np.ones(model.changed.shape[0], np.bool_))

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -203,6 +203,16 @@ class StateTopic:
         if len(self._producer) > 50_000:
             self._producer.flush(LIMIT_S)
         self._producer.produce(self.topics.state.name, value, key, partition)
+
+
+def asked_again(ask: Callable[[], Any]) -> Any:
+    """The first answer that is not a 503: that one asks to be asked again, as Kafka did not take a note in time."""
+
+    def answer() -> Any:
+        given = ask()
+        return given if given.status != 503 else None
+
+    return wait_until(answer)
 
 
 def hash_of(text: str) -> int:

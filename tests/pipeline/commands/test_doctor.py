@@ -85,7 +85,7 @@ def test_a_deployment_that_is_well_is_good_to_the_last_line(broker, topics, tmp_
 
 def test_without_a_worker_the_report_is_followed_as_far_as_it_comes(broker, topics, tmp_path):
     with running_edge(broker, topics.prefix, tmp_path) as edge:
-        result = doctor(*kafka(broker, topics), "--edge", edge.url, "--token", edge.token, "--wait", "1s")
+        result = doctor(*kafka(broker, topics), "--edge", edge.url, "--token", edge.token, "--wait", "10s")
     assert result.exit_code == 1
     found = verdicts(result)
     assert (found["group"], found["report"], found["on the topic"], found["in the state"]) == (
@@ -182,7 +182,7 @@ def test_a_token_that_is_not_taken_and_one_that_may_not_read_are_told_apart(brok
     with running_edge(broker, topics.prefix, tmp_path) as edge, running_view(broker, topics.prefix, tmp_path) as view:
         nobody = doctor("--edge", edge.url, "--token", "nobody's")
         edge.tokens.write_text(token_line("agent-only", "project-1", [Role.REPORT]) + "\n")
-        agent = doctor("--edge", edge.url, "--token", edge.token, "--view", view.url, "--wait", "1s")
+        agent = doctor("--edge", edge.url, "--token", edge.token, "--view", view.url, "--wait", "60s")
     assert "401" in finding(nobody, "report")["what"]
     assert "role report" in finding(nobody, "report")["remedy"]
     assert finding(agent, "in the view")["verdict"] == "unknown"
@@ -193,7 +193,7 @@ def test_an_edge_of_another_pipeline_is_found_out(broker, topics, tmp_path):
     other = Topics(f"{topics.prefix}-other", partitions=2)
     create_topics(broker.config(), other)
     with running_edge(broker, other.prefix, tmp_path) as edge:
-        result = doctor(*kafka(broker, topics), "--edge", edge.url, "--token", edge.token, "--wait", "1s")
+        result = doctor(*kafka(broker, topics), "--edge", edge.url, "--token", edge.token, "--wait", "10s")
     assert finding(result, "on the topic")["verdict"] == "bad"
     assert "--prefix" in finding(result, "on the topic")["remedy"]
 

@@ -57,10 +57,11 @@ def test_over_http_the_state_counts_what_was_acknowledged(broker, topics, tmp_pa
         result = simulate(
             *("--tasks", "25", "--rate", "60", "--for", "8s"), *("--endpoint", edge.url, "--token", edge.token)
         )
-        require_all_sent(result)
+        assert result.exit_code == 0 or "was not achieved" in result.stderr, result.stderr
         account = json.loads(result.stdout)
-        assert (account["due"], account["acknowledged"], account["retried"]) == (480, 480, 0)
-        wait_until(lambda: committed(broker.bootstrap_servers, topics) == 480)
+        sent = account["acknowledged"]
+        assert (account["due"], sent + account["skipped"], account["retried"]) == (480, 480, 0)
+        wait_until(lambda: committed(broker.bootstrap_servers, topics) == sent)
     found, said = states(broker, topics), told(result, "project-1")
     assert {key: row["reports"] for key, row in found.items()} == {
         key: each["acknowledged"] for key, each in said.items()

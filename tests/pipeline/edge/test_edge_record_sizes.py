@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-from confluent_kafka.admin import AdminClient
-
 from taskstream.compose.topic_admin import create_topics
 from taskstream.schemas.topics import Topics
-from tests.pipeline.edge.test_edge_fatal import let_records_have
+from tests.brokers import set_topic
 from tests.pipeline.streams import read_all, records
 from tests.producer.edges import REPORT, running_edge
 
@@ -20,7 +18,7 @@ LONG = {**REPORT, "process_trace": "x" * 2_000}
 def test_only_the_report_that_is_too_large_is_refused_and_not_what_shares_its_batch(broker, topic_prefix, tmp_path):
     topics = Topics(topic_prefix, partitions=1)
     create_topics(broker.config(), topics)
-    let_records_have(AdminClient(broker.config()), topics.progress.name, RECORD_BYTES)
+    set_topic(broker, topics.progress.name, "max.message.bytes", str(RECORD_BYTES))
     reports = [{"task_id": f"t-{number}", **REPORT} for number in range(60)]
     reports.insert(30, {"task_id": "long", **LONG})
     with running_edge(broker, topics.prefix, tmp_path, properties={"linger.ms": "100"}) as edge:

@@ -15,7 +15,16 @@ from playwright.sync_api import Browser, expect
 
 from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
-from tests.consumer.view.views import RunningView, S, StateTopic, new_state_topic, now_us, running_view, series
+from tests.consumer.view.views import (
+    RunningView,
+    S,
+    StateTopic,
+    asked_again,
+    new_state_topic,
+    now_us,
+    running_view,
+    series,
+)
 from tests.pipeline.view.test_view_page import opened, rows
 from tests.waiting import LIMIT_S, wait_until
 
@@ -31,10 +40,17 @@ def states(broker: KafkaClient) -> StateTopic:
     return topic
 
 
-def sent(view: RunningView, method: str, task: str, body: Any = None, *, by: str = "operator") -> Any:
+def sent(
+    view: RunningView, method: str, task: str, body: Any = None, *, by: str = "operator", patient: bool = True
+) -> Any:
+    """The answer; a `patient` one repeats what could not be done in time."""
     raw = None if body is None else json.dumps(body).encode()
     headers = {"X-Auth-Token": view.tokens[by], "Content-Type": "application/json"}
-    return view.http.request(method, f"{view.url}/tasks/{task}/note", body=raw, headers=headers, retries=False)
+
+    def ask() -> Any:
+        return view.http.request(method, f"{view.url}/tasks/{task}/note", body=raw, headers=headers, retries=False)
+
+    return asked_again(ask) if patient else ask()
 
 
 def muting(**fields: Any) -> dict[str, Any]:
@@ -156,6 +172,6 @@ def test_without_the_topic_the_view_runs_and_says_why_no_note_can_be_made(broker
         future.result(LIMIT_S)
     with running_view(broker, states.topics.prefix, tmp_path) as view:
         assert view.shown("/tasks/t")["note"] is None
-        refused = sent(view, "PUT", "t", muting())
+        refused = sent(view, "PUT", "t", muting(), patient=False)
         assert (refused.status, "taskstream topics create" in refused.json()["error_msg"]) == (503, True)
         wait_until(lambda: states.topics.notes.name in view.shown("/readyz")["checks"]["notes"])

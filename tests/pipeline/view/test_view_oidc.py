@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.compose.local.ports import free_port
 from tests.consumer.view.fleets import fleet
-from tests.consumer.view.views import RunningView, new_state_topic, now_us, running_view
+from tests.consumer.view.views import RunningView, asked_again, new_state_topic, now_us, running_view
 from tests.oidc.browser import consent, parameters
 from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, OpenIDProvider
 from tests.private_files import write_private
@@ -74,7 +74,9 @@ class SignedIn:
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         headers = {"Cookie": self.cookie, "Origin": self.view.url}
         sent = None if body is None else json.dumps(body)
-        return self.view.http.request(method, self.view.url + path, headers=headers, body=sent, retries=False)
+        return asked_again(
+            lambda: self.view.http.request(method, self.view.url + path, headers=headers, body=sent, retries=False)
+        )
 
 
 def signed_in(view: RunningView, name: str) -> SignedIn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def follower(request: pytest.FixtureRequest, tmp_path: Path) -> Sequence[str]:
 class Following:
     """What a follower printed so far."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
         self._log = log
 
     @property
@@ -53,7 +55,7 @@ def following(command: Sequence[str], url: str, token: str, log: Path) -> Iterat
     with log.open("w") as out:
         process = subprocess.Popen([*command, url, token], stdout=out, stderr=subprocess.STDOUT)
     try:
-        yield Following(log)
+        yield Following(process, log)
     finally:
         process.kill()
         process.wait()
@@ -79,7 +81,9 @@ def test_a_client_of_the_stream_lives_through_a_restart_of_the_view(follower, br
             assert starting.get("/readyz").status == 503
             assert starting.get("/tasks").status == 503
             assert "reset" not in told.names()[seen:]
+            told.process.send_signal(signal.SIGSTOP)  # it sees the next view only when that is current
         with running_view(broker, topic_prefix, tmp_path, port=port):
+            told.process.send_signal(signal.SIGCONT)
             wait_until(lambda: "reset" in told.names()[seen:])
             states.put({KEY: series(now_us(), progress=3)})
             wait_until(lambda: told.progress() == [2, 3])
