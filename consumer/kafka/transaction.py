@@ -15,7 +15,6 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any, Protocol, Self
 
 import structlog
@@ -43,6 +42,9 @@ from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 _CALL_S = 10.0
 _REPEATED = RetryLimit(seconds=60.0, pause_s=0.1)
 """How long a call is repeated while Kafka does not answer: when entering, and later unless there is `waiting`."""
+_RENEWED_AFTER_S = 30.0
+"""With `waiting`, a call that is not done by then is given up and its producer is lost: it may know no broker any more
+(see `admin.broker_watch`), and a new one begins with the bootstrap servers."""
 _REQUEST_MS = 5_000
 """The timeout of one request. A coordinator that is suspended answers none, and librdkafka looks for its successor only
 after that. With librdkafka's default, the transaction's timeout, one request takes as long as a call may."""
@@ -286,17 +288,21 @@ class Transaction:
 
     def _open(self) -> None:
         self._sent_twice = False
-        try:
-            self._producer_or_none = self._new_producer(self._config)
-        except KafkaException as error:
-            raise KafkaFailed(f"librdkafka does not accept the producer's settings: {error.args[0].str()}") from error
-        try:
-            self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
-        except ProducerLost as error:
-            if self._waiting is None or not self._entered:
-                raise KafkaFailed(f"{error}: is Kafka up, and its address right?") from error
-            self._waiting("init_transactions", KafkaError(KafkaError._TIMED_OUT, str(error)))  # noqa: SLF001
-            self._open()
+        while True:
+            try:
+                self._producer_or_none = self._new_producer(self._config)
+            except KafkaException as error:
+                reason = error.args[0].str()
+                raise KafkaFailed(f"librdkafka does not accept the producer's settings: {reason}") from error
+            try:
+                self._call("init_transactions", lambda: self._producer.init_transactions(_CALL_S))
+            except ProducerLost as error:
+                if self._waiting is None or not self._entered:
+                    raise KafkaFailed(f"{error}: is Kafka up, and its address right?") from error
+                self._waiting("init_transactions", KafkaError(KafkaError._TIMED_OUT, str(error)))  # noqa: SLF001
+                self._close()
+            else:
+                return
 
     def _close(self) -> None:
         """Close the producer; a dead one raises its fatal error once more here, where it changes nothing."""
@@ -339,8 +345,15 @@ class Transaction:
                 self._calls.make(call, self._limit_s)
 
         began_s = self._clock()
+
+        def wait(reason: KafkaError) -> None:
+            assert self._waiting is not None
+            if self._clock() - began_s > _RENEWED_AFTER_S:
+                raise CallUnanswered(f"{name}: {reason.str()}; tried for {_RENEWED_AFTER_S:.0f} s")
+            self._waiting(name, reason)
+
         try:
-            waiting = partial(self._waiting, name) if self._waiting is not None and self._entered else None
+            waiting = wait if self._waiting is not None and self._entered else None
             retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep, waiting)
         except CallAbandoned as error:
             self._abandon()

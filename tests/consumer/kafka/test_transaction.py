@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from taskstream.consumer.errors import ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
+from taskstream.consumer.errors import CallUnanswered, ConsumerError, KafkaFailed, ProducerLost, TransactionAborted
 from taskstream.consumer.kafka.transaction import Transaction
 
 FATAL = KafkaError(KafkaError._FENCED, "fenced", fatal=True)
@@ -215,6 +216,54 @@ def test_a_lost_producer_is_replaced_by_one_whose_initialisation_returns():
         transaction.renew()
         commit(transaction)
     assert waited == ["init_transactions"]
+    assert "commit_transaction" in producers.built[2].calls
+
+
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction", "abort_transaction"])
+def test_a_producer_whose_call_is_never_done_is_lost_and_not_waited_for_without_end(call: str):
+    """It may have forgotten all brokers, and then says the same for ever."""
+    now_s, waited = 0.0, []
+    producers = Producers(**{call: [RETRIABLE] * 100})
+
+    def waiting(what: str, _: KafkaError) -> None:
+        nonlocal now_s
+        now_s += 10.0
+        waited.append(what)
+
+    with Transaction({}, "id", NoWatch(), producers, clock=lambda: now_s, waiting=waiting) as transaction:
+        transaction.send("topic", "key", b"value")
+        end = (
+            transaction.abort if call == "abort_transaction" else partial(transaction.commit, "topic", {0: 1}, object())
+        )
+        with pytest.raises(CallUnanswered, match=f"{call}: timed out; tried for 30 s"):
+            end()
+        assert waited == [call] * 4
+        transaction.renew()
+        commit(transaction)
+    assert producers.built[0].calls[-2:] == ["purge", "close"]
+    assert "commit_transaction" in producers.built[1].calls
+
+
+def test_a_new_producer_that_is_never_initialised_is_replaced_too():
+    now_s, waited = 0.0, []
+    producers = Producers()
+
+    def new_producer(config: object) -> Any:
+        built = producers(config)
+        if len(producers.built) == 2:
+            built._errors["init_transactions"] = [RETRIABLE] * 100
+        return built
+
+    def waiting(what: str, _: KafkaError) -> None:
+        nonlocal now_s
+        now_s += 10.0
+        waited.append(what)
+
+    with Transaction({}, "id", NoWatch(), new_producer, clock=lambda: now_s, waiting=waiting) as transaction:
+        transaction.renew()
+        commit(transaction)
+    assert waited == ["init_transactions"] * 5
+    assert producers.built[1].calls[-2:] == ["purge", "close"]
     assert "commit_transaction" in producers.built[2].calls
 
 
