@@ -15,6 +15,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol, Self
 
 import structlog
@@ -336,6 +337,11 @@ class Transaction:
         except SystemError as error:  # confluent-kafka loses a fatal error when it calls back in the same call
             raise ProducerLost("poll: a fatal error of the client, which did not say which") from error
 
+    def _wait(self, waiting: Waiting, name: str, began_s: float, reason: KafkaError) -> None:
+        if self._clock() - began_s > _RENEWED_AFTER_S:
+            raise CallUnanswered(f"{name}: {reason.str()}; tried for {_RENEWED_AFTER_S:.0f} s")
+        waiting(name, reason)
+
     def _call(self, name: str, call: Callable[[], Any]) -> None:
         """Make a transactional call, and repeat it while librdkafka says that it can be repeated."""
 
@@ -345,15 +351,8 @@ class Transaction:
                 self._calls.make(call, self._limit_s)
 
         began_s = self._clock()
-
-        def wait(reason: KafkaError) -> None:
-            assert self._waiting is not None
-            if self._clock() - began_s > _RENEWED_AFTER_S:
-                raise CallUnanswered(f"{name}: {reason.str()}; tried for {_RENEWED_AFTER_S:.0f} s")
-            self._waiting(name, reason)
-
         try:
-            waiting = wait if self._waiting is not None and self._entered else None
+            waiting = partial(self._wait, self._waiting, name, began_s) if self._waiting and self._entered else None
             retry(attempt, is_repeatable, _REPEATED, self._clock, self._sleep, waiting)
         except CallAbandoned as error:
             self._abandon()

@@ -17,7 +17,7 @@ from types import FrameType
 
 import pytest
 
-from tests.run.watcher import KEPT, RUN_VARIABLE, processes
+from tests.run.watcher import KEPT, RUN_VARIABLE, part_of_this_run, processes
 
 WATCHER = Path(__file__).with_name("watcher.py")
 
@@ -37,7 +37,7 @@ class RunGuard:
         own = self.folder / "tmp"
         own.mkdir(0o711)
         self.run_id = uuid.uuid4().hex
-        os.environ[RUN_VARIABLE] = ":".join(filter(None, [os.environ.get(RUN_VARIABLE), self.run_id]))
+        os.environ[RUN_VARIABLE] = part_of_this_run(self.run_id)
         self._tmpdir = os.environ.get("TMPDIR")
         os.environ["TMPDIR"] = tempfile.tempdir = str(own)
         self._watcher = subprocess.Popen(

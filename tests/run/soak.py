@@ -1,9 +1,9 @@
 """`python -m tests.run.soak --times 10 --busy 2`: the whole suite again and again, in random order, on a busy machine too.
 
 In every second run `--busy` processes compute beside it at normal priority. With `--stalls N`, about N processes of each
-run a second, tests, programs and brokers, are stopped for up to 6 s: see tests/run/stalls.py. It prints a line for each run and, at the
-end, a table of the tests that failed. What pytest printed, and its report, are kept in build/soak. Exits with 1 if
-anything failed. Arguments after `--` go to pytest.
+run a second, tests, programs and brokers, are stopped for up to 6 s: see tests/run/stalls.py. It prints a line for each
+run and, at the end, a table of the tests that failed. What pytest printed, and its report, are kept in build/soak.
+Exits with 1 if anything failed. Arguments after `--` go to pytest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xml.etree import ElementTree as ET
 
 from taskstream.compose.local.guarded_process import GuardedProcess
 from tests.run.stalls import Stalls
-from tests.run.watcher import RUN_VARIABLE
+from tests.run.watcher import RUN_VARIABLE, part_of_this_run
 
 FOLDER = Path("build") / "soak"
 STOP_TIMEOUT_S = 60.0
@@ -103,7 +103,7 @@ def run(number: int, seed: int, options: argparse.Namespace) -> RunResult:
     with ExitStack() as running:
         for _ in range(busy):
             running.enter_context(guarded(COMPUTE, FOLDER / "busy.log"))
-        environment = os.environ | {RUN_VARIABLE: run_id}
+        environment = os.environ | {RUN_VARIABLE: part_of_this_run(run_id)}
         suite = running.enter_context(guarded(command, FOLDER / f"run-{number}.log", environment))
         if options.stalls:
             running.enter_context(Stalls(run_id, options.stalls, seed))

@@ -1,6 +1,6 @@
 """Makes processes of a test run stand still for a moment, again and again: what a busy machine does, but often.
 
-A test that needs a process to act within a time fails here within minutes; without stalls it fails once in days.
+A test that needs a process to act within a time fails here soon; without stalls it fails seldom.
 """
 
 from __future__ import annotations

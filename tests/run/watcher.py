@@ -38,6 +38,11 @@ class Process(NamedTuple):
     command: str
 
 
+def part_of_this_run(run_id: str) -> str:
+    """The value of RUN_VARIABLE for a run that this process begins."""
+    return ":".join(filter(None, [os.environ.get(RUN_VARIABLE), run_id]))
+
+
 def processes(run_id: str) -> list[Process]:
     """Those of this run, without the process that asks."""
     return [each for each in _all() if each.pid != os.getpid() and run_id in _runs(each.pid)]

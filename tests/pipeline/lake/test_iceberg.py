@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +17,16 @@ from pyiceberg.catalog import Catalog, load_catalog
 
 from taskstream.compose.kafka_client import KafkaClient
 from taskstream.schemas.topics import Topics
-from tests.pipeline.lake.test_lake import NOUNS, arguments, fill, on_topic, once, send_both_versions
-from tests.waiting import ATTEMPTS, LIMIT_S, wait_until
+from tests.pipeline.lake.test_lake import (
+    NOUNS,
+    arguments,
+    fill,
+    kill_again_and_again,
+    on_topic,
+    once,
+    send_both_versions,
+)
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -77,29 +84,19 @@ def test_killed_again_and_again_it_has_each_record_once(broker, topics, tmp_path
     rng = random.Random(7)
     command = [sys.executable, "-m", "taskstream"]
     command += arguments(broker, topics, tmp_path, "--iceberg", "--once", "--piece-rows", "200")
-    kills = 0
-    for _ in range(ATTEMPTS):
-        before = len(list(tmp_path.rglob("*.parquet")))
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        enough = before + rng.randrange(2, 40)
-        wait_until(
-            lambda process=process, enough=enough: (
-                process.poll() is not None or len(list(tmp_path.rglob("*.parquet"))) >= enough
-            ),
-            pause_s=0.001,
-        )
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+
+    def seen() -> list[tuple[int, int]]:
         with catalog(tmp_path) as found:
-            seen = in_tables(found, topics, "progress")
-        assert len(seen) == len({*seen}), "a record is there twice"
-        if process.returncode == -signal.SIGKILL:
-            kills += 1
-        else:  # it was done before it could be killed
-            begin_anew(tmp_path)
-        if kills == 4:
-            break
-    assert kills == 4, "it was always done before it could be killed"
+            return in_tables(found, topics, "progress")
+
+    kill_again_and_again(
+        4,
+        lambda: subprocess.Popen(command, stderr=subprocess.DEVNULL),
+        written=lambda: {*tmp_path.rglob("*.parquet")},
+        enough=lambda: rng.randrange(2, 40),
+        seen=seen,
+        forget=lambda: begin_anew(tmp_path),
+    )
 
     assert once(broker, topics, tmp_path, "--iceberg").exit_code == 0
 

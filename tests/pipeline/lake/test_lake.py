@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,34 +133,56 @@ def test_a_second_run_adds_what_is_new_and_a_third_nothing(broker, topics, tmp_p
     assert {each: each.stat().st_mtime_ns for each in tmp_path.rglob("*.parquet")} == files
 
 
+def kill_again_and_again(
+    times: int,
+    start: Callable[[], subprocess.Popen[bytes]],
+    *,
+    written: Callable[[], set[Any]],
+    enough: Callable[[], int],
+    seen: Callable[[], list[tuple[int, int]]],
+    forget: Callable[[], None],
+) -> None:
+    """Kill the program so many times, each when `enough()` more has been `written`; no record may be `seen` twice then.
+
+    One that was done before it could be killed is no kill: the next one begins with nothing, after `forget`.
+    """
+    kills = 0
+    for _ in range(ATTEMPTS):
+        before, wanted = written(), enough()
+        process = start()
+        wait_until(
+            lambda process=process, before=before, wanted=wanted: (
+                process.poll() is not None or len(written() - before) >= wanted
+            ),
+            pause_s=0.001,
+        )
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found = seen()
+        assert len(found) == len({*found}), "a record is there twice"
+        if process.returncode == -signal.SIGKILL:
+            kills += 1
+        else:
+            forget()
+        if kills == times:
+            break
+    assert kills == times, "it was always done before it could be killed"
+
+
 def test_killed_again_and_again_it_has_each_record_once(broker, topics, tmp_path):
     """Each kill is at another moment: after a random number of files appeared."""
     fill(broker, topics, 20_000)
     rng = random.Random(3)
     command = [sys.executable, "-m", "taskstream"]
     command += arguments(broker, topics, tmp_path / "lake", "--once", "--piece-rows", "200")
-    kills = 0
-    for _ in range(ATTEMPTS):
-        before = files(tmp_path / "lake")
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        enough = rng.randrange(3, 60)
-        wait_until(
-            lambda process=process, before=before, enough=enough: (
-                process.poll() is not None or len(files(tmp_path / "lake") - before) >= enough
-            ),
-            pause_s=0.001,
-        )
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        seen = in_lake(tmp_path / "lake", "progress")
-        assert len(seen) == len({*seen}), "a record is there twice"
-        if process.returncode == -signal.SIGKILL:
-            kills += 1
-        else:  # it was done before it could be killed: from the beginning
-            shutil.rmtree(tmp_path / "lake")
-        if kills == 5:
-            break
-    assert kills == 5, "it was always done before it could be killed"
+    kill_again_and_again(
+        5,
+        lambda: subprocess.Popen(command, stderr=subprocess.DEVNULL),
+        written=lambda: files(tmp_path / "lake"),
+        enough=lambda: rng.randrange(3, 60),
+        seen=lambda: in_lake(tmp_path / "lake", "progress"),
+        forget=lambda: shutil.rmtree(tmp_path / "lake"),
+    )
 
     assert once(broker, topics, tmp_path / "lake").exit_code == 0
 

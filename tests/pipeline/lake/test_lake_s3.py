@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +19,8 @@ from taskstream.consumer.lake.lake_writer import LakeWriter
 from taskstream.schemas.topics import Topics
 from tests.consumer.lake.lakes import rows
 from tests.consumer.lake.test_lake_writer import PIECES, ROWS, write_on
-from tests.pipeline.lake.test_lake import arguments, fill, on_topic
-from tests.waiting import ATTEMPTS, LIMIT_S, wait_until
+from tests.pipeline.lake.test_lake import arguments, fill, kill_again_and_again, on_topic
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.slow
 
@@ -89,27 +88,14 @@ def test_killed_again_and_again_it_has_each_record_once(
     command = [sys.executable, "-m", "taskstream", *arguments(broker, topics, place, "--once", "--piece-rows", "50")]
     rng = random.Random(5)
     environment = os.environ | CREDENTIALS
-    kills = 0
-    for _ in range(ATTEMPTS):
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        before, enough = {*published(filesystem, f"{root}/lake", "progress")}, rng.randrange(1, 10)
-        wait_until(
-            lambda process=process, before=before, enough=enough: (
-                process.poll() is not None
-                or len({*published(filesystem, f"{root}/lake", "progress")} - before) >= enough
-            )
-        )
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        seen = in_bucket(filesystem, f"{root}/lake", "progress")
-        assert len(seen) == len({*seen}), "a record is there twice"
-        if process.returncode == -signal.SIGKILL:
-            kills += 1
-        else:  # it was done before it could be killed: from the beginning
-            filesystem.delete_dir(f"{root}/lake")
-        if kills == 3:
-            break
-    assert kills == 3, "it was always done before it could be killed"
+    kill_again_and_again(
+        3,
+        lambda: subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL),
+        written=lambda: {*published(filesystem, f"{root}/lake", "progress")},
+        enough=lambda: rng.randrange(1, 10),
+        seen=lambda: in_bucket(filesystem, f"{root}/lake", "progress"),
+        forget=lambda: filesystem.delete_dir(f"{root}/lake"),
+    )
 
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
