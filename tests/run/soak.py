@@ -86,7 +86,11 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="makes the runs' seeds the same again")
     parser.add_argument("--processes", type=int, default=5, help="that run tests")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
-    return parser.parse_args(given)
+    options = parser.parse_args(given)
+    for name, lowest in (("times", 1), ("busy", 0), ("stalls", 0), ("processes", 1)):
+        if not getattr(options, name) >= lowest:  # as it is for NaN
+            parser.error(f"--{name} {getattr(options, name)}: it must be at least {lowest}")
+    return options
 
 
 def run(number: int, seed: int, options: argparse.Namespace) -> RunResult:
