@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 SERVER = """
 import asyncio, sys, threading
@@ -57,7 +57,7 @@ def on_drain():
     print("drain", flush=True)
 
 log_to_standard_error()
-serving = Serving(drain_delay_s=0.2, drain_timeout_s=20, bounds=HttpBounds(header_bytes=2000, request_s=0.5))
+serving = Serving(drain_delay_s=0.2, drain_timeout_s=20, bounds=HttpBounds(header_bytes=2000, request_s=float(sys.argv[1])))
 listener = bind(serving)
 print(listener.getsockname()[1], flush=True)
 code = serve(app, listener, serving, on_drain)
@@ -67,11 +67,12 @@ sys.exit(code)
 
 
 class Server:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, request_s: float) -> None:
+        """request_s: the time that the server gives each request."""
         self.log = folder / "log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, stderr=log, text=True
+                [sys.executable, "-c", SERVER, str(request_s)], stdout=subprocess.PIPE, stderr=log, text=True
             )
         self.port = int(self.line())
 
@@ -80,12 +81,18 @@ class Server:
         return self.process.stdout.readline().strip()
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    running = Server(tmp_path)
+def request_s() -> float:
+    """More than a client of these tests needs, also one that stands still between the head and the body."""
+    return LIMIT_S
+
+
+@pytest.fixture
+def server(tmp_path: Path, request_s: float) -> Iterator[Server]:
+    running = Server(tmp_path, request_s)
     yield running
     running.process.kill()
     running.process.communicate()
@@ -105,7 +112,7 @@ def test_requests_follow_each_other_on_one_connection_until_the_client_closes_it
 
 
 def test_a_response_of_unknown_length_has_no_chunks_for_http_1_0_which_does_not_know_them(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as wire:
         wire.sendall(b"GET /unbounded HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
         head, _, body = b"".join(iter(lambda: wire.recv(65536), b"")).partition(b"\r\n\r\n")
     assert (body, b"transfer-encoding" in head, b"connection: close" in head) == (b"one two three", False, True)
@@ -115,7 +122,7 @@ def test_a_response_of_unknown_length_has_no_chunks_for_http_1_0_which_does_not_
 
 
 def test_requests_that_come_at_once_are_answered_in_their_order(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as wire:
         wire.sendall(
             b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\n\r\na"
             b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\nconnection: close\r\n\r\nb"
@@ -133,8 +140,9 @@ def test_headers_beyond_the_bound_are_refused_and_the_connection_is_closed(serve
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("request_s", [0.5])
 def test_a_request_that_does_not_end_is_refused_in_time(server):
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as wire:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S) as wire:
         wire.sendall(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nabc")
         assert wire.recv(65536).startswith(b"HTTP/1.1 408")
 
