@@ -1,6 +1,7 @@
 """Makes processes of a test run stand still for a moment, again and again: what a busy machine does, but often.
 
-A test that needs a process to act within a time fails here soon; without stalls it fails seldom.
+A test that needs a process to act within a time fails here soon; without stalls it fails seldom. A process that a test
+stops itself may go on here before the test lets it: the failure of such a test shows nothing.
 """
 
 from __future__ import annotations

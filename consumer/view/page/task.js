@@ -52,18 +52,22 @@ export class TaskPage {
       throw error;
     }
     if (!isSelecting()) this.redraw();
+    if (this.past?.again) this.fetchPast();
     return this.task.pipeline;
   }
 
-  // Fetches the rates of a day or a week, once: they are read from Kafka for this.
+  // Fetches the rates of a day or a week, once: they are read from Kafka for this. If they cannot be read now, each refresh
+  // asks again.
   async fetchPast() {
     const range = this.range;
     const taskId = this.taskId;
+    if (this.past !== null) this.past.again = false; // while this request is on its way
     let past;
     try {
       past = await this.fetchJson(`tasks/${encodeURIComponent(taskId)}/rates`, { project: this.project, ...RANGES[range].asked });
     } catch (error) {
-      past = { problem: error.message };
+      const isRefused = error.status >= 400 && error.status < 500;
+      past = { problem: isRefused ? error.message : `${error.message}; asking again`, again: !isRefused };
     }
     if (range !== this.range || taskId !== this.taskId) return; // another one is shown by now
     this.past = past;

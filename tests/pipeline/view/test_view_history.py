@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from taskstream.compose.cli import cli
 from taskstream.compose.kafka_client import KafkaClient
@@ -137,3 +137,21 @@ def test_the_page_shows_a_day_and_a_week_by_their_addresses(browser: Browser, vi
         expect(page.locator(".readout")).to_contain_text("of 12.0 GB")
         page.reload()
         expect(page.locator(".legend")).to_contain_text("observed, per 1 h")
+
+
+def test_past_rates_that_cannot_be_read_for_a_while_are_asked_for_until_they_come(browser: Browser, view):
+    refusing = [True]
+
+    def answer(route: Route) -> None:
+        if refusing:
+            route.fulfill(status=503, json={"error_code": "TASKSTREAM.0503", "error_msg": "no leader"})
+        else:
+            route.continue_()
+
+    with opened(browser, view) as page:
+        page.route("**/rates?*", answer)
+        page.goto(f"{view.url}/?{urlencode({'project': 'project-1', 'task': 'one', 'range': 'day'})}")
+        expect(page.get_by_text("no leader; asking again")).to_be_visible()
+        refusing.clear()
+        expect(page.locator(".legend")).to_contain_text("observed, per 10 min")
+        expect(page.get_by_text("no leader")).to_have_count(0)
