@@ -4,6 +4,7 @@
 import { HEALTH, known, make } from "./draw.js";
 import { bytes, count, duration, moment, nextTimeOfDay, rate, subtaskWords } from "./format.js";
 import { noteText } from "./note.js";
+import { drawWhenReleased } from "./press.js";
 
 const DEFAULT_BY = "06:00";
 const TIME_OF_DAY = /^([01]?\d|2[0-3]):[0-5]\d$/;
@@ -39,7 +40,7 @@ export class ReportPage {
     const asked = TIME_OF_DAY.test(this.by) ? new Date(nextTimeOfDay(this.by, Date.now())).toISOString() : this.by;
     const report = await this.fetchJson("report", { project: this.project, by: asked });
     if (request !== this.requests) return; // a later one is on its way
-    if (!isSelecting()) draw(report);
+    if (!isSelecting()) drawWhenReleased(by("report-body"), () => { if (request === this.requests) draw(report); });
     return report.pipeline;
   }
 }

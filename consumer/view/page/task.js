@@ -6,6 +6,7 @@ import { HEALTH, TREND, condition, isStill, known, make, svg } from "./draw.js";
 import { diary } from "./diary.js";
 import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subtaskWords, wholeEnd } from "./format.js";
 import { noteForm, noteLine } from "./note.js";
+import { drawWhenReleased } from "./press.js";
 import { stages } from "./stages.js";
 
 const RANGES = {
@@ -51,7 +52,7 @@ export class TaskPage {
       if (error.status === 404 && request === this.requests) this.showUnknown(error.message);
       throw error;
     }
-    if (!isSelecting()) this.redraw();
+    if (!isSelecting()) this.redrawWhenReleased();
     if (this.past?.again) this.fetchPast();
     return this.task.pipeline;
   }
@@ -71,7 +72,7 @@ export class TaskPage {
     }
     if (range !== this.range || taskId !== this.taskId) return; // another one is shown by now
     this.past = past;
-    this.redraw();
+    this.redrawWhenReleased();
   }
 
   // Makes or withdraws the note of the task. What refuses it is kept, because every answer draws the form anew.
@@ -94,6 +95,10 @@ export class TaskPage {
     by("task").replaceChildren(backLink(), make("h1", {}, make("bdi", {}, this.taskId)), make("p", { class: "verdict", "data-health": "COMPLETE" },
       make("span", { class: "sign", "aria-hidden": "true" }, "?"), make("strong", {}, "unknown task"), make("span", {}, message)),
     make("p", { class: "faint" }, "Check the id and the project. A task appears with its first report, and leaves some days after its last."));
+  }
+
+  redrawWhenReleased() {
+    drawWhenReleased(by("task"), () => this.redraw());
   }
 
   // Draws the task as last fetched; what the user has opened stays open.

@@ -155,3 +155,25 @@ def test_past_rates_that_cannot_be_read_for_a_while_are_asked_for_until_they_com
         refusing.clear()
         expect(page.locator(".legend")).to_contain_text("observed, per 10 min")
         expect(page.get_by_text("no leader")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "link", "leads_to"),
+    [
+        ({"project": "project-1", "task": "one"}, "/tasks/one?", "24 hours", "range=day"),
+        ({"page": "report"}, "/report?", "one", "task=one"),
+    ],
+    ids=["task", "report"],
+)
+def test_a_click_is_not_lost_where_the_page_is_drawn_anew_while_the_button_is_down(
+    browser: Browser, view, address, asked, link, leads_to
+):
+    with opened(browser, view) as page:
+        page.goto(f"{view.url}/?{urlencode(address)}")
+        page.get_by_role("link", name=link, exact=True).hover()
+        page.mouse.down()
+        with page.expect_response(lambda response: asked in response.url):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # which asks for what is shown
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.mouse.up()
+        expect(page).to_have_url(re.compile(leads_to))
