@@ -1,4 +1,5 @@
-// Holds a drawing back while a pointer is down on what it replaces: the click would go to neither the old nor the new element.
+// What must not be drawn anew now. While a pointer is down on it, the click would go to neither the old nor the new element;
+// a selection in it would be dropped.
 
 const LONGEST_MS = 30_000; // the release can be missed
 let pressed = null;
@@ -19,4 +20,10 @@ for (const end of ["pointerup", "pointercancel"]) {
 export function drawWhenReleased(element, draw) {
   if (pressed !== null && element.contains(pressed) && Date.now() - pressedMs < LONGEST_MS) waiting = draw;
   else draw();
+}
+
+// Whether the user has selected text of the element.
+export function isSelecting(element) {
+  const selection = getSelection();
+  return selection !== null && !selection.isCollapsed && element.contains(selection.anchorNode);
 }

@@ -4,7 +4,7 @@
 import { HEALTH, known, make } from "./draw.js";
 import { bytes, count, duration, moment, nextTimeOfDay, rate, subtaskWords } from "./format.js";
 import { noteText } from "./note.js";
-import { drawWhenReleased } from "./press.js";
+import { drawWhenReleased, isSelecting } from "./press.js";
 
 const DEFAULT_BY = "06:00";
 const TIME_OF_DAY = /^([01]?\d|2[0-3]):[0-5]\d$/;
@@ -40,7 +40,7 @@ export class ReportPage {
     const asked = TIME_OF_DAY.test(this.by) ? new Date(nextTimeOfDay(this.by, Date.now())).toISOString() : this.by;
     const report = await this.fetchJson("report", { project: this.project, by: asked });
     if (request !== this.requests) return; // a later one is on its way
-    if (!isSelecting()) drawWhenReleased(by("report-body"), () => { if (request === this.requests) draw(report); });
+    if (!isSelecting(by("report-body"))) drawWhenReleased(by("report-body"), () => { if (request === this.requests) draw(report); });
     return report.pipeline;
   }
 }
@@ -196,9 +196,4 @@ function time(ms, nowMs) {
 
 function faint(text) {
   return make("span", { class: "faint block" }, text);
-}
-
-function isSelecting() {
-  const selection = getSelection();
-  return selection !== null && !selection.isCollapsed && by("report-body").contains(selection.anchorNode);
 }

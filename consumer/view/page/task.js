@@ -6,7 +6,7 @@ import { HEALTH, TREND, condition, isStill, known, make, svg } from "./draw.js";
 import { diary } from "./diary.js";
 import { bytes, count, duration, ends, exact, moment, percent, rate, sizes, subtaskWords, wholeEnd } from "./format.js";
 import { noteForm, noteLine } from "./note.js";
-import { drawWhenReleased } from "./press.js";
+import { drawWhenReleased, isSelecting } from "./press.js";
 import { stages } from "./stages.js";
 
 const RANGES = {
@@ -25,7 +25,7 @@ export class TaskPage {
     this.events = "all";
     this.task = null;
     this.width = 0;
-    new ResizeObserver(() => { if (by("task").clientWidth !== this.width && !isSelecting()) this.redraw(); }).observe(by("task"));
+    new ResizeObserver(() => { if (by("task").clientWidth !== this.width && !isSelecting(by("task"))) this.redraw(); }).observe(by("task"));
   }
 
   show(address) {
@@ -52,7 +52,7 @@ export class TaskPage {
       if (error.status === 404 && request === this.requests) this.showUnknown(error.message);
       throw error;
     }
-    if (!isSelecting()) this.redrawWhenReleased();
+    if (!isSelecting(by("task"))) this.redrawWhenReleased();
     if (this.past?.again) this.fetchPast();
     return this.task.pipeline;
   }
@@ -149,12 +149,6 @@ export class TaskPage {
 
 function backLink() {
   return make("p", {}, make("a", { href: "./", id: "back" }, "← all tasks"));
-}
-
-// Whether the user has selected text of this page: a redraw would drop it.
-function isSelecting() {
-  const selection = getSelection();
-  return !selection.isCollapsed && by("task").contains(selection.anchorNode);
 }
 
 // What is wrong, since when, why, what to do.
