@@ -25,6 +25,8 @@ from tests.waiting import LIMIT_S, wait_until
 
 BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
+RETENTION_AT_ONCE = {"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "500"}
+"""A test that sends records older than its topic keeps them fails always, not only when Kafka's check of every five minutes falls in it."""
 
 
 @pytest.fixture(scope="session")
@@ -120,7 +122,7 @@ def docker_answers() -> bool:
 @contextmanager
 def _local(folder: Path, brokers: int) -> Iterator[str]:
     cache_dir = default_cache_dir(os.environ)
-    one = LocalKafka(folder, cache_dir=cache_dir)
+    one = LocalKafka(folder, cache_dir=cache_dir, properties=RETENTION_AT_ONCE)
     with one if brokers == 1 else LocalCluster(folder, brokers=brokers, cache_dir=cache_dir) as kafka:
         accept_later_timestamps(kafka.client)
         yield kafka.client.bootstrap_servers

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from tests.waiting import LIMIT_S
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "questions.md").read_text("utf-8")
 QUESTIONS = dict(re.findall(r"^## (\d+)\. .*?```sql\n(.*?)```", TEXT, re.MULTILINE | re.DOTALL))
-DAY = datetime(2026, 11, 25, tzinfo=UTC)
-RANGE = ("--from", "2026-11-25", "--to", "2026-11-26")
+DAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=3)
+DATE, NEXT_DATE = (f"{each:%Y-%m-%d}" for each in (DAY, DAY + timedelta(days=1)))
+RANGE = ("--from", DATE, "--to", NEXT_DATE)
 HOUR = 3_600_000_000
 
 
@@ -179,7 +180,7 @@ def test_the_range_is_said_and_a_view_is_read_once_for_a_query_that_names_it_twi
     done = run(broker, day, query, *RANGE, "-o", "json")
 
     assert [list(row.values()) for row in json.loads(done.stdout)] == [[5, "b"]]
-    assert done.stderr.splitlines() == ["reports: 5 rows, from 2026-11-25 to 2026-11-26"]
+    assert done.stderr.splitlines() == [f"reports: 5 rows, from {DATE} to {NEXT_DATE}"]
 
 
 def test_every_format_has_the_same_rows(broker, day):
@@ -233,7 +234,7 @@ def test_the_example_of_stalls_has_a_row_for_each_stall(broker, day, tmp_path):
     assert header[:4] == ["project_id", "task_id", "subtask_name", "began_as"]
     assert header[-1] == "rate_before_mbytes_per_s"
     assert [[each[1], each[3], *each[4:7]] for each in stalls] == [
-        ["a", "NO_PROGRESS", "2026-11-25T04:45:00Z", "2026-11-25T06:00:00Z", "75.0"],
-        ["b", "NO_PROGRESS", "2026-11-25T07:30:00Z", "", ""],
-        ["c", "SILENT", "2026-11-25T08:30:00Z", "2026-11-25T09:15:00Z", "45.0"],
+        ["a", "NO_PROGRESS", f"{DATE}T04:45:00Z", f"{DATE}T06:00:00Z", "75.0"],
+        ["b", "NO_PROGRESS", f"{DATE}T07:30:00Z", "", ""],
+        ["c", "SILENT", f"{DATE}T08:30:00Z", f"{DATE}T09:15:00Z", "45.0"],
     ]
