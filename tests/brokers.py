@@ -26,7 +26,7 @@ from tests.waiting import LIMIT_S, wait_until
 BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
 RETENTION_AT_ONCE = {"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "500"}
-"""A test that sends records older than its topic keeps them fails always, not only when Kafka's check of every five minutes falls in it."""
+"""Kafka deletes expired segments within a second, not within five minutes: a test whose records are expired always fails."""
 
 
 @pytest.fixture(scope="session")

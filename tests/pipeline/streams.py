@@ -35,7 +35,8 @@ from tests.waiting import LIMIT_S, wait_until
 
 IDS = TableIds()
 SENT_AT_MS = 4_200_000_000_000
-"""Kafka's timestamp of the reports of a `Fleet`: after their times of receipt, or a worker rejects them."""
+"""Kafka's timestamp of the reports of a `Fleet`: after their times of receipt, or a worker rejects them,
+and so late that no retention deletes them."""
 
 
 @dataclass

@@ -34,10 +34,9 @@ from taskstream.schemas.catalog import newest
 from taskstream.schemas.codec.column_codec import ColumnWriter
 from taskstream.schemas.topics import Topics
 from tests.consumer.replay.test_difference import START, Event, table
-from tests.pipeline.streams import IDS, producer, read_all
+from tests.pipeline.streams import IDS, SENT_AT_MS, producer, read_all
 from tests.waiting import LIMIT_S, wait_until
 
-SENT_AT_MS = round(time.time() - 3_600) * 1_000  # young: Kafka deletes what is older than the topic keeps
 READ = {"group.id": "none", "enable.partition.eof": True, "enable.auto.commit": False, "auto.offset.reset": "error"}
 
 
