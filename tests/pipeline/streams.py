@@ -31,7 +31,7 @@ from taskstream.schemas.ids import TableIds
 from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import Topics, task_key
 from tests.programs import Program
-from tests.waiting import LIMIT_S, wait_until
+from tests.waiting import LIMIT_S, NotYet, wait_until
 
 IDS = TableIds()
 SENT_AT_MS = 4_200_000_000_000
@@ -270,6 +270,21 @@ def measured(folder: Path, name: str, instance: str = "w") -> float:
     _, text = ask(folder, "/metrics", instance)
     found = re.findall(rf"^taskstream_worker_{name}(?:\{{[^}}]*\}})? (\S+)$", text, re.MULTILINE)
     return sum(map(float, found)) if found else math.nan
+
+
+def has_counted(folder: Path, name: str, number: int, instance: str = "w") -> bool:
+    """Whether a worker's counter shows this number; more only if its log says why.
+
+    A worker that Kafka took for dead, or did not answer, folds again what it had not committed, and counts that again.
+
+    Raises:
+        NotYet: it does not; with what it shows.
+    """
+    counted = measured(folder, name, instance)
+    disturbed = re.findall(r"\] (aborted|lost|producer lost)\s", words(folder, instance))
+    if counted == number or (counted > number and disturbed):
+        return True
+    raise NotYet(f"{name} is {counted}, not {number}; the log has {disturbed}")
 
 
 def committed(bootstrap: str, topics: Topics) -> int:

@@ -15,8 +15,8 @@ from tests.pipeline.folded import as_one_undisturbed_fold
 from tests.pipeline.streams import (
     IDS,
     committed,
+    has_counted,
     kill,
-    measured,
     producer,
     read_all,
     records,
@@ -47,7 +47,7 @@ def test_a_signed_report_that_is_replayed_after_others_does_not_move_the_state_b
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == 5)
         assert [put(edge, requests[0]) for _ in range(3)] == [names[0]] * 3
         wait_until(lambda: committed(broker.bootstrap_servers, topics) == 8)
-        wait_until(lambda: measured(tmp_path, "duplicates_total") == 3)
+        wait_until(lambda: has_counted(tmp_path, "duplicates_total", 3))
     (row,) = rows(broker, topics)
     assert (row["progress"], row["replicatesize"], row["reports"]) == (50, 50_000, 5)
     assert (row["resets"], row["stale"], row["held"]) == (0, 0, False)
@@ -61,7 +61,7 @@ def test_a_record_that_is_written_again_counts_once_also_over_a_restart_of_the_w
     with worker(bootstrap, topics, tmp_path) as process:
         send(bootstrap, topics, [*reports[:4], reports[0], reports[3]])
         wait_until(lambda: committed(bootstrap, topics) == 6)
-        wait_until(lambda: measured(tmp_path, "duplicates_total") == 2)
+        wait_until(lambda: has_counted(tmp_path, "duplicates_total", 2))
         kill(process)
     before = rows(broker, topics)
     with worker(bootstrap, topics, tmp_path):
@@ -89,7 +89,7 @@ def test_a_row_of_an_older_version_knows_the_events_that_are_folded_from_now_on(
         wait_until(lambda: committed(bootstrap, topics) == 4)
         send(bootstrap, topics, [last, last])
         wait_until(lambda: committed(bootstrap, topics) == 6)
-        wait_until(lambda: measured(tmp_path, "duplicates_total") == 2)
+        wait_until(lambda: has_counted(tmp_path, "duplicates_total", 2))
     (row,) = rows(broker, topics)
     assert (row["reports"], row["replicatesize"], len(row["event_ids"])) == (4, 2_000, 1)
 
