@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartitionInfo
-from confluent_kafka.admin import ConfigEntry, ConfigResource, NewTopic
+from confluent_kafka.admin import ClusterMetadata, ConfigEntry, ConfigResource, NewTopic
 
 from taskstream.compose.errors import TopicsError
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
@@ -22,6 +22,8 @@ CREATE_TIMEOUT_S = 120.0
 FIND_TIMEOUT_S = 10.0
 CALL_S = 10.0
 """The longest wait for the answer to one request; it is repeated when a broker is away."""
+BROKER_S = 2.0
+"""The longest wait for the answer of one particular broker."""
 POLL_S = 0.1
 T = TypeVar("T")
 _REMEDIES = {
@@ -41,11 +43,13 @@ def create_topics(
 ) -> list[str]:
     """Create the missing topics, wait until every partition has a leader, and return the names of the created topics.
 
-    A topic that exists is not changed; `taskstream.schemas.topics.differences` compares it with its declaration.
+    When it returns, every broker that answers knows the created topics: who asks next may ask any of them. A topic that
+    exists is not changed; `taskstream.schemas.topics.differences` compares it with its declaration.
     min_insync_replicas: of the topics that are created; None: the cluster's own.
 
     Raises:
-        TopicsError: the cluster did not answer, refused a topic, or a partition has no leader after `timeout_s`.
+        TopicsError: the cluster did not answer, refused a topic, or after `timeout_s` a partition has no leader or a
+            broker does not know a topic.
     """
     deadline = time.monotonic() + timeout_s
     admin = QuietAdmin(admin_config)
@@ -66,6 +70,14 @@ def create_topics(
         if time.monotonic() > deadline:
             raise TopicsError(f"{', '.join(waiting)}: no leader after {timeout_s:g} s: are all brokers up?")
         time.sleep(POLL_S)
+    names = {topic.name for topic in missing}
+    while missing and (uninformed := _uninformed(admin, admin_config, names, timeout_s)):
+        if time.monotonic() > deadline:
+            raise TopicsError(
+                f"{', '.join(uninformed)}: does not know the new topics after {timeout_s:g} s: is it in touch with the "
+                "controller?"
+            )
+        time.sleep(POLL_S)
     return created
 
 
@@ -74,21 +86,25 @@ def found_topics(
 ) -> dict[str, FoundTopic]:
     """[name] The partitions and configuration of each of the topics that exists on the cluster.
 
+    The two come from two answers, perhaps of two brokers. Where one knows a topic and the other does not, because it
+    was just created or deleted, both are asked again.
+
     Raises:
-        TopicsError: the cluster did not answer, or refused to describe a topic.
+        TopicsError: the cluster did not answer, refused to describe a topic, or its answers differ after `timeout_s`.
     """
+    deadline = time.monotonic() + timeout_s
     admin = QuietAdmin(admin_config)
-    described = _partitions(admin, topics, timeout_s)
-    if not described:
-        return {}
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in described]
-
-    def describe(call_s: float) -> Mapping[str, Future[dict[str, ConfigEntry]]]:
-        answers = admin.describe_configs(resources, request_timeout=call_s)
-        return {resource.name: future for resource, future in answers.items()}
-
-    configs = _answers(admin, "cannot read its configuration", describe, timeout_s)
-    return {name: _found(described[name], entries) for name, entries in configs.items()}
+    while described := _partitions(admin, topics, timeout_s):
+        configs = _configs(admin, list(described), timeout_s)
+        if not (doubtful := described.keys() - configs.keys()):
+            return {name: _found(described[name], entries) for name, entries in configs.items()}
+        if time.monotonic() > deadline:
+            raise TopicsError(
+                f"{', '.join(sorted(doubtful))}: one broker knows it and another does not, after {timeout_s:g} s: are "
+                "all brokers in touch with the controller?"
+            )
+        time.sleep(POLL_S)
+    return {}
 
 
 def live_brokers(admin_config: Mapping[str, Any], timeout_s: float = FIND_TIMEOUT_S) -> int:
@@ -97,11 +113,7 @@ def live_brokers(admin_config: Mapping[str, Any], timeout_s: float = FIND_TIMEOU
     Raises:
         TopicsError: the cluster did not answer.
     """
-    admin = QuietAdmin(admin_config)
-    try:
-        return len(retry(lambda: admin.list_topics(timeout=timeout_s), is_away, RetryLimit(timeout_s)).brokers)
-    except KafkaException as error:
-        raise TopicsError(f"the brokers cannot be listed: {_message(admin, error)}") from error
+    return len(_listed(QuietAdmin(admin_config), timeout_s).brokers)
 
 
 def _partitions(admin: QuietAdmin, topics: Topics, timeout_s: float) -> dict[str, list[TopicPartitionInfo]]:
@@ -112,6 +124,47 @@ def _partitions(admin: QuietAdmin, topics: Topics, timeout_s: float) -> dict[str
 
     found = _answers(admin, "cannot be described", describe, timeout_s, left_out=is_unknown_topic)
     return {name: description.partitions for name, description in found.items()}
+
+
+def _configs(admin: QuietAdmin, names: list[str], timeout_s: float) -> dict[str, dict[str, ConfigEntry]]:
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+
+    def describe(call_s: float) -> Mapping[str, Future[dict[str, ConfigEntry]]]:
+        answers = admin.describe_configs(resources, request_timeout=call_s)
+        return {resource.name: future for resource, future in answers.items()}
+
+    return _answers(admin, "cannot read its configuration", describe, timeout_s, left_out=is_unknown_topic)
+
+
+def _uninformed(
+    admin: QuietAdmin, admin_config: Mapping[str, Any], names: Collection[str], timeout_s: float
+) -> list[str]:
+    """The addresses of the brokers that answer and do not know all of these topics. A single broker is not asked.
+
+    A client asks the broker that it is given, as long as it has asked nothing else.
+    """
+    brokers = _listed(admin, timeout_s).brokers.values()
+    uninformed = []
+    for each in brokers if len(brokers) > 1 else ():
+        host = f"[{each.host}]" if ":" in str(each.host) else each.host
+        address = f"{host}:{each.port}"
+        alone = QuietAdmin({**admin_config, "bootstrap.servers": address})
+        try:
+            known = alone.list_topics(timeout=BROKER_S).topics
+        except KafkaException as error:
+            if not is_away(error.args[0]):
+                raise TopicsError(f"{address}: {_message(alone, error)}") from error
+        else:
+            if not known.keys() >= set(names):
+                uninformed.append(address)
+    return uninformed
+
+
+def _listed(admin: QuietAdmin, timeout_s: float) -> ClusterMetadata:
+    try:
+        return retry(lambda: admin.list_topics(timeout=timeout_s), is_away, RetryLimit(timeout_s))
+    except KafkaException as error:
+        raise TopicsError(f"the brokers cannot be listed: {_message(admin, error)}") from error
 
 
 def _found(partitions: list[TopicPartitionInfo], entries: Mapping[str, ConfigEntry]) -> FoundTopic:

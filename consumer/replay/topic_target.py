@@ -13,6 +13,7 @@ from confluent_kafka.admin import ConfigResource
 from taskstream.consumer.errors import CopyOntoItself, KafkaFailed, PartitionCountsDiffer, RecordsExpired
 from taskstream.consumer.kafka.admin.quiet_admin import QuietAdmin, answered
 from taskstream.consumer.kafka.raw_record import RawRecord
+from taskstream.consumer.kafka.retry import with_retry
 from taskstream.schemas.librdkafka.unproven_delivery import ONE_IN_FLIGHT
 from taskstream.schemas.topics import DAY_MS
 
@@ -55,17 +56,18 @@ class TimestampRules:
 
 
 def timestamp_rules(config: Mapping[str, Any], topic: str) -> TimestampRules:
-    """The rules of a topic.
+    """The rules of a topic that exists.
 
     Raises:
-        KafkaFailed: Kafka did not answer.
+        KafkaFailed: Kafka did not answer, or this user may not read them.
     """
     admin = QuietAdmin(config)
     asked = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    try:
-        found = answered(admin.describe_configs([asked], request_timeout=_CALL_S)[asked], _CALL_S)
-    except KafkaException as error:
-        raise KafkaFailed(f"{topic}: its settings cannot be read: {admin.why(error)}") from error
+
+    def ask() -> Mapping[str, Any]:
+        return answered(admin.describe_configs([asked], request_timeout=_CALL_S)[asked], _CALL_S)
+
+    found = with_retry(f"{topic}: its settings cannot be read", ask, why=admin.why)
     replaces = found["message.timestamp.type"].value == "LogAppendTime"
     retention_ms = int(found["retention.ms"].value)
     deletes = not replaces and retention_ms >= 0 and "delete" in found["cleanup.policy"].value.split(",")

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,10 +16,12 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from taskstream.compose.cli import cli
 from taskstream.compose.errors import TopicsError
 from taskstream.compose.kafka_client import KafkaClient
+from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.ports import free_port
 from taskstream.compose.remedies import message_of
 from taskstream.compose.topic_admin import create_topics, found_topics
 from taskstream.schemas.topics import Topics, differences
+from tests.run import chaos
 from tests.waiting import LIMIT_S, wait_until
 
 
@@ -25,6 +32,43 @@ def test_created_topics_are_found_as_declared(broker: KafkaClient, topic_prefix:
 
     assert sorted(created) == sorted(topic.name for topic in topics.all)
     assert differences(topics, found_topics(broker.config(), topics)) == []
+
+
+def test_when_they_are_created_each_of_several_brokers_knows_them(cluster: KafkaClient, topic_prefix: str):
+    topics = Topics(topic_prefix, partitions=1)
+    created = create_topics(cluster.config(), topics)
+    assert len(created) == len(topics.all)
+    addresses = str(cluster.config()["bootstrap.servers"]).split(",")
+    assert len(addresses) == 3
+    for address in addresses:
+        admin = AdminClient({"bootstrap.servers": address})
+        assert admin.list_topics(timeout=LIMIT_S).topics.keys() >= set(created)
+
+
+@pytest.mark.chaos
+def test_while_brokers_are_suspended_in_turn_created_topics_are_found(private_cluster: LocalCluster, topic_prefix: str):
+    config = private_cluster.client.config()
+    print(f"--seed {(seed := chaos.seed())}")
+    with ThreadPoolExecutor(1) as beside:
+        over = threading.Event()
+        suspending = beside.submit(suspend_in_turn, private_cluster, random.Random(seed), over)
+        try:
+            for number in range(chaos.kills(20)):
+                topics = Topics(f"{topic_prefix}.{number}", partitions=2)
+                assert len(create_topics(config, topics)) == len(topics.all)
+                assert [each for each in differences(topics, found_topics(config, topics)) if each.fatal] == []
+        finally:
+            over.set()
+        suspending.result()
+
+
+def suspend_in_turn(cluster: LocalCluster, chance: random.Random, over: threading.Event) -> None:
+    """Each time one of the brokers, for less than its session lasts: afterwards it is behind for a moment."""
+    while not over.wait(0.2):
+        node = chance.choice([*cluster.nodes.values()])
+        node.signal(signal.SIGSTOP)
+        time.sleep(0.4)
+        node.signal(signal.SIGCONT)
 
 
 def test_creating_again_changes_nothing(broker: KafkaClient, topic_prefix: str):
