@@ -27,6 +27,9 @@ BOOTSTRAP_VARIABLE = "TASKSTREAM_TEST_BOOTSTRAP"
 IMAGE = "confluentinc/cp-kafka:7.6.0"
 RETENTION_AT_ONCE = {"log.retention.check.interval.ms": "500", "log.initial.task.delay.ms": "500"}
 """Kafka deletes expired segments within a second, not within five minutes: a test whose records are expired always fails."""
+NEVER_TAKEN_FOR_DEAD = {"broker.session.timeout.ms": "120000"}
+"""Of brokers that no test kills. One that stands still for three seconds, as on a busy machine, would lose all its
+partitions, and take long to lead hundreds of them again."""
 
 
 @pytest.fixture(scope="session")
@@ -122,8 +125,9 @@ def docker_answers() -> bool:
 @contextmanager
 def _local(folder: Path, brokers: int) -> Iterator[str]:
     cache_dir = default_cache_dir(os.environ)
-    one = LocalKafka(folder, cache_dir=cache_dir, properties=RETENTION_AT_ONCE)
-    with one if brokers == 1 else LocalCluster(folder, brokers=brokers, cache_dir=cache_dir) as kafka:
+    one = LocalKafka(folder, cache_dir=cache_dir, properties=RETENTION_AT_ONCE | NEVER_TAKEN_FOR_DEAD)
+    several = LocalCluster(folder, brokers=brokers, cache_dir=cache_dir, properties=lambda *_: NEVER_TAKEN_FOR_DEAD)
+    with one if brokers == 1 else several as kafka:
         accept_later_timestamps(kafka.client)
         yield kafka.client.bootstrap_servers
 

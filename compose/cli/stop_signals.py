@@ -42,12 +42,39 @@ def stop_event(*signals: signal.Signals) -> Iterator[threading.Event]:
 
 @contextlib.contextmanager
 def exit_when_interrupted(message: str) -> Iterator[None]:
-    """On a KeyboardInterrupt, print `message` on standard error and exit with code 130."""
+    """On a KeyboardInterrupt, print `message` on standard error and exit with code 130.
+
+    Where Ctrl-C comes while confluent-kafka converts an argument, as the name of a header, it raises a TypeError in
+    place of the KeyboardInterrupt. So after a Ctrl-C a TypeError is taken for it.
+    """
+    with _noted_interrupt() as is_interrupted:
+        try:
+            yield
+        except (KeyboardInterrupt, TypeError) as error:
+            if not isinstance(error, KeyboardInterrupt) and not is_interrupted():
+                raise
+            echo(f"interrupted: {message}", err=True)
+            click.get_current_context().exit(INTERRUPTED)
+
+
+@contextlib.contextmanager
+def _noted_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yields whether Ctrl-C came. It raises KeyboardInterrupt as ever; where it would not, nothing is changed."""
+    interrupted = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.default_int_handler(number, frame)
+
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_usual or threading.current_thread() is not threading.main_thread():
+        yield interrupted.is_set
+        return
+    signal.signal(signal.SIGINT, on_signal)
     try:
-        yield
-    except KeyboardInterrupt:
-        echo(f"interrupted: {message}", err=True)
-        click.get_current_context().exit(INTERRUPTED)
+        yield interrupted.is_set
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
