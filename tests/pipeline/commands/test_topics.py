@@ -53,7 +53,7 @@ def test_while_brokers_are_suspended_in_turn_created_topics_are_found(private_cl
         over = threading.Event()
         suspending = beside.submit(suspend_in_turn, private_cluster, random.Random(seed), over)
         try:
-            for number in range(chaos.kills(20)):
+            for number in range(chaos.kills(5)):
                 topics = Topics(f"{topic_prefix}.{number}", partitions=2)
                 assert len(create_topics(config, topics)) == len(topics.all)
                 assert [each for each in differences(topics, found_topics(config, topics)) if each.fatal] == []
