@@ -41,10 +41,14 @@ def create_topics(
     timeout_s: float = CREATE_TIMEOUT_S,
     min_insync_replicas: int | None = None,
 ) -> list[str]:
-    """Create the missing topics, wait until every partition has a leader, and return the names of the created topics.
+    """Create the missing topics, wait until every partition has a leader, and return the names that were missing.
 
     When it returns, every broker that answers knows the created topics: who asks next may ask any of them. A topic that
     exists is not changed; `taskstream.schemas.topics.differences` compares it with its declaration.
+
+    A name that is taken when Kafka is asked is among them: a request that was not answered in time has created the
+    topic, or another process has at the same moment. Kafka's answer does not tell which.
+
     min_insync_replicas: of the topics that are created; None: the cluster's own.
 
     Raises:
@@ -54,7 +58,6 @@ def create_topics(
     deadline = time.monotonic() + timeout_s
     admin = QuietAdmin(admin_config)
     present = _partitions(admin, topics, timeout_s)
-    created: list[str] = []
     if missing := [topic for topic in topics.all if topic.name not in present]:
         more = {} if min_insync_replicas is None else {"min.insync.replicas": str(min_insync_replicas)}
         new = [
@@ -65,20 +68,20 @@ def create_topics(
         def create(call_s: float) -> Mapping[str, Future[None]]:
             return admin.create_topics(new, operation_timeout=call_s, request_timeout=call_s)
 
-        created = list(_answers(admin, "not created", create, timeout_s, left_out=_exists))
+        _answers(admin, "not created", create, timeout_s, left_out=_exists)
     while waiting := _leaderless(topics.all, _partitions(admin, topics, timeout_s)):
         if time.monotonic() > deadline:
             raise TopicsError(f"{', '.join(waiting)}: no leader after {timeout_s:g} s: are all brokers up?")
         time.sleep(POLL_S)
-    names = {topic.name for topic in missing}
-    while missing and (uninformed := _uninformed(admin, admin_config, names, timeout_s)):
+    names = [topic.name for topic in missing]
+    while names and (uninformed := _uninformed(admin, admin_config, names, timeout_s)):
         if time.monotonic() > deadline:
             raise TopicsError(
                 f"{', '.join(uninformed)}: does not know the new topics after {timeout_s:g} s: is it in touch with the "
                 "controller?"
             )
         time.sleep(POLL_S)
-    return created
+    return names
 
 
 def found_topics(

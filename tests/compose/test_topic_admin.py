@@ -23,6 +23,7 @@ NAMES = {topic.name for topic in TOPICS.all}
 CONFIG = {"bootstrap.servers": "a:1"}
 UNKNOWN = KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
 SILENT = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+TAKEN = KafkaException(KafkaError(KafkaError.TOPIC_ALREADY_EXISTS))
 FORBIDDEN = KafkaException(KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED))
 
 
@@ -35,6 +36,8 @@ class Brokers:
         self.described: Callable[[int], set[str]] = lambda _: self.exist
         """Which topics are known to the broker that answers the n-th question for descriptions."""
         self.configured: Callable[[int], set[str]] = lambda _: self.exist
+        self.lost_answers = 0
+        """The number of requests to create that are done and not answered."""
         self.questions = Counter[str]()
         """[address, or kind of question] How often it was asked."""
 
@@ -47,8 +50,12 @@ class Client:
         self._address = config["bootstrap.servers"]
 
     def create_topics(self, new: list[NewTopic], **_: float) -> dict[str, Future[None]]:
-        self._brokers.exist |= {each.topic for each in new}
-        return {each.topic: _answer(None) for each in new}
+        names = {each.topic for each in new}
+        answers = {name: _answer(TAKEN if name in self._brokers.exist else None) for name in names}
+        self._brokers.exist |= names
+        if self._count("created") <= self._brokers.lost_answers:
+            return {name: _answer(SILENT) for name in names}
+        return answers
 
     def describe_topics(self, names: TopicCollection, **_: float) -> dict[str, Future[Any]]:
         partition = SimpleNamespace(leader=1, replicas=[1], isr=[1])
@@ -139,6 +146,12 @@ class TestCreate:
         brokers = cluster(b=everything)
         assert set(create_topics(CONFIG, TOPICS)) == NAMES
         assert "b:1" not in brokers.questions
+
+    def test_a_request_whose_answer_is_lost_is_repeated_and_has_created_them(self, cluster):
+        brokers = cluster(b=everything)
+        brokers.lost_answers = 1
+        assert set(create_topics(CONFIG, TOPICS)) == NAMES
+        assert brokers.questions["created"] == 2
 
     def test_nobody_is_asked_when_nothing_was_missing(self, cluster):
         brokers = cluster(b=everything, c=everything)
