@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import urlencode
 
@@ -26,8 +27,6 @@ from tests.consumer.view.views import (
 from tests.pipeline.view.test_view_page import opened
 
 COPY = "MIGRATE_LINUX_BLOCK"
-
-
 KOLKATA = timezone(timedelta(hours=5, minutes=30))
 
 
@@ -45,7 +44,8 @@ def between(zone: timezone) -> str:
         then, today = (datetime.fromtimestamp(each / S, zone) for each in (us, now_us()))
         return f"{then:%H:%M}" if then.date() == today.date() else f"{then:%b} {then.day} {then:%H:%M}"
 
-    return f"between {moment(now_us() - 3_000 * S)} and {moment(now_us() - 1_640 * S)}"
+    times = [each["raised_at"] for each in times_of_silence(now_us())]
+    return f"between {moment(min(times))} and {moment(max(times))}"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,13 @@ def states(broker: KafkaClient) -> StateTopic:
 
 @pytest.fixture
 def page(browser: Browser, view: RunningView) -> Iterator[Page]:
-    with opened(browser, view, timezone_id="Asia/Kolkata") as fresh:
+    with page_of_web_1(browser, view, "Asia/Kolkata") as fresh:
+        yield fresh
+
+
+@contextmanager
+def page_of_web_1(browser: Browser, view: RunningView, zone: str) -> Iterator[Page]:
+    with opened(browser, view, timezone_id=zone) as fresh:
         fresh.goto(f"{view.url}/?{urlencode({'project': 'project-1', 'task': 'web-1'})}")
         expect(fresh.locator(".stages li").first).to_be_visible()
         yield fresh
@@ -187,8 +193,7 @@ def test_a_time_of_yesterday_has_its_day(browser, view):
     """In the zone in which it is between midnight and one, so that most of the fifty minutes are of yesterday."""
     hours = -datetime.fromtimestamp(now_us() / S, UTC).hour % 24
     hours -= 24 if hours > 12 else 0
-    with opened(browser, view, timezone_id=f"Etc/GMT{-hours:+d}") as page:  # such a name counts to the west
-        page.goto(f"{view.url}/?{urlencode({'project': 'project-1', 'task': 'web-1'})}")
+    with page_of_web_1(browser, view, f"Etc/GMT{-hours:+d}") as page:  # such a name counts to the west
         expect(page.locator(".signals ol > li").nth(2)).to_contain_text(between(timezone(timedelta(hours=hours))))
 
 
