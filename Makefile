@@ -46,9 +46,9 @@ containers: $(DEV_READY) ## the image and the Compose file on a Docker engine of
 	@$(BIN)/python -m tests.containers $(ARGS)
 
 # Compiled loops cannot be traced: they run as the Python that they are written in.
-coverage: $(DEV_READY) ## lines and branches of the pure code that its tests reach, one line per file (three minutes)
+coverage: $(DEV_READY) ## lines and branches of the pure code that its tests reach, one line per file (about five minutes)
 	@mkdir -p build
-	@NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/consumer/state tests/schemas/codec \
+	@$(BIN)/coverage run -m pytest -q -p no:randomly -p tests.run.interpreted tests/consumer/state tests/schemas/codec \
 		tests/producer/events tests/producer/callers $(ARGS)
 	@$(BIN)/coverage report
 

@@ -119,7 +119,6 @@ def main() -> int:
     mutants = made(options.python, options.file or FILES)
     random.Random(options.seed).shuffle(mutants)
     deadline = time.monotonic() + options.minutes * 60
-    os.environ["NUMBA_DISABLE_JIT"] = "1"
     sys.dont_write_bytecode = True  # a changed file may have the size and the second of the one before it
     _import_libraries()
     tested, survivors, copies = 0, [], []
@@ -195,7 +194,7 @@ def _run(folder: Path) -> int:
     without = [
         word for name in ("randomly", "xdist", "cacheprovider", "hypothesispytest") for word in ("-p", f"no:{name}")
     ]
-    return int(pytest.main([*options, *without, *TESTS], plugins=[_TimeLimit()]))
+    return int(pytest.main([*options, *without, "-p", "tests.run.interpreted", *TESTS], plugins=[_TimeLimit()]))
 
 
 class _TimeLimit:
