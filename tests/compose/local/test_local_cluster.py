@@ -13,12 +13,12 @@ from taskstream.compose.local.local_cluster import LocalCluster, registered_brok
 from taskstream.compose.remedies import message_of
 from tests.compose.local.test_local_kafka import read_one, write
 from tests.processes import is_alive
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 
 def create_topic(client: KafkaClient, name: str) -> None:
     admin = AdminClient(client.config())  # named: a client that is garbage collected does not answer
-    admin.create_topics([NewTopic(name, 3)])[name].result(timeout=120)
+    admin.create_topics([NewTopic(name, 3)])[name].result(LIMIT_S)
 
 
 def test_a_topic_has_three_replicas_by_default(cluster: KafkaClient, topic_prefix: str):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 def create_topic(client: KafkaClient, name: str) -> None:
     admin = AdminClient(client.config())
     for created in admin.create_topics([NewTopic(name, 2, 1)]).values():
-        created.result(timeout=120)
+        created.result(LIMIT_S)
 
 
 def write(client: KafkaClient, topic: str, value: bytes, compression: str = "none") -> None:
@@ -41,7 +41,7 @@ def read_one(client: KafkaClient, topic: str, group: str) -> bytes | None:
     consumer = Consumer(client.config(**{"group.id": group, "auto.offset.reset": "earliest"}))
     consumer.subscribe([topic])
     try:
-        (message,) = consumer.consume(1, timeout=120)
+        (message,) = consumer.consume(1, LIMIT_S)
         return message.value()
     finally:
         consumer.close()

@@ -26,7 +26,7 @@ from taskstream.schemas.registry.registration import registration_statuses
 from taskstream.schemas.registry.registry_client import Registry
 from taskstream.schemas.topics import Topics
 from tests.processes import is_alive
-from tests.waiting import wait_until
+from tests.waiting import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -266,7 +266,7 @@ def test_unusable_topics_are_reported_before_any_process_uses_them(tmp_path, bro
     for topic in admin.create_topics(
         [NewTopic(f"{topic_prefix}.progress", 2), NewTopic(f"{topic_prefix}.state", 3)]
     ).values():
-        topic.result(timeout=120)
+        topic.result(LIMIT_S)
     options = ["--bootstrap-servers", broker.bootstrap_servers, "--prefix", topic_prefix]
     command = [sys.executable, "-m", "taskstream", "up", "--data-dir", str(tmp_path / "data"), *ANY_PORTS, *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
