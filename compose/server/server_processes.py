@@ -49,9 +49,8 @@ class _Workers:
             self._fork(worker)
         worst, deadline = 0, float("inf")
         while self._numbers:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid:
-                worst = max(worst, self._ended(pid, os.waitstatus_to_exitcode(status)))
+            if (ended := self._reap()) is not None:
+                worst = max(worst, self._ended(*ended))
                 continue
             if self._stopping:
                 deadline = min(deadline, time.monotonic() + self._stop_timeout_s)
@@ -60,8 +59,16 @@ class _Workers:
             time.sleep(POLL_S)
         return worst
 
-    def _ended(self, pid: int, code: int) -> int:
-        worker = self._numbers.pop(pid)
+    def _reap(self) -> tuple[int, int] | None:
+        """Number and exit code of a worker that has ended, if any. A signal waits until its process id is forgotten."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            return (self._numbers.pop(pid), os.waitstatus_to_exitcode(status)) if pid else None
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _ended(self, worker: int, code: int) -> int:
         if self._stopping:
             return int(code not in _STOPPED)
         _log.error("worker_died", worker=worker, exit_code=code)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -53,7 +54,8 @@ class RunGuard:
         own = os.getpid()
         for process in processes(self.run_id):
             if process.parent == own and process.pid != self._watcher.pid:
-                os.kill(process.pid, signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGTERM)
 
     def close(self, *, keep_folder: bool) -> str:
         """Wait until no process of the run is left; gives one line about each that had to be ended."""

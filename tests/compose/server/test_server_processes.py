@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def work(number):
         time.sleep(0.01)
     return number
 
+if sys.argv[2] == "stopped while one ends":
+    wait = os.waitpid
+
+    def waitpid(pid, options):
+        ended, status = wait(pid, options)
+        if ended:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return ended, status
+
+    os.waitpid = waitpid
+
 sys.exit(run_workers(2, work, float(sys.argv[3])))
 """
 
@@ -41,7 +53,10 @@ class Family:
 
     def __init__(self, folder: Path, manner: str, stop_timeout_s: float) -> None:
         self._folder = folder
-        self.parent = subprocess.Popen([sys.executable, "-c", PARENT, folder, manner, str(stop_timeout_s)])
+        self.errors = folder.with_suffix(".errors")
+        with self.errors.open("wb") as errors:
+            command = [sys.executable, "-c", PARENT, folder, manner, str(stop_timeout_s)]
+            self.parent = subprocess.Popen(command, stderr=errors)
         wait_until(lambda: len(self.workers()) == 2)
 
     def workers(self) -> list[int]:
@@ -57,7 +72,8 @@ def family(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Family]:
     made.parent.kill()
     made.parent.wait()
     for pid in made.workers():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_workers_end_when_their_parent_is_killed(family):
@@ -99,6 +115,15 @@ def test_a_signal_at_any_moment_of_a_replacement_stops_all(family):
     family.parent.terminate()
     assert family.parent.wait(300) == 0
     assert not family.workers()
+
+
+@pytest.mark.parametrize("family", [("stopped while one ends", 3600)], indirect=True)
+def test_a_signal_while_a_dead_worker_is_reaped_stops_the_other(family):
+    """The signal comes when the process id of the dead one is no longer its."""
+    os.kill(family.workers()[0], signal.SIGKILL)
+    assert family.parent.wait(300) == 1  # the dead one may have had something to finish
+    assert not family.workers()
+    assert "Traceback" not in family.errors.read_text()
 
 
 def test_a_parent_that_is_stopped_takes_its_workers_along_and_tells_the_worst_code(family):
