@@ -26,6 +26,7 @@ from taskstream.compose.local.registry.local_registry import (
     COMPATIBILITY,
     create_registry_topics,
     install_registry,
+    prepare_registry_folder,
     ready_url,
     registry_command,
     registry_url,
@@ -202,8 +203,8 @@ class LocalStack:
         """Start the registry, and register the released schemas, which keep the ids that they have there."""
         settings = self.settings
         folder = settings.data_dir / "registry"
-        folder.mkdir(exist_ok=True)
         jar = install_registry(settings.cache_dir, self._notify)
+        prepare_registry_folder(folder)
         create_registry_topics(self.kafka.config())
         command = registry_command(jar, folder, port, self.kafka.bootstrap_servers)
         url = registry_url(port)

@@ -11,6 +11,7 @@ from taskstream.compose.errors import MissingProgramError, RegistryInstallError
 from taskstream.compose.local.registry.local_registry import (
     REGISTRY_VERSION,
     install_registry,
+    prepare_registry_folder,
     registry_command,
     registry_url,
 )
@@ -74,6 +75,14 @@ def test_without_maven_the_package_is_named(tmp_path):
 def test_it_listens_on_this_machine_alone_and_keeps_its_schemas_on_kafka(tmp_path):
     command = registry_command(tmp_path / JAR, tmp_path, 8085, "127.0.0.1:9092")
     assert "-Dquarkus.http.host=127.0.0.1" in command
+    assert f"-Djava.io.tmpdir={tmp_path}/tmp" in command
     assert "-Dapicurio.storage.kind=kafkasql" in command
     assert "-Dapicurio.kafkasql.bootstrap.servers=127.0.0.1:9092" in command
     assert registry_url(8085) == "http://127.0.0.1:8085/apis/ccompat/v7"
+
+
+def test_what_a_killed_registry_left_is_removed_before_the_next(tmp_path):
+    prepare_registry_folder(tmp_path / "registry")
+    (tmp_path / "registry/tmp/vertx-cache").mkdir()
+    prepare_registry_folder(tmp_path / "registry")
+    assert list((tmp_path / "registry/tmp").iterdir()) == []

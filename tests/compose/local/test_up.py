@@ -207,6 +207,7 @@ def test_the_schemas_of_a_local_registry_survive_it_and_confluent_s_client_reads
     options = ["--partitions", "1", "--registry", "--registry-port", "0", "--cache-dir", str(kafka_cache_dir)]
     with Running(tmp_path / "data", *options) as running:
         url = running.address("registry")
+        assert list((tmp_path / "data/registry/tmp/vertx-cache").iterdir()), "its temporary files are elsewhere"
         assert running.report(17) == 200
         assert reports_read_by_confluent(running.address("kafka"), url) == [("t-1", 17)]
         with Registry(url) as registry:
