@@ -53,6 +53,17 @@ REPLICAS = 3
 """Replicas of each partition, in a cluster of at least as many brokers."""
 
 
+def temporary_files(data_dir: Path) -> Path:
+    """The java.io.tmpdir of a program that has its data in `data_dir`."""
+    return data_dir.absolute() / "tmp"
+
+
+def clear_temporary_files(data_dir: Path) -> None:
+    """Make that folder, without what a killed program left there. None may run in `data_dir`."""
+    shutil.rmtree(temporary_files(data_dir), ignore_errors=True)
+    temporary_files(data_dir).mkdir(parents=True, exist_ok=True)
+
+
 @dataclass(frozen=True)
 class KafkaNode:
     """A node's folder and ports. The folder can be reused, also with other ports, and also after a kill -9."""
@@ -84,7 +95,7 @@ class KafkaNode:
     @property
     def temporary_files(self) -> Path:
         """Java's folder for temporary files, such as the native libraries of compression."""
-        return self.data_dir.absolute() / "tmp"
+        return temporary_files(self.data_dir)
 
     @property
     def is_formatted(self) -> bool:
@@ -105,8 +116,7 @@ class KafkaNode:
         No broker may run in the folder.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.temporary_files, ignore_errors=True)
-        self.temporary_files.mkdir(exist_ok=True)
+        clear_temporary_files(self.data_dir)
         self.properties_file.write_text(self._properties(self.storage), encoding="ascii")
         self.logging_file.write_text(LOGGING, encoding="ascii")
 

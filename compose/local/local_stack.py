@@ -18,6 +18,7 @@ from typing import Never, Self
 
 from taskstream.compose.errors import StackPortTaken, TopicsDiffer
 from taskstream.compose.kafka_client import KafkaClient, write_properties
+from taskstream.compose.local.kafka_node import clear_temporary_files
 from taskstream.compose.local.local_cluster import LocalCluster
 from taskstream.compose.local.local_token import local_token
 from taskstream.compose.local.ports import free_ports, is_free
@@ -26,7 +27,6 @@ from taskstream.compose.local.registry.local_registry import (
     COMPATIBILITY,
     create_registry_topics,
     install_registry,
-    prepare_registry_folder,
     ready_url,
     registry_command,
     registry_url,
@@ -204,7 +204,7 @@ class LocalStack:
         settings = self.settings
         folder = settings.data_dir / "registry"
         jar = install_registry(settings.cache_dir, self._notify)
-        prepare_registry_folder(folder)
+        clear_temporary_files(folder)
         create_registry_topics(self.kafka.config())
         command = registry_command(jar, folder, port, self.kafka.bootstrap_servers)
         url = registry_url(port)

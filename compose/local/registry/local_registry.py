@@ -6,7 +6,6 @@ It starts no process, and it knows no schema.
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from taskstream.compose.errors import RegistryInstallError, TopicsError
 from taskstream.compose.local.kafka_jars import cache_lock, find_program, run_maven
 from taskstream.compose.local.kafka_java import TUNING
+from taskstream.compose.local.kafka_node import temporary_files
 
 REGISTRY_VERSION = "3.0.9"
 """The newest release that runs on Java 17, as Kafka does: 3.3 needs Java 21."""
@@ -79,20 +79,16 @@ def create_registry_topics(config: Mapping[str, Any]) -> None:
                 raise TopicsError(f"{name}: not created: {error.args[0].str()}") from error
 
 
-def prepare_registry_folder(data_dir: Path) -> None:
-    """Make the registry's folder, without the temporary files of one that was killed. None may run in it."""
-    shutil.rmtree(_temporary_files(data_dir), ignore_errors=True)
-    _temporary_files(data_dir).mkdir(parents=True, exist_ok=True)
-
-
 def registry_command(jar: Path, data_dir: Path, port: int, bootstrap_servers: str) -> list[str]:
-    """The command line of the registry, in a prepared folder. It is on 127.0.0.1 without users, as the local Kafka.
+    """The command line of the registry. It listens on 127.0.0.1, and has no users: as the local Kafka.
+
+    Its temporary files are in `temporary_files(data_dir)`, which must be there.
 
     Raises:
         MissingProgramError: java is not on the PATH.
     """
     settings = {
-        "java.io.tmpdir": str(_temporary_files(data_dir)),
+        "java.io.tmpdir": str(temporary_files(data_dir)),
         "quarkus.http.host": "127.0.0.1",
         "quarkus.http.port": str(port),
         "quarkus.http.cors": "false",
@@ -106,11 +102,6 @@ def registry_command(jar: Path, data_dir: Path, port: int, bootstrap_servers: st
     given = (f"-D{name}={value}" for name, value in settings.items())
     # Of a server that answers a few requests an hour, only the start matters: the first compiler is enough.
     return [find_program("java"), *TUNING, "-XX:TieredStopAtLevel=1", f"-Xmx{HEAP}", *given, "-jar", str(jar)]
-
-
-def _temporary_files(data_dir: Path) -> Path:
-    """Java's folder for temporary files, such as Vert.x's cache."""
-    return data_dir.absolute() / "tmp"
 
 
 def _download(mvn: str, folder: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from taskstream.compose.errors import MissingProgramError, RegistryInstallError
+from taskstream.compose.local.kafka_node import clear_temporary_files
 from taskstream.compose.local.registry.local_registry import (
     REGISTRY_VERSION,
     install_registry,
-    prepare_registry_folder,
     registry_command,
     registry_url,
 )
@@ -82,7 +82,7 @@ def test_it_listens_on_this_machine_alone_and_keeps_its_schemas_on_kafka(tmp_pat
 
 
 def test_what_a_killed_registry_left_is_removed_before_the_next(tmp_path):
-    prepare_registry_folder(tmp_path / "registry")
+    clear_temporary_files(tmp_path / "registry")
     (tmp_path / "registry/tmp/vertx-cache").mkdir()
-    prepare_registry_folder(tmp_path / "registry")
+    clear_temporary_files(tmp_path / "registry")
     assert list((tmp_path / "registry/tmp").iterdir()) == []
